@@ -1,0 +1,68 @@
+"""The kernel interface of src_c/fastgd.h, as Cython sees it."""
+
+from libc.stdint cimport int64_t
+
+
+cdef extern from "fastgd.h" nogil:
+    enum:
+        FGD_AHEAD
+        FGD_MAX_COEFFICIENTS
+
+    ctypedef void fgd_activation(size_t n, void *z, void *derivative) noexcept nogil
+    ctypedef void fgd_loss(
+        size_t n, size_t n_out, size_t ld, void *z, const void *y, const void *weight,
+        double scale, double *value,
+    ) noexcept nogil
+    ctypedef struct fgd_optimizer:
+        void (*prepare)(
+            int64_t step, double learning_rate, const double *hyperparameter, double *coefficient
+        ) noexcept nogil
+        void (*update)(
+            size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+            const double *coefficient,
+        ) noexcept nogil
+    ctypedef struct fgd_kernels:
+        size_t itemsize
+        size_t lanes
+        size_t panel
+        void (*dense)(
+            size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
+            const void *bias, void *out,
+        ) noexcept nogil
+        void (*dense_scale)(
+            size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
+            void *out,
+        ) noexcept nogil
+        void (*dense_gradient)(
+            size_t n, const void *const *rows, size_t first, size_t last, size_t width,
+            const void *delta, size_t ld, void *tile, int add,
+        ) noexcept nogil
+        void (*column_sum)(
+            size_t n, size_t ld, const void *delta, void *sum, int add
+        ) noexcept nogil
+        void (*transpose)(
+            size_t n_rows, size_t n_columns, size_t width, const void *tile, size_t stride,
+            void *transposed,
+        ) noexcept nogil
+        void (*dot)(
+            size_t n, const void *const *rows, size_t n_in, const void *weights,
+            const void *bias, void *out,
+        ) noexcept nogil
+        void (*dot_gradient)(
+            size_t n, const void *const *rows, size_t n_in, const void *delta, void *gradient,
+            void *bias_gradient, int add,
+        ) noexcept nogil
+        void (*dot_scale)(
+            size_t n, size_t n_in, size_t ld, const void *delta, const void *weights, void *out
+        ) noexcept nogil
+        void (*add)(size_t n, void *sum, const void *other) noexcept nogil
+        int (*all_finite)(size_t n, const void *x) noexcept nogil
+        int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
+        fgd_activation *(*activation)(const char *name) noexcept nogil
+        fgd_loss *(*loss)(const char *name) noexcept nogil
+        const fgd_optimizer *(*optimizer)(const char *name) noexcept nogil
+
+    const char *const fgd_levels[]
+    int fgd_supports(const char *level) noexcept nogil
+    const fgd_kernels *fgd_table(const char *level, int is_double) noexcept nogil
+    double fgd_sum(size_t n, const double *x) noexcept nogil

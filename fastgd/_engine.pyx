@@ -1,0 +1,970 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The compiled backend's step loop, with OpenMP over samples.
+
+This room holds the order of work: which rows make a batch, which kernel runs when, who waits
+for whom. Arithmetic belongs in src_c/, checks of user input in _validation.py.
+
+A step has two phases. In the first, threads share the samples of the batch: forward, loss and
+the deltas of a block of samples are local to one thread. In the second they share the
+parameters: a thread owns tiles of the weights, walks all the samples of the batch in order,
+and updates its tiles. A barrier follows each phase; it is written out, because Cython's own
+loops over threads end without one. A batch of more samples than the workspace holds is
+walked in chunks, the gradient being carried from one to the next.
+
+No number depends on the threads: a weight's gradient is one chain over the samples. Only a
+model with a single output and no hidden layer splits that sum, into blocks fixed by the batch
+size, added up as a fixed tree.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.parallel cimport parallel, threadid
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t, uint32_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+import os
+import threading
+
+import numpy as np
+
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define FGD_OPENMP 1
+    #define FGD_BARRIER() _Pragma("omp barrier")
+    #else
+    #define FGD_OPENMP 0
+    #define FGD_BARRIER()
+    #define omp_get_max_threads() 1
+    #endif
+    #define FGD_RAISE_FLAG(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
+    #define FGD_FLAG(flag) __atomic_load_n(&(flag), __ATOMIC_RELAXED)
+    static double fgd_seconds(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
+    """
+    const bint FGD_OPENMP
+    void FGD_BARRIER() noexcept nogil
+    int omp_get_max_threads() noexcept nogil
+    void FGD_RAISE_FLAG(bint flag) noexcept nogil
+    bint FGD_FLAG(bint flag) noexcept nogil
+    double fgd_seconds() noexcept nogil
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+
+# ---------------------------------------------------------------------------------------
+# Levels, threads and what the build has
+# ---------------------------------------------------------------------------------------
+
+cdef list _compiled_levels():
+    cdef list names = []
+    cdef size_t i = 0
+    while fgd_levels[i] != NULL:
+        names.append(fgd_levels[i].decode())
+        i += 1
+    return names
+
+
+def levels():
+    """Return the instruction levels that are compiled in and run on this CPU, best last."""
+    return [name for name in _compiled_levels() if fgd_supports(name.encode())]
+
+
+def choose_level(wanted):
+    """Return the level to use: the best one, or the one that FASTGD_ISA asks for."""
+    available = levels()
+    if not wanted:
+        return available[len(available) - 1]
+    if wanted in available:
+        return wanted
+    known = _compiled_levels()
+    reason = "this CPU cannot run it" if wanted in known else "there is no such level"
+    raise ImportError(
+        f"FASTGD_ISA={wanted!r}: {reason}. Set it to one of {', '.join(available)}, "
+        "or leave it unset for the best of them."
+    )
+
+
+LEVEL = choose_level(os.environ.get("FASTGD_ISA", "").strip().lower())
+
+# Parameters times samples in a step for which one more thread pays, against two barriers and
+# the caches' lines that change hands: measured, see docs/performance.md.
+WORK_A_THREAD = 1 << 17
+
+# libgomp hangs in a forked child whose parent had started threads: stay on one thread there.
+cdef bint _threads_started = False
+cdef bint _forked_after_threads = False
+
+
+def _after_fork_in_child():
+    global _forked_after_threads
+    _forked_after_threads = _threads_started
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def max_threads():
+    """Return the number of threads that OpenMP would use now (1 without OpenMP)."""
+    return 1 if _forked_after_threads else omp_get_max_threads()
+
+
+def config():
+    """Return what the build has and what this process uses, as a dict."""
+    return {
+        "instruction level": LEVEL,
+        "instruction levels supported": levels(),
+        "instruction levels compiled in": _compiled_levels(),
+        "openmp": FGD_OPENMP != 0,
+        "threads": max_threads(),
+    }
+
+
+cdef const fgd_kernels *_table(str level, bint is_double) except NULL:
+    cdef const fgd_kernels *kernels = fgd_table(level.encode(), is_double)
+    if kernels == NULL or not fgd_supports(level.encode()):
+        raise ValueError(f"level {level!r} cannot run here; the levels are {levels()}")
+    return kernels
+
+
+cdef bint _is_double(object dtype) except -1:
+    if dtype == "float64":
+        return True
+    if dtype == "float32":
+        return False
+    raise TypeError(f"the engine computes in float32 or float64, not in {dtype}")
+
+
+cdef char *_address(object array) except NULL:
+    """Return where a contiguous array's memory begins; the caller keeps the array alive."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    cdef char *start = <char *> view.buf
+    PyBuffer_Release(&view)
+    return start
+
+
+def math(str name, x, out, str level=LEVEL):
+    """Apply a kernel's elementary function to a contiguous array: for tests."""
+    cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
+    if kernels.math(name.encode(), x.size, _address(x), _address(out)):
+        raise ValueError(f"no kernel function is named {name!r}")
+    return out
+
+
+def all_finite(x, str level=LEVEL):
+    """Whether every element of a contiguous float array is finite."""
+    cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
+    cdef const void *data = _address(x)
+    cdef size_t n = x.size
+    cdef int finite
+    with nogil:
+        finite = kernels.all_finite(n, data)
+    return finite != 0
+
+
+# ---------------------------------------------------------------------------------------
+# The workspace
+# ---------------------------------------------------------------------------------------
+
+cdef struct Layer:
+    size_t n_in
+    size_t n_out
+    size_t ld               # columns of its matrices: 1 for one output, else padded
+    size_t weights          # offsets into the packed vectors, in elements
+    size_t bias
+    char *transposed        # packed transpose of the weights; NULL where nothing needs it
+    fgd_activation *activation  # NULL for the last layer
+    char *output            # chunk x ld: f(z); in the last layer z, then the deltas
+    char *delta             # chunk x ld: f'(z), then the deltas
+    const void **output_rows
+    const void **delta_rows
+
+
+cdef struct Tile:           # what one thread owns in the second phase
+    size_t layer
+    size_t first            # rows of the weights; first == last for the bias
+    size_t last
+    size_t column
+    size_t width
+
+
+cdef struct Window:         # a thread's view of a stretch of the epoch's order
+    size_t start
+    size_t count
+    const void **rows
+    char *targets
+    char *weights
+
+
+cdef struct Run:
+    const fgd_kernels *kernels
+    size_t itemsize
+    size_t n_layers
+    Layer *layers
+    size_t n_tiles
+    Tile *tiles
+    size_t n_packed         # elements of a packed parameter vector
+    char *params
+    char *gradient
+    char *moment1
+    char *moment2
+    size_t chunk            # most samples that the workspace holds
+    double *values          # chunk: the samples' losses
+    int n_threads
+    Window *windows
+    fgd_loss *loss
+    const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
+    double hyperparameters[FGD_MAX_COEFFICIENTS]
+    # a single output without hidden layers: partial gradients of fixed blocks of samples
+    bint linear
+    size_t max_blocks
+    char *partials
+    double *partial_losses
+    # data
+    const char *X
+    size_t row_bytes
+    const char *y
+    size_t target_bytes
+    const char *sample_weight
+    # this epoch
+    const void *order       # NULL: the rows as they lie
+    size_t order_bytes
+    size_t n_order
+    size_t batch_size
+    bint mean
+    double learning_rate
+    int64_t step
+    # what the first thread tells the others: written between the two barriers of a step and
+    # read after the second, so that all leave the loop at the same step
+    bint stopped
+    # a signal came: any thread may look, to give up work that is in vain
+    bint interrupted
+    # the first thread's own
+    double step_loss
+    double loss_sum
+    double *trace_loss
+    char *trace_params
+    size_t n_params
+    void *engine
+    bint check_signals
+    double unchecked_work
+    double last_check
+
+
+# Samples in the workspace, and blocks of samples in a linear model: constants of the
+# numbers (a chunk's losses are added up on their own), so no level or thread count may
+# change them.
+cdef enum:
+    MAX_CHUNK = 256
+    MIN_CHUNK = 64
+    CHUNK_ELEMENTS = 1 << 18
+    BLOCK = 64
+    MAX_BLOCKS = 64
+
+cdef inline size_t _round_up(size_t n, size_t multiple) noexcept nogil:
+    return (n + multiple - 1) / multiple * multiple
+
+
+cdef inline size_t _min(size_t a, size_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef void _fill(Run *run, Window *window, size_t start) noexcept nogil:
+    """Point the window at the order's samples from `start` on, and gather their targets."""
+    cdef size_t count = _min(run.chunk, run.n_order - start)
+    cdef size_t i, sample, listed = _min(count + FGD_AHEAD, run.n_order - start)
+    cdef size_t target = run.target_bytes
+    window.start = start
+    window.count = count
+    for i in range(listed):
+        if run.order == NULL:
+            sample = start + i
+        elif run.order_bytes == 4:
+            sample = (<const uint32_t *> run.order)[start + i]
+        else:
+            sample = <size_t> (<const int64_t *> run.order)[start + i]
+        window.rows[i] = run.X + sample * run.row_bytes
+        if i < count and run.y != NULL:
+            if target == 4:
+                (<int32_t *> window.targets)[i] = (<const int32_t *> run.y)[sample]
+            elif target == 8:
+                (<int64_t *> window.targets)[i] = (<const int64_t *> run.y)[sample]
+            else:
+                memcpy(window.targets + i * target, run.y + sample * target, target)
+            if run.sample_weight != NULL:
+                memcpy(window.weights + i * run.itemsize,
+                       run.sample_weight + sample * run.itemsize, run.itemsize)
+    for i in range(listed, count + FGD_AHEAD):
+        window.rows[i] = window.rows[count - 1]
+
+
+cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
+    """Return where in the window the n samples from `start` on are, moving it if need be."""
+    if start < window.start or start + n > window.start + window.count:
+        _fill(run, window, start)
+    return start - window.start
+
+
+# ---------------------------------------------------------------------------------------
+# The two phases of a step
+# ---------------------------------------------------------------------------------------
+
+cdef void _forward(
+    Run *run, const void *const *inputs, size_t first, size_t n
+) noexcept nogil:
+    """Compute all layers' outputs for n rows, kept from row `first` of the chunk on."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef size_t size = run.itemsize, l, at
+    cdef Layer *layer
+    for l in range(run.n_layers):
+        layer = &run.layers[l]
+        at = first * layer.ld * size
+        if layer.ld == 1:
+            kernels.dot(
+                n, inputs, layer.n_in, run.params + layer.weights * size,
+                run.params + layer.bias * size, layer.output + at,
+            )
+        else:
+            kernels.dense(
+                n, inputs, layer.n_in, layer.ld, run.params + layer.weights * size,
+                run.params + layer.bias * size, layer.output + at,
+            )
+        if layer.activation != NULL:
+            layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at,
+                             layer.delta + at)
+            inputs = layer.output_rows + first
+
+
+cdef void _backward(Run *run, size_t first, size_t n) noexcept nogil:
+    """Carry the last layer's deltas back to the first, for n rows of the chunk."""
+    cdef size_t size = run.itemsize, l
+    cdef Layer *layer
+    cdef Layer *below
+    for l in range(run.n_layers - 1, 0, -1):
+        layer = &run.layers[l]
+        below = &run.layers[l - 1]
+        if layer.ld == 1:
+            run.kernels.dot_scale(
+                n, layer.n_in, below.ld, layer.delta + first * size,
+                run.params + layer.weights * size, below.delta + first * below.ld * size,
+            )
+        else:
+            run.kernels.dense_scale(
+                n, layer.delta_rows + first, layer.n_out, below.ld, layer.transposed,
+                below.delta + first * below.ld * size,
+            )
+
+
+cdef void _own(
+    Run *run, const Tile *tile, const void *const *inputs, size_t n, bint add,
+    const double *coefficients,
+) noexcept nogil:
+    """Compute a tile's gradient over the chunk and, with coefficients, move its parameters."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Layer *layer = &run.layers[tile.layer]
+    cdef size_t size = run.itemsize, offset, count
+    if tile.layer > 0:
+        inputs = run.layers[tile.layer - 1].output_rows
+    if layer.ld == 1:
+        offset, count = layer.weights, layer.bias + 64 / size - layer.weights
+        kernels.dot_gradient(
+            n, inputs, layer.n_in, layer.delta, run.gradient + offset * size,
+            run.gradient + layer.bias * size, add,
+        )
+    elif tile.first == tile.last:
+        offset, count = layer.bias, layer.ld
+        kernels.column_sum(n, layer.ld, layer.delta, run.gradient + offset * size, add)
+    else:
+        offset = layer.weights + tile.column * layer.n_in + tile.first * tile.width
+        count = (tile.last - tile.first) * tile.width
+        kernels.dense_gradient(
+            n, inputs, tile.first, tile.last, tile.width, layer.delta + tile.column * size,
+            layer.ld, run.gradient + offset * size, add,
+        )
+    if coefficients == NULL:
+        return
+    run.optimizer.update(
+        count, run.params + offset * size, run.gradient + offset * size,
+        run.moment1 + offset * size, run.moment2 + offset * size, coefficients,
+    )
+    if layer.transposed != NULL and tile.first < tile.last:
+        _transpose(run, layer, tile)
+
+
+cdef void _transpose(Run *run, const Layer *layer, const Tile *tile) noexcept nogil:
+    """Bring the packed transpose up to date with a tile of the weights."""
+    cdef size_t panel = run.kernels.panel, size = run.itemsize
+    cdef size_t padded = _round_up(layer.n_in, run.kernels.lanes)
+    cdef size_t first = tile.first, stride
+    while first < tile.last:
+        stride = _min(panel, padded - first)
+        run.kernels.transpose(
+            _min(panel, tile.last - first),
+            _min(tile.width, layer.n_out - tile.column),
+            tile.width,
+            run.params + (
+                layer.weights + tile.column * layer.n_in + first * tile.width
+            ) * size,
+            stride,
+            layer.transposed + (first * layer.n_out + tile.column * stride) * size,
+        )
+        first += panel
+
+
+cdef void _book(Run *run, double loss, size_t n, bint last, size_t index) noexcept nogil:
+    """Count a chunk's loss in; at the end of a step, record it and look for divergence."""
+    run.step_loss += loss
+    if last:
+        run.loss_sum += run.step_loss
+        if run.trace_loss != NULL:
+            run.trace_loss[index] = run.step_loss / n
+        run.step_loss = 0
+    run.stopped = run.interrupted or not isfinite(run.loss_sum + run.step_loss)
+
+
+cdef void _attend(Run *run, size_t n) noexcept nogil:
+    """Look for a signal (Ctrl-C) once enough work was done: every 20 ms or so."""
+    cdef double now
+    run.unchecked_work += <double> n * <double> run.n_packed
+    if not run.check_signals or run.unchecked_work < 1e6:
+        return
+    run.unchecked_work = 0
+    now = fgd_seconds()
+    if now - run.last_check > 0.02:
+        run.last_check = now
+        with gil:
+            if (<Engine> run.engine).signalled():
+                FGD_RAISE_FLAG(run.interrupted)
+
+
+cdef void _network_steps(Run *run, int thread) noexcept nogil:
+    """Run the epoch's steps on a network: this thread's part."""
+    cdef Window *window = &run.windows[thread]
+    cdef Layer *top = &run.layers[run.n_layers - 1]
+    cdef double coefficients[FGD_MAX_COEFFICIENTS]
+    cdef double scale
+    cdef size_t threads = run.n_threads, start = 0, index = 0, size = run.itemsize
+    cdef size_t n, done, m, block, b, rows, at, t
+    cdef bint last
+    while start < run.n_order:
+        n = _min(run.batch_size, run.n_order - start)
+        scale = 1.0 / n if run.mean else 1.0
+        if run.optimizer != NULL:
+            run.optimizer.prepare(
+                run.step + <int64_t> index + 1, run.learning_rate, run.hyperparameters,
+                coefficients,
+            )
+        done = 0
+        while done < n:
+            m = _min(run.chunk, n - done)
+            last = done + m == n
+            at = _look(run, window, start + done, m)
+            block = _min(MIN_CHUNK, _round_up((m + threads - 1) / threads, 8))
+            b = thread * block
+            while b < m:
+                rows = _min(block, m - b)
+                _forward(run, window.rows + at + b, b, rows)
+                run.loss(
+                    rows, top.n_out, top.ld, top.output + b * top.ld * size,
+                    window.targets + (at + b) * run.target_bytes,
+                    NULL if run.sample_weight == NULL else window.weights + (at + b) * size,
+                    scale, run.values + b,
+                )
+                _backward(run, b, rows)
+                b += threads * block
+            if threads > 1:
+                FGD_BARRIER()
+            if thread == 0:
+                _attend(run, m)
+                _book(run, fgd_sum(m, run.values), n, last, index)
+            t = thread
+            while t < run.n_tiles:
+                _own(
+                    run, &run.tiles[t], window.rows + at, m, done > 0,
+                    coefficients if last and run.optimizer != NULL else NULL,
+                )
+                t += threads
+            if threads > 1:
+                FGD_BARRIER()
+            if run.stopped:
+                return
+            done += m
+        start += n
+        index += 1
+        if thread == 0:
+            _record(run, index)
+
+
+cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
+    """Add the blocks' partial gradients to the first, as a tree of neighbours."""
+    cdef size_t stride = 1, b, bytes_each = run.n_packed * run.itemsize
+    while stride < n_blocks:
+        b = 0
+        while b + stride < n_blocks:
+            run.kernels.add(
+                run.n_packed, run.partials + b * bytes_each,
+                run.partials + (b + stride) * bytes_each,
+            )
+            b += 2 * stride
+        stride *= 2
+
+
+cdef void _linear_steps(Run *run, int thread) noexcept nogil:
+    """Run the epoch's steps on a model of one output and no hidden layer: this thread's part."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Window *window = &run.windows[thread]
+    cdef Layer *layer = &run.layers[0]
+    cdef double coefficients[FGD_MAX_COEFFICIENTS]
+    cdef double scale, loss
+    cdef size_t threads = run.n_threads, start = 0, n, m, size = run.itemsize
+    cdef size_t block, n_blocks, b, first, at, end, index = 0
+    cdef char *z = layer.output + thread * run.chunk * size
+    cdef double *values = run.values + thread * run.chunk
+    cdef char *partial
+    while start < run.n_order:
+        n = _min(run.batch_size, run.n_order - start)
+        scale = 1.0 / n if run.mean else 1.0
+        block = _round_up((n + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
+        n_blocks = (n + block - 1) / block
+        b = thread
+        while b < n_blocks and not FGD_FLAG(run.interrupted):
+            partial = run.partials + b * run.n_packed * size
+            first, end = b * block, _min((b + 1) * block, n)
+            loss = 0
+            while first < end:
+                m = _min(run.chunk, end - first)
+                at = _look(run, window, start + first, m)
+                kernels.dot(m, window.rows + at, layer.n_in, run.params,
+                            run.params + layer.bias * size, z)
+                run.loss(
+                    m, 1, 1, z, window.targets + at * run.target_bytes,
+                    NULL if run.sample_weight == NULL else window.weights + at * size,
+                    scale, values,
+                )
+                loss += fgd_sum(m, values)
+                kernels.dot_gradient(
+                    m, window.rows + at, layer.n_in, z, partial, partial + layer.bias * size,
+                    first > b * block,
+                )
+                if thread == 0:
+                    _attend(run, m)
+                first += m
+            run.partial_losses[b] = loss
+            b += threads
+        if threads > 1:
+            FGD_BARRIER()
+        if thread == 0:
+            _add_up(run, n_blocks)
+            _book(run, fgd_sum(n_blocks, run.partial_losses), n, True, index)
+            if run.optimizer != NULL:
+                run.optimizer.prepare(
+                    run.step + <int64_t> index + 1, run.learning_rate, run.hyperparameters,
+                    coefficients,
+                )
+                run.optimizer.update(run.n_packed, run.params, run.partials, run.moment1,
+                                     run.moment2, coefficients)
+        if threads > 1:
+            FGD_BARRIER()
+        if run.stopped:
+            return
+        start += n
+        index += 1
+        if thread == 0:
+            _record(run, index)
+
+
+cdef void _record(Run *run, size_t index) noexcept nogil:
+    """After step number `index` of the epoch: keep its parameters if they are wanted."""
+    if run.trace_params != NULL:
+        _unpack(run, run.params, run.trace_params + (index - 1) * run.n_params * run.itemsize)
+
+
+cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
+    """Write the raw outputs of all rows: this thread's blocks of each chunk."""
+    cdef Window *window = &run.windows[thread]
+    cdef Layer *top = &run.layers[run.n_layers - 1]
+    cdef size_t threads = run.n_threads, size = run.itemsize, bytes_out = top.n_out * size
+    cdef size_t start = 0, m, at, block, b, n, i
+    while start < run.n_order and not FGD_FLAG(run.interrupted):
+        m = _min(run.chunk, run.n_order - start)
+        at = _look(run, window, start, m)
+        block = _min(MIN_CHUNK, _round_up((m + threads - 1) / threads, 8))
+        b = thread * block
+        while b < m:
+            n = _min(block, m - b)
+            _forward(run, window.rows + at + b, b, n)
+            for i in range(b, b + n):
+                memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
+            b += threads * block
+        if thread == 0:
+            _attend(run, m)
+        start += m
+
+
+cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil:
+    """Copy a packed vector into the layout of Network.params."""
+    _convert(run, <char *> packed, flat, False)
+
+
+cdef void _convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil:
+    """Copy between the layout of Network.params and the packed one."""
+    cdef size_t size = run.itemsize, panel = run.kernels.panel, l, k, column, width, real
+    cdef const Layer *layer
+    for l in range(run.n_layers):
+        layer = &run.layers[l]
+        if layer.ld == 1:
+            _copy(packed + layer.weights * size, flat, layer.n_in * size, pack)
+        else:
+            column = 0
+            while column < layer.n_out:
+                width = _min(panel, layer.ld - column)
+                real = _min(width, layer.n_out - column)
+                for k in range(layer.n_in):
+                    _copy(
+                        packed + (layer.weights + column * layer.n_in + k * width) * size,
+                        flat + (k * layer.n_out + column) * size, real * size, pack,
+                    )
+                column += panel
+        flat += layer.n_in * layer.n_out * size
+        _copy(packed + layer.bias * size, flat, layer.n_out * size, pack)
+        flat += layer.n_out * size
+
+
+cdef inline void _copy(char *packed, char *flat, size_t n, bint pack) noexcept nogil:
+    if pack:
+        memcpy(packed, flat, n)
+    else:
+        memcpy(flat, packed, n)
+
+
+cdef class Engine:
+    """The workspace of one run, and the runs of an epoch on it.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer, the inputs first.
+    hidden : sequence of str
+        The activation of each hidden layer.
+    loss, optimizer : str or None
+        Names in the kernel table; None where there is nothing to train.
+    hyperparameters : sequence of float
+        The optimizer's, in the order that src_c/kernels/update.inc.c states.
+    dtype : numpy.dtype
+        float32 or float64.
+    n_threads : int
+        The most threads to use.
+    level : str
+        The instruction level.
+    work_a_thread : float
+        Parameters times samples in a step for which one more thread pays.
+    """
+
+    cdef Run run
+    cdef double _work_a_thread
+    cdef list _kept
+    cdef char *_free
+    cdef size_t _n_free
+    cdef object _signal
+    cdef tuple _sizes
+    cdef readonly Py_ssize_t steps  # of the last epoch
+
+    def __cinit__(
+        self, sizes, hidden, loss, optimizer, hyperparameters, dtype, int n_threads, level,
+        double work_a_thread=WORK_A_THREAD,
+    ):
+        cdef Run *run = &self.run
+        memset(run, 0, sizeof(Run))
+        self._kept = []
+        self._sizes = tuple(sizes)
+        run.kernels = _table(level, _is_double(dtype))
+        run.itemsize = run.kernels.itemsize
+        run.n_layers = len(self._sizes) - 1
+        run.linear = run.n_layers == 1 and self._sizes[1] == 1
+        run.n_threads = max(1, min(n_threads, max_threads_allowed()))
+        run.engine = <void *> self
+        self._work_a_thread = work_a_thread
+        if loss is not None:
+            run.loss = run.kernels.loss(loss.encode())
+            if run.loss == NULL:
+                raise ValueError(f"no kernel computes the loss {loss!r}")
+        if optimizer is not None:
+            run.optimizer = run.kernels.optimizer(optimizer.encode())
+            if run.optimizer == NULL:
+                raise ValueError(f"no kernel runs the optimizer {optimizer!r}")
+        for i, value in enumerate(hyperparameters):
+            run.hyperparameters[i] = value
+        self._lay_out(hidden)
+
+    cdef void *_take(self, size_t count, size_t itemsize) except NULL:
+        """Return zeroed memory for count items at a multiple of 64 bytes, kept with self."""
+        cdef size_t n = _round_up(count * itemsize + 64, 64)
+        if n > self._n_free:
+            block = np.zeros(max(n, 1 << 14) + 64, np.uint8)
+            self._kept.append(block)
+            self._free = <char *> _round_up(<uintptr_t> _address(block), 64)
+            self._n_free = max(n, 1 << 14)
+        cdef void *taken = self._free
+        self._free += n
+        self._n_free -= n
+        return taken
+
+    cdef int _lay_out(self, hidden) except -1:
+        """Allocate everything but the data: nothing is allocated once a step runs."""
+        cdef Run *run = &self.run
+        cdef size_t lanes = run.kernels.lanes, size = run.itemsize, line = 64 / size
+        cdef size_t l, offset = 0, elements = 0
+        cdef Layer *layer
+        run.layers = <Layer *> self._take(run.n_layers, sizeof(Layer))
+        for l in range(run.n_layers):
+            elements += self._sizes[l + 1]
+        run.chunk = max(MIN_CHUNK, min(MAX_CHUNK, CHUNK_ELEMENTS // elements // 64 * 64))
+        for l in range(run.n_layers):
+            layer = &run.layers[l]
+            layer.n_in = self._sizes[l]
+            layer.n_out = self._sizes[l + 1]
+            top = l == run.n_layers - 1
+            layer.ld = 1 if top and layer.n_out == 1 else _round_up(layer.n_out, lanes)
+            layer.weights = offset
+            offset = _round_up(offset + layer.n_in * layer.ld, line)
+            layer.bias = offset
+            offset = _round_up(offset + layer.ld, line)
+            run.n_params += (layer.n_in + 1) * layer.n_out
+            if not top:
+                name = hidden[l]
+                layer.activation = run.kernels.activation(name.encode())
+                if layer.activation == NULL:
+                    raise ValueError(f"no kernel computes the activation {name!r}")
+        run.n_packed = offset
+        run.params = <char *> self._take(run.n_packed, size)
+        self._lay_out_samples()
+        if run.loss != NULL:
+            self._lay_out_training()
+        return 0
+
+    cdef int _lay_out_samples(self) except -1:
+        """Allocate what each sample of a chunk, and each thread, needs."""
+        cdef Run *run = &self.run
+        cdef size_t size = run.itemsize, l, n, listed = run.chunk + FGD_AHEAD
+        cdef size_t copies = run.n_threads if run.linear else 1
+        cdef Layer *layer
+        for l in range(run.n_layers):
+            layer = &run.layers[l]
+            n = run.chunk * layer.ld * copies
+            layer.output = <char *> self._take(n, size)
+            layer.output_rows = self._row_list(layer.output, layer.ld * size)
+            layer.delta, layer.delta_rows = layer.output, layer.output_rows
+            if l < run.n_layers - 1:
+                layer.delta = <char *> self._take(n, size)
+                layer.delta_rows = self._row_list(layer.delta, layer.ld * size)
+        run.values = <double *> self._take(run.chunk * copies, sizeof(double))
+        run.windows = <Window *> self._take(run.n_threads, sizeof(Window))
+        for l in range(run.n_threads):
+            run.windows[l].rows = <const void **> self._take(listed, sizeof(void *))
+        return 0
+
+    cdef const void **_row_list(self, char *start, size_t row_bytes) except NULL:
+        cdef const void **rows = <const void **> self._take(
+            self.run.chunk + FGD_AHEAD, sizeof(void *)
+        )
+        cdef size_t i
+        for i in range(self.run.chunk + FGD_AHEAD):
+            rows[i] = start + _min(i, self.run.chunk - 1) * row_bytes
+        return rows
+
+    cdef int _lay_out_training(self) except -1:
+        """Allocate gradients, moments, transposes and the list of tiles."""
+        cdef Run *run = &self.run
+        cdef size_t size = run.itemsize, panel = run.kernels.panel, l, k, column, rows
+        cdef Layer *layer
+        run.gradient = <char *> self._take(run.n_packed, size)
+        run.moment1 = <char *> self._take(run.n_packed, size)
+        run.moment2 = <char *> self._take(run.n_packed, size)
+        if run.linear:
+            run.max_blocks = MAX_BLOCKS
+            run.partials = <char *> self._take(MAX_BLOCKS * run.n_packed, size)
+            run.partial_losses = <double *> self._take(MAX_BLOCKS, sizeof(double))
+        rows = 48 if 48 % panel == 0 else 64
+        tiles = []
+        for l in range(run.n_layers):
+            layer = &run.layers[l]
+            if layer.ld == 1:
+                tiles.append((l, 0, 0, 0, 1))
+                continue
+            if l > 0:
+                layer.transposed = <char *> self._take(
+                    _round_up(layer.n_in, run.kernels.lanes) * layer.n_out, size
+                )
+            for column in range(0, layer.ld, panel):
+                for k in range(0, layer.n_in, rows):
+                    tiles.append((l, k, min(k + rows, layer.n_in), column,
+                                  min(panel, layer.ld - column)))
+            tiles.append((l, 0, 0, 0, layer.ld))
+        run.n_tiles = len(tiles)
+        run.tiles = <Tile *> self._take(run.n_tiles, sizeof(Tile))
+        for l, (layer_, first, last, column_, width) in enumerate(tiles):
+            run.tiles[l] = Tile(layer_, first, last, column_, width)
+        return 0
+
+    def set_data(self, X, y=None, sample_weight=None):
+        """Point at the samples; they are read in place, and kept alive with self."""
+        cdef Run *run = &self.run
+        cdef size_t l
+        self._kept += [X, y, sample_weight]
+        run.X = _address(X)
+        run.row_bytes = X.shape[1] * run.itemsize
+        run.n_order = X.shape[0]
+        if y is not None:
+            run.y = _address(y)
+            run.target_bytes = y.nbytes // len(y)
+            for l in range(run.n_threads):
+                run.windows[l].targets = <char *> self._take(run.chunk, run.target_bytes)
+        if sample_weight is not None:
+            run.sample_weight = _address(sample_weight)
+            for l in range(run.n_threads):
+                run.windows[l].weights = <char *> self._take(run.chunk, run.itemsize)
+
+    def load(self, params, moments=()):
+        """Take parameters and moments over, from flat arrays laid out as Network.params."""
+        cdef Run *run = &self.run
+        cdef size_t t
+        _convert(run, run.params, _address(params), True)
+        for place, moment in enumerate(moments):
+            _convert(run, run.moment2 if place else run.moment1, _address(moment), True)
+        for t in range(run.n_tiles):
+            if run.layers[run.tiles[t].layer].transposed != NULL:
+                _transpose(run, &run.layers[run.tiles[t].layer], &run.tiles[t])
+
+    def store(self, params):
+        """Copy the parameters into a flat array."""
+        _unpack(&self.run, self.run.params, _address(params))
+
+    def store_moments(self, moments):
+        """Copy the optimizer's moments into flat arrays."""
+        cdef Run *run = &self.run
+        for place, moment in enumerate(moments):
+            _unpack(run, run.moment2 if place else run.moment1, _address(moment))
+
+    def epoch(self, order, size_t batch_size, str reduction, bint drop_last=False,
+              double learning_rate=0, int64_t step=0, trace_loss=None, trace_params=None):
+        """Run the steps of one epoch; return the sum of the samples' losses.
+
+        Parameters
+        ----------
+        order : ndarray of uint32 or int64, or None
+            The samples in the order of their use; None takes all as they lie.
+        batch_size : int
+            Samples a step.
+        reduction : {"mean", "sum"}
+            How the samples of a batch make one gradient.
+        drop_last : bool
+            Whether to leave out a last batch that is not full.
+        learning_rate : float
+            The step size of this epoch.
+        step : int
+            How many steps came before: the optimizer counts them.
+        trace_loss, trace_params : ndarray or None
+            Where to keep each step's mean loss, and the parameters after it.
+
+        Returns
+        -------
+        float
+            The sum, or one that is not finite where the run diverged.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Or whatever else a signal handler raises.
+        """
+        cdef Run *run = &self.run
+        if order is None:
+            run.order, run.order_bytes = NULL, 0
+        else:
+            run.order, run.order_bytes = _address(order), order.itemsize
+            run.n_order = len(order)
+        if drop_last:
+            run.n_order -= run.n_order % batch_size
+        self.steps = (run.n_order + batch_size - 1) / batch_size
+        run.batch_size = batch_size
+        run.mean = reduction == "mean"
+        run.learning_rate = learning_rate
+        run.step = step
+        run.trace_loss = NULL if trace_loss is None else <double *> _address(trace_loss)
+        run.trace_params = NULL if trace_params is None else _address(trace_params)
+        run.loss_sum = run.step_loss = 0
+        self._run_threads(min(batch_size, run.n_order), NULL)
+        return run.loss_sum
+
+    def gradient(self, out, str reduction):
+        """Write the flat gradient over all samples, at the loaded parameters."""
+        cdef Run *run = &self.run
+        run.optimizer = NULL
+        self.epoch(None, run.n_order, reduction)
+        _unpack(run, run.partials if run.linear else run.gradient, _address(out))
+        return out
+
+    def outputs(self, out):
+        """Write the raw outputs of all samples into a C-contiguous array."""
+        self._run_threads(self.run.n_order, _address(out))
+        return out
+
+    cdef int _run_threads(self, size_t samples, char *out) except -1:
+        """Run the epoch, or with `out` the outputs, on the threads that its work is worth."""
+        global _threads_started
+        cdef Run *run = &self.run
+        cdef int most = run.n_threads
+        cdef int threads = most
+        cdef size_t t
+        for t in range(most):
+            run.windows[t].start = run.windows[t].count = 0
+        run.stopped = run.interrupted = False
+        run.unchecked_work = 0
+        run.last_check = fgd_seconds()
+        run.check_signals = threading.current_thread() is threading.main_thread()
+        if <double> samples * run.n_params < self._work_a_thread * 2:
+            threads = 1
+        run.n_threads = threads
+        with nogil:
+            if threads == 1:
+                self._work(0, out)
+            else:
+                _threads_started = True
+                with parallel(num_threads=threads):
+                    self._work(threadid(), out)
+        run.n_threads = most
+        if self._signal is not None:
+            error, self._signal = self._signal, None
+            raise error
+        return 0
+
+    cdef void _work(self, int thread, char *out) noexcept nogil:
+        if out != NULL:
+            _outputs(&self.run, thread, out)
+        elif self.run.linear:
+            _linear_steps(&self.run, thread)
+        else:
+            _network_steps(&self.run, thread)
+
+    cdef bint signalled(self) noexcept:
+        """Whether a signal's handler raised; what it raised is kept for the caller."""
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            self._signal = error
+            return True
+        return False
+
+
+cdef int max_threads_allowed() noexcept:
+    return 1 if _forked_after_threads else 1 << 10

@@ -1,0 +1,91 @@
+"""The compiled backend: the step loop of fastgd._engine on the kernels of src_c/.
+
+It computes what loop.py and vectorized.py define, to rounding, with the same bits on any
+number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._engine import LEVEL, WORK_A_THREAD, Engine, max_threads
+
+if TYPE_CHECKING:
+    from fastgd._plan import Plan
+    from fastgd.optimizers import OptimizerState
+
+__all__ = ["forward", "gradient", "start"]
+
+
+def _engine(plan: Plan, level: str, optimizer: Any) -> Engine:
+    loss = plan.loss
+    if loss == "cross_entropy" and plan.y.ndim == 2:
+        loss = "cross_entropy_matrix"
+    engine = Engine(
+        plan.sizes,
+        plan.hidden,
+        loss,
+        None if optimizer is None else optimizer.kernel,
+        () if optimizer is None else optimizer.hyperparameters,
+        plan.X.dtype,
+        plan.n_threads or max_threads(),
+        level,
+        WORK_A_THREAD,
+    )
+    engine.set_data(plan.X, plan.y, plan.sample_weight)
+    return engine
+
+
+def start(plan: Plan, params: np.ndarray, state: OptimizerState, level: str = LEVEL) -> Any:
+    """Return the function that runs one epoch; see `fastgd.backends` for its contract."""
+    engine = _engine(plan, level, plan.optimizer)
+    engine.load(params, state.moments)
+    reached = np.empty_like(params)
+
+    def epoch(order: np.ndarray, learning_rate: float, trace: Any = None) -> float:
+        loss = engine.epoch(
+            order,
+            plan.batch_size,
+            plan.reduction,
+            plan.drop_last,
+            learning_rate,
+            state.step,
+            None if trace is None else trace.loss,
+            None if trace is None else trace.params,
+        )
+        if not np.isfinite(loss):
+            return loss
+        engine.store(reached)
+        if not np.isfinite(reached).all():
+            return float("nan")
+        params[:] = reached
+        engine.store_moments(state.moments)
+        state.step += engine.steps
+        return loss
+
+    return epoch
+
+
+def gradient(plan: Plan, params: np.ndarray, level: str = LEVEL) -> np.ndarray:
+    """Return the flat gradient over all samples, at params."""
+    engine = _engine(plan, level, None)
+    engine.load(params)
+    return engine.gradient(np.empty_like(params), plan.reduction)
+
+
+def forward(
+    sizes: Sequence[int],
+    hidden: Sequence[str],
+    params: np.ndarray,
+    X: np.ndarray,
+    n_threads: int = 0,
+    level: str = LEVEL,
+) -> np.ndarray:
+    """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
+    engine = Engine(sizes, hidden, None, None, (), X.dtype, n_threads or max_threads(), level)
+    engine.set_data(X)
+    engine.load(params)
+    return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

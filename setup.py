@@ -1,0 +1,158 @@
+"""The compiled part: one static library of kernels a level and dtype, and the extensions.
+
+All metadata stands in pyproject.toml. Set FASTGD_OPENMP to auto (the default: use OpenMP
+where the compiler has it), on (fail without it) or off.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Fused operations are written out where they are wanted (src_c/kernels/vec.h), so the
+# compiler may not choose its own: that is what makes bits equal on every level.
+CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+CFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
+LDFLAGS = os.environ.get("FASTGD_CFLAGS", "").split()
+
+OPENMP_FLAGS = (
+    (["-fopenmp"], ["-fopenmp"]),
+    (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's clang with Homebrew's libomp
+)
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void) {
+    int n = 0;
+#pragma omp parallel num_threads(2) reduction(+ : n)
+    n += 1;
+    return n == 0 || omp_get_max_threads() < 1;
+}
+"""
+NO_OPENMP = """
+fastgd: WARNING: this compiler has no working OpenMP ({reason}).
+fastgd: The package will run on ONE thread. To mend it install OpenMP (gcc has it built in;
+fastgd: for clang the package libomp-dev, on macOS `brew install libomp`) and build again.
+"""
+
+LEVEL_FLAGS = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"],
+}
+
+
+def levels():
+    """Return the instruction levels that this machine's architecture can have."""
+    machine = os.environ.get("FASTGD_MACHINE", platform.machine()).lower()
+    if machine in {"x86_64", "amd64"}:
+        return ["baseline", "avx2", "avx512"]
+    if machine in {"aarch64", "arm64"}:
+        return ["neon"]
+    return ["baseline"]
+
+
+def kernel_libraries():
+    headers = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
+    libraries = []
+    for level in levels():
+        for dtype in ("f32", "f64"):
+            source = f"src_c/isa/{level}_{dtype}.c"
+            libraries.append(
+                (
+                    f"fastgd_{level}_{dtype}",
+                    {
+                        "sources": [source],
+                        "include_dirs": ["src_c"],
+                        "cflags": CFLAGS + LEVEL_FLAGS.get(level, []),
+                        "obj_deps": {"": headers},
+                    },
+                )
+            )
+    return libraries
+
+
+class BuildExtension(build_ext):
+    """Add OpenMP to the engine where the compiler has it, found by compiling and linking."""
+
+    def run(self):
+        self.run_command("build_clib")  # an in-place build does not ask for it by itself
+        super().run()
+
+    def build_extensions(self):
+        compile_flags, link_flags = self.openmp()
+        for extension in self.extensions:
+            if extension.name == "fastgd._engine":
+                extension.extra_compile_args += compile_flags
+                extension.extra_link_args += link_flags
+        super().build_extensions()
+
+    def openmp(self):
+        wanted = os.environ.get("FASTGD_OPENMP", "auto").lower()
+        if wanted not in {"auto", "on", "off"}:
+            raise SystemExit(f"FASTGD_OPENMP={wanted!r}: allowed are auto, on and off")
+        if wanted == "off":
+            return [], []
+        failures = []
+        for compile_flags, link_flags in OPENMP_FLAGS:
+            failure = self.probe(compile_flags, link_flags)
+            if failure is None:
+                return compile_flags, link_flags
+            failures.append(f"{' '.join(compile_flags)}: {failure}")
+        reason = "; ".join(failures)
+        if wanted == "on":
+            raise SystemExit(f"FASTGD_OPENMP=on, but no OpenMP program compiles and links: {reason}")
+        print(NO_OPENMP.format(reason=reason), file=sys.stderr)
+        return [], []
+
+    def probe(self, compile_flags, link_flags):
+        """Compile and link a small OpenMP program; return the failure, None for success."""
+        folder = tempfile.mkdtemp()
+        try:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROBE)
+            objects = self.compiler.compile(
+                [str(source)], output_dir=folder, extra_postargs=compile_flags
+            )
+            self.compiler.link_executable(
+                objects, "probe", output_dir=folder, extra_postargs=link_flags
+            )
+        except Exception as error:  # compilers raise many kinds: each means "not this way"
+            return str(error)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def extension(name, sources, **options):
+    return Extension(
+        f"fastgd.{name}",
+        sources=[f"fastgd/{name}.pyx", *sources],
+        include_dirs=["src_c"],
+        extra_compile_args=list(CFLAGS),
+        extra_link_args=list(LDFLAGS),
+        **options,
+    )
+
+
+if __name__ == "__main__":
+    from Cython.Build import cythonize
+
+    setup(
+        libraries=kernel_libraries(),
+        ext_modules=cythonize(
+            [
+                extension(
+                    "_engine",
+                    ["src_c/dispatch.c"],
+                    depends=["src_c/fastgd.h"],
+                ),
+                extension("_sampling", []),
+            ],
+            language_level=3,
+        ),
+        cmdclass={"build_ext": BuildExtension},
+    )

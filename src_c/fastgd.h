@@ -1,0 +1,102 @@
+/* The whole kernel interface: single-threaded arithmetic on plain memory.
+ *
+ * A kernel never allocates, prints, keeps state or starts a thread. One table of kernels
+ * exists for each instruction level and dtype; `void *` stands for arrays of the table's
+ * dtype T (float or double).
+ *
+ * Layouts
+ *   A batch is a list of row pointers, so that no sample is ever copied. Every list has
+ *   FGD_AHEAD valid entries behind its last row: kernels prefetch them.
+ *   A dense layer's weights, n_in x n_out, are packed in panels of `panel` columns, each
+ *   panel n_in rows of contiguous columns; the last panel is narrower, padded with zeros
+ *   to a multiple of `lanes`. A tile (some rows of one panel) is therefore contiguous.
+ *   A layer with one output is a plain vector, padded with zeros to 64 bytes.
+ *   Matrices of samples (outputs, deltas) are row-major with ld elements a row, ld the
+ *   padded number of columns (1 for one output).
+ *
+ * Bits: each number a dense kernel writes is one chain of fused multiply-adds in index
+ * order; each dot product is kept in 64 bytes of lanes that are added up as a fixed tree.
+ * Neither depends on the level, the tile or the caller's way of cutting up the work.
+ */
+#ifndef FASTGD_H
+#define FASTGD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FGD_AHEAD 16
+#define FGD_MAX_COEFFICIENTS 8
+
+/* z[n] becomes f(z) and derivative[n] is f'(z); n is a multiple of `lanes`. */
+typedef void fgd_activation(size_t n, void *z, void *derivative);
+
+/* z, n samples x n_out raw outputs, becomes scale * weight[i] * d loss_i / d z (zeros in the
+ * padding) and value[i] is weight[i] * loss_i. weight may be NULL (ones). y holds n_out
+ * targets a sample or, for class indices, one int32_t. */
+typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,
+                      const void *weight, double scale, double *value);
+
+/* prepare() turns an optimizer's hyperparameters into the coefficients of step number
+ * `step` (from 1), once a step; update() moves parameter[n] along gradient[n] with them. */
+typedef struct fgd_optimizer {
+    const char *name;
+    void (*prepare)(int64_t step, double learning_rate, const double *hyperparameter,
+                    double *coefficient);
+    void (*update)(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+                   const double *coefficient);
+} fgd_optimizer;
+
+typedef struct fgd_kernels {
+    size_t itemsize; /* of T */
+    size_t lanes;    /* elements in a native vector */
+    size_t panel;    /* columns of a full panel: a multiple of lanes */
+
+    /* out[i][j] = bias[j] + sum over k of rows[i][k] * weights[k][j] */
+    void (*dense)(size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
+                  const void *bias, void *out);
+    /* out[i][j] *= sum over k of rows[i][k] * weights[k][j] */
+    void (*dense_scale)(size_t n, const void *const *rows, size_t n_in, size_t ld,
+                        const void *weights, void *out);
+    /* tile[k - first][j] = (or +=, if `add`) sum over i of rows[i][k] * delta[i][j], for
+     * first <= k < last and the `width` columns of one panel; delta points at the panel's. */
+    void (*dense_gradient)(size_t n, const void *const *rows, size_t first, size_t last,
+                           size_t width, const void *delta, size_t ld, void *tile, int add);
+    /* sum[j] = (or +=) sum over i of delta[i][j] */
+    void (*column_sum)(size_t n, size_t ld, const void *delta, void *sum, int add);
+    /* transposed[j][k - first] = tile[k - first][j]: a tile of the packed weights into the
+     * panel of the packed transpose that holds its rows. `stride` is that panel's width. */
+    void (*transpose)(size_t n_rows, size_t n_columns, size_t width, const void *tile,
+                      size_t stride, void *transposed);
+
+    /* out[i] = bias + sum over k of rows[i][k] * weights[k] */
+    void (*dot)(size_t n, const void *const *rows, size_t n_in, const void *weights,
+                const void *bias, void *out);
+    /* gradient[k] = (or +=) sum over i of delta[i] * rows[i][k]; the same of delta itself */
+    void (*dot_gradient)(size_t n, const void *const *rows, size_t n_in, const void *delta,
+                         void *gradient, void *bias_gradient, int add);
+    /* out[i][k] *= delta[i] * weights[k] */
+    void (*dot_scale)(size_t n, size_t n_in, size_t ld, const void *delta, const void *weights,
+                      void *out);
+    /* sum[n] += other[n] */
+    void (*add)(size_t n, void *sum, const void *other);
+    /* whether every one of x[n] is finite */
+    int (*all_finite)(size_t n, const void *x);
+    /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */
+    int (*math)(const char *name, size_t n, const void *x, void *out);
+
+    /* by name; NULL for an unknown one */
+    fgd_activation *(*activation)(const char *name);
+    fgd_loss *(*loss)(const char *name);
+    const fgd_optimizer *(*optimizer)(const char *name);
+} fgd_kernels;
+
+/* The levels compiled in, worst first, NULL at the end. */
+extern const char *const fgd_levels[];
+/* Whether this CPU and its operating system can run the level. */
+int fgd_supports(const char *level);
+/* The kernels of a level, for double or float; NULL for an unknown level. */
+const fgd_kernels *fgd_table(const char *level, int is_double);
+/* The sum of x[n] on eight lanes, added up as a fixed tree. */
+double fgd_sum(size_t n, const double *x);
+
+#endif

@@ -1,0 +1,173 @@
+/* Losses: each gives a sample's loss and its derivative by the raw outputs
+ * (fastgd/losses.py has the formulas). */
+
+typedef V fgd_pointwise(V z, V y, V *derivative);
+
+FGD_INLINE V squared_error_v(V z, V y, V *derivative) {
+    const V e = z - y;
+    *derivative = e + e;
+    return e * e;
+}
+FGD_INLINE V absolute_error_v(V z, V y, V *derivative) {
+    const V e = z - y;
+    *derivative = vselect((VI)(e == (V){0}), (V){0}, vcopysign(vset1(1), e));
+    return vabs(e);
+}
+FGD_INLINE V huber_v(V z, V y, V *derivative) {
+    const V e = z - y, size = vabs(e), half = vset1(T_C(0.5));
+    const VI near = (VI)(size <= vset1(1));
+    *derivative = vselect(near, e, vcopysign(vset1(1), e));
+    return vselect(near, half * e * e, size - half);
+}
+FGD_INLINE V log_loss_v(V z, V y, V *derivative) {
+    *derivative = vsigmoid(z) - y;
+    return vsoftplus(z) - y * z;
+}
+FGD_INLINE V hinge_v(V z, V y, V *derivative) {
+    const V margin = vset1(1) - y * z;
+    *derivative = vselect((VI)(margin > (V){0}), -y, (V){0});
+    return vmax((V){0}, margin);
+}
+FGD_INLINE V squared_hinge_v(V z, V y, V *derivative) {
+    const V short_of = vmax((V){0}, vset1(1) - y * z);
+    *derivative = vset1(-2) * y * short_of;
+    return short_of * short_of;
+}
+FGD_INLINE V poisson_v(V z, V y, V *derivative) {
+    const V rate = vexp(z);
+    *derivative = rate - y;
+    return rate - y * z;
+}
+
+/* All ones in the first n lanes (none for n <= 0, all for n >= VL). */
+FGD_INLINE VI first_lanes(ptrdiff_t n) {
+    VI lane;
+    for (int l = 0; l < VL; l++) lane[l] = l;
+    return (VI)(lane < viset1((TI)(n > VL ? VL : n < 0 ? 0 : n)));
+}
+FGD_INLINE V keep_first(V x, ptrdiff_t n) { return (V)((VI)x & first_lanes(n)); }
+
+FGD_INLINE void store_first(T *p, V x, size_t n) {
+    if (n >= (size_t)VL)
+        vstore(p, x);
+    else
+        vstore_part(p, x, (int)n);
+}
+FGD_INLINE V load_first(const T *p, size_t n) {
+    return n >= (size_t)VL ? vload(p) : vload_part(p, (int)n);
+}
+
+/* One output: vectors run along the samples. */
+FGD_INLINE void pointwise_single(fgd_pointwise *loss, size_t n, T *z, const T *y, const T *weight,
+                                 double scale, double *value) {
+    for (size_t i = 0; i < n; i += VL) {
+        const size_t count = smaller(n - i, VL);
+        const V w = weight ? load_first(weight + i, count) : vset1(1);
+        V derivative;
+        const V l = loss(load_first(z + i, count), load_first(y + i, count), &derivative);
+        store_first(z + i, derivative * (vset1((T)scale) * w), count);
+        T lane[FGD_VBYTES / sizeof(T)];
+        vstore(lane, l * w);
+        for (size_t k = 0; k < count; k++) value[i + k] = lane[k];
+    }
+}
+
+/* Several outputs: vectors run along a sample's outputs, and the loss is their mean. */
+FGD_INLINE void pointwise_rows(fgd_pointwise *loss, size_t n, size_t n_out, size_t ld, T *z,
+                               const T *y, const T *weight, double scale, double *value) {
+    for (size_t i = 0; i < n; i++, z += ld, y += n_out) {
+        const T w = weight ? weight[i] : 1;
+        const V share = vset1((T)(scale / (double)n_out) * w);
+        V sum[NV];
+        for (int v = 0; v < NV; v++) sum[v] = (V){0};
+        for (size_t j = 0; j < n_out; j += LANES)
+            for (int v = 0; v < NV && j + v * VL < n_out; v++) {
+                const size_t at = j + v * VL, count = smaller(n_out - at, VL);
+                V derivative;
+                const V l = loss(vload(z + at), load_first(y + at, count), &derivative);
+                sum[v] += keep_first(l, (ptrdiff_t)count);
+                vstore(z + at, keep_first(derivative * share, (ptrdiff_t)count));
+            }
+        value[i] = (double)vsum(sum) / (double)n_out * (double)w;
+    }
+    (void)ld;
+}
+
+#define FGD_POINTWISE(X) \
+    X(squared_error) X(absolute_error) X(huber) X(log_loss) X(hinge) X(squared_hinge) X(poisson)
+
+#define DEFINE(name)                                                                             \
+    static void name##_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,           \
+                            const void *weight, double scale, double *value) {                   \
+        if (n_out == 1)                                                                          \
+            pointwise_single(name##_v, n, z, y, weight, scale, value);                           \
+        else                                                                                     \
+            pointwise_rows(name##_v, n, n_out, ld, z, y, weight, scale, value);                  \
+    }
+FGD_POINTWISE(DEFINE)
+#undef DEFINE
+
+/* Softmax with cross entropy, fused: z becomes exp(z - max), its sum is returned. */
+FGD_INLINE T softmax_numerators(size_t n_out, T *z, T *largest) {
+    V top = vset1(z[0]);
+    for (size_t j = 0; j < n_out; j += VL) {
+        const VI inside = first_lanes((ptrdiff_t)(n_out - j));
+        top = vmax(vselect(inside, vload(z + j), top), top);
+    }
+    for (int l = 0; l < VL; l++) *largest = l == 0 || top[l] > *largest ? top[l] : *largest;
+    V sum[NV];
+    for (int v = 0; v < NV; v++) sum[v] = (V){0};
+    for (size_t j = 0; j < n_out; j += LANES)
+        for (int v = 0; v < NV && j + v * VL < n_out; v++) {
+            const size_t at = j + v * VL;
+            const V e = keep_first(vexp(vload(z + at) - vset1(*largest)), (ptrdiff_t)(n_out - at));
+            vstore(z + at, e);
+            sum[v] += e;
+        }
+    return vsum(sum);
+}
+
+/* The loss is log(sum of exp(z - max)) - sum over k of y_k (z_k - max); y sums to one. */
+static void cross_entropy_loss(size_t n, size_t n_out, size_t ld, void *outputs, const void *y,
+                               const void *weight, double scale, double *value) {
+    T *z = outputs;
+    for (size_t i = 0; i < n; i++, z += ld) {
+        const size_t label = (size_t)((const int32_t *)y)[i];
+        const T w = weight ? ((const T *)weight)[i] : 1, at_label = z[label];
+        T largest;
+        const T sum = softmax_numerators(n_out, z, &largest);
+        const V share = vset1((T)scale * w / sum);
+        for (size_t j = 0; j < n_out; j += VL) vstore(z + j, vload(z + j) * share);
+        z[label] -= (T)scale * w;
+        value[i] = (double)w * (double)(vlog(vset1(sum))[0] - (at_label - largest));
+    }
+}
+
+static void cross_entropy_matrix_loss(size_t n, size_t n_out, size_t ld, void *outputs,
+                                      const void *targets, const void *weight, double scale,
+                                      double *value) {
+    T *z = outputs;
+    const T *y = targets;
+    for (size_t i = 0; i < n; i++, z += ld, y += n_out) {
+        const T w = weight ? ((const T *)weight)[i] : 1;
+        T largest = 0, expected = 0;
+        for (size_t j = 0; j < n_out; j++) expected += y[j] == 0 ? 0 : y[j] * z[j];
+        const T sum = softmax_numerators(n_out, z, &largest);
+        const V share = vset1((T)scale * w);
+        for (size_t j = 0; j < n_out; j += VL) {
+            const V target = load_first(y + j, smaller(n_out - j, VL));
+            vstore(z + j, (vload(z + j) / vset1(sum) - target) * share);
+        }
+        value[i] = (double)w * (double)(vlog(vset1(sum))[0] - (expected - largest));
+    }
+}
+
+static fgd_loss *loss_named(const char *name) {
+#define FIND(known) \
+    if (!strcmp(name, #known)) return known##_loss;
+    FGD_POINTWISE(FIND)
+    FIND(cross_entropy)
+    FIND(cross_entropy_matrix)
+#undef FIND
+    return NULL;
+}

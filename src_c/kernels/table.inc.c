@@ -1,0 +1,45 @@
+/* Every kernel for one level and dtype, and the table of them.
+ *
+ * Parameters, set by the file in isa/ that includes this one:
+ *   FGD_TABLE        the table's name
+ *   FGD_F64          0: float, 1: double
+ *   FGD_VBYTES       bytes in a native vector
+ *   FGD_TILE_ROWS    rows of a register tile, FGD_TILE_VECTORS native vectors wide: as many
+ *                    as the level's registers hold beside their operands
+ */
+#include "fastgd.h"
+
+#include "vec.h"
+
+#include "math.inc.c"
+
+#include "activation.inc.c"
+#include "dense.inc.c"
+#include "linear.inc.c"
+#include "loss.inc.c"
+#include "update.inc.c"
+
+static int math(const char *name, size_t n, const void *x, void *out) {
+    return fgd_math(name, n, x, out);
+}
+
+extern const fgd_kernels FGD_TABLE;
+const fgd_kernels FGD_TABLE = {
+    .itemsize = sizeof(T),
+    .lanes = VL,
+    .panel = FGD_TILE_VECTORS * VL,
+    .dense = dense,
+    .dense_scale = dense_scale,
+    .dense_gradient = dense_gradient,
+    .column_sum = column_sum,
+    .transpose = transpose,
+    .dot = dot,
+    .dot_gradient = dot_gradient,
+    .dot_scale = dot_scale,
+    .add = add,
+    .all_finite = all_finite,
+    .math = math,
+    .activation = activation_named,
+    .loss = loss_named,
+    .optimizer = optimizer_named,
+};

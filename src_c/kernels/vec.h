@@ -1,0 +1,156 @@
+/* Vectors of the level's native width, for the element type T.
+ *
+ * Parameters, set by the small files in isa/ before this header is reached:
+ *   FGD_F64    0: T is float, 1: T is double
+ *   FGD_VBYTES bytes in a native vector: 16, 32 or 64
+ * and, through the compiler's flags, which instructions may be used.
+ *
+ * A logical vector has LANES elements on every level (64 bytes); sums that depend on
+ * the number of lanes are defined on logical vectors, so that no level changes a bit.
+ * The file is built with -ffp-contract=off: a multiply and an add are fused exactly
+ * where vfma() says so. Only the baseline level, which has no such instruction,
+ * rounds twice there.
+ */
+#ifndef FGD_VEC_H
+#define FGD_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if FGD_F64
+typedef double T;
+typedef int64_t TI; /* the integer of T's size */
+#define T_MANTISSA_BITS 52
+#define T_EXPONENT_BIAS 1023
+#define T_C(x) x
+#else
+typedef float T;
+typedef int32_t TI;
+#define T_MANTISSA_BITS 23
+#define T_EXPONENT_BIAS 127
+#define T_C(x) x##f
+#endif
+
+#define VL ((int)(FGD_VBYTES / sizeof(T))) /* lanes of a native vector */
+#define LANES ((int)(64 / sizeof(T)))      /* lanes of a logical vector */
+#define NV (64 / FGD_VBYTES)               /* native vectors in a logical one */
+
+typedef T V __attribute__((vector_size(FGD_VBYTES)));
+typedef TI VI __attribute__((vector_size(FGD_VBYTES)));
+typedef T VU __attribute__((vector_size(FGD_VBYTES), aligned(sizeof(T)), may_alias));
+
+#define FGD_INLINE static inline __attribute__((always_inline, unused))
+
+FGD_INLINE V vload(const T *p) { return *(const VU *)p; }
+FGD_INLINE void vstore(T *p, V v) { *(VU *)p = v; }
+/* x - 0 is x for every x, the negative zero included. */
+FGD_INLINE V vset1(T x) { return x - (V){0}; }
+FGD_INLINE VI viset1(TI x) { return x - (VI){0}; }
+/* Lanewise mask ? a : b, where the mask's lanes are all ones or all zeros. */
+FGD_INLINE V vselect(VI mask, V a, V b) { return (V)(((VI)a & mask) | ((VI)b & ~mask)); }
+FGD_INLINE V vabs(V x) { return (V)((VI)x & ~((VI)vset1(T_C(-0.0)))); }
+FGD_INLINE V vcopysign(V magnitude, V sign) {
+    const VI bit = (VI)vset1(T_C(-0.0));
+    return (V)(((VI)magnitude & ~bit) | ((VI)sign & bit));
+}
+
+/* vfma(a, b, c) = a * b + c, rounded once where the level has the instruction.
+ * vmax(a, b), vmin(a, b): b where either is not a number, as x86 does.
+ * vload_part(p, n): the first n < VL elements, zeros behind; reads no byte past them.
+ * vstore_part(p, v, n): writes the first n < VL elements and no byte past them. */
+#if FGD_VBYTES == 64
+#if FGD_F64
+#define FGD_PD(name) _mm512_##name##_pd
+#define FGD_MASK(n) ((__mmask8)((1u << (n)) - 1u))
+#else
+#define FGD_PD(name) _mm512_##name##_ps
+#define FGD_MASK(n) ((__mmask16)((1u << (n)) - 1u))
+#endif
+FGD_INLINE V vfma(V a, V b, V c) { return FGD_PD(fmadd)(a, b, c); }
+FGD_INLINE V vsqrt(V x) { return FGD_PD(sqrt)(x); }
+FGD_INLINE V vmax(V a, V b) { return FGD_PD(max)(a, b); }
+FGD_INLINE V vmin(V a, V b) { return FGD_PD(min)(a, b); }
+FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskz_loadu)(FGD_MASK(n), p); }
+FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(mask_storeu)(p, FGD_MASK(n), v); }
+
+#elif FGD_VBYTES == 32
+#if FGD_F64
+#define FGD_PD(name) _mm256_##name##_pd
+typedef long long fgd_mask_int;
+#else
+#define FGD_PD(name) _mm256_##name##_ps
+typedef int fgd_mask_int;
+#endif
+FGD_INLINE __m256i fgd_mask(int n) {
+    static const TI lanes[2 * (32 / sizeof(T))] = {
+#if FGD_F64
+        -1, -1, -1, -1, 0, 0, 0, 0
+#else
+        -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
+#endif
+    };
+    return _mm256_loadu_si256((const __m256i *)(lanes + VL - n));
+}
+FGD_INLINE V vfma(V a, V b, V c) { return FGD_PD(fmadd)(a, b, c); }
+FGD_INLINE V vsqrt(V x) { return FGD_PD(sqrt)(x); }
+FGD_INLINE V vmax(V a, V b) { return FGD_PD(max)(a, b); }
+FGD_INLINE V vmin(V a, V b) { return FGD_PD(min)(a, b); }
+FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskload)(p, fgd_mask(n)); }
+FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, fgd_mask(n), v); }
+
+#else /* 16 bytes: NEON, SSE2, or the compiler's own vectors on any other machine */
+#if defined(__ARM_NEON) && defined(__aarch64__)
+#if FGD_F64
+FGD_INLINE V vfma(V a, V b, V c) { return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+FGD_INLINE V vsqrt(V x) { return (V)vsqrtq_f64((float64x2_t)x); }
+#else
+FGD_INLINE V vfma(V a, V b, V c) { return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+FGD_INLINE V vsqrt(V x) { return (V)vsqrtq_f32((float32x4_t)x); }
+#endif
+#else
+FGD_INLINE V vfma(V a, V b, V c) { return a * b + c; }
+#if defined(__SSE2__) && FGD_F64
+FGD_INLINE V vsqrt(V x) { return _mm_sqrt_pd(x); }
+#elif defined(__SSE2__)
+FGD_INLINE V vsqrt(V x) { return _mm_sqrt_ps(x); }
+#else
+FGD_INLINE V vsqrt(V x) {
+    for (int l = 0; l < VL; l++) x[l] = FGD_F64 ? __builtin_sqrt(x[l]) : __builtin_sqrtf(x[l]);
+    return x;
+}
+#endif
+#endif
+FGD_INLINE V vmax(V a, V b) { return vselect((VI)(a > b), a, b); }
+FGD_INLINE V vmin(V a, V b) { return vselect((VI)(a < b), a, b); }
+FGD_INLINE V vload_part(const T *p, int n) {
+    T lanes[FGD_VBYTES / sizeof(T)] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof(T));
+    return vload(lanes);
+}
+FGD_INLINE void vstore_part(T *p, V v, int n) {
+    T lanes[FGD_VBYTES / sizeof(T)];
+    vstore(lanes, v);
+    memcpy(p, lanes, (size_t)n * sizeof(T));
+}
+#endif
+
+/* The sum of a logical vector's lanes by halves: lane l and lane l + LANES / 2 first,
+ * and so on. The tree is the same on every level, whatever the native width. */
+FGD_INLINE T vsum(const V v[NV]) {
+    T lane[64 / sizeof(T)];
+    for (int i = 0; i < NV; i++) vstore(lane + i * VL, v[i]);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+#endif
