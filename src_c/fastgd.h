@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FGD_AHEAD 16
+#define FGD_AHEAD 32
 #define FGD_MAX_COEFFICIENTS 8
 
 /* z[n] becomes f(z) and derivative[n] is f'(z); n is a multiple of `lanes`. */
@@ -33,8 +33,8 @@ typedef void fgd_activation(size_t n, void *z, void *derivative);
 /* z, n samples x n_out raw outputs, becomes scale * weight[i] * d loss_i / d z (zeros in the
  * padding) and value[i] is weight[i] * loss_i. weight may be NULL (ones). y holds n_out
  * targets a sample or, for class indices, one int32_t. */
-typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,
-                      const void *weight, double scale, double *value);
+typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y, const void *weight,
+                      double scale, double *value);
 
 /* prepare() turns an optimizer's hyperparameters into the coefficients of step number
  * `step` (from 1), once a step; update() moves parameter[n] along gradient[n] with them. */

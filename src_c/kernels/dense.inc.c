@@ -5,7 +5,8 @@
  * widths give the same bits.
  */
 
-#define UNROLL _Pragma("GCC unroll 16")
+/* A loop that is laid out in full: what it indexes can then live in registers. */
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 enum { BIAS, SCALE };
 
@@ -14,20 +15,20 @@ FGD_INLINE void product_tile(const int rows_n, const int nv, const int mode, con
                              size_t n_in, const T *panel, const T *bias, T *out, size_t ld) {
     const T *row[FGD_TILE_ROWS];
     V sum[FGD_TILE_ROWS][FGD_TILE_VECTORS];
-    UNROLL for (int r = 0; r < rows_n; r++) {
+    EACH (r, rows_n) {
         row[r] = rows[r];
-        UNROLL for (int v = 0; v < nv; v++) sum[r][v] = mode == BIAS ? vload(bias + v * VL) : (V){0};
+        EACH (v, nv) sum[r][v] = mode == BIAS ? vload(bias + v * VL) : (V){0};
     }
     for (size_t k = 0; k < n_in; k++) {
         V weight[FGD_TILE_VECTORS];
-        UNROLL for (int v = 0; v < nv; v++) weight[v] = vload(panel + (k * nv + v) * VL);
-        UNROLL for (int r = 0; r < rows_n; r++) {
+        EACH (v, nv) weight[v] = vload(panel + (k * nv + v) * VL);
+        EACH (r, rows_n) {
             const V x = vset1(row[r][k]);
-            UNROLL for (int v = 0; v < nv; v++) sum[r][v] = vfma(x, weight[v], sum[r][v]);
+            EACH (v, nv) sum[r][v] = vfma(x, weight[v], sum[r][v]);
         }
     }
-    UNROLL for (int r = 0; r < rows_n; r++) {
-        UNROLL for (int v = 0; v < nv; v++) {
+    EACH (r, rows_n) {
+        EACH (v, nv) {
             T *target = out + r * ld + v * VL;
             vstore(target, mode == BIAS ? sum[r][v] : sum[r][v] * vload(target));
         }
@@ -38,66 +39,62 @@ FGD_INLINE void product_tile(const int rows_n, const int nv, const int mode, con
 FGD_INLINE void gradient_tile(const int rows_n, const int nv, size_t n, const T *const *rows,
                               size_t first, const T *delta, size_t ld, T *tile, int add) {
     V sum[FGD_TILE_ROWS][FGD_TILE_VECTORS];
-    UNROLL for (int r = 0; r < rows_n; r++) {
-        UNROLL for (int v = 0; v < nv; v++)
-            sum[r][v] = add ? vload(tile + (r * nv + v) * VL) : (V){0};
+    EACH (r, rows_n) {
+        EACH (v, nv) sum[r][v] = add ? vload(tile + (r * nv + v) * VL) : (V){0};
     }
     for (size_t i = 0; i < n; i++) {
         const T *x = rows[i] + first;
         V d[FGD_TILE_VECTORS];
-        UNROLL for (int v = 0; v < nv; v++) d[v] = vload(delta + i * ld + v * VL);
-        UNROLL for (int r = 0; r < rows_n; r++) {
+        EACH (v, nv) d[v] = vload(delta + i * ld + v * VL);
+        EACH (r, rows_n) {
             const V xr = vset1(x[r]);
-            UNROLL for (int v = 0; v < nv; v++) sum[r][v] = vfma(xr, d[v], sum[r][v]);
+            EACH (v, nv) sum[r][v] = vfma(xr, d[v], sum[r][v]);
         }
     }
-    UNROLL for (int r = 0; r < rows_n; r++) {
-        UNROLL for (int v = 0; v < nv; v++) vstore(tile + (r * nv + v) * VL, sum[r][v]);
+    EACH (r, rows_n) {
+        EACH (v, nv) vstore(tile + (r * nv + v) * VL, sum[r][v]);
     }
 }
 
 /* Calls CALL(height) with a constant for `height`, so that each height is its own code. */
 #if FGD_TILE_ROWS == 8
-#define WITH_HEIGHT(height, CALL)  \
-    switch (height) {              \
-        case 8: CALL(8); break;    \
-        case 7: CALL(7); break;    \
-        case 6: CALL(6); break;    \
-        case 5: CALL(5); break;    \
-        case 4: CALL(4); break;    \
-        case 3: CALL(3); break;    \
-        case 2: CALL(2); break;    \
-        default: CALL(1);          \
+#define WITH_HEIGHT(height, CALL) \
+    switch (height) {             \
+    case 8: CALL(8); break;       \
+    case 7: CALL(7); break;       \
+    case 6: CALL(6); break;       \
+    case 5: CALL(5); break;       \
+    case 4: CALL(4); break;       \
+    case 3: CALL(3); break;       \
+    case 2: CALL(2); break;       \
+    default: CALL(1);             \
     }
 #elif FGD_TILE_ROWS == 6
-#define WITH_HEIGHT(height, CALL)  \
-    switch (height) {              \
-        case 6: CALL(6); break;    \
-        case 5: CALL(5); break;    \
-        case 4: CALL(4); break;    \
-        case 3: CALL(3); break;    \
-        case 2: CALL(2); break;    \
-        default: CALL(1);          \
+#define WITH_HEIGHT(height, CALL) \
+    switch (height) {             \
+    case 6: CALL(6); break;       \
+    case 5: CALL(5); break;       \
+    case 4: CALL(4); break;       \
+    case 3: CALL(3); break;       \
+    case 2: CALL(2); break;       \
+    default: CALL(1);             \
     }
 #elif FGD_TILE_ROWS == 4
-#define WITH_HEIGHT(height, CALL)  \
-    switch (height) {              \
-        case 4: CALL(4); break;    \
-        case 3: CALL(3); break;    \
-        case 2: CALL(2); break;    \
-        default: CALL(1);          \
+#define WITH_HEIGHT(height, CALL) \
+    switch (height) {             \
+    case 4: CALL(4); break;       \
+    case 3: CALL(3); break;       \
+    case 2: CALL(2); break;       \
+    default: CALL(1);             \
     }
 #else
 #error "no switch over this tile's heights"
 #endif
 
-FGD_INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Rows are read at random: ask for the next tile's while this one is computed. */
 FGD_INLINE void prefetch_rows(const T *const *rows, size_t n_in) {
     const size_t bytes = smaller(n_in * sizeof(T), 512);
-    for (int r = 0; r < FGD_TILE_ROWS; r++)
-        for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)rows[r] + b);
+    for (int r = 0; r < FGD_TILE_ROWS; r++) prefetch_row(rows[r], bytes);
 }
 
 FGD_INLINE void product(const int mode, size_t n, const T *const *rows, size_t n_in, size_t ld,

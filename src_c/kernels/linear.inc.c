@@ -29,8 +29,7 @@ static void dot(size_t n, const void *const *rows, size_t n_in, const void *weig
                 const void *bias, void *out) {
     const size_t bytes = smaller(n_in * sizeof(T), 1024);
     for (size_t i = 0; i < n; i++) {
-        for (size_t b = 0; b < bytes; b += 64)
-            __builtin_prefetch((const char *)rows[i + FGD_AHEAD] + b);
+        prefetch_row(rows[i + FGD_AHEAD], bytes);
         ((T *)out)[i] = dot_row(rows[i], n_in, weights) + *(const T *)bias;
     }
 }
@@ -40,16 +39,15 @@ static void dot(size_t n, const void *const *rows, size_t n_in, const void *weig
 FGD_INLINE void gradient_strip(const int count, int tail, size_t n, const T *const *rows, size_t k,
                                const T *delta, T *gradient, int add) {
     V sum[8];
-    UNROLL for (int v = 0; v < count; v++) sum[v] = add ? vload(gradient + k + v * VL) : (V){0};
+    EACH (v, count) sum[v] = add ? vload(gradient + k + v * VL) : (V){0};
     for (size_t i = 0; i < n; i++) {
         const T *x = rows[i] + k;
         const V d = vset1(delta[i]);
-        UNROLL for (int v = 0; v < count - 1; v++) sum[v] = vfma(d, vload(x + v * VL), sum[v]);
+        EACH (v, count - 1) sum[v] = vfma(d, vload(x + v * VL), sum[v]);
         const T *last = x + (count - 1) * VL;
-        sum[count - 1] =
-            vfma(d, tail == VL ? vload(last) : vload_part(last, tail), sum[count - 1]);
+        sum[count - 1] = vfma(d, tail == VL ? vload(last) : vload_part(last, tail), sum[count - 1]);
     }
-    UNROLL for (int v = 0; v < count; v++) vstore(gradient + k + v * VL, sum[v]);
+    EACH (v, count) vstore(gradient + k + v * VL, sum[v]);
 }
 
 static void dot_gradient(size_t n, const void *const *rows, size_t n_in, const void *delta,

@@ -96,13 +96,13 @@ FGD_INLINE void pointwise_rows(fgd_pointwise *loss, size_t n, size_t n_out, size
 #define FGD_POINTWISE(X) \
     X(squared_error) X(absolute_error) X(huber) X(log_loss) X(hinge) X(squared_hinge) X(poisson)
 
-#define DEFINE(name)                                                                             \
-    static void name##_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,           \
-                            const void *weight, double scale, double *value) {                   \
-        if (n_out == 1)                                                                          \
-            pointwise_single(name##_v, n, z, y, weight, scale, value);                           \
-        else                                                                                     \
-            pointwise_rows(name##_v, n, n_out, ld, z, y, weight, scale, value);                  \
+#define DEFINE(name)                                                                   \
+    static void name##_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y, \
+                            const void *weight, double scale, double *value) {         \
+        if (n_out == 1)                                                                \
+            pointwise_single(name##_v, n, z, y, weight, scale, value);                 \
+        else                                                                           \
+            pointwise_rows(name##_v, n, n_out, ld, z, y, weight, scale, value);        \
     }
 FGD_POINTWISE(DEFINE)
 #undef DEFINE

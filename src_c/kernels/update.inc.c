@@ -113,10 +113,8 @@ static void adam(size_t n, void *parameter, const void *gradient, void *moment1,
 }
 
 static const fgd_optimizer optimizers[] = {
-    {"sgd", prepare_sgd, sgd},
-    {"momentum", prepare_sgd, momentum},
-    {"nesterov", prepare_sgd, nesterov},
-    {"adam", prepare_adam, adam},
+    {"sgd", prepare_sgd, sgd},           {"momentum", prepare_sgd, momentum},
+    {"nesterov", prepare_sgd, nesterov}, {"adam", prepare_adam, adam},
     {"adamw", prepare_adamw, adam},
 };
 

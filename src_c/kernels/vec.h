@@ -52,6 +52,12 @@ typedef T VU __attribute__((vector_size(FGD_VBYTES), aligned(sizeof(T)), may_ali
 
 FGD_INLINE V vload(const T *p) { return *(const VU *)p; }
 FGD_INLINE void vstore(T *p, V v) { *(VU *)p = v; }
+FGD_INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+/* A row need not begin where a cache line does: its last byte may lie on one line more. */
+FGD_INLINE void prefetch_row(const void *row, size_t bytes) {
+    for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b);
+    __builtin_prefetch((const char *)row + bytes - 1);
+}
 /* x - 0 is x for every x, the negative zero included. */
 FGD_INLINE V vset1(T x) { return x - (V){0}; }
 FGD_INLINE VI viset1(TI x) { return x - (VI){0}; }
@@ -93,9 +99,11 @@ typedef int fgd_mask_int;
 FGD_INLINE __m256i fgd_mask(int n) {
     static const TI lanes[2 * (32 / sizeof(T))] = {
 #if FGD_F64
-        -1, -1, -1, -1, 0, 0, 0, 0
+        -1, -1, -1, -1, 0,
+        0,  0,  0
 #else
-        -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
+        -1, -1, -1, -1, -1, -1, -1, -1, 0,
+        0,  0,  0,  0,  0,  0,  0
 #endif
     };
     return _mm256_loadu_si256((const __m256i *)(lanes + VL - n));
@@ -110,10 +118,14 @@ FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, fgd_mask(n)
 #else /* 16 bytes: NEON, SSE2, or the compiler's own vectors on any other machine */
 #if defined(__ARM_NEON) && defined(__aarch64__)
 #if FGD_F64
-FGD_INLINE V vfma(V a, V b, V c) { return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+FGD_INLINE V vfma(V a, V b, V c) {
+    return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
 FGD_INLINE V vsqrt(V x) { return (V)vsqrtq_f64((float64x2_t)x); }
 #else
-FGD_INLINE V vfma(V a, V b, V c) { return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+FGD_INLINE V vfma(V a, V b, V c) {
+    return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
 FGD_INLINE V vsqrt(V x) { return (V)vsqrtq_f32((float32x4_t)x); }
 #endif
 #else
@@ -143,14 +155,42 @@ FGD_INLINE void vstore_part(T *p, V v, int n) {
 }
 #endif
 
-/* The sum of a logical vector's lanes by halves: lane l and lane l + LANES / 2 first,
- * and so on. The tree is the same on every level, whatever the native width. */
+/* The sum of a logical vector's lanes by halves: lane l and lane l + LANES / 2 first, and so
+ * on. The tree is the same on every level, whatever the native width. */
+typedef T V16 __attribute__((vector_size(16)));
+#if FGD_VBYTES == 64
+FGD_INLINE V16 fold_to_16(const V v[NV]) {
+#if FGD_F64
+    const __m256d half = _mm512_castpd512_pd256(v[0]) + _mm512_extractf64x4_pd(v[0], 1);
+    return _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
+#else
+    const __m256 half = _mm512_castps512_ps256(v[0]) + _mm512_extractf32x8_ps(v[0], 1);
+    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+#endif
+}
+#elif FGD_VBYTES == 32
+FGD_INLINE V16 fold_to_16(const V v[NV]) {
+    const V half = v[0] + v[1];
+#if FGD_F64
+    return _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
+#else
+    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+#endif
+}
+#else
+FGD_INLINE V16 fold_to_16(const V v[NV]) { return (v[0] + v[2]) + (v[1] + v[3]); }
+#endif
+
 FGD_INLINE T vsum(const V v[NV]) {
-    T lane[64 / sizeof(T)];
-    for (int i = 0; i < NV; i++) vstore(lane + i * VL, v[i]);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
+    const V16 x = fold_to_16(v);
+#if FGD_F64
+    return x[0] + x[1];
+#elif defined(__SSE2__)
+    const V16 y = x + _mm_movehl_ps(x, x);
+    return y[0] + y[1];
+#else
+    return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
 }
 
 #endif

@@ -1,0 +1,137 @@
+"""Check the whole project in a fresh virtual environment: `python3 tools/check.py`.
+
+Installs the package and the development extra, then runs lint, types, the tests, the
+benchmarks' smoke run, the builds and the sanitizers. What a step needs beside Python and a C
+compiler is installed from PyPI; sanitizer steps use the C compiler's own run-time libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Checks:
+    """The steps, each a function of one environment, in the order in which they run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+
+    def run(self, *command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
+        """Run a command; stop everything when it fails."""
+        print("\n$", *command, flush=True)
+        subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env={**os.environ, "PYTHONSAFEPATH": "1", **environment},
+            check=True,
+        )
+
+    def install(self) -> None:
+        venv.create(self.folder / "venv", with_pip=True)
+        self.run(self.python, "-m", "pip", "install", "-q", "-e", ".[dev]")
+
+    def lint(self) -> None:
+        bin_folder = self.python.parent
+        self.run(self.python, "-m", "ruff", "check", ".")
+        self.run(self.python, "-m", "ruff", "format", "--check", ".")
+        self.run(bin_folder / "cython-lint", *sorted((ROOT / "fastgd").glob("*.p[yx][xd]")))
+        sources = [path for path in (ROOT / "src_c").rglob("*") if path.suffix in {".c", ".h"}]
+        self.run(bin_folder / "clang-format", "--dry-run", "--Werror", *sorted(sources))
+        self.run(self.python, "tools/rules.py")
+
+    def types(self) -> None:
+        self.run(self.python, "-m", "mypy")
+
+    def tests(self) -> None:
+        self.run(self.python, "-m", "pytest", "-q")
+        self.run(self.python, "-m", "pytest", "-q", "--doctest-modules", "fastgd")
+        self.run(self.python, "-m", "pytest", "-q", "--doctest-glob=*.md", "README.md")
+
+    def levels(self) -> None:
+        """Run the quick tests on each lower level, as a user would force it."""
+        code = "from fastgd import _engine; print(*_engine.levels()[:-1])"
+        names = subprocess.check_output([str(self.python), "-c", code], text=True, cwd=ROOT)
+        for name in names.split():
+            self.run(self.python, "-m", "pytest", "-q", "-m", "not slow", FASTGD_ISA=name)
+
+    def benchmarks(self) -> None:
+        self.run(self.python, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable")
+
+    def packages(self) -> None:
+        """Build the sdist, the wheel from it, and use that wheel alone, from elsewhere."""
+        out = self.folder / "dist"
+        self.run(self.python, "-m", "build", "-o", out)
+        self.run(self.python, "tools/wheel_contents.py", *out.glob("*.whl"))
+        fresh = self.folder / "fresh"
+        venv.create(fresh, with_pip=True)
+        self.run(fresh / "bin" / "pip", "install", "-q", *out.glob("*.whl"))
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        self.run(fresh / "bin" / "python", "-m", "fastgd", cwd=elsewhere)
+
+    def without_openmp(self) -> None:
+        """Build without OpenMP; the quick tests pass on one thread."""
+        target = self.folder / "serial"
+        self.run(
+            self.python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+            "--target", target, ".",
+            FASTGD_OPENMP="off",
+        )  # fmt: skip
+        code = (
+            "import fastgd, sys; assert fastgd.__file__.startswith(sys.argv[1]), fastgd.__file__;"
+            "from fastgd import _engine; c = _engine.config(); print(c);"
+            "assert not c['openmp'] and c['threads'] == 1"
+        )
+        self.run(self.python, "-c", code, target, PYTHONPATH=str(target))
+        self.run(
+            self.python, "-m", "pytest", "-q", "-m", "not slow", "tests/test_backends.py",
+            PYTHONPATH=str(target),
+        )  # fmt: skip
+
+    def sanitizers(self) -> None:
+        self.run(self.python, "tools/sanitize.py", "address")
+        self.run(self.python, "tools/sanitize.py", "thread")
+
+    def sequence(self) -> tuple[str, ...]:
+        return (
+            "install", "lint", "types", "tests", "levels", "benchmarks", "packages",
+            "without_openmp", "sanitizers",
+        )  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("steps", nargs="*", help="only these steps (install always runs)")
+    wanted = parser.parse_args().steps
+    with tempfile.TemporaryDirectory() as folder:
+        checks = Checks(Path(folder))
+        unknown = set(wanted) - set(checks.sequence())
+        if unknown:
+            parser.error(f"no such step: {', '.join(unknown)}; steps: {checks.sequence()}")
+        for step in checks.sequence():
+            if wanted and step not in wanted and step != "install":
+                continue
+            print(f"\n=== {step}", flush=True)
+            start = time.perf_counter()
+            try:
+                getattr(checks, step)()
+            except subprocess.CalledProcessError as error:
+                print(f"\nFAILED: {step} (exit code {error.returncode})", file=sys.stderr)
+                return 1
+            print(f"=== {step}: {time.perf_counter() - start:.0f} s", flush=True)
+    print("\nAll checks passed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
