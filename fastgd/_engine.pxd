@@ -21,13 +21,17 @@ cdef extern from "fastgd.h" nogil:
             size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
             const double *coefficient,
         ) noexcept nogil
+    ctypedef void fgd_stochastic(
+        size_t n, const void *const *rows, size_t n_in, const void *y, const void *weight,
+        void *params, void *bias, const double *coefficient, double *value,
+    ) noexcept nogil
     ctypedef struct fgd_kernels:
         size_t itemsize
         size_t lanes
         size_t panel
         void (*dense)(
-            size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
-            const void *bias, void *out,
+            size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+            const void *weights, const void *bias, void *out,
         ) noexcept nogil
         void (*dense_scale)(
             size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
@@ -60,6 +64,7 @@ cdef extern from "fastgd.h" nogil:
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
         fgd_activation *(*activation)(const char *name) noexcept nogil
         fgd_loss *(*loss)(const char *name) noexcept nogil
+        fgd_stochastic *(*stochastic)(const char *loss) noexcept nogil
         const fgd_optimizer *(*optimizer)(const char *name) noexcept nogil
 
     const char *const fgd_levels[]

@@ -96,10 +96,6 @@ def choose_level(wanted):
 
 LEVEL = choose_level(os.environ.get("FASTGD_ISA", "").strip().lower())
 
-# Parameters times samples in a step for which one more thread pays, against two barriers and
-# the caches' lines that change hands: measured, see docs/performance.md.
-WORK_A_THREAD = 1 << 17
-
 # libgomp hangs in a forked child whose parent had started threads: stay on one thread there.
 cdef bint _threads_started = False
 cdef bint _forked_after_threads = False
@@ -207,6 +203,20 @@ cdef struct Window:         # a thread's view of a stretch of the epoch's order
     char *weights
 
 
+cdef struct Step:           # one update: each thread has its own copy
+    size_t start            # its samples in the epoch's order
+    size_t n
+    size_t index            # in the epoch, from 0
+    double scale            # of a sample's gradient in the batch's
+    double coefficients[FGD_MAX_COEFFICIENTS]
+
+
+cdef struct Pace:           # what one thread and what all threads cost, in seconds a sample
+    double cost[2]          # 0: not known yet
+    double next_trial       # when to see again whether the slower of the two still is
+    double gap              # seconds between trials
+
+
 cdef struct Run:
     const fgd_kernels *kernels
     size_t itemsize
@@ -221,9 +231,12 @@ cdef struct Run:
     char *moment2
     size_t chunk            # most samples that the workspace holds
     double *values          # chunk: the samples' losses
-    int n_threads
+    int most_threads
+    int n_threads           # now
+    Pace pace
     Window *windows
     fgd_loss *loss
+    fgd_stochastic *stochastic      # NULL where the run is not of its kind
     const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
     double hyperparameters[FGD_MAX_COEFFICIENTS]
     # a single output without hidden layers: partial gradients of fixed blocks of samples
@@ -244,7 +257,12 @@ cdef struct Run:
     size_t batch_size
     bint mean
     double learning_rate
-    int64_t step
+    int64_t step            # before this epoch
+    # the stretch of it that the threads are sent to run
+    size_t start
+    size_t stop
+    size_t index
+    bint split_first        # the first layer's columns are shared out, not its samples
     # what the first thread tells the others: written between the two barriers of a step and
     # read after the second, so that all leave the loop at the same step
     bint stopped
@@ -271,6 +289,19 @@ cdef enum:
     CHUNK_ELEMENTS = 1 << 18
     BLOCK = 64
     MAX_BLOCKS = 64
+
+# How the engine finds out whether threads pay, in seconds: steps too short for two barriers,
+# work too long to begin on one thread, a trial and an ordinary stretch of steps, and the time
+# between trials, which doubles.
+cdef double SHORTEST_STEP = 2e-6
+cdef double LONG_STEP = 5e-4
+cdef double TRIAL = 5e-4
+cdef double STRETCH = 1e-2
+cdef double FIRST_GAP = 2e-2
+cdef double LAST_GAP = 1.0
+# Parameters times samples from which the outputs are computed on all threads.
+cdef double OUTPUTS_A_THREAD = 1e7
+
 
 cdef inline size_t _round_up(size_t n, size_t multiple) noexcept nogil:
     return (n + multiple - 1) / multiple * multiple
@@ -321,9 +352,12 @@ cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexc
 # ---------------------------------------------------------------------------------------
 
 cdef void _forward(
-    Run *run, const void *const *inputs, size_t first, size_t n
+    Run *run, const void *const *inputs, size_t first, size_t n, bint first_done
 ) noexcept nogil:
-    """Compute all layers' outputs for n rows, kept from row `first` of the chunk on."""
+    """Compute all layers' outputs for n rows, kept from row `first` of the chunk on.
+
+    With first_done, the first layer's raw outputs are there already.
+    """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t size = run.itemsize, l, at
     cdef Layer *layer
@@ -335,9 +369,9 @@ cdef void _forward(
                 n, inputs, layer.n_in, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
-        else:
+        elif l > 0 or not first_done:
             kernels.dense(
-                n, inputs, layer.n_in, layer.ld, run.params + layer.weights * size,
+                n, inputs, layer.n_in, layer.ld, layer.ld, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
         if layer.activation != NULL:
@@ -422,13 +456,13 @@ cdef void _transpose(Run *run, const Layer *layer, const Tile *tile) noexcept no
         first += panel
 
 
-cdef void _book(Run *run, double loss, size_t n, bint last, size_t index) noexcept nogil:
+cdef void _book(Run *run, double loss, const Step *step, bint last) noexcept nogil:
     """Count a chunk's loss in; at the end of a step, record it and look for divergence."""
     run.step_loss += loss
     if last:
         run.loss_sum += run.step_loss
         if run.trace_loss != NULL:
-            run.trace_loss[index] = run.step_loss / n
+            run.trace_loss[step.index] = run.step_loss / step.n
         run.step_loss = 0
     run.stopped = run.interrupted or not isfinite(run.loss_sum + run.step_loss)
 
@@ -448,62 +482,103 @@ cdef void _attend(Run *run, size_t n) noexcept nogil:
                 FGD_RAISE_FLAG(run.interrupted)
 
 
-cdef void _network_steps(Run *run, int thread) noexcept nogil:
-    """Run the epoch's steps on a network: this thread's part."""
-    cdef Window *window = &run.windows[thread]
+cdef inline void _wait(Run *run) noexcept nogil:
+    """Wait for the other threads."""
+    if run.n_threads > 1:
+        FGD_BARRIER()
+
+
+cdef void _first_layer(
+    Run *run, const void *const *inputs, size_t n, int thread
+) noexcept nogil:
+    """Compute this thread's columns of the first layer's raw outputs, for the whole chunk."""
+    cdef Layer *layer = &run.layers[0]
+    cdef size_t size = run.itemsize, panel = run.kernels.panel
+    cdef size_t column = thread * panel
+    while column < layer.ld:
+        run.kernels.dense(
+            n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
+            run.params + (layer.weights + column * layer.n_in) * size,
+            run.params + (layer.bias + column) * size, layer.output + column * size,
+        )
+        column += run.n_threads * panel
+
+
+cdef void _share_samples(
+    Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
+) noexcept nogil:
+    """Run this thread's blocks of a chunk forward, through the loss, and back."""
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef double coefficients[FGD_MAX_COEFFICIENTS]
-    cdef double scale
-    cdef size_t threads = run.n_threads, start = 0, index = 0, size = run.itemsize
-    cdef size_t n, done, m, block, b, rows, at, t
+    cdef size_t threads = run.n_threads, size = run.itemsize, rows
+    cdef size_t block = _min(MIN_CHUNK, _round_up((n + threads - 1) / threads, 8))
+    cdef size_t b = thread * block
+    while b < n:
+        rows = _min(block, n - b)
+        _forward(run, window.rows + at + b, b, rows, run.split_first)
+        run.loss(
+            rows, top.n_out, top.ld, top.output + b * top.ld * size,
+            window.targets + (at + b) * run.target_bytes,
+            NULL if run.sample_weight == NULL else window.weights + (at + b) * size,
+            step.scale, run.values + b,
+        )
+        _backward(run, b, rows)
+        b += threads * block
+
+
+cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
+    """Whether tile number t is this thread's."""
+    if run.split_first and run.tiles[t].layer == 0:
+        t = run.tiles[t].column / run.kernels.panel
+    return t % <size_t> run.n_threads == <size_t> thread
+
+
+cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
+    """Make one step of a network, chunk by chunk: this thread's part."""
+    cdef Window *window = &run.windows[thread]
+    cdef size_t done = 0, n, at, t
     cdef bint last
-    while start < run.n_order:
-        n = _min(run.batch_size, run.n_order - start)
-        scale = 1.0 / n if run.mean else 1.0
-        if run.optimizer != NULL:
-            run.optimizer.prepare(
-                run.step + <int64_t> index + 1, run.learning_rate, run.hyperparameters,
-                coefficients,
-            )
-        done = 0
-        while done < n:
-            m = _min(run.chunk, n - done)
-            last = done + m == n
-            at = _look(run, window, start + done, m)
-            block = _min(MIN_CHUNK, _round_up((m + threads - 1) / threads, 8))
-            b = thread * block
-            while b < m:
-                rows = _min(block, m - b)
-                _forward(run, window.rows + at + b, b, rows)
-                run.loss(
-                    rows, top.n_out, top.ld, top.output + b * top.ld * size,
-                    window.targets + (at + b) * run.target_bytes,
-                    NULL if run.sample_weight == NULL else window.weights + (at + b) * size,
-                    scale, run.values + b,
-                )
-                _backward(run, b, rows)
-                b += threads * block
-            if threads > 1:
-                FGD_BARRIER()
-            if thread == 0:
-                _attend(run, m)
-                _book(run, fgd_sum(m, run.values), n, last, index)
-            t = thread
-            while t < run.n_tiles:
-                _own(
-                    run, &run.tiles[t], window.rows + at, m, done > 0,
-                    coefficients if last and run.optimizer != NULL else NULL,
-                )
-                t += threads
-            if threads > 1:
-                FGD_BARRIER()
-            if run.stopped:
-                return
-            done += m
-        start += n
-        index += 1
+    while done < step.n and not run.stopped:
+        n = _min(run.chunk, step.n - done)
+        last = done + n == step.n
+        at = _look(run, window, step.start + done, n)
+        if run.split_first:
+            _first_layer(run, window.rows + at, n, thread)
+            _wait(run)
+        _share_samples(run, step, window, at, n, thread)
+        _wait(run)
         if thread == 0:
-            _record(run, index)
+            _attend(run, n)
+            _book(run, fgd_sum(n, run.values), step, last)
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                _own(
+                    run, &run.tiles[t], window.rows + at, n, done > 0,
+                    step.coefficients if last and run.optimizer != NULL else NULL,
+                )
+        _wait(run)
+        done += n
+
+
+cdef void _stochastic_steps(Run *run) noexcept nogil:
+    """Run steps of one sample each, as many in one call as the window shows."""
+    cdef Window *window = &run.windows[0]
+    cdef Layer *layer = &run.layers[0]
+    cdef Step step
+    cdef size_t start = run.start, n, at, i, size = run.itemsize
+    run.optimizer.prepare(1, run.learning_rate, run.hyperparameters, step.coefficients)
+    while start < run.stop and not run.stopped:
+        n = _min(run.chunk, run.stop - start)
+        at = _look(run, window, start, n)
+        run.stochastic(
+            n, window.rows + at, layer.n_in, window.targets + at * run.target_bytes,
+            NULL if run.sample_weight == NULL else window.weights + at * size,
+            run.params, run.params + layer.bias * size, step.coefficients, run.values,
+        )
+        _attend(run, n)
+        for i in range(n):
+            step.index, step.n = start + i, 1
+            _book(run, run.values[i], &step, True)
+        start += n
 
 
 cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
@@ -520,74 +595,87 @@ cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
         stride *= 2
 
 
-cdef void _linear_steps(Run *run, int thread) noexcept nogil:
-    """Run the epoch's steps on a model of one output and no hidden layer: this thread's part."""
+cdef double _block_gradient(
+    Run *run, const Step *step, size_t first, size_t end, char *partial, int thread
+) noexcept nogil:
+    """Write the gradient of a linear model over a block of a batch; return its loss."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Window *window = &run.windows[thread]
     cdef Layer *layer = &run.layers[0]
-    cdef double coefficients[FGD_MAX_COEFFICIENTS]
-    cdef double scale, loss
-    cdef size_t threads = run.n_threads, start = 0, n, m, size = run.itemsize
-    cdef size_t block, n_blocks, b, first, at, end, index = 0
+    cdef size_t size = run.itemsize, n, at
     cdef char *z = layer.output + thread * run.chunk * size
     cdef double *values = run.values + thread * run.chunk
-    cdef char *partial
-    while start < run.n_order:
-        n = _min(run.batch_size, run.n_order - start)
-        scale = 1.0 / n if run.mean else 1.0
-        block = _round_up((n + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
-        n_blocks = (n + block - 1) / block
-        b = thread
-        while b < n_blocks and not FGD_FLAG(run.interrupted):
-            partial = run.partials + b * run.n_packed * size
-            first, end = b * block, _min((b + 1) * block, n)
-            loss = 0
-            while first < end:
-                m = _min(run.chunk, end - first)
-                at = _look(run, window, start + first, m)
-                kernels.dot(m, window.rows + at, layer.n_in, run.params,
-                            run.params + layer.bias * size, z)
-                run.loss(
-                    m, 1, 1, z, window.targets + at * run.target_bytes,
-                    NULL if run.sample_weight == NULL else window.weights + at * size,
-                    scale, values,
-                )
-                loss += fgd_sum(m, values)
-                kernels.dot_gradient(
-                    m, window.rows + at, layer.n_in, z, partial, partial + layer.bias * size,
-                    first > b * block,
-                )
-                if thread == 0:
-                    _attend(run, m)
-                first += m
-            run.partial_losses[b] = loss
-            b += threads
-        if threads > 1:
-            FGD_BARRIER()
+    cdef double loss = 0
+    cdef bint add = False
+    while first < end:
+        n = _min(run.chunk, end - first)
+        at = _look(run, window, step.start + first, n)
+        kernels.dot(n, window.rows + at, layer.n_in, run.params,
+                    run.params + layer.bias * size, z)
+        run.loss(
+            n, 1, 1, z, window.targets + at * run.target_bytes,
+            NULL if run.sample_weight == NULL else window.weights + at * size,
+            step.scale, values,
+        )
+        loss += fgd_sum(n, values)
+        kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
+                             partial + layer.bias * size, add)
         if thread == 0:
-            _add_up(run, n_blocks)
-            _book(run, fgd_sum(n_blocks, run.partial_losses), n, True, index)
-            if run.optimizer != NULL:
-                run.optimizer.prepare(
-                    run.step + <int64_t> index + 1, run.learning_rate, run.hyperparameters,
-                    coefficients,
-                )
-                run.optimizer.update(run.n_packed, run.params, run.partials, run.moment1,
-                                     run.moment2, coefficients)
-        if threads > 1:
-            FGD_BARRIER()
-        if run.stopped:
-            return
-        start += n
-        index += 1
-        if thread == 0:
-            _record(run, index)
+            _attend(run, n)
+        first += n
+        add = True
+    return loss
 
 
-cdef void _record(Run *run, size_t index) noexcept nogil:
-    """After step number `index` of the epoch: keep its parameters if they are wanted."""
+cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
+    """Make one step of a model of one output and no hidden layer: this thread's part."""
+    cdef size_t block = _round_up((step.n + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
+    cdef size_t n_blocks = (step.n + block - 1) / block, b = thread
+    while b < n_blocks and not FGD_FLAG(run.interrupted):
+        run.partial_losses[b] = _block_gradient(
+            run, step, b * block, _min((b + 1) * block, step.n),
+            run.partials + b * run.n_packed * run.itemsize, thread,
+        )
+        b += run.n_threads
+    _wait(run)
+    if thread == 0:
+        _add_up(run, n_blocks)
+        _book(run, fgd_sum(n_blocks, run.partial_losses), step, True)
+        if run.optimizer != NULL:
+            run.optimizer.update(run.n_packed, run.params, run.partials, run.moment1,
+                                 run.moment2, step.coefficients)
+    _wait(run)
+
+
+cdef void _steps(Run *run, int thread) noexcept nogil:
+    """Make the steps of the samples from run.start to run.stop: this thread's part."""
+    cdef Step step
+    if run.stochastic != NULL and run.batch_size == 1 and run.trace_params == NULL:
+        _stochastic_steps(run)
+        return
+    step.start, step.index = run.start, run.index
+    while step.start < run.stop and not run.stopped:
+        step.n = _min(run.batch_size, run.n_order - step.start)
+        step.scale = 1.0 / step.n if run.mean else 1.0
+        if run.optimizer != NULL:
+            run.optimizer.prepare(
+                run.step + <int64_t> step.index + 1, run.learning_rate, run.hyperparameters,
+                step.coefficients,
+            )
+        if run.linear:
+            _linear_step(run, &step, thread)
+        else:
+            _network_step(run, &step, thread)
+        if thread == 0:
+            _record(run, &step)
+        step.start += step.n
+        step.index += 1
+
+
+cdef void _record(Run *run, const Step *step) noexcept nogil:
+    """Keep the parameters after a step, if they are wanted."""
     if run.trace_params != NULL:
-        _unpack(run, run.params, run.trace_params + (index - 1) * run.n_params * run.itemsize)
+        _unpack(run, run.params, run.trace_params + step.index * run.n_params * run.itemsize)
 
 
 cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
@@ -603,7 +691,7 @@ cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
         b = thread * block
         while b < m:
             n = _min(block, m - b)
-            _forward(run, window.rows + at + b, b, n)
+            _forward(run, window.rows + at + b, b, n, False)
             for i in range(b, b + n):
                 memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
             b += threads * block
@@ -667,12 +755,12 @@ cdef class Engine:
         The most threads to use.
     level : str
         The instruction level.
-    work_a_thread : float
-        Parameters times samples in a step for which one more thread pays.
+    all_threads : bool
+        Use them always, not only where they pay: for tests.
     """
 
     cdef Run run
-    cdef double _work_a_thread
+    cdef bint _all_threads
     cdef list _kept
     cdef char *_free
     cdef size_t _n_free
@@ -682,7 +770,7 @@ cdef class Engine:
 
     def __cinit__(
         self, sizes, hidden, loss, optimizer, hyperparameters, dtype, int n_threads, level,
-        double work_a_thread=WORK_A_THREAD,
+        bint all_threads=False,
     ):
         cdef Run *run = &self.run
         memset(run, 0, sizeof(Run))
@@ -692,9 +780,9 @@ cdef class Engine:
         run.itemsize = run.kernels.itemsize
         run.n_layers = len(self._sizes) - 1
         run.linear = run.n_layers == 1 and self._sizes[1] == 1
-        run.n_threads = max(1, min(n_threads, max_threads_allowed()))
+        run.most_threads = 1 if _forked_after_threads else max(1, n_threads)
         run.engine = <void *> self
-        self._work_a_thread = work_a_thread
+        self._all_threads = all_threads
         if loss is not None:
             run.loss = run.kernels.loss(loss.encode())
             if run.loss == NULL:
@@ -703,6 +791,8 @@ cdef class Engine:
             run.optimizer = run.kernels.optimizer(optimizer.encode())
             if run.optimizer == NULL:
                 raise ValueError(f"no kernel runs the optimizer {optimizer!r}")
+            if run.linear and optimizer == "sgd":
+                run.stochastic = run.kernels.stochastic(loss.encode())
         for i, value in enumerate(hyperparameters):
             run.hyperparameters[i] = value
         self._lay_out(hidden)
@@ -757,7 +847,7 @@ cdef class Engine:
         """Allocate what each sample of a chunk, and each thread, needs."""
         cdef Run *run = &self.run
         cdef size_t size = run.itemsize, l, n, listed = run.chunk + FGD_AHEAD
-        cdef size_t copies = run.n_threads if run.linear else 1
+        cdef size_t copies = run.most_threads if run.linear else 1
         cdef Layer *layer
         for l in range(run.n_layers):
             layer = &run.layers[l]
@@ -769,8 +859,8 @@ cdef class Engine:
                 layer.delta = <char *> self._take(n, size)
                 layer.delta_rows = self._row_list(layer.delta, layer.ld * size)
         run.values = <double *> self._take(run.chunk * copies, sizeof(double))
-        run.windows = <Window *> self._take(run.n_threads, sizeof(Window))
-        for l in range(run.n_threads):
+        run.windows = <Window *> self._take(run.most_threads, sizeof(Window))
+        for l in range(run.most_threads):
             run.windows[l].rows = <const void **> self._take(listed, sizeof(void *))
         return 0
 
@@ -828,11 +918,11 @@ cdef class Engine:
         if y is not None:
             run.y = _address(y)
             run.target_bytes = y.nbytes // len(y)
-            for l in range(run.n_threads):
+            for l in range(run.most_threads):
                 run.windows[l].targets = <char *> self._take(run.chunk, run.target_bytes)
         if sample_weight is not None:
             run.sample_weight = _address(sample_weight)
-            for l in range(run.n_threads):
+            for l in range(run.most_threads):
                 run.windows[l].weights = <char *> self._take(run.chunk, run.itemsize)
 
     def load(self, params, moments=()):
@@ -903,7 +993,12 @@ cdef class Engine:
         run.trace_loss = NULL if trace_loss is None else <double *> _address(trace_loss)
         run.trace_params = NULL if trace_params is None else _address(trace_params)
         run.loss_sum = run.step_loss = 0
-        self._run_threads(min(batch_size, run.n_order), NULL)
+        run.start = run.index = 0
+        self._begin()
+        with nogil:
+            while run.start < run.n_order and not run.stopped:
+                self._stretch()
+        self._end()
         return run.loss_sum
 
     def gradient(self, out, str reduction):
@@ -916,45 +1011,104 @@ cdef class Engine:
 
     def outputs(self, out):
         """Write the raw outputs of all samples into a C-contiguous array."""
-        self._run_threads(self.run.n_order, _address(out))
+        cdef Run *run = &self.run
+        cdef char *start = _address(out)
+        cdef bint pays = <double> run.n_order * run.n_params > OUTPUTS_A_THREAD
+        self._begin()
+        with nogil:
+            self._send(run.most_threads if pays or self._all_threads else 1, start)
+        self._end()
         return out
 
-    cdef int _run_threads(self, size_t samples, char *out) except -1:
-        """Run the epoch, or with `out` the outputs, on the threads that its work is worth."""
-        global _threads_started
+    cdef int _begin(self) except -1:
+        """Make ready for a run without the GIL."""
         cdef Run *run = &self.run
-        cdef int most = run.n_threads
-        cdef int threads = most
         cdef size_t t
-        for t in range(most):
+        for t in range(run.most_threads):
             run.windows[t].start = run.windows[t].count = 0
         run.stopped = run.interrupted = False
         run.unchecked_work = 0
         run.last_check = fgd_seconds()
         run.check_signals = threading.current_thread() is threading.main_thread()
-        if <double> samples * run.n_params < self._work_a_thread * 2:
-            threads = 1
-        run.n_threads = threads
-        with nogil:
-            if threads == 1:
-                self._work(0, out)
-            else:
-                _threads_started = True
-                with parallel(num_threads=threads):
-                    self._work(threadid(), out)
-        run.n_threads = most
+        return 0
+
+    cdef int _end(self) except -1:
+        """Raise what a signal's handler raised in the meantime."""
         if self._signal is not None:
             error, self._signal = self._signal, None
             raise error
         return 0
 
+    cdef void _stretch(self) noexcept nogil:
+        """Run some more steps, on one thread or on all: on what is faster here and now.
+
+        The bits do not depend on it, so both are timed while the run goes on, and the slower
+        one is tried again from time to time: another process may come or go.
+        """
+        cdef Run *run = &self.run
+        cdef Pace *pace = &run.pace
+        cdef double step = <double> _min(run.batch_size, run.n_order)
+        cdef double guess = 6e-11 * run.n_params, begun = fgd_seconds(), cost, seconds
+        cdef double known = pace.cost[0] if pace.cost[0] > 0 else guess
+        cdef bint trial = False
+        cdef int choice = 0
+        cdef size_t steps
+        if self._all_threads:
+            choice = 1
+        elif run.most_threads == 1 or known * step < SHORTEST_STEP:
+            choice = 0
+        elif pace.cost[0] == 0 and guess * step < LONG_STEP:
+            trial = True
+        elif pace.cost[1] == 0:
+            choice = known * <double> (run.n_order - run.start) > LONG_STEP
+            trial = choice == 1
+        elif pace.cost[0] == 0:
+            trial = True
+        else:
+            choice = pace.cost[1] < pace.cost[0]
+            trial = begun > pace.next_trial
+            if trial:
+                choice = not choice
+        known = pace.cost[choice] if pace.cost[choice] > 0 else known
+        steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
+        steps = _min(steps, run.n_order)
+        run.stop = _min(run.n_order, run.start + steps * run.batch_size)
+        self._send(run.most_threads if choice else 1, NULL)
+        seconds = fgd_seconds() - begun
+        cost = seconds / <double> (run.stop - run.start)
+        pace.cost[choice] = cost if trial or pace.cost[choice] == 0 else (
+            0.5 * (cost + pace.cost[choice])
+        )
+        if trial:
+            pace.gap = FIRST_GAP if pace.gap == 0 else min(2 * pace.gap, LAST_GAP)
+            pace.next_trial = begun + seconds + pace.gap
+        run.index += (run.stop - run.start + run.batch_size - 1) / run.batch_size
+        run.start = run.stop
+
+    cdef void _send(self, int threads, char *out) noexcept nogil:
+        """Let the threads run the stretch, or with `out` write the outputs."""
+        global _threads_started
+        cdef Run *run = &self.run
+        cdef Layer *first = &run.layers[0]
+        run.n_threads = threads
+        # Columns stay with their owner from step to step, where rows of the weights would go
+        # from core to core; in exchange the chunk's outputs and deltas do.
+        run.split_first = (
+            threads > 1 and run.n_layers > 1 and first.ld >= run.kernels.panel * threads
+            and first.n_in > 2 * _min(run.chunk, run.batch_size)
+        )
+        if threads == 1:
+            self._work(0, out)
+            return
+        _threads_started = True
+        with parallel(num_threads=threads):
+            self._work(threadid(), out)
+
     cdef void _work(self, int thread, char *out) noexcept nogil:
         if out != NULL:
             _outputs(&self.run, thread, out)
-        elif self.run.linear:
-            _linear_steps(&self.run, thread)
         else:
-            _network_steps(&self.run, thread)
+            _steps(&self.run, thread)
 
     cdef bint signalled(self) noexcept:
         """Whether a signal's handler raised; what it raised is kept for the caller."""
@@ -964,7 +1118,3 @@ cdef class Engine:
             self._signal = error
             return True
         return False
-
-
-cdef int max_threads_allowed() noexcept:
-    return 1 if _forked_after_threads else 1 << 10

@@ -46,14 +46,20 @@ typedef struct fgd_optimizer {
                    const double *coefficient);
 } fgd_optimizer;
 
+/* n steps of plain SGD of one sample each, on a model of one output and no hidden layer. */
+typedef void fgd_stochastic(size_t n, const void *const *rows, size_t n_in, const void *y,
+                            const void *weight, void *params, void *bias, const double *coefficient,
+                            double *value);
+
 typedef struct fgd_kernels {
     size_t itemsize; /* of T */
     size_t lanes;    /* elements in a native vector */
     size_t panel;    /* columns of a full panel: a multiple of lanes */
 
-    /* out[i][j] = bias[j] + sum over k of rows[i][k] * weights[k][j] */
-    void (*dense)(size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
-                  const void *bias, void *out);
+    /* out[i][j] = bias[j] + sum over k of rows[i][k] * weights[k][j], j < n_columns <= ld:
+     * all of a layer, or whole panels of it */
+    void (*dense)(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+                  const void *weights, const void *bias, void *out);
     /* out[i][j] *= sum over k of rows[i][k] * weights[k][j] */
     void (*dense_scale)(size_t n, const void *const *rows, size_t n_in, size_t ld,
                         const void *weights, void *out);
@@ -87,6 +93,7 @@ typedef struct fgd_kernels {
     /* by name; NULL for an unknown one */
     fgd_activation *(*activation)(const char *name);
     fgd_loss *(*loss)(const char *name);
+    fgd_stochastic *(*stochastic)(const char *loss);
     const fgd_optimizer *(*optimizer)(const char *name);
 } fgd_kernels;
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._engine import LEVEL, WORK_A_THREAD, Engine, max_threads
+from fastgd._engine import LEVEL, Engine, max_threads
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
 __all__ = ["forward", "gradient", "start"]
+
+ALL_THREADS = False  # tests set it, to have all threads at work on the smallest step
 
 
 def _engine(plan: Plan, level: str, optimizer: Any) -> Engine:
@@ -33,7 +35,7 @@ def _engine(plan: Plan, level: str, optimizer: Any) -> Engine:
         plan.X.dtype,
         plan.n_threads or max_threads(),
         level,
-        WORK_A_THREAD,
+        ALL_THREADS,
     )
     engine.set_data(plan.X, plan.y, plan.sample_weight)
     return engine

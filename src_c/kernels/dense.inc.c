@@ -97,11 +97,11 @@ FGD_INLINE void prefetch_rows(const T *const *rows, size_t n_in) {
     for (int r = 0; r < FGD_TILE_ROWS; r++) prefetch_row(rows[r], bytes);
 }
 
-FGD_INLINE void product(const int mode, size_t n, const T *const *rows, size_t n_in, size_t ld,
-                        const T *weights, const T *bias, T *out) {
-    for (size_t j = 0; j < ld; j += FGD_TILE_VECTORS * VL) {
+FGD_INLINE void product(const int mode, size_t n, const T *const *rows, size_t n_in,
+                        size_t n_columns, size_t ld, const T *weights, const T *bias, T *out) {
+    for (size_t j = 0; j < n_columns; j += FGD_TILE_VECTORS * VL) {
         const T *panel = weights + j * n_in;
-        const int full = ld - j >= FGD_TILE_VECTORS * VL;
+        const int full = n_columns - j >= FGD_TILE_VECTORS * VL;
         for (size_t i = 0; i < n; i += FGD_TILE_ROWS) {
             if (mode == BIAS && j == 0) prefetch_rows(rows + i + FGD_TILE_ROWS, n_in);
             T *target = out + i * ld + j;
@@ -119,15 +119,15 @@ FGD_INLINE void product(const int mode, size_t n, const T *const *rows, size_t n
     }
 }
 
-static void dense(size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
-                  const void *bias, void *out) {
-    product(BIAS, n, (const T *const *)rows, n_in, ld, weights, bias, out);
+static void dense(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+                  const void *weights, const void *bias, void *out) {
+    product(BIAS, n, (const T *const *)rows, n_in, n_columns, ld, weights, bias, out);
 }
 
 static void dense_scale(size_t n, const void *const *rows, size_t n_in, size_t ld,
                         const void *weights, void *out) {
     /* A bias is never read here, but a pointer must not be moved from NULL. */
-    product(SCALE, n, (const T *const *)rows, n_in, ld, weights, weights, out);
+    product(SCALE, n, (const T *const *)rows, n_in, ld, ld, weights, weights, out);
 }
 
 static void dense_gradient(size_t n, const void *const *rows, size_t first, size_t last,

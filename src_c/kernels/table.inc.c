@@ -17,6 +17,7 @@
 #include "dense.inc.c"
 #include "linear.inc.c"
 #include "loss.inc.c"
+#include "stochastic.inc.c"
 #include "update.inc.c"
 
 static int math(const char *name, size_t n, const void *x, void *out) {
@@ -41,5 +42,6 @@ const fgd_kernels FGD_TABLE = {
     .math = math,
     .activation = activation_named,
     .loss = loss_named,
+    .stochastic = stochastic_named,
     .optimizer = optimizer_named,
 };

@@ -1,0 +1,106 @@
+"""Run tests on a build with the compiler's sanitizers: `python tools/sanitize.py address|thread`.
+
+address: gcc's address and undefined-behaviour sanitizers over the quick tests.
+thread: clang's thread sanitizer over a threaded run. It needs LLVM's OpenMP library with the
+Archer tool, which tells the sanitizer what OpenMP's barriers order; under another library every
+barrier looks like a race.
+
+A finding is an exit code other than 0.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build(target: Path, **environment: str) -> None:
+    """Install an instrumented build into the target folder."""
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+            "--no-cache-dir", "--target", target, ".",
+        ],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=True,
+    )  # fmt: skip
+
+
+def library(compiler: str, name: str) -> str:
+    """Return the path of one of the compiler's own libraries."""
+    path = subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip()
+    if not Path(path).is_absolute():
+        raise FileNotFoundError(f"{compiler} has no {name}")
+    return path
+
+
+def address(target: Path) -> int:
+    """Run the quick tests under the address and undefined-behaviour sanitizers."""
+    build(target, FASTGD_CFLAGS="-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    environment = {
+        "LD_PRELOAD": f"{library('gcc', 'libasan.so')} {library('gcc', 'libubsan.so')}",
+        # CPython keeps memory until it exits: a leak report would be of its own
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=66",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=66",
+        "PYTHONPATH": str(target),
+        "PYTHONSAFEPATH": "1",
+    }
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
+
+
+def newest_clang() -> str | None:
+    """Return a clang whose thread sanitizer can be loaded into Python (16 and later)."""
+    names = [f"clang-{version}" for version in range(22, 15, -1)]
+    return next((name for name in names if shutil.which(name)), None)
+
+
+def thread(target: Path) -> int:
+    """Run a threaded training under the thread sanitizer."""
+    clang = newest_clang()
+    if clang is None:
+        print("thread sanitizer: NOT RUN. It needs clang 16 or later with its run-time library "
+              "and OpenMP (Debian: clang-19 libclang-rt-19-dev libomp-19-dev)", file=sys.stderr)
+        return 1 if os.environ.get("CI") else 0
+    build(
+        target,
+        CC=clang,
+        LDSHARED=f"{clang} -shared",
+        FASTGD_CFLAGS="-g -O1 -fsanitize=thread -shared-libsan",
+        FASTGD_OPENMP="on",
+    )
+    archer = Path(library(clang, "libomp.so")).resolve().parent / "libarcher.so"
+    environment = {
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:halt_on_error=0:exitcode=66",
+        "OMP_TOOL_LIBRARIES": str(archer),
+        "ARCHER_OPTIONS": "verbose=1",
+        "PYTHONPATH": str(target),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    # The sanitizer needs the addresses where it expects them, hence setarch, which must not
+    # itself be instrumented, hence env.
+    preload = f"LD_PRELOAD={library(clang, 'libclang_rt.tsan-x86_64.so')}"
+    run = str(ROOT / "tools" / "threaded_run.py")
+    command = ["setarch", "-R", "env", preload, sys.executable, run]
+    return subprocess.run(command, cwd=target, env={**os.environ, **environment}).returncode
+
+
+def main() -> int:
+    """Build, run, and return the exit code."""
+    kinds = {"address": address, "thread": thread}
+    if len(sys.argv) != 2 or sys.argv[1] not in kinds:
+        print(__doc__, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        return kinds[sys.argv[1]](Path(folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Train on several threads, more than the machine has cores: for the thread sanitizer."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import fastgd as gd
+from fastgd.backends import compiled
+
+MODELS = [
+    ((20, 64, 64, 1), "squared_error"),
+    ((70, 33, 10), "cross_entropy"),
+    ((40, 1), "log_loss"),
+    ((30, 3), "squared_error"),
+]
+OPTIMIZERS = [gd.SGD(0.01), gd.Adam(0.01)]
+
+
+def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make n samples that the loss accepts."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, sizes[0])).astype(np.float32)
+    if loss == "cross_entropy":
+        return X, rng.integers(sizes[-1], size=n)
+    if loss == "log_loss":
+        return X, rng.integers(2, size=n)
+    return X, rng.standard_normal((n, sizes[-1])).astype(np.float32)
+
+
+def main() -> None:
+    """Run every model with every optimizer, small and large batches, on 2 and 5 threads."""
+    compiled.ALL_THREADS = True  # the engine would not start them for so little
+    for sizes, loss in MODELS:
+        X, y = data(sizes, loss, 700)
+        for optimizer in OPTIMIZERS:
+            for batch_size in (32, None):
+                for n_threads in (2, 5):
+                    net = gd.Network(sizes, loss=loss, rng=0)
+                    gd.train(
+                        net, X, y, batch_size=batch_size, epochs=2, optimizer=optimizer,
+                        n_threads=n_threads, rng=0, validation=(X, y),
+                    )  # fmt: skip
+                    gd.gradient(net, X, y)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(gd.train, gd.Network(sizes, loss=loss, rng=0), *data(sizes, loss, 300))
+            for sizes, loss in MODELS
+        ]
+        for job in jobs:
+            job.result()
+    print("threaded run finished")
+
+
+if __name__ == "__main__":
+    main()
