@@ -1,0 +1,50 @@
+"""The one interface that a peer has, and the list of them all.
+
+A peer is a module with a function ``setup(workload, X, y, threads)`` that returns a `Run`.
+It imports its library inside, so that a missing library is met late and said.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .workloads import Array, Workload
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model ready to train.
+
+    ``epoch()`` shuffles, trains one epoch of mini-batches by plain SGD in float32 and returns
+    when the parameters are done. ``parameters()`` gives weights (inputs, outputs) and biases.
+    ``note`` says what a reader of the table must know.
+    """
+
+    epoch: Callable[[], object]
+    parameters: Callable[[], tuple[list[Array], list[Array]]]
+    note: str = ""
+
+
+class Unsupported(Exception):  # noqa: N818 - an answer, not an error
+    """The peer cannot do this workload; the message says why and stands in the table."""
+
+
+# name in the table -> (module, package that must be installed)
+PEERS = {
+    "fastgd": ("with_fastgd", "fastgd"),
+    "numpy": ("with_numpy", "numpy"),
+    "numba": ("with_numba", "numba"),
+    "scikit-learn": ("with_sklearn", "sklearn"),
+    "torch": ("with_torch", "torch"),
+    "torch.compile": ("with_torch_compile", "torch"),
+    "jax": ("with_jax", "jax"),
+}
+
+
+def setup(peer: str, workload: Workload, X: Array, y: Array, threads: int) -> Run:
+    module = importlib.import_module(f".{PEERS[peer][0]}", __package__)
+    run = module.setup(workload, X, y, threads)
+    assert isinstance(run, Run)
+    return run

@@ -1,0 +1,178 @@
+"""The loops written by hand in Numba, the toughest peer at small sizes.
+
+One output: scalar loops with fastmath, rows read in place, compiled shuffle. Several outputs
+or layers: compiled array code, batches gathered into one buffer, products by BLAS.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .peer import Run
+from .workloads import Array, Workload
+
+
+def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
+    import numba
+
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    weights, biases = workload.start()
+    order = np.arange(workload.n, dtype=np.uint32)
+    state = np.array([88172645463325252], dtype=np.uint64)
+    rate = np.float32(workload.learning_rate * (2 if workload.loss == "squared_error" else 1))
+    shuffle = make_shuffle(numba)
+    if workload.sizes[1:] == (1,):
+        make = make_single if workload.batch == 1 else make_scalar
+        kernel = make(numba, workload.loss == "log_loss", shuffle)
+        w, b = weights[0][:, 0].copy(), biases[0]
+
+        def epoch() -> None:
+            kernel(X, y, w, b, order, state, workload.batch, rate)
+
+        return Run(epoch, lambda: ([w[:, None]], [b]), "scalar loops, 1 thread")
+
+    network = make_network(numba, workload.loss, len(weights), shuffle)
+    f4 = np.float32
+    a = tuple(np.empty((workload.batch, s), f4) for s in workload.sizes)
+    d = tuple(np.empty((workload.batch, s), f4) for s in workload.sizes)
+    gW = tuple(np.empty_like(W) for W in weights)
+
+    def epoch_network() -> None:
+        network(X, y, tuple(weights), tuple(biases), a, d, gW, order, state, rate)
+
+    return Run(epoch_network, lambda: (weights, biases), "compiled array code, BLAS")
+
+
+def make_shuffle(numba):  # type: ignore[no-untyped-def]
+    @numba.njit
+    def shuffle(order, state):  # type: ignore[no-untyped-def]
+        """Fisher-Yates with xorshift64 and a multiply-shift bounded integer."""
+        s = state[0]
+        for i in range(len(order) - 1, 0, -1):
+            s ^= s << np.uint64(13)
+            s ^= s >> np.uint64(7)
+            s ^= s << np.uint64(17)
+            j = np.int64(((s >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
+            order[i], order[j] = order[j], order[i]
+        state[0] = s
+
+    return shuffle
+
+
+def make_single(numba, logistic, shuffle):  # type: ignore[no-untyped-def]
+    @numba.njit(fastmath=True)
+    def epoch(X, y, w, b, order, state, batch, rate):  # type: ignore[no-untyped-def]
+        shuffle(order, state)
+        bias = b[0]
+        one = np.float32(1)
+        for k in range(len(order)):
+            x = X[order[k]]
+            z = np.float32(0)
+            for j in range(len(w)):
+                z += x[j] * w[j]
+            z += bias
+            if logistic:
+                z = one / (one + np.float32(math.exp(-z)))
+            e = rate * (z - y[order[k]])
+            for j in range(len(w)):
+                w[j] -= e * x[j]
+            bias -= e
+        b[0] = bias
+
+    return epoch
+
+
+def make_scalar(numba, logistic, shuffle):  # type: ignore[no-untyped-def]
+    @numba.njit(fastmath=True)
+    def epoch(X, y, w, b, order, state, batch, rate):  # type: ignore[no-untyped-def]
+        shuffle(order, state)
+        n, d = X.shape
+        g = np.empty(d, np.float32)
+        one = np.float32(1)
+        for start in range(0, n, batch):
+            stop = min(start + batch, n)
+            g[:] = 0
+            gb = np.float32(0)
+            for k in range(start, stop):
+                x = X[order[k]]
+                z = np.float32(0)
+                for j in range(d):
+                    z += x[j] * w[j]
+                z += b[0]
+                if logistic:
+                    z = one / (one + np.float32(math.exp(-z)))
+                e = z - y[order[k]]
+                for j in range(d):
+                    g[j] += e * x[j]
+                gb += e
+            step = rate / np.float32(stop - start)
+            for j in range(d):
+                w[j] -= step * g[j]
+            b[0] -= step * gb
+
+    return epoch
+
+
+def make_network(numba, loss, layers, shuffle):  # type: ignore[no-untyped-def]
+    softmax = loss == "cross_entropy"
+    logistic = loss == "log_loss"
+
+    @numba.njit(fastmath=True)
+    def forward(a, W, b, out, hidden):  # type: ignore[no-untyped-def]
+        np.dot(a, W, out)
+        for i in range(out.shape[0]):
+            for j in range(out.shape[1]):
+                z = out[i, j] + b[j]
+                out[i, j] = max(z, np.float32(0)) if hidden else z
+
+    @numba.njit(fastmath=True)
+    def output_delta(z, y, rows, out):  # type: ignore[no-untyped-def]
+        one = np.float32(1)
+        for i in range(z.shape[0]):
+            if softmax:
+                top = z[i].max()
+                total = np.float32(0)
+                for j in range(z.shape[1]):
+                    out[i, j] = np.float32(math.exp(z[i, j] - top))
+                    total += out[i, j]
+                for j in range(z.shape[1]):
+                    out[i, j] /= total
+                out[i, y[rows[i]]] -= one
+            elif logistic:
+                out[i, 0] = one / (one + np.float32(math.exp(-z[i, 0]))) - y[rows[i]]
+            else:
+                out[i, 0] = z[i, 0] - y[rows[i]]
+
+    @numba.njit(fastmath=True)
+    def update(W, b, gW, delta, rate):  # type: ignore[no-untyped-def]
+        for i in range(W.shape[0]):
+            for j in range(W.shape[1]):
+                W[i, j] -= rate * gW[i, j]
+        for i in range(delta.shape[0]):
+            for j in range(delta.shape[1]):
+                b[j] -= rate * delta[i, j]
+
+    @numba.njit(fastmath=True)
+    def epoch(X, y, Ws, bs, a, d, gW, order, state, rate):  # type: ignore[no-untyped-def]
+        shuffle(order, state)
+        n, batch = X.shape[0], a[0].shape[0]
+        for start in range(0, n, batch):
+            m = min(batch, n - start)
+            rows = order[start : start + m]
+            for i in range(m):
+                a[0][i, :] = X[rows[i], :]
+            for k in range(layers):
+                forward(a[k][:m], Ws[k], bs[k], a[k + 1][:m], k < layers - 1)
+            output_delta(a[layers][:m], y, rows, d[layers][:m])
+            for k in range(layers - 1, -1, -1):
+                np.dot(a[k][:m].T, d[k + 1][:m], gW[k])
+                if k:
+                    np.dot(d[k + 1][:m], Ws[k].T, d[k][:m])
+                    for i in range(m):
+                        for j in range(d[k].shape[1]):
+                            d[k][i, j] = d[k][i, j] if a[k][i, j] > 0 else np.float32(0)
+                update(Ws[k], bs[k], gW[k], d[k + 1][:m], rate / np.float32(m))
+
+    return epoch

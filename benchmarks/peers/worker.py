@@ -1,0 +1,100 @@
+"""One process for one peer and one workload; it works only when it is asked to."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from .limits import Limits
+from .peer import Run, Unsupported, setup
+from .workloads import Array, Workload
+
+# More updates than this and an epoch of a framework takes many seconds: it is tried on a
+# shorter one first, and stays there if a whole one would pass MAX_EPOCH seconds.
+MANY_UPDATES = 20_000
+SHORT = 20
+MAX_EPOCH = 2.0
+
+
+def serve(pipe: Connection, peer: str, workload: Workload, threads: int) -> None:
+    """Answer ``("turn", seconds)`` and ``("check",)`` until ``None`` comes."""
+    try:
+        if peer == "limits":
+            limits = Limits(workload, threads)
+            pipe.send({"ready": True, "note": ""})
+            while (message := pipe.recv()) is not None:
+                pipe.send(limits.turn(quick=message[1] < 0.1))
+            return
+        if workload.updates > MANY_UPDATES:
+            run, workload, scale = _shortened(peer, workload, threads)
+        else:
+            run, scale = _fresh(peer, workload, threads), 1.0
+            run.epoch()  # compiles, allocates, starts threads
+        note = run.note
+        if scale > 1:
+            note = f"{note}, " if note else ""
+            note += f"on 1/{scale:.0f} of the epoch"
+        pipe.send({"ready": True, "note": note})
+        while (message := pipe.recv()) is not None:
+            pipe.send({"epochs_s": [scale * s for s in turn(run, message[1])]})
+    except Unsupported as error:
+        pipe.send({"ready": False, "note": str(error)})
+    except ImportError as error:
+        pipe.send({"ready": False, "note": f"not installed ({error})"})
+    except Exception as error:
+        first = (str(error).strip() or "no message").splitlines()[0]
+        pipe.send({"ready": False, "note": f"failed: {type(error).__name__}: {first}"[:160]})
+
+
+def turn(run: Run, seconds: float) -> list[float]:
+    """Times of epochs until ``seconds`` have passed, after one that warms the caches again."""
+    begin = time.perf_counter()
+    run.epoch()
+    times: list[float] = []
+    while not times or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        run.epoch()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def check(pipe: Connection, peer: str, workload: Workload, threads: int) -> None:
+    """Send the losses before and after one shuffled epoch, and one step of all the data."""
+    try:
+        answer: dict[str, Any] = {"ready": True, "note": ""}
+        X, y = workload.data()
+        run = setup(peer, workload, X, y, threads)
+        answer["before"] = workload.loss_value(X, y, *workload.start())
+        run.epoch()
+        answer["after"] = workload.loss_value(X, y, *run.parameters())
+        whole = workload.shrunk(workload.n, batch=workload.n)
+        run = setup(peer, whole, X, y, threads)
+        run.epoch()
+        answer["step"] = _flat(*run.parameters()) - _flat(*workload.start())
+        pipe.send(answer)
+    except ImportError as error:
+        pipe.send({"ready": False, "note": f"not installed ({error})"})
+    except Exception as error:
+        pipe.send({"ready": False, "note": f"failed: {type(error).__name__}: {error}"[:300]})
+
+
+def _fresh(peer: str, workload: Workload, threads: int) -> Run:
+    return setup(peer, workload, *workload.data(), threads)
+
+
+def _shortened(peer: str, workload: Workload, threads: int) -> tuple[Run, Workload, float]:
+    short = workload.shrunk(workload.n // SHORT)
+    run = _fresh(peer, short, threads)
+    run.epoch()
+    if min(turn(run, 0.0)) * SHORT > MAX_EPOCH:
+        return run, short, workload.n / short.n
+    run = _fresh(peer, workload, threads)
+    run.epoch()
+    return run, workload, 1.0
+
+
+def _flat(weights: list[Array], biases: list[Array]) -> Array:
+    return np.concatenate([np.ravel(a).astype(np.float64) for a in [*weights, *biases]])
