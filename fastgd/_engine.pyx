@@ -1005,6 +1005,7 @@ cdef class Engine:
         """Write the flat gradient over all samples, at the loaded parameters."""
         cdef Run *run = &self.run
         run.optimizer = NULL
+        run.stochastic = NULL
         self.epoch(None, run.n_order, reduction)
         _unpack(run, run.partials if run.linear else run.gradient, _address(out))
         return out

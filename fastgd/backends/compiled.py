@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._engine import LEVEL, Engine, max_threads
+from fastgd import _engine
+from fastgd._engine import Engine, max_threads
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["forward", "gradient", "start"]
 
-ALL_THREADS = False  # tests set it, to have all threads at work on the smallest step
+# Tests set these: a lower level, and all threads at work on the smallest step.
+LEVEL = _engine.LEVEL
+ALL_THREADS = False
 
 
-def _engine(plan: Plan, level: str, optimizer: Any) -> Engine:
+def _workspace(plan: Plan, optimizer: Any) -> Engine:
     loss = plan.loss
     if loss == "cross_entropy" and plan.y.ndim == 2:
         loss = "cross_entropy_matrix"
@@ -34,16 +37,16 @@ def _engine(plan: Plan, level: str, optimizer: Any) -> Engine:
         () if optimizer is None else optimizer.hyperparameters,
         plan.X.dtype,
         plan.n_threads or max_threads(),
-        level,
+        LEVEL,
         ALL_THREADS,
     )
     engine.set_data(plan.X, plan.y, plan.sample_weight)
     return engine
 
 
-def start(plan: Plan, params: np.ndarray, state: OptimizerState, level: str = LEVEL) -> Any:
+def start(plan: Plan, params: np.ndarray, state: OptimizerState) -> Any:
     """Return the function that runs one epoch; see `fastgd.backends` for its contract."""
-    engine = _engine(plan, level, plan.optimizer)
+    engine = _workspace(plan, plan.optimizer)
     engine.load(params, state.moments)
     reached = np.empty_like(params)
 
@@ -71,9 +74,9 @@ def start(plan: Plan, params: np.ndarray, state: OptimizerState, level: str = LE
     return epoch
 
 
-def gradient(plan: Plan, params: np.ndarray, level: str = LEVEL) -> np.ndarray:
+def gradient(plan: Plan, params: np.ndarray) -> np.ndarray:
     """Return the flat gradient over all samples, at params."""
-    engine = _engine(plan, level, None)
+    engine = _workspace(plan, None)
     engine.load(params)
     return engine.gradient(np.empty_like(params), plan.reduction)
 
@@ -84,10 +87,10 @@ def forward(
     params: np.ndarray,
     X: np.ndarray,
     n_threads: int = 0,
-    level: str = LEVEL,
 ) -> np.ndarray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
-    engine = Engine(sizes, hidden, None, None, (), X.dtype, n_threads or max_threads(), level)
+    threads = n_threads or max_threads()
+    engine = Engine(sizes, hidden, None, None, (), X.dtype, threads, LEVEL, ALL_THREADS)
     engine.set_data(X)
     engine.load(params)
     return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

@@ -1,0 +1,376 @@
+"""Columns of text into numbers and back: standardisation, one-hot, targets, and their memory.
+
+An `Encoding` is learned from a table once, is kept with the model as one JSON text, and then
+reads any table that has the same columns.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd._tables import InputError, Table
+
+__all__ = ["CategoryColumn", "ClassTarget", "Encoding", "NumberColumn", "NumberTarget"]
+__all__ += ["complete_rows", "guess_task", "learn_encoding"]
+
+Floats = NDArray[np.float32]
+VERSION = 1
+#: a numeric target of at most so many different whole numbers is taken for classes
+MOST_GUESSED_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, standardised: (value - mean) / scale."""
+
+    name: str
+    mean: float
+    scale: float
+
+    @property
+    def width(self) -> int:
+        """How many inputs of the network it takes."""
+        return 1
+
+    def encode(self, table: Table, unknown: str) -> Floats:
+        """Return an array of shape (n, 1)."""
+        values = numbers_or_error(table, self.name, "was numeric when the model was trained")
+        with np.errstate(over="ignore"):
+            scaled = ((values - self.mean) / self.scale).astype(np.float32)
+        if not np.isfinite(scaled).all():
+            row = int(np.argmin(np.isfinite(scaled)))
+            raise InputError(
+                f"{table.where(self.name, row)}: {values[row]:g} is too large for a model whose "
+                f"training rows had the mean {self.mean:g} and the deviation {self.scale:g}"
+            )
+        return scaled[:, np.newaxis]
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories, one-hot: 1 in the column of its value and 0 in the others."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """How many inputs of the network it takes."""
+        return len(self.values)
+
+    def encode(self, table: Table, unknown: str) -> Floats:
+        """Return an array of shape (n, values); a row of zeros for an ignored unknown value."""
+        codes = encode_values(table, self.name, self.values, unknown)
+        one_hot = np.zeros((len(table), len(self.values)), dtype=np.float32)
+        known = codes >= 0
+        one_hot[known, codes[known]] = 1
+        return one_hot
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """The target of a regression, standardised."""
+
+    name: str
+    mean: float
+    scale: float
+
+    task = "regression"
+    loss = "squared_error"
+    outputs = 1
+
+    def encode(self, table: Table) -> NDArray[Any]:
+        """Return the standardised targets, of shape (n,)."""
+        values = numbers_or_error(table, self.name, "is the target of a regression")
+        return ((values - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, predictions: NDArray[Any]) -> list[str]:
+        """Return predictions of shape (n, 1) as text, in the target's own units."""
+        values = predictions[:, 0].astype(np.float64) * self.scale + self.mean
+        return [f"{value:.7g}" for value in values]
+
+    def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
+        """Return the coefficient of determination, R^2."""
+        residual = np.square(predictions[:, 0].astype(np.float64) - y).sum()
+        return float(1 - residual / np.square(y - y.mean(dtype=np.float64)).sum())
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """The target of a classification: the names of its classes."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    task = "classification"
+    loss = "cross_entropy"
+
+    @property
+    def outputs(self) -> int:
+        """One output a class."""
+        return len(self.classes)
+
+    def encode(self, table: Table) -> NDArray[Any]:
+        """Return the classes' numbers, of shape (n,)."""
+        return encode_values(table, self.name, self.classes, "error")
+
+    def decode(self, predictions: NDArray[Any]) -> list[str]:
+        """Return the most probable classes' names, from probabilities of shape (n, classes)."""
+        return [self.classes[i] for i in predictions.argmax(axis=1)]
+
+    def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
+        """Return the accuracy: the share of right predictions."""
+        return float(np.mean(predictions.argmax(axis=1) == y))
+
+
+Column = NumberColumn | CategoryColumn
+Target = NumberTarget | ClassTarget
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a table's columns become the network's inputs, and its outputs predictions."""
+
+    columns: tuple[Column, ...]
+    target: Target
+
+    @property
+    def n_features(self) -> int:
+        """How many inputs the network has."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns that it reads."""
+        return [column.name for column in self.columns]
+
+    def features(self, table: Table, unknown: str = "error") -> Floats:
+        """Return the network's inputs, of shape (n, n_features).
+
+        Parameters
+        ----------
+        table : Table
+            Has all columns that the encoding was learned from, without missing values.
+        unknown : {"error", "ignore"}
+            What a category does that the training file did not have: raise InputError, or
+            count as none of the known ones (zeros).
+        """
+        X = np.empty((len(table), self.n_features), dtype=np.float32)
+        start = 0
+        for column in self.columns:
+            X[:, start : start + column.width] = column.encode(table, unknown)
+            start += column.width
+        return X
+
+    def to_json(self) -> str:
+        """Return the encoding as text; numbers keep all their bits."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "columns": [asdict(column) for column in self.columns],
+                "target": asdict(self.target),
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Encoding:
+        """Return the encoding that `to_json` wrote; ValueError where it did not."""
+        try:
+            content = json.loads(text)
+            if content["version"] > VERSION:
+                raise InputError("it was saved by a later version of fastgd; update fastgd")
+            columns = tuple(_column(fields) for fields in content["columns"])
+            target = content["target"]
+            return cls(
+                columns,
+                ClassTarget(target["name"], tuple(target["classes"]))
+                if "classes" in target
+                else NumberTarget(**target),
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"its description of the columns is damaged ({error!r})") from error
+
+
+def _column(fields: dict[str, Any]) -> Column:
+    if "values" in fields:
+        return CategoryColumn(fields["name"], tuple(fields["values"]))
+    return NumberColumn(**fields)
+
+
+def numbers_or_error(table: Table, name: str, why: str) -> NDArray[np.float64]:
+    """Return a column's finite numbers; InputError names the first cell that is none."""
+    values = table.numbers(name)
+    if values is None:
+        row = table.first_non_number(name)
+        text = str(table.columns[name][row])
+        hint = "; is it a decimal comma? (--decimal ,)" if "," in text else ""
+        raise InputError(
+            f"{table.where(name, row)}: {text!r} is not a number, but the column {why}{hint}"
+        )
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise InputError(f"{table.where(name, row)}: {values[row]} is not a finite number")
+    return values
+
+
+def encode_values(
+    table: Table, name: str, values: Sequence[str], unknown: str
+) -> NDArray[np.int64]:
+    """Return the position of each cell in values; -1 for an ignored unknown one."""
+    position = {value: i for i, value in enumerate(values)}
+    codes = np.array([position.get(text, -1) for text in table.columns[name].tolist()])
+    if unknown == "error" and np.any(codes < 0):
+        row = int(np.argmax(codes < 0))
+        raise InputError(
+            f"{table.where(name, row)}: the model knows no {str(table.columns[name][row])!r}; in "
+            f"training the column had {shorten(values)}"
+        )
+    return codes
+
+
+def shorten(words: Iterable[str], most: int = 12) -> str:
+    """Return words as a list for a message, with the rest counted."""
+    words = list(words)
+    shown = ", ".join(repr(word) for word in words[:most])
+    return shown + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def require_columns(table: Table, names: Iterable[str], why: str) -> None:
+    """Raise InputError when the table lacks one of the columns."""
+    lacking = [name for name in names if name not in table.columns]
+    if not lacking:
+        return
+    close = difflib.get_close_matches(lacking[0], table.columns, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(
+        f"{table.source} has no column {shorten(lacking)}{hint}, {why}; "
+        f"its columns: {shorten(table.columns, 20)}"
+    )
+
+
+def complete_rows(table: Table, names: Iterable[str]) -> tuple[NDArray[np.bool_], str]:
+    """Return which rows miss nothing in the named columns, and what is missing, in words."""
+    complete = np.ones(len(table), dtype=bool)
+    first: tuple[int, str] | None = None
+    count = 0
+    for name in names:
+        missing = table.missing(name)
+        if missing.any():
+            row = int(np.argmax(missing))
+            first = min(first, (row, name)) if first else (row, name)
+            count += int(missing.sum())
+            complete &= ~missing
+    if first is None:
+        return complete, ""
+    row, name = first
+    text = f"{table.where(name, row)}: the value is missing ({str(table.columns[name][row])!r})"
+    if count > 1:
+        text += f", and {count - 1:,} more in {np.sum(~complete):,} of {len(table):,} rows"
+    return complete, text
+
+
+def guess_task(table: Table, target: str) -> tuple[str, str]:
+    """Guess the task from the target's values; return it and the reason.
+
+    Text means classification, and so do at most `MOST_GUESSED_CLASSES` different whole numbers.
+    Other numbers mean regression.
+    """
+    values = table.numbers(target)
+    if values is None:
+        return "classification", "its values are text"
+    different = np.unique(values[~np.isnan(values)])
+    if len(different) <= MOST_GUESSED_CLASSES and np.all(different == np.floor(different)):
+        return "classification", f"it has {len(different)} different values, all whole numbers"
+    if np.all(different == np.floor(different)):
+        return "regression", f"it has {len(different):,} different whole numbers"
+    return "regression", "its values are numbers with fractions"
+
+
+def learn_encoding(
+    table: Table,
+    target: str,
+    task: str,
+    train: NDArray[Any],
+    *,
+    categorical: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    max_categories: int = 100,
+) -> Encoding:
+    """Learn how a table's columns become inputs.
+
+    Parameters
+    ----------
+    table : Table
+        The whole file, without missing values; its categories and classes are taken from here.
+    target : str
+        The column to predict.
+    task : {"regression", "classification"}
+        What kind of target it is.
+    train : ndarray of int
+        The training rows: means and deviations come from these alone.
+    categorical, ignore : iterable of str
+        Columns of numbers that are to be one-hot encoded; columns to leave out.
+    max_categories : int
+        More different texts in one column are an error: the column will be an identifier.
+    """
+    left_out = {target, *ignore}
+    columns: list[Column] = []
+    for name in table.columns:
+        if name in left_out:
+            continue
+        if name in categorical or table.numbers(name) is None:
+            columns.append(CategoryColumn(name, _categories(table, name, max_categories)))
+        else:
+            columns.append(NumberColumn(name, *_mean_and_scale(table, name, train)))
+    if not columns:
+        raise InputError(f"{table.source} has no column left to predict {target!r} from")
+    if task == "classification":
+        return Encoding(tuple(columns), _learn_classes(table, target, max_categories))
+    numbers_or_error(table, target, "is the target of a regression (see --task)")
+    mean, scale = _mean_and_scale(table, target, train)
+    if np.ptp(numbers_or_error(table, target, "")[train]) == 0:
+        raise InputError(f"the target {target!r} is {mean:g} in all training rows: nothing to learn")
+    return Encoding(tuple(columns), NumberTarget(target, mean, scale))
+
+
+def _learn_classes(table: Table, target: str, max_categories: int) -> ClassTarget:
+    classes = _categories(table, target, max_categories)
+    if len(classes) < 2:
+        raise InputError(f"the target {target!r} is {classes[0]!r} in all rows: nothing to learn")
+    return ClassTarget(target, classes)
+
+
+def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
+    """Return a column's different texts: numbers by value, others by alphabet."""
+    different = set(table.columns[name].tolist())
+    if len(different) > most:
+        first = str(table.columns[name][0])
+        comma = " Is it a number with a decimal comma? (--decimal ,)" if "," in first else ""
+        raise InputError(
+            f"{table.source}, column {name!r} holds {len(different):,} different texts (the first: "
+            f"{first!r}), more than {most} categories. Leave it out with --ignore {name!r}, or "
+            f"raise --max-categories.{comma}"
+        )
+    if table.numbers(name) is None:
+        return tuple(sorted(different))
+    return tuple(sorted(different, key=lambda text: (float(text.replace(table.decimal, ".")), text)))
+
+
+def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:
+    values = numbers_or_error(table, name, "is numeric")[train]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(values.mean()), float(values.std())
+    if not np.isfinite(scale):
+        raise InputError(
+            f"{table.source}, column {name!r}: numbers up to {np.abs(values).max():g} are too "
+            "large to standardise; divide them, or leave the column out with --ignore"
+        )
+    return mean, scale or 1.0

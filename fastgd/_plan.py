@@ -1,0 +1,195 @@
+"""What one run needs, and the count of its batches.
+
+A `Plan` is the only thing that a backend receives: checked, converted, and never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastgd import _validation
+from fastgd._typing import AnyArray, FloatArray
+from fastgd.optimizers import Optimizer
+
+__all__ = ["BatchPlan", "Plan", "count_steps", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a backend needs for one run.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Units of each layer, the inputs first.
+    hidden : tuple of str
+        The activation of each hidden layer.
+    loss : str
+        The loss's name.
+    optimizer : Optimizer
+        How the parameters move.
+    X : ndarray of shape (n, sizes[0])
+        Samples, C-contiguous, in the dtype of the computation.
+    y : ndarray
+        Targets of shape (n, sizes[-1]) in that dtype, or (n,) class indices in int32.
+    sample_weight : ndarray of shape (n,), or None
+        Factors of the samples' losses.
+    batch_size : int
+        Samples a batch.
+    drop_last : bool
+        Whether a last batch that is not full is left out.
+    reduction : {"mean", "sum"}
+        How a batch's samples make one gradient.
+    n_threads : int
+        The most threads to use; 0 for as many as OpenMP would.
+    """
+
+    sizes: tuple[int, ...]
+    hidden: tuple[str, ...]
+    loss: str
+    optimizer: Optimizer
+    X: FloatArray
+    y: AnyArray
+    sample_weight: FloatArray | None
+    batch_size: int
+    drop_last: bool
+    reduction: str
+    n_threads: int
+
+    def batch_starts(self, n_samples: int) -> range:
+        """Return where the batches of an epoch over n_samples indices begin."""
+        return range(0, count_steps(n_samples, self.batch_size, self.drop_last)
+                     * self.batch_size, self.batch_size)
+
+
+def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
+    """Return the number of batches in an epoch."""
+    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What an epoch of mini-batches amounts to; `fastgd.plan` makes it.
+
+    Attributes
+    ----------
+    batches : int
+        Batches, and so updates, in an epoch.
+    last_batch : int
+        Samples in the last of them.
+    updates : int
+        Updates in all epochs.
+    sample_gradients : int
+        Samples' gradients in all epochs.
+    batch_bytes : int or None
+        Bytes of one batch's features, where their number is known.
+    """
+
+    n_samples: int
+    batch_size: int
+    epochs: int
+    batches: int
+    last_batch: int
+    updates: int
+    sample_gradients: int
+    batch_bytes: int | None
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, Any]] = [
+            ("samples", self.n_samples),
+            ("batch size", self.batch_size),
+            ("batches an epoch", self.batches),
+            ("samples in the last", self.last_batch),
+            ("epochs", self.epochs),
+            ("updates", self.updates),
+            ("sample gradients", self.sample_gradients),
+        ]
+        if self.batch_bytes is not None:
+            rows.append(("bytes a batch", self.batch_bytes))
+        return "\n".join(f"{name:<20} {value:>14,}" for name, value in rows)
+
+
+def plan(
+    n_samples: int,
+    batch_size: int | None,
+    *,
+    epochs: int = 1,
+    drop_last: bool = False,
+    n_features: int | None = None,
+    dtype: Any = "float32",
+) -> BatchPlan:
+    """Count the batches, updates and sample gradients of a training.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples in the data set.
+    batch_size : int or None
+        Samples a batch, from 1 to n_samples; None for all of them.
+    epochs : int
+        Passes over the data.
+    drop_last : bool
+        Whether a last batch that is not full is left out.
+    n_features : int, optional
+        Features of a sample; gives the bytes of a batch.
+    dtype : {"float32", "float64"}
+        Of the features.
+
+    Returns
+    -------
+    BatchPlan
+        The counts; print it for a table.
+
+    Raises
+    ------
+    ValueError
+        When batch_size is not between 1 and n_samples.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.plan(10_000, 100).updates, gd.plan(10_000, 1_000).updates
+    (100, 10)
+    >>> print(gd.plan(10_000, 300, epochs=5, n_features=784))
+    samples                      10,000
+    batch size                      300
+    batches an epoch                 34
+    samples in the last             100
+    epochs                            5
+    updates                         170
+    sample gradients             50,000
+    bytes a batch               940,800
+    """
+    n_samples = _validation.check_int("n_samples", n_samples, at_least=1)
+    batch_size = check_batch_size(batch_size, n_samples)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    batches = count_steps(n_samples, batch_size, _validation.check_bool("drop_last", drop_last))
+    last = batch_size if drop_last else n_samples - (batches - 1) * batch_size
+    used = (batches - 1) * batch_size + last
+    itemsize = _validation.check_dtype(dtype).itemsize
+    if n_features is not None:
+        n_features = _validation.check_int("n_features", n_features, at_least=1)
+    return BatchPlan(
+        n_samples=n_samples,
+        batch_size=batch_size,
+        epochs=epochs,
+        batches=batches,
+        last_batch=last,
+        updates=batches * epochs,
+        sample_gradients=used * epochs,
+        batch_bytes=None if n_features is None else batch_size * n_features * itemsize,
+    )
+
+
+def check_batch_size(batch_size: int | None, n_samples: int) -> int:
+    """Return the samples a batch; None means all."""
+    if batch_size is None:
+        return n_samples
+    batch_size = _validation.check_int("batch_size", batch_size, at_least=1)
+    if batch_size > n_samples:
+        raise ValueError(
+            f"batch_size is {batch_size}, but there are {n_samples} samples: use at most that "
+            "many, or None for all of them (batch gradient descent)"
+        )
+    return batch_size

@@ -1,0 +1,320 @@
+"""The only place where user input is checked or converted.
+
+A check returns the value in the form that the rest of the package computes with, or raises a
+TypeError or ValueError that says what was given, what is allowed, and what to do. Nothing
+here, and nothing before the last check, changes anything of the user's.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.losses import LOSSES
+
+__all__ = [
+    "check_X",
+    "check_bool",
+    "check_choice",
+    "check_dtype",
+    "check_int",
+    "check_order",
+    "check_pair",
+    "check_real",
+    "check_rng",
+    "check_sample_weight",
+    "check_sizes",
+    "check_y",
+]
+
+CHUNK_BYTES = 1 << 20
+
+
+def check_int(name: str, value: Any, *, at_least: int) -> int:
+    """Return a whole number that is not too small."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a whole number, not the truth value {value}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+    if number < at_least:
+        raise ValueError(f"{name} is {number}, but must be at least {at_least}")
+    return number
+
+
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return a finite number within bounds."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    bounds = [
+        f"{words} {bound}"
+        for words, bound in (("above", above), ("at least", at_least), ("below", below))
+        if bound is not None
+    ]
+    inside = (
+        np.isfinite(value)
+        and (above is None or value > above)
+        and (at_least is None or value >= at_least)
+        and (below is None or value < below)
+    )
+    if not inside:
+        raise ValueError(f"{name} is {value}, but must be finite and {' and '.join(bounds)}")
+    return float(value)
+
+
+def check_pair(name: str, value: Any, *, at_least: float, below: float) -> None:
+    """Check two numbers within bounds."""
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise TypeError(f"{name} must be two numbers, not {value!r}")
+    for place, number in enumerate(value):
+        check_real(f"{name}[{place}]", number, at_least=at_least, below=below)
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """Return a truth value that is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
+    """Return a name that is one of those allowed."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {_list(allowed)}, not {value!r}")
+    if value not in allowed:
+        import difflib  # only for the message
+
+        near = difflib.get_close_matches(value, allowed, 1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} is {value!r}, but must be one of {_list(allowed)}{hint}")
+    return value
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def check_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the units of each layer."""
+    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"sizes must list the units of each layer, not {sizes!r}")
+    checked = tuple(check_int(f"sizes[{i}]", size, at_least=1) for i, size in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(
+            f"sizes is {list(checked)}, but must hold at least the number of inputs and of "
+            "outputs: [3, 1] is a linear model of three inputs"
+        )
+    return checked
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked is None or checked not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
+    return checked
+
+
+def check_rng(rng: Any) -> np.random.Generator:
+    """Return a generator from a seed, a generator, or None for a fresh one."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is not None and not isinstance(
+        rng, (int, np.integer, np.random.BitGenerator, np.random.SeedSequence)
+    ):
+        raise TypeError(
+            f"rng must be None, a whole number as seed, or a numpy.random.Generator, not {rng!r}"
+        )
+    if isinstance(rng, (int, np.integer)):
+        check_int("rng", rng, at_least=0)
+    return np.random.default_rng(rng)
+
+
+def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but must hold real numbers; convert it, for "
+            f"example by {name}.astype({dtype.name!r})"
+        )
+    if array.dtype != dtype and array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.require(array, dtype, ["C", "A"])
+    return np.require(array, dtype, ["C", "A"])
+
+
+def _check_finite(name: str, array: FloatArray) -> None:
+    """Check that no element is infinite or not a number, without a copy of the data."""
+    rows = array.reshape(len(array), -1)
+    step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
+    for start in range(0, len(rows), step):
+        finite = np.isfinite(rows[start : start + step])
+        if finite.all():
+            continue
+        row, column = np.argwhere(~finite)[0]
+        where = f"[{start + row}, {column}]" if array.ndim == 2 else f"[{start + row}]"
+        raise ValueError(
+            f"{name}{where} is {rows[start + row, column]}: every value must be finite (in "
+            f"{array.dtype}); remove or fill in such samples first"
+        )
+
+
+def _all_finite(array: FloatArray) -> bool:
+    from fastgd._engine import all_finite  # compiled: a pass at the speed of memory
+
+    return all_finite(array)
+
+
+def check_X(X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X") -> FloatArray:
+    """Return samples of shape (n, n_features), used in place where possible."""
+    array = np.asarray(X)
+    if array.ndim == 1 and array.dtype.kind in "fiub":
+        raise ValueError(
+            f"{name} has shape {array.shape}, but must have one row a sample: for one feature "
+            f"use {name}.reshape(-1, 1), for one sample {name}.reshape(1, -1)"
+        )
+    array = _check_array(name, array, dtype)
+    if array.ndim != 2:
+        raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions")
+    if len(array) == 0:
+        raise ValueError(f"{name} has no samples: its shape is {array.shape}")
+    if array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs"
+        )
+    if not _all_finite(array):
+        _check_finite(name, array)
+    return array
+
+
+def check_y(
+    y: Any, n: int, outputs: int, loss: str, dtype: np.dtype[Any], name: str = "y"
+) -> AnyArray:
+    """Return targets: (n, outputs) of dtype, or (n,) class indices as int32."""
+    array = np.asarray(y)
+    if array.ndim == 0 or len(array) != n:
+        length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
+        raise ValueError(f"{name} {length}, but there are {n} samples")
+    kind = LOSSES[loss].targets
+    if kind == "class" and array.ndim == 1:
+        return _check_classes(array, outputs, name)
+    array = _check_array(name, array, dtype)
+    if array.ndim == 1 and outputs == 1:
+        array = array.reshape(-1, 1)
+    if array.shape != (n, outputs):
+        also = f" or ({n},)" if outputs == 1 or kind == "class" else ""
+        hint = (
+            "; for one class out of several use loss='cross_entropy'"
+            if array.ndim == 1 and kind == "real"
+            else ""
+        )
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the loss {loss!r} with {outputs} outputs takes "
+            f"({n}, {outputs}){also}{hint}"
+        )
+    if not _all_finite(array):
+        _check_finite(name, array)
+    _check_target_values(array, kind, loss, name)
+    return array
+
+
+def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
+    if array.dtype.kind == "f" and np.all(array == np.trunc(array)):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but the loss 'cross_entropy' takes class indices "
+            f"(whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
+            "numpy.unique(y, return_inverse=True) turns labels into indices"
+        )
+    bad = (array < 0) | (array >= classes)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"{name}[{first}] is {array[first]}, but class indices run from 0 to {classes - 1}, "
+            f"as the network has {classes} outputs"
+        )
+    return np.ascontiguousarray(array, np.int32)
+
+
+def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> None:
+    """Check that the targets are what the loss is defined for."""
+    if kind == "real":
+        return
+    if kind == "class":
+        sums = array.sum(axis=1)
+        bad_rows = (np.abs(sums - 1) > 1e-4) | (array < 0).any(axis=1)
+        if bad_rows.any():
+            row = int(np.argmax(bad_rows))
+            raise ValueError(
+                f"{name}[{row}] must be probabilities that add up to 1; it is "
+                f"{array[row].tolist()}"
+            )
+        return
+    bad, allowed = {
+        "probability": ((array < 0) | (array > 1), "0 and 1, or probabilities between them"),
+        "sign": (np.abs(array) != 1, "-1 and 1 (for labels 0 and 1 use 2 * y - 1)"),
+        "count": (array < 0, "values of at least 0"),
+    }[kind]
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name}[{row}] is {array[row, column]}, but the loss {loss!r} takes {allowed}"
+        )
+
+
+def check_sample_weight(
+    weight: Any, n: int, dtype: np.dtype[Any], name: str = "sample_weight"
+) -> FloatArray | None:
+    """Return one weight a sample, or None."""
+    if weight is None:
+        return None
+    array = _check_array(name, weight, dtype)
+    if array.shape != (n,):
+        raise ValueError(f"{name} has shape {array.shape}, but must have ({n},), one a sample")
+    if not _all_finite(array):
+        _check_finite(name, array)
+    if (array < 0).any():
+        first = int(np.argmax(array < 0))
+        raise ValueError(f"{name}[{first}] is {array[first]}, but weights must be at least 0")
+    if not array.any():
+        raise ValueError(f"{name} holds only zeros: no sample would count")
+    return array
+
+
+def check_order(order: Any, n: int) -> IndexArray:
+    """Return the sample indices of an epoch, as a sampling gave them."""
+    array = np.asarray(order)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    if len(array) == 0:
+        raise ValueError("the sampling's epoch() returned no samples")
+    if array.min() < 0 or array.max() >= n:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise ValueError(
+            f"the sampling's epoch() returned the index {bad}, but there are {n} samples"
+        )
+    if array.dtype == np.uint32:
+        return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, np.int64)

@@ -1,0 +1,237 @@
+"""`History`: what a training has done, and what it needs to go on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fastgd import _files
+from fastgd._typing import FloatArray
+from fastgd.network import Network
+from fastgd.optimizers import OPTIMIZERS, Optimizer, OptimizerState
+
+__all__ = ["DivergenceError", "History", "Trace", "load_checkpoint", "save_checkpoint"]
+
+
+class DivergenceError(ArithmeticError):
+    """The loss, or a parameter, stopped being finite.
+
+    The network holds the parameters of the last epoch in which all was finite.
+
+    Attributes
+    ----------
+    history : History
+        Of the epochs before.
+    """
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+@dataclass
+class Trace:
+    """Where the steps of one epoch leave what was asked to be recorded."""
+
+    loss: FloatArray | None = None
+    params: FloatArray | None = None
+
+    def keep(self, index: int, loss: float, params: FloatArray) -> None:
+        """Keep the mean loss of step number index, and the parameters after it."""
+        if self.loss is not None:
+            self.loss[index] = loss
+        if self.params is not None:
+            self.params[index] = params
+
+
+@dataclass
+class History:
+    """What a training has done.
+
+    Attributes
+    ----------
+    loss : list of float
+        Each epoch's mean training loss, as seen by the steps: of each sample before its batch's
+        update.
+    validation_loss : list of float
+        The mean loss on the validation data after each epoch; empty without such data.
+    learning_rate : list of float
+        Each epoch's step size.
+    seconds : list of float
+        How long each epoch took, validation and callbacks left out.
+    updates : int
+        How often the parameters moved: once a batch.
+    sample_gradients : int
+        How many samples' gradients went into these updates; as many samples went forward.
+    trace : dict of str to ndarray
+        What ``record`` asked for: "loss" of shape (updates,), the mean loss of each batch before
+        its update, and "params" of shape (updates, n_params), the parameters after it.
+    optimizer : Optimizer
+        The optimizer that was used.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    updates: int = 0
+    sample_gradients: int = 0
+    trace: dict[str, FloatArray] = field(default_factory=dict)
+    optimizer: Optimizer | None = None
+    _state: OptimizerState | None = field(default=None, repr=False)
+    _rng_state: dict[str, Any] | None = field(default=None, repr=False)
+
+    def copy(self) -> History:
+        """Return a history of its own, so that a resumed training leaves this one alone."""
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
+        return replace(self, **lists, trace=dict(self.trace))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were run."""
+        return len(self.loss)
+
+    def __repr__(self) -> str:
+        last = f", last loss {self.loss[-1]:.6g}" if self.loss else ""
+        return f"History({self.epochs} epochs, {self.updates} updates{last})"
+
+
+_LISTS = ("loss", "validation_loss", "learning_rate", "seconds")
+_COUNTS = ("updates", "sample_gradients")
+
+
+def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History) -> None:
+    """Write a network and all that its training needs to go on.
+
+    Parameters
+    ----------
+    path : path_like
+        The file, in NumPy's npz format without pickle. An older one is replaced, in one move.
+    net : Network
+        The network.
+    history : History
+        What `fastgd.train` returned for it.
+
+    See Also
+    --------
+    load_checkpoint : Read them again.
+    """
+    if history.optimizer is None or history._state is None:
+        raise ValueError("history belongs to no training: pass what fastgd.train returned")
+    entries = _files.network_entries(net)
+    for name in _LISTS:
+        entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
+    for name, values in history.trace.items():
+        entries[f"trace.{name}"] = values
+    for place, moment in enumerate(history._state.moments):
+        entries[f"moment.{place}"] = moment
+    entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
+        "trace": list(history.trace),
+        "step": history._state.step,
+        "rng": _plain(history._rng_state),
+        "optimizer": [history.optimizer.name, vars(history.optimizer)],
+    }
+    _files.write(path, "checkpoint", entries)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
+    """Read a network and its history, to be given to ``fastgd.train(..., resume=history)``.
+
+    Parameters
+    ----------
+    path : path_like
+        What `save_checkpoint` wrote.
+
+    Returns
+    -------
+    (Network, History)
+        As they were, bit for bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, not fastgd's, or holds a network without a history.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> net = gd.Network([1, 8, 1], rng=0)
+    >>> history = gd.train(net, X, X[:, 0] ** 2, epochs=4, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gd.save_checkpoint(os.path.join(folder, "run.npz"), net, history)
+    ...     net, history = gd.load_checkpoint(os.path.join(folder, "run.npz"))
+    >>> gd.train(net, X, X[:, 0] ** 2, epochs=6, resume=history).epochs
+    10
+    """
+    entries = _files.read(path)
+    net = _files.read_network(entries, path)
+    kept = entries.get("history")
+    if not isinstance(kept, dict):
+        raise ValueError(
+            f"{os.fspath(path)!r} holds a network without a history: read it with fastgd.load"
+        )
+    try:
+        name, arguments = kept["optimizer"]
+        arguments = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in arguments.items()
+        }
+        optimizer = OPTIMIZERS[name](**arguments)
+        moments = tuple(
+            _files.array(entries, f"moment.{place}", net.dtype, net.n_params, path)
+            for place in range(optimizer.n_moments)
+        )
+        history = History(
+            **{name: entries[f"history.{name}"].tolist() for name in _LISTS},
+            **{name: int(kept[name]) for name in _COUNTS},
+            trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
+            optimizer=optimizer,
+            _state=OptimizerState(int(kept["step"]), moments),
+            _rng_state=kept["rng"],
+        )
+        restore_rng(history)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
+    return net, history
+
+
+def _plain(value: Any) -> Any:
+    """Return a bit generator's state in JSON's own types."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": value.dtype.name}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"array", "dtype"}:
+            return np.array(value["array"], value["dtype"])
+        return {name: _restored(entry) for name, entry in value.items()}
+    return value
+
+
+_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937")
+
+
+def restore_rng(history: History) -> np.random.Generator:
+    """Return a generator in the state in which the training left its own."""
+    state = _restored(history._rng_state)
+    name = state["bit_generator"]
+    if name not in _BIT_GENERATORS:
+        raise ValueError(
+            f"the training drew from {name}, but it can be resumed with NumPy's own bit "
+            f"generators only: {', '.join(_BIT_GENERATORS)}"
+        )
+    bit_generator = getattr(np.random, name)(0)
+    bit_generator.state = state
+    return np.random.Generator(bit_generator)

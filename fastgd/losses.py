@@ -1,0 +1,169 @@
+"""Losses: each one's formula in NumPy, which is the specification.
+
+A loss is a function of a sample's raw outputs z and its target y. The kernels of the same names
+are in src_c/kernels/loss.inc.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd._typing import AnyArray, FloatArray
+from fastgd.activations import log1p_exp, sigmoid
+
+__all__ = ["LOSSES", "Loss"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its link.
+
+    Attributes
+    ----------
+    name : str
+        The name that selects it in `fastgd.Network`.
+    value : callable
+        (z, y) -> the loss of each sample, of shape (n,).
+    gradient : callable
+        (z, y) -> its derivative by the raw outputs, of shape (n, outputs).
+    link : callable
+        z -> the prediction: what the targets are on average.
+    targets : {"real", "probability", "sign", "count", "class"}
+        What y may hold.
+    """
+
+    name: str
+    value: Callable[[FloatArray, AnyArray], FloatArray]
+    gradient: Callable[[FloatArray, AnyArray], FloatArray]
+    link: Callable[[FloatArray], FloatArray]
+    targets: str
+
+    @property
+    def one_output(self) -> bool:
+        """Whether the loss is defined for one output only."""
+        return self.targets in {"probability", "sign"}
+
+
+def _mean_over_outputs(
+    name: str,
+    value: Callable[[FloatArray, AnyArray], FloatArray],
+    slope: Callable[[FloatArray, AnyArray], FloatArray],
+    link: Callable[[FloatArray], FloatArray],
+    targets: str,
+) -> Loss:
+    """Make the loss of a sample from that of one output, as the mean over its outputs."""
+
+    def mean_value(z: FloatArray, y: AnyArray) -> FloatArray:
+        result: FloatArray = value(z, y).mean(axis=1)
+        return result
+
+    def mean_gradient(z: FloatArray, y: AnyArray) -> FloatArray:
+        return slope(z, y) / z.dtype.type(z.shape[1])
+
+    return Loss(name, mean_value, mean_gradient, link, targets)
+
+
+def _identity(z: FloatArray) -> FloatArray:
+    return z
+
+
+def _huber(z: FloatArray, y: AnyArray) -> FloatArray:
+    size = np.abs(z - y)
+    return np.where(size <= 1, size * size / 2, size - z.dtype.type(0.5))
+
+
+def _shortfall(z: FloatArray, y: AnyArray) -> FloatArray:
+    """Return max(0, 1 - y z): by how much the margin is missed."""
+    result: FloatArray = np.maximum(1 - y * z, 0)
+    return result
+
+
+def _softmax(z: FloatArray) -> FloatArray:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    result: FloatArray = e / e.sum(axis=1, keepdims=True)
+    return result
+
+
+def _probabilities(z: FloatArray, y: AnyArray) -> AnyArray:
+    """Return targets as a matrix of probabilities, whether given so or as class indices."""
+    if y.ndim == 2:
+        return y
+    one_hot = np.zeros_like(z)
+    one_hot[np.arange(len(y)), y] = 1
+    return one_hot
+
+
+def _cross_entropy(z: FloatArray, y: AnyArray) -> FloatArray:
+    shifted = z - z.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1))
+    p = _probabilities(z, y)
+    # a probability of zero counts nothing, even where the raw output is minus infinity
+    expected = np.where(p == 0, 0, p * shifted).sum(axis=1)
+    result: FloatArray = log_sum - expected
+    return result
+
+
+#: Every loss by name. squared_error is torch's mse_loss: no factor of one half. huber turns from
+#: quadratic to linear at an error of 1 (Huber 1964, doi:10.1214/aoms/1177703732). poisson has
+#: the rate exp(z), without the constant log(y!). cross_entropy is softmax with loss, fused: its
+#: gradient is p - y (Bishop 2006, Pattern Recognition and Machine Learning, eq. 4.109).
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        _mean_over_outputs(
+            "squared_error",
+            lambda z, y: (z - y) ** 2,
+            lambda z, y: 2 * (z - y),
+            _identity,
+            "real",
+        ),
+        _mean_over_outputs(
+            "absolute_error",
+            lambda z, y: np.abs(z - y),
+            lambda z, y: np.sign(z - y),
+            _identity,
+            "real",
+        ),
+        _mean_over_outputs(
+            "huber", _huber, lambda z, y: np.clip(z - y, -1, 1), _identity, "real"
+        ),
+        _mean_over_outputs(
+            "log_loss",
+            lambda z, y: log1p_exp(z) - y * z,
+            lambda z, y: sigmoid(z) - y,
+            sigmoid,
+            "probability",
+        ),
+        _mean_over_outputs(
+            "hinge",
+            _shortfall,
+            lambda z, y: np.where(y * z < 1, -y, z.dtype.type(0)),
+            _identity,
+            "sign",
+        ),
+        _mean_over_outputs(
+            "squared_hinge",
+            lambda z, y: _shortfall(z, y) ** 2,
+            lambda z, y: -2 * y * _shortfall(z, y),
+            _identity,
+            "sign",
+        ),
+        _mean_over_outputs(
+            "poisson",
+            lambda z, y: np.exp(z) - y * z,
+            lambda z, y: np.exp(z) - y,
+            np.exp,
+            "count",
+        ),
+        Loss(
+            "cross_entropy",
+            _cross_entropy,
+            lambda z, y: _softmax(z) - _probabilities(z, y),
+            _softmax,
+            "class",
+        ),
+    )
+}

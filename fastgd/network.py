@@ -1,0 +1,336 @@
+"""`Network`: layer sizes, parameters, predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastgd import _files, _layout, _validation
+from fastgd._typing import FloatArray, RngLike
+from fastgd.activations import ACTIVATIONS
+from fastgd.losses import LOSSES
+
+__all__ = ["Network", "load"]
+
+
+class Network:
+    """A linear model or a small neural network.
+
+    Every layer is fully connected: its raw outputs are ``inputs @ weights + biases``, to which
+    the hidden layers apply an activation. The loss's link (identity, sigmoid, softmax or
+    exponential) makes predictions of the last layer's raw outputs.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer: the inputs, any hidden layers, the outputs. ``[3, 1]`` is a linear
+        model of three features.
+    hidden : str or sequence of str
+        The activation of all hidden layers, or one for each: "identity", "relu",
+        "leaky_relu", "tanh", "sigmoid", "gelu", "silu" or "softplus".
+    loss : str
+        What training makes small: "squared_error" (the mean over samples and outputs of
+        (prediction - y)^2), "absolute_error", "huber", "log_loss" (one output, y in {0, 1} or
+        probabilities), "cross_entropy" (class indices, or a matrix of probabilities), "hinge"
+        and "squared_hinge" (one output, y in {-1, 1}) or "poisson" (counts).
+    dtype : {"float32", "float64"}
+        In which everything is computed.
+    rng : None, int or numpy.random.Generator
+        Draws the initial weights. Those of a model without hidden layers are zero.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+        All parameters, as one vector: each layer's weights, row by row, then its biases.
+    weights : tuple of ndarray of shape (sizes[i], sizes[i + 1])
+        Writable views on `params`.
+    biases : tuple of ndarray of shape (sizes[i + 1],)
+        Writable views on `params`.
+
+    Notes
+    -----
+    Weights are drawn from a normal distribution of variance gain / inputs, where the gain is 2
+    for the relu family (He et al. 2015, doi:10.1109/ICCV.2015.123) and 1 otherwise (LeCun et
+    al. 1998, doi:10.1007/3-540-49430-8_2); biases begin at zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> net = gd.Network([1, 1])
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> _ = gd.train(net, X, [1, 3, 5, 7], batch_size=None, epochs=400, optimizer=gd.SGD(0.1))
+    >>> print(np.round(net.weights[0], 3), np.round(net.biases[0], 3))
+    [[2.]] [1.]
+    """
+
+    params: FloatArray
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        hidden: str | Sequence[str] = "relu",
+        loss: str = "squared_error",
+        dtype: DTypeLike = "float32",
+        rng: RngLike = None,
+    ) -> None:
+        self._sizes = _validation.check_sizes(sizes)
+        n_hidden = len(self._sizes) - 2
+        names = [hidden] * n_hidden if isinstance(hidden, str) else list(hidden)
+        if isinstance(hidden, str):
+            _validation.check_choice("hidden", hidden, ACTIVATIONS)
+        elif len(names) != n_hidden:
+            raise ValueError(
+                f"hidden names {len(names)} activations, but sizes {list(self._sizes)} has "
+                f"{n_hidden} hidden layers: give one name for all, or one a layer"
+            )
+        self._hidden = tuple(
+            _validation.check_choice(f"hidden[{i}]", name, ACTIVATIONS)
+            for i, name in enumerate(names)
+        )
+        self._loss = _validation.check_choice("loss", loss, LOSSES)
+        if LOSSES[loss].one_output and self._sizes[-1] != 1:
+            raise ValueError(
+                f"the loss {loss!r} takes one output, but sizes {list(self._sizes)} ends with "
+                f"{self._sizes[-1]}: for one class out of several use loss='cross_entropy'"
+            )
+        checked = _validation.check_dtype(dtype)
+        self.params = np.zeros(_layout.count(self._sizes), checked)
+        self._draw(_validation.check_rng(rng))
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        if not self._hidden:
+            return
+        gains = [ACTIVATIONS[name].gain for name in self._hidden] + [1.0]
+        for W, gain in zip(self.weights, gains, strict=True):
+            W[...] = rng.standard_normal(W.shape) * np.sqrt(gain / len(W))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, the inputs first."""
+        return self._sizes
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The activation of each hidden layer."""
+        return self._hidden
+
+    @property
+    def loss(self) -> str:
+        """The loss's name."""
+        return self._loss
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters and of the computation."""
+        return self.params.dtype
+
+    @property
+    def n_params(self) -> int:
+        """The number of parameters."""
+        return self.params.size
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Each layer's weights: writable views on `params`."""
+        return _layout.split(self._sizes, self.params)[0]
+
+    @property
+    def biases(self) -> tuple[FloatArray, ...]:
+        """Each layer's biases: writable views on `params`."""
+        return _layout.split(self._sizes, self.params)[1]
+
+    def __repr__(self) -> str:
+        hidden = self._hidden[0] if len(set(self._hidden)) == 1 else list(self._hidden)
+        activation = f", hidden={hidden!r}" if self._hidden else ""
+        return (
+            f"Network({list(self._sizes)}{activation}, loss={self._loss!r}, "
+            f"dtype={self.dtype.name!r})"
+        )
+
+    def forward(self, X: ArrayLike) -> FloatArray:
+        """Return the last layer's raw outputs.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, sizes[0])
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n, sizes[-1]), or (n,) for one output
+            In the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When X is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> gd.Network([2, 3], rng=0).forward([[1.0, 2.0]]).shape
+        (1, 3)
+        """
+        z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
+        return z[:, 0] if self._sizes[-1] == 1 else z
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Return predictions: the raw outputs after the loss's link.
+
+        The link is the sigmoid for "log_loss", the softmax for "cross_entropy", the exponential
+        for "poisson", and the identity for the others.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, sizes[0])
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n, sizes[-1]), or (n,) for one output
+            Probabilities for the first two, else what y is measured in.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When X is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> gd.Network([2, 2], loss="cross_entropy").predict([[1.0, 2.0]]).tolist()
+        [[0.5, 0.5]]
+        """
+        z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
+        with np.errstate(over="ignore"):
+            predicted = LOSSES[self._loss].link(z)
+        return predicted[:, 0] if self._sizes[-1] == 1 else predicted
+
+    def loss_value(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> Any:
+        """Return the loss on samples.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, sizes[0])
+            Samples.
+        y : array_like of shape (n,) or (n, sizes[-1])
+            Targets.
+        sample_weight : array_like of shape (n,), optional
+            Factors of the samples' losses.
+        reduction : {"mean", "sum", "none"}
+            Over the samples; "mean" divides by their number.
+
+        Returns
+        -------
+        float, or ndarray of shape (n,) with reduction="none"
+            The loss. A sample's loss is the mean over its outputs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When X and y are not what the network and its loss take.
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> gd.Network([1, 1]).loss_value([[1.0], [2.0]], [1.0, 3.0])
+        5.0
+        """
+        _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
+        X = _validation.check_X(X, self._sizes[0], self.dtype)
+        y = _validation.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
+        weight = _validation.check_sample_weight(sample_weight, len(X), self.dtype)
+        values = self._losses(X, y, weight)
+        if reduction == "none":
+            return values
+        total = float(values.sum(dtype=np.float64))
+        return total / len(X) if reduction == "mean" else total
+
+    def _outputs(self, X: FloatArray) -> FloatArray:
+        """Return raw outputs (n, sizes[-1]) of samples that are checked."""
+        from fastgd.backends import compiled  # compiled code is loaded when it is needed
+
+        return compiled.forward(self._sizes, self._hidden, self.params, X)
+
+    def _losses(self, X: FloatArray, y: Any, weight: FloatArray | None) -> FloatArray:
+        """Return the samples' losses, of samples that are checked."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = LOSSES[self._loss].value(self._outputs(X), y)
+        return values if weight is None else weight * values
+
+    def copy(self) -> Network:
+        """Return a network of its own with the same parameters."""
+        twin: Network = object.__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        twin.params = self.params.copy()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, in NumPy's npz format, without pickle.
+
+        The file is complete or not there: it is written beside its place and moved into it.
+
+        Parameters
+        ----------
+        path : path_like
+            The file. An older one is replaced.
+
+        See Also
+        --------
+        fastgd.load : Read it again.
+        fastgd.save_checkpoint : Keep what a training needs to go on, too.
+        """
+        _files.write(path, "network", _files.network_entries(self))
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network from a file.
+
+    Parameters
+    ----------
+    path : path_like
+        What `Network.save` or `fastgd.save_checkpoint` wrote.
+
+    Returns
+    -------
+    Network
+        With the parameters that were saved, bit for bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged or not fastgd's.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastgd as gd
+    >>> net = gd.Network([2, 8, 1], rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(os.path.join(folder, "net.npz"))
+    ...     again = gd.load(os.path.join(folder, "net.npz"))
+    >>> bool((again.params == net.params).all())
+    True
+    """
+    return _files.read_network(_files.read(path), path)

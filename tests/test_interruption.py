@@ -1,0 +1,115 @@
+"""Signals, forks and Python threads: what must neither hang nor lose a model."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")
+
+SETUP = """
+import os, signal, sys, time
+import numpy as np
+import fastgd as gd
+from fastgd.backends import compiled
+compiled.ALL_THREADS = True
+rng = np.random.default_rng(0)
+"""
+
+
+def run(body, **options):
+    code = SETUP + textwrap.dedent(body)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["compiled", "vectorized", "loop"])
+@pytest.mark.parametrize(
+    ("sizes", "batch_size"), [((20, 64, 1), 32), ((200, 1), None), ((30, 1), 1)]
+)
+def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend):
+    process = run(f"""
+        X = rng.standard_normal((20_000, {sizes[0]}))
+        y = X[:, 0]
+        net = gd.Network({sizes}, dtype="float64", rng=0)
+        gd.train(net, X[:64], y[:64], epochs=1, rng=0)
+        start = net.params.copy()
+        print("ready", flush=True)
+        try:
+            gd.train(net, X, y, epochs=10**9, batch_size={batch_size}, rng=0, n_threads=3,
+                     optimizer=gd.SGD(1e-4), backend="{backend}",
+                     callbacks=[lambda net, history: start.__setitem__(slice(None), net.params)])
+        except KeyboardInterrupt:
+            print("stopped", time.monotonic(), np.array_equal(net.params, start), flush=True)
+    """)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out.startswith("stopped"), err
+    _, stopped, kept = out.split()
+    assert kept == "True"
+    if backend == "compiled":
+        # 0.1 s is the promise; a loaded machine may take its time to wake the process
+        assert float(stopped) - sent < 1.0
+
+
+def test_a_forked_child_trains_after_threaded_training():
+    process = run("""
+        X = rng.standard_normal((5000, 30))
+        y = X[:, 0]
+        net = gd.Network([30, 64, 1], rng=0)
+        gd.train(net, X, y, epochs=1, rng=0, n_threads=4)
+        before = net.params.copy()
+        child = os.fork()
+        if child == 0:
+            gd.train(net, X, y, epochs=1, rng=0, n_threads=4)
+            os._exit(0 if np.isfinite(net.params).all() else 1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        gd.train(net, X, y, epochs=1, rng=0, n_threads=4)
+        print(code)
+    """)
+    out, err = process.communicate(timeout=60)
+    assert out.strip() == "0", err
+
+
+def test_python_threads_train_at_the_same_time():
+    process = run("""
+        import threading
+        X = rng.standard_normal((3000, 30))
+        y = X[:, 0]
+        nets = [gd.Network([30, 32, 1], rng=0) for _ in range(8)]
+        jobs = [
+            threading.Thread(target=gd.train, args=(net, X, y),
+                             kwargs=dict(epochs=3, rng=0, n_threads=3))
+            for net in nets
+        ]
+        for job in jobs: job.start()
+        for job in jobs: job.join()
+        print(len({net.params.tobytes() for net in nets}))
+    """)
+    out, err = process.communicate(timeout=120)
+    assert out.strip() == "1", err
+
+
+def test_an_exception_of_a_signal_handler_reaches_the_caller():
+    process = run("""
+        class Alarm(Exception): pass
+        def ring(*_): raise Alarm
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        X = rng.standard_normal((20_000, 20))
+        try:
+            gd.train(gd.Network([20, 32, 1], rng=0), X, X[:, 0], epochs=10**9, rng=0)
+        except Alarm:
+            print("alarm")
+    """)
+    out, err = process.communicate(timeout=60)
+    assert out.strip() == "alarm", err

@@ -1,0 +1,115 @@
+"""The promise of equal bits: no thread count, no level and no neighbour changes a number."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd import _engine
+from fastgd.backends import compiled
+
+FMA_LEVELS = [level for level in _engine.levels() if level != "baseline"]
+
+MODELS = {
+    "linear": ((33, 1), "squared_error"),
+    "logistic": ((17, 1), "log_loss"),
+    "softmax": ((70, 10), "cross_entropy"),
+    "two outputs": ((5, 2), "huber"),
+    "narrow network": ((20, 64, 17, 1), "squared_error"),
+    "first layer split": ((150, 96, 3), "cross_entropy"),
+    "one unit": ((3, 1, 1), "absolute_error"),
+}
+OPTIMIZERS = {"sgd": gd.SGD(0.01), "momentum": gd.SGD(0.01, momentum=0.9), "adam": gd.Adam(0.01)}
+
+
+@pytest.fixture(autouse=True)
+def all_threads(monkeypatch):
+    """Put every thread to work, even on steps for which it does not pay."""
+    monkeypatch.setattr(compiled, "ALL_THREADS", True)
+
+
+def make_data(sizes, loss, n, dtype):
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((n, sizes[0])).astype(dtype)
+    if loss == "cross_entropy":
+        return X, rng.integers(sizes[-1], size=n)
+    if loss == "log_loss":
+        return X, rng.integers(2, size=n)
+    return X, rng.standard_normal((n, sizes[-1])).astype(dtype)
+
+
+def trained_bits(model, *, dtype="float32", optimizer="sgd", n=333, seed=0, **options):
+    """Train, and return everything that came of it as bytes."""
+    sizes, loss = MODELS[model]
+    X, y = make_data(sizes, loss, n, dtype)
+    net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=seed)
+    history = gd.train(
+        net, X, y, epochs=2, optimizer=OPTIMIZERS[optimizer], rng=seed, **options
+    )
+    gradient = gd.gradient(net, X, y)
+    return net.params.tobytes(), gradient.tobytes(), net.forward(X).tobytes(), history.loss
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 200, None])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("model", MODELS)
+def test_any_number_of_threads_gives_the_same_bits(model, dtype, batch_size):
+    one = trained_bits(model, dtype=dtype, batch_size=batch_size, n_threads=1)
+    for n_threads in (2, 3, 8):
+        assert trained_bits(model, dtype=dtype, batch_size=batch_size, n_threads=n_threads) == one
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_optimizers_give_the_same_bits_on_threads(model, optimizer):
+    one, many = (
+        trained_bits(model, optimizer=optimizer, batch_size=50, n_threads=n_threads)
+        for n_threads in (1, 8)
+    )
+    assert one == many
+
+
+@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has one level that fuses")
+@pytest.mark.parametrize("activation", ["relu", "gelu", "softplus", "sigmoid", "silu"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("model", MODELS)
+def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypatch):
+    def bits(level):
+        monkeypatch.setattr(compiled, "LEVEL", level)
+        sizes, loss = MODELS[model]
+        X, y = make_data(sizes, loss, 101, dtype)
+        net = gd.Network(sizes, hidden=activation, loss=loss, dtype=dtype, rng=0)
+        gd.train(net, X, y, epochs=2, optimizer=gd.Adam(0.01), rng=0)
+        return net.params.tobytes(), gd.gradient(net, X, y).tobytes(), net.forward(X).tobytes()
+
+    first, *others = [bits(level) for level in FMA_LEVELS]
+    assert all(other == first for other in others)
+
+
+def test_a_threads_own_choice_changes_no_bit(monkeypatch):
+    forced = trained_bits("first layer split", n=2000, batch_size=64, n_threads=3)
+    monkeypatch.setattr(compiled, "ALL_THREADS", False)
+    assert trained_bits("first layer split", n=2000, batch_size=64, n_threads=3) == forced
+
+
+def test_fits_at_the_same_time_give_the_bits_of_fits_alone():
+    models = list(MODELS) * 2
+    alone = [trained_bits(model, n_threads=2, batch_size=64) for model in models]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(
+            pool.map(lambda model: trained_bits(model, n_threads=2, batch_size=64), models)
+        )
+    assert together == alone
+
+
+def test_repeated_runs_give_the_same_bits():
+    runs = {trained_bits("narrow network", n_threads=8, batch_size=100)[0] for _ in range(20)}
+    assert len(runs) == 1
+
+
+def test_steps_of_one_sample_have_the_general_paths_bits():
+    """Recording parameters takes the general path: the special kernel must agree with it."""
+    special = trained_bits("linear", batch_size=1)
+    general = trained_bits("linear", batch_size=1, record=("params",))
+    assert special == general
