@@ -7,6 +7,7 @@ that a machine whose speed drifts is unfair to none.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = [w for w in WORKLOADS if not options.workloads or w.name in options.workloads]
     if options.check:
         return check(chosen, options.peers, options.threads)
-    environment = report.environment(options.threads)
+    environment = report.environment(options.threads) | {"quick": options.quick}
     versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
     print(f"{environment['cpu']}, {options.threads} threads; Python {environment['python']}")
     print(f"{versions}\n")
@@ -115,10 +116,8 @@ class Worker:
 
     def close(self) -> None:
         if self.process.is_alive():
-            try:
+            with contextlib.suppress(OSError):
                 self.pipe.send(None)
-            except OSError:
-                pass
         self.process.join(10)
         if self.process.is_alive():
             self.process.kill()
