@@ -1,0 +1,300 @@
+/* Elementary functions of a vector: no libm, no tables, no branches.
+ *
+ * Only correctly rounded operations (+ - * /, vfma and integer ones), so every level with a
+ * fused multiply-add gives the same bits. Rounding to nearest is assumed. NaN goes through.
+ * Bounds are in units in the last place (ulp) and are tested (tests/test_math.py); "double"
+ * and "float" differ by their polynomials only, which coefficients.py derives and prints.
+ *
+ * Sources: Cody and Waite, Software Manual for the Elementary Functions (1980); Muller et
+ * al., Handbook of Floating-Point Arithmetic (2nd ed., 2018), chapters 4 and 11. Where one
+ * function names a further source, it stands beside it.
+ */
+
+#if FGD_F64
+#define LN2_HI T_C(0x1.62e42fefa38p-1)
+#define LN2_LO T_C(0x1.ef35793c7673p-45)
+#define TANH_NEAR T_C(0x1.2p-1)
+#define ERF_NEAR T_C(0x1.cp-1)
+#define TAIL_CENTRE T_C(0x1.4p+2)
+static const T exp_poly[] = {
+    /* 2^-57.9 */
+    T_C(0x1.000000000000ap-1),  T_C(0x1.55555555554f9p-3),  T_C(0x1.55555555507efp-5),
+    T_C(0x1.1111111127e71p-7),  T_C(0x1.6c16c1844b5dcp-10), T_C(0x1.a01a0129ba46bp-13),
+    T_C(0x1.a01999ace4b54p-16), T_C(0x1.71df261f102e9p-19), T_C(0x1.28adcf39b1e77p-22),
+    T_C(0x1.ad7f17d429a07p-26),
+};
+static const T log_poly[] = {
+    /* 2^-59.5 */
+    T_C(0x1.5555555555592p-1), T_C(0x1.999999997fef2p-2), T_C(0x1.24924941e04f6p-2),
+    T_C(0x1.c71c52169d435p-3), T_C(0x1.74663c458d21fp-3), T_C(0x1.39a1fcc751e87p-3),
+    T_C(0x1.2f02dc043885bp-3),
+};
+static const T tanh_poly[] = {
+    /* 2^-59.9 */
+    T_C(-0x1.555555555554bp-2),  T_C(0x1.11111111102b6p-3),   T_C(-0x1.ba1ba1b935e86p-5),
+    T_C(0x1.664f4849573c8p-6),   T_C(-0x1.226e2d0275cd2p-7),  T_C(0x1.d6d247968ed2ep-9),
+    T_C(-0x1.7d8b95f86a79fp-10), T_C(0x1.3460ad1d6a583p-11),  T_C(-0x1.e80a986e58c2ep-13),
+    T_C(0x1.59726faf8d972p-14),  T_C(-0x1.3d28067e05323p-16),
+};
+static const T erf_poly[] = {
+    /* 2^-61.4 */
+    T_C(0x1.06eba8214db69p-3),   T_C(-0x1.812746b0379e4p-2),  T_C(0x1.ce2f21a042992p-4),
+    T_C(-0x1.b82ce3127abafp-6),  T_C(0x1.565bcd0bae9a8p-8),   T_C(-0x1.c02db35e680d3p-11),
+    T_C(0x1.f9a30f2f071d6p-14),  T_C(-0x1.f4d00d0203a78p-17), T_C(0x1.b9c055cdf5b44p-20),
+    T_C(-0x1.5dca52f120d1cp-23), T_C(0x1.e517cb3b54c82p-27),  T_C(-0x1.dbd20e195654bp-31),
+};
+static const T tail_poly[] = {
+    /* 2^-62.0 */
+    T_C(0x1.89d3abe1f95aep-1),   T_C(-0x1.54ad03f27ca18p-1),  T_C(0x1.fb31653876f89p-2),
+    T_C(-0x1.410ed5f87594cp-2),  T_C(0x1.51f6329f01ba2p-3),   T_C(-0x1.1b1c254ca3f75p-4),
+    T_C(0x1.54b4d4f48aecdp-6),   T_C(-0x1.88590e985fbaap-9),  T_C(-0x1.a2503778cff38p-11),
+    T_C(0x1.1daf1ae14ffecp-11),  T_C(-0x1.f21492a05b5f9p-15), T_C(-0x1.a17013c51d2dbp-15),
+    T_C(0x1.17df108098833p-16),  T_C(0x1.0b14eeba50228p-18),  T_C(-0x1.73e048ad01a58p-19),
+    T_C(-0x1.674b31e16850ap-22), T_C(0x1.d465f76ca36d2p-22),  T_C(0x1.598701aa6dfadp-25),
+    T_C(-0x1.2ce3409df9972p-24), T_C(-0x1.2697dd6c96da8p-27), T_C(0x1.70ba2233538edp-27),
+    T_C(0x1.2ff5a67b693bep-29),  T_C(-0x1.393377087b028p-30), T_C(-0x1.9aa19f24692fcp-32),
+};
+#else
+#define LN2_HI T_C(0x1.62e4p-1)
+#define LN2_LO T_C(0x1.7f7d1cp-20)
+#define TANH_NEAR T_C(0x1.2p-1)
+#define ERF_NEAR T_C(0x1.cp-1)
+#define TAIL_CENTRE T_C(0x1.8p+1)
+static const T exp_poly[] = {
+    /* 2^-28.3 */
+    T_C(0x1.fffffcp-2), T_C(0x1.55549p-3),   T_C(0x1.5558f4p-5),
+    T_C(0x1.123a6cp-7), T_C(0x1.6a2386p-10),
+};
+static const T log_poly[] = {
+    /* 2^-30.2 */
+    T_C(0x1.55557ap-1),
+    T_C(0x1.995edp-2),
+    T_C(0x1.31e0d2p-2),
+};
+static const T tanh_poly[] = {
+    /* 2^-29.5 */
+    T_C(-0x1.555548p-2), T_C(0x1.110c72p-3), T_C(-0x1.b90948p-5),
+    T_C(0x1.582fbep-6),  T_C(-0x1.95006p-8),
+};
+static const T erf_poly[] = {
+    /* 2^-26.8 */
+    T_C(0x1.06eba6p-3),  T_C(-0x1.81270cp-2), T_C(0x1.ce211ep-4),
+    T_C(-0x1.b6f38ap-6), T_C(0x1.49c9f4p-8),  T_C(-0x1.453a7cp-11),
+};
+static const T tail_poly[] = {
+    /* 2^-30.0 */
+    T_C(0x1.754a76p-1),   T_C(-0x1.04c72ap-1), T_C(0x1.d71386p-3),  T_C(-0x1.832d0ap-5),
+    T_C(-0x1.56d5ecp-7),  T_C(0x1.c8bda6p-8),  T_C(0x1.0ca20cp-10), T_C(-0x1.0eaee6p-10),
+    T_C(-0x1.009e2cp-12), T_C(0x1.136bd8p-13), T_C(0x1.c9172p-15),
+};
+#endif
+
+#if FGD_F64
+typedef uint64_t TN;        /* unsigned, so that shifts bring zeros */
+#define HALF_MANTISSA 27    /* without so many bits a square is exact */
+#define EXP_LEAST -746.0    /* exp is zero from here down, */
+#define EXP_GREATEST 710.0  /* infinite from here up, */
+#define EXP_NEGLIGIBLE 40.0 /* and 1 + exp(-x) is 1 from here up */
+#define TAIL_END 39.0       /* the normal distribution has nothing beyond */
+#else
+typedef uint32_t TN;
+#define HALF_MANTISSA 12
+#define EXP_LEAST -104.0f
+#define EXP_GREATEST 89.0f
+#define EXP_NEGLIGIBLE 20.0f
+#define TAIL_END 14.5f
+#endif
+typedef TN VN __attribute__((vector_size(FGD_VBYTES)));
+
+#define UNIT ((T)((TN)1 << T_MANTISSA_BITS)) /* 2^23, 2^52: integers from here on */
+#define POWER_BITS(n) ((TN)(T_EXPONENT_BIAS + (n)) << T_MANTISSA_BITS) /* of 2^n */
+
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1). Even and odd powers apart: half as long a chain. */
+FGD_INLINE V vpoly(V x, const T *c, const int n) {
+    const V x2 = x * x;
+    V even = vset1(c[(n - 1) / 2 * 2]), odd = vset1(c[n / 2 * 2 - 1]);
+    _Pragma("GCC unroll 16") for (int i = (n - 1) / 2 * 2 - 2; i >= 0; i -= 2) even =
+        vfma(even, x2, vset1(c[i]));
+    _Pragma("GCC unroll 16") for (int i = n / 2 * 2 - 3; i >= 1; i -= 2) odd =
+        vfma(odd, x2, vset1(c[i]));
+    return vfma(odd, x, even);
+}
+#define VPOLY(x, c) vpoly(x, c, (int)(sizeof(c) / sizeof *(c)))
+
+/* x - excess = n ln 2 + r + low, |r| about ln 2 / 2 at most, low the rounding error of r
+ * (Cody and Waite: ln 2 in two parts, n times the first is exact). */
+typedef struct {
+    V n, shifted; /* shifted: n + offset, as an integer in the last bits */
+    V r, low, p;  /* p is expm1(r) */
+    V rest;       /* and expm1(r) - r */
+} fgd_reduced;
+
+FGD_INLINE fgd_reduced reduce(V x, V excess, T offset) {
+    const V shift = vset1(UNIT * T_C(1.5) + offset);
+    fgd_reduced to;
+    to.shifted = vfma(x - excess, vset1(T_C(0x1.71547652b82fep+0)), shift);
+    to.n = to.shifted - shift;
+    const V high = vfma(to.n, vset1(-LN2_HI), x);
+    to.r = vfma(to.n, vset1(-LN2_LO), high) - excess;
+    to.low = vfma(to.n, vset1(-LN2_LO), high - to.r) - excess;
+    const V square = to.r * to.r, q = VPOLY(to.r, exp_poly);
+    to.p = vfma(square, q, to.r);
+    to.rest = vfma(square, q, to.low);
+    return to;
+}
+/* 2^n, for offset = T_EXPONENT_BIAS and where it is a normal number. */
+FGD_INLINE V two_to(V shifted) { return (V)((VN)shifted << T_MANTISSA_BITS); }
+
+/* exp(x - excess), x in [EXP_LEAST, EXP_GREATEST]. The power of two comes in two factors
+ * so that only the last multiplication rounds, into a subnormal number too. */
+FGD_INLINE V exp_parts(V x, V excess) {
+    const fgd_reduced at = reduce(x, excess, 2 * T_EXPONENT_BIAS);
+    const V mantissa = at.p + vset1(1);
+#if FGD_VBYTES == 64
+    return FGD_PD(scalef)(mantissa, at.n); /* the same in one instruction */
+#else
+    const VN n = (VN)at.shifted, half = n >> 1;
+    return mantissa * two_to((V)half) * two_to((V)(n - half));
+#endif
+}
+
+FGD_INLINE V vexp(V x) {
+    x = vmin(vset1(EXP_GREATEST), vmax(vset1(EXP_LEAST), x));
+    return exp_parts(x, (V){0});
+}
+
+/* expm1(x) = (2^n - 1 + 2^n r) + 2^n (expm1(r) - r), at half size so that n = 1024 passes. */
+FGD_INLINE V vexpm1(V x) {
+    const V inside = vmin(vset1(EXP_GREATEST), vmax(vset1(-2 * EXP_NEGLIGIBLE), x));
+    const fgd_reduced at = reduce(inside, (V){0}, T_EXPONENT_BIAS - 1);
+    const V half = two_to(at.shifted);
+    const V result = vfma(half, at.rest, vfma(half, at.r, half - vset1(T_C(0.5))));
+    return vselect((VI)(vabs(x) < vset1(1 / UNIT)), x, result + result);
+}
+
+/* k ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)): with s = f / (2 + f),
+ * log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R(s^2)) (as in fdlibm's e_log.c). */
+FGD_INLINE V log_parts(V k, V f) {
+    const V s = f / (f + vset1(2)), z = s * s, half_square = vset1(T_C(0.5)) * f * f;
+    const V rest = vfma(z, VPOLY(z, log_poly), half_square);
+    return vfma(k, vset1(LN2_HI), f - (half_square - vfma(s, rest, k * vset1(LN2_LO))));
+}
+
+/* x = 2^k m, for a normal x > 0: the bits that k adds to m's, m in [sqrt(1/2), sqrt(2)). */
+FGD_INLINE VN exponent_field(V x, V *k) {
+    const VN above = (VN)x - (VN)vset1(T_C(0x1.6a09e667f3bcdp-1));
+    const VN biased = (above + POWER_BITS(0)) >> T_MANTISSA_BITS;
+    *k = (V)(biased | (VN)vset1(UNIT)) - vset1(UNIT + T_EXPONENT_BIAS);
+    return above >> T_MANTISSA_BITS << T_MANTISSA_BITS;
+}
+
+/* For what is not in (0, inf): -inf at zero, not a number below, itself above. */
+FGD_INLINE V log_special(V x) {
+    const V nan = vset1((T)__builtin_nan("")), inf = vset1((T)__builtin_inf());
+    return vselect((VI)(x == (V){0}), -inf, vselect((VI)(x < (V){0}), nan, x));
+}
+FGD_INLINE VI is_regular(V x) { return (VI)(x > (V){0}) & (VI)(x < vset1((T)__builtin_inf())); }
+
+FGD_INLINE V vlog(V x) {
+    const VI small = (VI)(x < (V)((VN){0} + POWER_BITS(1 - T_EXPONENT_BIAS)));
+    const V normal = vselect(small, x * vset1(UNIT), x);
+    V k;
+    const V m = (V)((VN)normal - exponent_field(normal, &k));
+    k -= (V)(small & (VI)vset1(T_MANTISSA_BITS));
+    return vselect(is_regular(x), log_parts(k, m - vset1(1)), log_special(x));
+}
+
+/* log1p(x) for x > -1: what 1 + x loses in rounding is added to m - 1. */
+FGD_INLINE V log1p_parts(V x) {
+    const V one = vset1(1), greater = vmax(one, x), lesser = vmin(one, x);
+    const V u = greater + lesser, lost = lesser - (u - greater);
+    V k;
+    const VN field = exponent_field(u, &k);
+    const V scale = (V)((VN){0} + POWER_BITS(1) - field); /* 2^(1 - k), or 0 for the largest */
+    const V m = (V)((VN)u - field);
+    return log_parts(k, vfma(lost * vset1(T_C(0.5)), scale, m - one));
+}
+
+FGD_INLINE V vlog1p(V x) {
+    const V u = x + vset1(1), result = vcopysign(log1p_parts(x), x);
+    return vselect(is_regular(u), result, log_special(u));
+}
+
+/* tanh(x) = x + x^3 P(x^2) near zero, 1 - 2 / (exp(2x) + 1) elsewhere. */
+FGD_INLINE V vtanh(V x) {
+    const V one = vset1(1), size = vmin(vset1(EXP_NEGLIGIBLE), vabs(x)), z = x * x;
+    const fgd_reduced at = reduce(size + size, (V){0}, T_EXPONENT_BIAS);
+    const V power = two_to(at.shifted);
+    const V far = one - vset1(2) / vfma(power, at.p, power + one);
+    const V near = vfma(x * z, VPOLY(z, tanh_poly), x);
+    return vselect((VI)(size < vset1(TANH_NEAR)), near, vcopysign(far, x));
+}
+
+/* 1 / (1 + exp(-x)). exp(-x) = 2^n (1 + p) is held back at n = 100, where one is nothing
+ * beside it, and the quotient lowered by what n lacks: exact down to the subnormal numbers. */
+FGD_INLINE V vsigmoid(V x) {
+    const V one = vset1(1);
+    const V minus = vmin(vset1(-EXP_LEAST), vmax(vset1(-2 * EXP_NEGLIGIBLE), -x));
+    const fgd_reduced at = reduce(minus, (V){0}, T_EXPONENT_BIAS);
+    const V held = vmin(vset1(UNIT * T_C(1.5) + T_EXPONENT_BIAS + 100), at.shifted);
+    const V power = two_to(held), lower = (V)(((VN)held - (VN)at.shifted) << T_MANTISSA_BITS);
+    const V quotient = one / vfma(power, at.p, power + one);
+    return quotient * (V)((VN)lower + POWER_BITS(0));
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)). */
+FGD_INLINE V vsoftplus(V x) {
+    const V e = exp_parts(vmax(vset1(EXP_LEAST), -vabs(x)), (V){0});
+    return vmax((V){0}, x) + log1p_parts(e);
+}
+
+/* exp(-factor x^2), 0 <= x: x = h + l with an exact h^2, and x^2 - h^2 = l (x + h)
+ * (Cody and Waite's way to keep the error of the square out of the exponential). */
+FGD_INLINE V exp_minus_square(T factor, V x) {
+    const V h = (V)((VN)x >> HALF_MANTISSA << HALF_MANTISSA), f = vset1(factor);
+    return exp_parts(-f * h * h, f * (x - h) * (x + h));
+}
+/* exp(z^2 / 2) times the normal distribution's probability above z, 0 <= z <= TAIL_END:
+ * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). */
+FGD_INLINE V scaled_tail(V z) {
+    const V c = vset1(TAIL_CENTRE), w = vset1(1) / (z + c);
+    return w * VPOLY((z - c) * w, tail_poly);
+}
+
+/* The normal distribution's probability below x. */
+FGD_INLINE V vgelu_cdf(V x) {
+    const V size = vmin(vset1(TAIL_END), vabs(x));
+    const V tail = exp_minus_square(T_C(0.5), size) * scaled_tail(size);
+    return vselect((VI)(x > (V){0}), vset1(1) - tail, tail);
+}
+/* The normal distribution's density at x. */
+FGD_INLINE V vgelu_pdf(V x) {
+    const V size = vmin(vset1(TAIL_END), vabs(x));
+    return exp_minus_square(T_C(0.5), size) * vset1(T_C(0.3989422804014326779));
+}
+
+/* erf(x) = x + x P(x^2) near zero, 1 - 2 exp(-x^2) scaled_tail(x sqrt(2)) elsewhere. */
+FGD_INLINE V verf(V x) {
+    const V size = vmin(vset1(T_C(0.5) * TAIL_END), vabs(x)), z = size * size;
+    const V tail = scaled_tail(size * vset1(T_C(1.41421356237309504880)));
+    const V far = vset1(1) - vset1(2) * exp_minus_square(1, size) * tail;
+    const V near = vfma(x, VPOLY(z, erf_poly), x);
+    return vselect((VI)(size < vset1(ERF_NEAR)), near, vcopysign(far, x));
+}
+
+#define FGD_MATH(X) \
+    X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(gelu_cdf) X(gelu_pdf)
+
+/* out[i] = name(x[i]); -1 for an unknown name. */
+static int fgd_math(const char *name, size_t n, const T *x, T *out) {
+#define APPLY(known)                                                                              \
+    if (!strcmp(name, #known)) {                                                                  \
+        size_t i = 0;                                                                             \
+        for (; i + VL <= n; i += VL) vstore(out + i, v##known(vload(x + i)));                     \
+        if (i < n) vstore_part(out + i, v##known(vload_part(x + i, (int)(n - i))), (int)(n - i)); \
+        return 0;                                                                                 \
+    }
+    FGD_MATH(APPLY)
+#undef APPLY
+    return -1;
+}
