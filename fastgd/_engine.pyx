@@ -559,6 +559,11 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         done += n
 
 
+cdef inline bint _is_stochastic(const Run *run) noexcept nogil:
+    """Whether this run's steps are those that have a kernel of their own."""
+    return run.stochastic != NULL and run.batch_size == 1 and run.trace_params == NULL
+
+
 cdef void _stochastic_steps(Run *run) noexcept nogil:
     """Run steps of one sample each, as many in one call as the window shows."""
     cdef Window *window = &run.windows[0]
@@ -650,7 +655,7 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
 cdef void _steps(Run *run, int thread) noexcept nogil:
     """Make the steps of the samples from run.start to run.stop: this thread's part."""
     cdef Step step
-    if run.stochastic != NULL and run.batch_size == 1 and run.trace_params == NULL:
+    if _is_stochastic(run):
         _stochastic_steps(run)
         return
     step.start, step.index = run.start, run.index
@@ -679,15 +684,19 @@ cdef void _record(Run *run, const Step *step) noexcept nogil:
 
 
 cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
-    """Write the raw outputs of all rows: this thread's blocks of each chunk."""
+    """Write the raw outputs of all rows: this thread's blocks of each chunk.
+
+    Nobody waits between chunks: a thread has the same rows of the workspace in each of them.
+    """
     cdef Window *window = &run.windows[thread]
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t threads = run.n_threads, size = run.itemsize, bytes_out = top.n_out * size
-    cdef size_t start = 0, m, at, block, b, n, i
+    cdef size_t start = 0, m, at, b, n, i
+    cdef size_t share = (_min(run.chunk, run.n_order) + threads - 1) / threads
+    cdef size_t block = _min(MIN_CHUNK, _round_up(share, 8))
     while start < run.n_order and not FGD_FLAG(run.interrupted):
         m = _min(run.chunk, run.n_order - start)
         at = _look(run, window, start, m)
-        block = _min(MIN_CHUNK, _round_up((m + threads - 1) / threads, 8))
         b = thread * block
         while b < m:
             n = _min(block, m - b)
@@ -1054,7 +1063,9 @@ cdef class Engine:
         cdef bint trial = False
         cdef int choice = 0
         cdef size_t steps
-        if self._all_threads:
+        if _is_stochastic(run):
+            choice = 0
+        elif self._all_threads:
             choice = 1
         elif run.most_threads == 1 or known * step < SHORTEST_STEP:
             choice = 0

@@ -137,7 +137,7 @@ def train(
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     run.validation = _check_validation(net, validation)
-    run.sampler = make_sampler(sampling, n, _class_labels(net, targets))
+    run.sampler = make_sampler(sampling, _class_labels(net, targets))
     run.plan = Plan(
         sizes=net.sizes,
         hidden=net.hidden,
