@@ -1,0 +1,77 @@
+"""Fixtures and the tolerances, each stated once."""
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd import _engine
+from fastgd.backends import compiled
+from fastgd.losses import LOSSES
+
+
+@pytest.fixture(params=_engine.levels())
+def isa(request, monkeypatch):
+    """Every instruction level that this CPU has, one after the other."""
+    monkeypatch.setattr(compiled, "LEVEL", request.param)
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=[1, 3])
+def n_threads(request, monkeypatch):
+    """One thread, and more than the machine may have, all at work on the smallest step."""
+    monkeypatch.setattr(compiled, "ALL_THREADS", request.param > 1)
+    return request.param
+
+
+@pytest.fixture(params=["loop", "vectorized", "compiled"])
+def backend(request):
+    return request.param
+
+
+def make_data(sizes, loss, n=50, dtype="float64", seed=1):
+    """Make n samples that the loss accepts."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, sizes[0])).astype(dtype)
+    targets = LOSSES[loss].targets
+    if targets == "class":
+        return X, rng.integers(sizes[-1], size=n)
+    y = rng.standard_normal((n, sizes[-1]))
+    if targets == "probability":
+        y = (y > 0).astype(float)
+    elif targets == "sign":
+        y = np.where(y > 0, 1.0, -1.0)
+    elif targets == "count":
+        y = rng.poisson(1.0, size=(n, sizes[-1]))
+    return X, y.astype(dtype)
+
+
+def tolerance(dtype, *lengths):
+    """Return a bound on rounding: epsilon times the lengths of the sums that follow each other.
+
+    A sum of k products is off by at most k epsilon times the sum of their sizes (Higham 2002,
+    Accuracy and Stability of Numerical Algorithms, section 3.1); the sizes are of order one in
+    these tests, and 8 leaves room for the constants of the formulas.
+    """
+    return 8 * np.finfo(dtype).eps * sum(lengths)
+
+
+def assert_close(actual, expected, dtype, *lengths):
+    """Compare with `tolerance`, relative to the largest expected value where that is above 1."""
+    expected = np.asarray(expected)
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=tolerance(dtype, *lengths) * scale
+    )
+
+
+@pytest.fixture
+def small_run():
+    """A network and data on which a test may train."""
+    net = gd.Network([3, 5, 1], rng=0)
+    X, y = make_data(net.sizes, net.loss, dtype="float32")
+    return net, X, y

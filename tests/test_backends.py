@@ -1,0 +1,186 @@
+"""Compiled = vectorised = loop: the same steps, whatever is trained and however."""
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import assert_close, make_data
+
+import fastgd as gd
+from fastgd.activations import ACTIVATIONS
+from fastgd.losses import LOSSES
+from fastgd.sampling import SAMPLINGS
+
+N = 50
+BATCH_SIZES = [1, 7, 32, N, None]
+OPTIMIZERS = {
+    "sgd": gd.SGD(0.02),
+    "decay": gd.SGD(0.02, weight_decay=0.1),
+    "momentum": gd.SGD(0.02, momentum=0.9, weight_decay=0.01),
+    "nesterov": gd.SGD(0.02, momentum=0.9, nesterov=True),
+    "adam": gd.Adam(0.01, weight_decay=0.01),
+    "adamw": gd.AdamW(0.01),
+}
+# inputs and hidden units with awkward tails, on both sides of every vector's length
+HIDDEN_SIZES = [[3], [17], [33], [1], [3, 17], [33, 1, 3]]
+
+
+def outputs_of(loss):
+    return 5 if LOSSES[loss].targets == "class" else 1
+
+
+def train(backend, sizes, *, hidden="tanh", loss, dtype="float64", epochs=2, **options):
+    net = gd.Network(sizes, hidden=hidden, loss=loss, dtype=dtype, rng=3)
+    X, y = make_data(sizes, loss, N, dtype)
+    history = gd.train(
+        net, X, y, epochs=epochs, rng=5, backend=backend, validation=(X[:9], y[:9]), **options
+    )
+    return net, history
+
+
+def assert_same_training(sizes, *, dtype="float64", epochs=2, **options):
+    """Train on each backend; compare parameters and losses."""
+    steps = epochs * N  # at most: each adds its own rounding to what it starts from
+    reference, expected = train("loop", sizes, dtype=dtype, epochs=epochs, **options)
+    for backend in ("vectorized", "compiled"):
+        net, history = train(backend, sizes, dtype=dtype, epochs=epochs, **options)
+        assert history.updates == expected.updates
+        assert_close(net.params, reference.params, dtype, steps, max(sizes))
+        assert_close(history.loss, expected.loss, dtype, steps, max(sizes), N)
+        assert_close(history.validation_loss, expected.validation_loss, dtype, steps, N)
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_linear_models_agree(loss, batch_size, dtype):
+    assert_same_training([17, outputs_of(loss)], loss=loss, batch_size=batch_size, dtype=dtype)
+
+
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_networks_agree(loss, hidden, dtype):
+    sizes = [3, 17, outputs_of(loss)]
+    assert_same_training(sizes, hidden=hidden, loss=loss, batch_size=7, dtype=dtype)
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers_agree(optimizer, batch_size, dtype):
+    assert_same_training(
+        [17, 3, 2],
+        loss="squared_error",
+        optimizer=OPTIMIZERS[optimizer],
+        batch_size=batch_size,
+        dtype=dtype,
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_optimizers_agree_on_one_output(optimizer, batch_size):
+    assert_same_training(
+        [33, 1], loss="huber", optimizer=OPTIMIZERS[optimizer], batch_size=batch_size
+    )
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_samplings_agree(sampling, reduction, drop_last):
+    assert_same_training(
+        [3, 4, 5],
+        loss="cross_entropy",
+        sampling=sampling,
+        reduction=reduction,
+        drop_last=drop_last,
+        batch_size=7,
+    )
+
+
+@pytest.mark.parametrize("hidden_sizes", HIDDEN_SIZES, ids=str)
+@pytest.mark.parametrize("n_in", [1, 3, 17, 33])
+def test_awkward_shapes_agree(n_in, hidden_sizes, dtype):
+    for n_out in (1, 3, 17):
+        sizes = [n_in, *hidden_sizes, n_out]
+        assert_same_training(sizes, loss="huber", dtype=dtype, epochs=1)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy", "hinge"])
+def test_sample_weights_agree(loss):
+    weight = np.random.default_rng(0).uniform(0, 2, N)
+    weight[3] = 0
+    sizes = [3, 6, outputs_of(loss)]
+    assert_same_training(sizes, loss=loss, sample_weight=weight, batch_size=7)
+    assert_same_training(
+        [3, outputs_of(loss)], loss=loss, sample_weight=weight, batch_size=1
+    )
+
+
+def test_class_probabilities_agree_with_class_indices():
+    X, labels = make_data([4, 3], "cross_entropy", N)
+    nets = [gd.Network([4, 6, 3], loss="cross_entropy", dtype="float64", rng=0) for _ in range(2)]
+    for net, y in zip(nets, (labels, np.eye(3)[labels]), strict=True):
+        gd.train(net, X, y, epochs=3, rng=0)
+    assert_close(nets[1].params, nets[0].params, "float64", 3 * N)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sizes", [[5], [70], [20, 33]], ids=str)
+def test_every_level_agrees(sizes, loss, isa, n_threads, dtype):
+    sizes = [*sizes, outputs_of(loss)]
+    net = gd.Network(sizes, loss=loss, dtype=dtype, rng=0)
+    X, y = make_data(sizes, loss, 300, dtype)
+    gradients = [gd.gradient(net, X, y, backend=name) for name in ("compiled", "vectorized")]
+    assert_close(*gradients, dtype, 300, max(sizes))
+
+
+@pytest.mark.parametrize("record", [("loss",), ("params",), ("loss", "params")])
+def test_traces_agree(record, dtype):
+    sizes = [3, 4, 1]
+    traces = [
+        train(backend, sizes, loss="squared_error", dtype=dtype, batch_size=7, record=record)[
+            1
+        ].trace
+        for backend in ("loop", "vectorized", "compiled")
+    ]
+    assert set(traces[0]) == set(record)
+    for trace in traces[1:]:
+        for name in record:
+            assert_close(trace[name], traces[0][name], dtype, 2 * N, N)
+
+
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_is_the_slope_of_the_loss(loss, hidden, backend):
+    """Central differences in float64: their error is of order step^2 + eps / step."""
+    sizes = [3, 4, outputs_of(loss)]
+    net = gd.Network(sizes, hidden=hidden, loss=loss, dtype="float64", rng=2)
+    X, y = make_data(sizes, loss, 7)
+    gradient = gd.gradient(net, X, y, backend=backend)
+    step = np.finfo(float).eps ** (1 / 3)
+    for k in range(net.n_params):
+        ends = []
+        for sign in (1, -1):
+            moved = net.copy()
+            moved.params[k] += sign * step
+            ends.append(moved.loss_value(X, y))
+        assert gradient[k] == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "hidden", "optimizer"), list(itertools.product(LOSSES, ACTIVATIONS, OPTIMIZERS))
+)
+def test_everything_agrees_with_everything(loss, hidden, optimizer):
+    for sampling, batch_size, dtype in itertools.product(
+        SAMPLINGS, BATCH_SIZES, ["float32", "float64"]
+    ):
+        if sampling == "stratified" and LOSSES[loss].targets in ("real", "count"):
+            continue
+        sizes = [3, 4, outputs_of(loss)]
+        options = {"loss": loss, "hidden": hidden, "optimizer": OPTIMIZERS[optimizer]}
+        options |= {"sampling": sampling, "batch_size": batch_size, "dtype": dtype, "epochs": 1}
+        reference, expected = train("vectorized", sizes, **options)
+        net, history = train("compiled", sizes, **options)
+        assert_close(net.params, reference.params, dtype, N, max(sizes))
+        assert_close(history.loss, expected.loss, dtype, N)
