@@ -1,13 +1,12 @@
 """Columns of text into numbers and back: standardisation, one-hot, targets, and their memory.
 
-An `Encoding` is learned from a table once, is kept with the model as one JSON text, and then
-reads any table that has the same columns.
+An `Encoding` is learned from a table once, is kept in the model's file, and then reads any
+table that has the same columns.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -92,14 +91,15 @@ class NumberTarget:
         return ((values - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, predictions: NDArray[Any]) -> list[str]:
-        """Return predictions of shape (n, 1) as text, in the target's own units."""
-        values = predictions[:, 0].astype(np.float64) * self.scale + self.mean
+        """Return predictions of shape (n,) as text, in the target's own units."""
+        values = predictions.astype(np.float64) * self.scale + self.mean
         return [f"{value:.7g}" for value in values]
 
     def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
-        """Return the coefficient of determination, R^2."""
-        residual = np.square(predictions[:, 0].astype(np.float64) - y).sum()
-        return float(1 - residual / np.square(y - y.mean(dtype=np.float64)).sum())
+        """Return the coefficient of determination, R^2; -inf where y does not vary."""
+        residual = np.square(predictions.astype(np.float64) - y).sum()
+        total = np.square(y - y.mean(dtype=np.float64)).sum()
+        return float(1 - residual / total) if total > 0 else -np.inf
 
 
 @dataclass(frozen=True)
@@ -169,33 +169,28 @@ class Encoding:
             start += column.width
         return X
 
-    def to_json(self) -> str:
-        """Return the encoding as text; numbers keep all their bits."""
-        return json.dumps(
-            {
-                "version": VERSION,
-                "columns": [asdict(column) for column in self.columns],
-                "target": asdict(self.target),
-            },
-            ensure_ascii=False,
-        )
+    def to_fields(self) -> dict[str, Any]:
+        """Return the encoding as plain values that JSON can keep, numbers with all their bits."""
+        return {
+            "version": VERSION,
+            "columns": [asdict(column) for column in self.columns],
+            "target": asdict(self.target),
+        }
 
     @classmethod
-    def from_json(cls, text: str) -> Encoding:
-        """Return the encoding that `to_json` wrote; ValueError where it did not."""
+    def from_fields(cls, fields: dict[str, Any]) -> Encoding:
+        """Return the encoding that `to_fields` described; InputError where it is damaged."""
         try:
-            content = json.loads(text)
-            if content["version"] > VERSION:
-                raise InputError("it was saved by a later version of fastgd; update fastgd")
-            columns = tuple(_column(fields) for fields in content["columns"])
-            target = content["target"]
+            if fields["version"] > VERSION:
+                raise InputError("it was saved by a later version of fastgd: install that one")
+            target = fields["target"]
             return cls(
-                columns,
+                tuple(_column(column) for column in fields["columns"]),
                 ClassTarget(target["name"], tuple(target["classes"]))
                 if "classes" in target
                 else NumberTarget(**target),
             )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError(f"its description of the columns is damaged ({error!r})") from error
 
 
@@ -337,7 +332,9 @@ def learn_encoding(
     numbers_or_error(table, target, "is the target of a regression (see --task)")
     mean, scale = _mean_and_scale(table, target, train)
     if np.ptp(numbers_or_error(table, target, "")[train]) == 0:
-        raise InputError(f"the target {target!r} is {mean:g} in all training rows: nothing to learn")
+        raise InputError(
+            f"the target {target!r} is {mean:g} in all training rows: nothing to learn"
+        )
     return Encoding(tuple(columns), NumberTarget(target, mean, scale))
 
 
@@ -361,7 +358,9 @@ def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
         )
     if table.numbers(name) is None:
         return tuple(sorted(different))
-    return tuple(sorted(different, key=lambda text: (float(text.replace(table.decimal, ".")), text)))
+    return tuple(
+        sorted(different, key=lambda text: (float(text.replace(table.decimal, ".")), text))
+    )
 
 
 def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:

@@ -1,0 +1,171 @@
+"""The command line's job: one model from one start, trained at several batch sizes.
+
+Reading files is the business of `_tables` and `_encoding`, printing that of `cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd._encoding import Encoding
+from fastgd._tables import Table
+from fastgd.history import DivergenceError, History
+from fastgd.network import Network
+from fastgd.optimizers import SGD
+from fastgd.training import train
+
+__all__ = ["Problem", "Run", "StepSizeRule", "run_batch_size"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all runs share: the data, split, and the network's start."""
+
+    encoding: Encoding
+    X: Floats
+    y: NDArray[Any]
+    X_valid: Floats
+    y_valid: NDArray[Any]
+    start: Network
+
+    @classmethod
+    def make(
+        cls,
+        table: Table,
+        encoding: Encoding,
+        rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+        hidden: list[int],
+        seed: int,
+    ) -> Problem:
+        """Encode the training and validation rows, and draw the network's start."""
+        X, y = encoding.features(table), encoding.target.encode(table)
+        train_rows, valid_rows = rows
+        target = encoding.target
+        start = Network(
+            [encoding.n_features, *hidden, target.outputs],
+            hidden="relu",
+            loss=target.loss,
+            rng=seed,
+        )
+        return cls(encoding, X[train_rows], y[train_rows], X[valid_rows], y[valid_rows], start)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one batch size.
+
+    Attributes
+    ----------
+    batch_size : int
+        Samples that make one update.
+    learning_rate : float
+        The step size.
+    updates : int
+        Updates an epoch.
+    history : History
+        Of the epochs that were run; of the finite ones where the run diverged.
+    net : Network or None
+        The trained network; None where the run diverged.
+    train_loss, valid_loss, score : float
+        Measured after the last epoch; nan where the run diverged.
+    """
+
+    batch_size: int
+    learning_rate: float
+    updates: int
+    history: History
+    net: Network | None
+    train_loss: float = float("nan")
+    valid_loss: float = float("nan")
+    score: float = float("nan")
+
+
+class StepSizeRule:
+    r"""The default learning rate: in proportion to small batches, the same for large ones.
+
+    .. math:: \eta(B) = c \cdot \frac{B}{R^2 + (B - 1) \lambda}
+
+    is, but for its c, the step size of Ma, Bassily & Belkin 2018 (arXiv:1712.06559) for a linear
+    model on B samples at a time. Lambda is the largest eigenvalue of the samples' second moment,
+    which limits the steps of batch gradient descent; R^2 is the size of single samples, which
+    limits stochastic ones: the mean of \|x\|^4 over that of \|x\|^2, not their largest
+    \|x\|^2, so that one odd row does not slow all others down.
+
+    There c is 1 over the loss's curvature: 1/2 for the squared error, at least 2 for the cross
+    entropy. `FACTOR` has an eighth and a quarter of that, since networks with hidden layers, and
+    targets with noise, need shorter steps.
+    """
+
+    FACTOR: ClassVar = {"squared_error": 1 / 16, "cross_entropy": 1 / 2}
+    MOST_ROWS = 4096
+
+    def __init__(self, X: Floats, loss: str) -> None:
+        rows = X[:: -(-len(X) // self.MOST_ROWS)].astype(np.float64)
+        rows = np.column_stack([rows, np.ones(len(rows))])  # the bias is a feature that is 1
+        squares = np.square(rows).sum(axis=1)
+        self.single = float(np.mean(squares**2) / squares.mean())
+        self.together = self._largest_eigenvalue(rows)
+        self.factor = self.FACTOR[loss]
+
+    @staticmethod
+    def _largest_eigenvalue(rows: NDArray[np.float64]) -> float:
+        """Return that of rows.T @ rows / n to about a percent, by power iteration."""
+        direction = np.random.default_rng(0).standard_normal(rows.shape[1:])
+        length = float(np.linalg.norm(direction))
+        for _ in range(50):
+            direction = rows.T @ (rows @ (direction / length)) / len(rows)
+            length = float(np.linalg.norm(direction))
+        return length
+
+    def __call__(self, batch_size: int) -> float:
+        """Return the learning rate, rounded to two digits."""
+        size = batch_size / (self.single + (batch_size - 1) * self.together)
+        return float(f"{self.factor * size:.1e}")
+
+
+def run_batch_size(
+    problem: Problem,
+    batch_size: int,
+    *,
+    learning_rate: float,
+    epochs: int,
+    seed: int,
+    n_threads: int | None,
+    backend: str,
+    on_epoch: Callable[[Network, History], None],
+) -> Run:
+    """Train a copy of the start with one batch size, and measure it."""
+    net = problem.start.copy()
+    updates = -(-len(problem.X) // batch_size)
+    try:
+        history = train(
+            net,
+            problem.X,
+            problem.y,
+            batch_size=batch_size,
+            epochs=epochs,
+            optimizer=SGD(learning_rate),
+            callbacks=[on_epoch],
+            rng=seed,
+            n_threads=n_threads,
+            backend=backend,
+        )
+    except DivergenceError as error:
+        return Run(batch_size, learning_rate, updates, error.history, None)
+    return Run(
+        batch_size,
+        learning_rate,
+        updates,
+        history,
+        net,
+        net.loss_value(problem.X, problem.y),
+        net.loss_value(problem.X_valid, problem.y_valid),
+        problem.encoding.target.score(net.predict(problem.X_valid), problem.y_valid),
+    )

@@ -1,0 +1,238 @@
+"""Tables of text: CSV files read into named columns, every cell still as it was written.
+
+Nothing here knows about models. What a column means to one (numbers, categories, a target) is
+the business of `_encoding`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MISSING", "InputError", "Table", "read_csv"]
+
+#: an array of strings of any length; short ones cost 16 bytes a cell
+Texts: TypeAlias = NDArray[Any]
+TEXT = np.dtypes.StringDType()
+
+#: what stands for a missing value, besides an empty cell
+MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "?")
+DELIMITERS = (",", ";", "\t", "|")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+ROWS_AT_ONCE = 8192
+
+
+class InputError(ValueError):
+    """A file or an option that can not be used; the message is meant for the user's eyes."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of text, and where they came from.
+
+    Attributes
+    ----------
+    source : str
+        The file's name, for messages.
+    columns : dict of str to ndarray of StringDType
+        The cells of each column, without the blanks around them; all of one length.
+    lines : ndarray of int
+        The line of the file in which each row begins.
+    decimal : str
+        The decimal mark of its numbers.
+    """
+
+    source: str
+    columns: dict[str, Texts]
+    lines: NDArray[np.int64]
+    decimal: str = "."
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which cells of a column are empty, or a word of `MISSING`."""
+        texts = self.columns[name]
+        mask: NDArray[np.bool_] = texts == ""
+        for word in MISSING:
+            mask |= texts == word
+        return mask
+
+    def numbers(self, name: str) -> NDArray[np.float64] | None:
+        """Return a column's numbers (missing: nan), or None where a cell is no number."""
+        missing = self.missing(name)
+        texts = self.columns[name][~missing]
+        if self.decimal != ".":
+            texts = np.strings.replace(texts, self.decimal, ".")
+        if np.any(np.strings.find(texts, "_") >= 0):  # Python's float reads 1_000 as a number
+            return None
+        values = np.full(len(self), np.nan)
+        try:
+            values[~missing] = texts.astype(np.float64)
+        except ValueError:
+            return None
+        return values
+
+    def first_non_number(self, name: str) -> int:
+        """Return the first row whose cell is neither missing nor a number."""
+        missing = self.missing(name)
+        return next(
+            row
+            for row in range(len(self))
+            if not missing[row] and self.take(np.array([row])).numbers(name) is None
+        )
+
+    def take(self, rows: NDArray[Any]) -> Table:
+        """Return a table of some rows, given by a mask or by their numbers."""
+        columns = {name: texts[rows] for name, texts in self.columns.items()}
+        return Table(self.source, columns, self.lines[rows], self.decimal)
+
+    def where(self, name: str, row: int) -> str:
+        """Say where a cell stands, for messages."""
+        return f"{self.source}, line {self.lines[row]}, column {name!r}"
+
+
+def read_csv(
+    path: str,
+    *,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    encoding: str | None = None,
+) -> Table:
+    """Read a CSV file that has a header.
+
+    Parameters
+    ----------
+    path : str
+        The file; "-" is standard input.
+    delimiter : str, optional
+        What separates the cells; by default the one of comma, semicolon, tab and bar that
+        occurs most often in the header.
+    decimal : str
+        The decimal mark of the file's numbers.
+    encoding : str, optional
+        By default UTF-8, with or without byte-order mark, or UTF-16 where the mark says so.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is not a table with a header; says in which line.
+    """
+    source = "standard input" if path == "-" else path
+    try:
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
+            return _read(stream, source, delimiter, decimal, encoding)
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror or error}") from error
+
+
+def _read(
+    stream: BinaryIO, source: str, delimiter: str | None, decimal: str, encoding: str | None
+) -> Table:
+    """Read a table from a binary stream."""
+    if encoding is None:
+        encoding = "utf-16" if stream.peek(2).startswith(UTF16_MARKS) else "utf-8-sig"  # type: ignore[attr-defined]
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    try:
+        blank, first = next(
+            ((number, line) for number, line in enumerate(text) if line.strip()), (0, "")
+        )
+        if not first:
+            raise InputError(f"{source} is empty; it needs a header line and rows below it")
+        if delimiter is None:
+            delimiter = max(DELIMITERS, key=first.count)
+        reader = csv.reader(itertools.chain([first], text), delimiter=delimiter, strict=True)
+        try:
+            names = _header(next(reader), source)
+            chunks = list(_chunks(reader, names, source, blank))
+        except csv.Error as error:
+            raise InputError(
+                f"{source}, line {reader.line_num + blank}: {error}; are all quotes in pairs?"
+            ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source} is not {encoding.removesuffix('-sig').upper()} text (it has the byte "
+            f"0x{error.object[error.start]:02x}); save it as UTF-8, or name its encoding, for "
+            "example --encoding cp1252"
+        ) from error
+    return _assemble(chunks, names, source, decimal)
+
+
+def _header(cells: Sequence[str], source: str) -> list[str]:
+    """Check the names of the columns."""
+    names = [cell.strip() for cell in cells]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise InputError(f"{source}: two columns are named {name!r}; give each its own name")
+    if all(_is_number(name) for name in names):
+        raise InputError(
+            f"{source}: the first line must hold the columns' names, but it begins with "
+            f"{', '.join(names[:3])}; add a header line"
+        )
+    return names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _chunks(
+    reader: Any, names: Sequence[str], source: str, blank: int
+) -> Iterator[tuple[list[int], list[Texts]]]:
+    """Yield some thousand rows at a time: their lines, and an array of text a column."""
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    line = reader.line_num + blank
+    for cells in reader:
+        if cells:  # a blank line is no row
+            if len(cells) != len(names):
+                raise InputError(
+                    f"{source}, line {line + 1} has {len(cells)} cells, but the header names "
+                    f"{len(names)} columns; mend the line, or give the --delimiter"
+                )
+            lines.append(line + 1)
+            rows.append(cells)
+        line = reader.line_num + blank
+        if len(rows) == ROWS_AT_ONCE:
+            yield lines, _columns(rows)
+            lines, rows = [], []
+    if rows:
+        yield lines, _columns(rows)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[Texts]:
+    return [np.strings.strip(np.array(cells, dtype=TEXT)) for cells in zip(*rows, strict=True)]
+
+
+def _assemble(
+    chunks: Sequence[tuple[list[int], list[Texts]]],
+    names: Sequence[str],
+    source: str,
+    decimal: str,
+) -> Table:
+    """Join the chunks; leave out columns without a name, as pandas writes its index."""
+    if not chunks:
+        raise InputError(f"{source} has a header but no rows")
+    columns = {
+        name: np.concatenate([texts[i] for _, texts in chunks])
+        for i, name in enumerate(names)
+        if name
+    }
+    return Table(source, columns, np.concatenate([lines for lines, _ in chunks]), decimal)
