@@ -68,16 +68,18 @@ def _umask() -> int:
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a file's entries, the header's among them."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or HEADER not in file:
+        # opened here, so that it is closed again whatever NumPy makes of it
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile) or HEADER not in archive:
                 raise ValueError("it has no fastgd header")
-            entries: dict[str, Any] = {name: file[name] for name in file.files}
+            entries: dict[str, Any] = {name: archive[name] for name in archive.files}
         header = json.loads(str(entries.pop(HEADER)))
         if not isinstance(header, dict) or not isinstance(header.get("format"), int):
             raise ValueError("its header is damaged")
     except FileNotFoundError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is damaged or was not written by fastgd: {error}"
         ) from error

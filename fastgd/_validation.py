@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "check_bool",
     "check_choice",
     "check_dtype",
+    "check_hidden",
     "check_int",
     "check_order",
     "check_pair",
@@ -119,6 +121,22 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
             "outputs: [3, 1] is a linear model of three inputs"
         )
     return checked
+
+
+def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
+    """Return the activation of each hidden layer, from one name or one a layer."""
+    if isinstance(hidden, str):
+        return (check_choice("hidden", hidden, ACTIVATIONS),) * n_hidden
+    if not isinstance(hidden, Sequence):
+        raise TypeError(f"hidden must be a name, or one name a hidden layer, not {hidden!r}")
+    if len(hidden) != n_hidden:
+        raise ValueError(
+            f"hidden names {len(hidden)} activations, but sizes has {n_hidden} hidden layers: "
+            "give one name for all, or one a layer"
+        )
+    return tuple(
+        check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden)
+    )
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:

@@ -81,18 +81,7 @@ class Network:
     ) -> None:
         self._sizes = _validation.check_sizes(sizes)
         n_hidden = len(self._sizes) - 2
-        names = [hidden] * n_hidden if isinstance(hidden, str) else list(hidden)
-        if isinstance(hidden, str):
-            _validation.check_choice("hidden", hidden, ACTIVATIONS)
-        elif len(names) != n_hidden:
-            raise ValueError(
-                f"hidden names {len(names)} activations, but sizes {list(self._sizes)} has "
-                f"{n_hidden} hidden layers: give one name for all, or one a layer"
-            )
-        self._hidden = tuple(
-            _validation.check_choice(f"hidden[{i}]", name, ACTIVATIONS)
-            for i, name in enumerate(names)
-        )
+        self._hidden = _validation.check_hidden(hidden, n_hidden)
         self._loss = _validation.check_choice("loss", loss, LOSSES)
         if LOSSES[loss].one_output and self._sizes[-1] != 1:
             raise ValueError(

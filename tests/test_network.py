@@ -1,0 +1,211 @@
+"""Network, its files, and the definitions it stands on."""
+
+import copy
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd.activations import ACTIVATIONS
+from fastgd.losses import LOSSES
+
+
+def test_weights_and_biases_are_views_on_the_parameters():
+    net = gd.Network([2, 3, 1], rng=0)
+    assert [W.shape for W in net.weights] == [(2, 3), (3, 1)]
+    assert [b.shape for b in net.biases] == [(3,), (1,)]
+    net.params[:] = np.arange(13)
+    assert net.weights[0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert net.biases[0].tolist() == [6, 7, 8]
+    net.weights[1][...] = -1
+    assert net.params[9:12].tolist() == [-1, -1, -1]
+
+
+def test_replacing_a_view_is_refused_rather_than_lost():
+    with pytest.raises(TypeError):
+        gd.Network([2, 1]).weights[0] = np.ones((2, 1))
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [gd.Network.copy, copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))],
+    ids=["copy", "copy.copy", "deepcopy", "pickle"],
+)
+def test_a_copy_has_its_own_parameters(twin):
+    net = gd.Network([2, 3, 1], rng=0)
+    other = twin(net)
+    assert repr(other) == repr(net)
+    if twin is not copy.copy:
+        other.weights[0][...] = 7
+        assert not (net.weights[0] == 7).any()
+    assert (other.weights[0] == other.params[:6].reshape(2, 3)).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+def test_forward_is_its_definition(loss, hidden, dtype):
+    outputs = 1 if LOSSES[loss].one_output else 4
+    net = gd.Network([3, 17, outputs], hidden=hidden, loss=loss, dtype=dtype, rng=0)
+    X = np.random.default_rng(0).standard_normal((70, 3)).astype(dtype)
+    z = ACTIVATIONS[hidden].value(X @ net.weights[0] + net.biases[0])
+    z = z @ net.weights[1] + net.biases[1]
+    eps = np.finfo(dtype).eps
+    shape = (70,) if outputs == 1 else (70, 4)
+    np.testing.assert_allclose(net.forward(X), z.reshape(shape), atol=100 * eps)
+    np.testing.assert_allclose(
+        net.predict(X), LOSSES[loss].link(z).reshape(shape), rtol=100 * eps, atol=100 * eps
+    )
+
+
+@pytest.mark.parametrize("n", [1, 7, 64, 257, 1000])
+def test_forward_takes_any_number_of_samples(n, isa, n_threads):
+    net = gd.Network([5, 33, 2], rng=0)
+    X = np.random.default_rng(0).standard_normal((n, 5)).astype(np.float32)
+    rows = np.vstack([net.forward(X[i : i + 1]) for i in range(n)])
+    assert net.forward(X).tobytes() == rows.tobytes()
+
+
+def test_loss_value_reductions():
+    net = gd.Network([1, 2], dtype="float64")
+    X, y = [[1.0], [2.0]], [[1.0, 3.0], [0.0, 2.0]]
+    assert net.loss_value(X, y, reduction="none").tolist() == [5.0, 2.0]
+    assert net.loss_value(X, y, reduction="sum") == 7.0
+    assert net.loss_value(X, y) == 3.5
+    assert net.loss_value(X, y, sample_weight=[2.0, 0.0]) == 5.0
+
+
+def test_the_same_seed_gives_the_same_network():
+    first, second, other = (gd.Network([4, 8, 2], rng=seed) for seed in (1, 1, 2))
+    assert (first.params == second.params).all()
+    assert not (first.params == other.params).all()
+
+
+@pytest.mark.parametrize(("hidden", "gain"), [("relu", 2), ("tanh", 1)])
+def test_initial_weights_have_their_variance(hidden, gain):
+    net = gd.Network([400, 500, 1], hidden=hidden, rng=0)
+    assert net.weights[0].var() == pytest.approx(gain / 400, rel=0.02)
+    assert not net.biases[0].any()
+
+
+def test_a_linear_model_begins_at_zero():
+    assert not gd.Network([3, 2], rng=0).params.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([3],), "at least the number of inputs"),
+        (([3, 0],), r"sizes\[1\] is 0"),
+        (([3, 1.5],), "whole number"),
+        (([True, 1],), "truth value"),
+        ((3,), "list the units"),
+        (("31",), "list the units"),
+    ],
+)
+def test_bad_sizes_are_refused(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        gd.Network(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": "rellu"}, "did you mean 'relu'"),
+        ({"hidden": ["relu"]}, "1 activations, but .* 2 hidden layers"),
+        ({"hidden": 3}, "hidden"),
+        ({"loss": "mse"}, "must be one of 'squared_error'"),
+        ({"loss": "log_loss"}, "use loss='cross_entropy'"),
+        ({"dtype": "float16"}, "'float32' or 'float64'"),
+        ({"dtype": "nonsense"}, "'float32' or 'float64'"),
+        ({"rng": -1}, "at least 0"),
+        ({"rng": "seed"}, "numpy.random.Generator"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        gd.Network([3, 4, 4, 2], **options)
+
+
+def test_a_saved_network_is_the_same(tmp_path, dtype):
+    net = gd.Network([3, 4, 2], hidden=["gelu"], loss="huber", dtype=dtype, rng=0)
+    net.save(tmp_path / "net.npz")
+    loaded = gd.load(tmp_path / "net.npz")
+    assert repr(loaded) == repr(net)
+    assert loaded.params.tobytes() == net.params.tobytes()
+    assert os.listdir(tmp_path) == ["net.npz"]
+
+
+def test_saving_replaces_a_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "net.npz"
+    net = gd.Network([2, 1])
+    net.save(path)
+    kept = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        net.save(path)
+    assert path.read_bytes() == kept
+    assert os.listdir(tmp_path) == ["net.npz"]
+
+
+def damaged(path, kind):
+    content = path.read_bytes()
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("theta1,theta0\n1,2\n")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "array":
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps({"params": [1]}))
+    elif kind == "foreign":
+        np.savez(path, params=np.ones(3))
+    else:
+        with np.load(path) as file:
+            entries = dict(file)
+        np.savez(path, **entries | {"params": np.ones(2)})
+
+
+@pytest.mark.parametrize(
+    "kind", ["empty", "text", "truncated", "array", "pickle", "foreign", "short"]
+)
+@pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
+def test_a_damaged_file_is_a_clear_error(kind, load, tmp_path):
+    path = tmp_path / "net.npz"
+    gd.Network([2, 1]).save(path)
+    damaged(path, kind)
+    with pytest.raises(ValueError, match="net.npz"):
+        load(path)
+
+
+def test_every_cut_of_a_file_is_an_error_and_never_a_crash(tmp_path):
+    path = tmp_path / "net.npz"
+    gd.Network([2, 1]).save(path)
+    content = path.read_bytes()
+    for end in range(0, len(content) - 1, 7):
+        path.write_bytes(content[:end])
+        with pytest.raises(ValueError, match="damaged or was not written"):
+            gd.load(path)
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        gd.load(tmp_path / "none.npz")
+
+
+def test_a_network_without_history_is_no_checkpoint(tmp_path):
+    gd.Network([2, 1]).save(tmp_path / "net.npz")
+    with pytest.raises(ValueError, match=r"fastgd\.load"):
+        gd.load_checkpoint(tmp_path / "net.npz")
+
+
+def test_files_of_a_later_format_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(gd._files, "FORMAT", 99)
+    gd.Network([2, 1]).save(tmp_path / "net.npz")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="format 99"):
+        gd.load(tmp_path / "net.npz")

@@ -1,0 +1,229 @@
+"""train(): what the settings mean, what is left behind, and how a training goes on."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from conftest import make_data
+
+import fastgd as gd
+
+N = 50
+
+
+def fresh(sizes=(3, 5, 1), **options):
+    return gd.Network(sizes, rng=0, **options)
+
+
+def test_the_default_optimizer_is_sgd(small_run):
+    net, X, y = small_run
+    assert gd.train(net, X, y, epochs=1).optimizer == gd.SGD(0.01)
+
+
+def test_training_makes_the_loss_small():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 2))
+    net = gd.Network([2, 16, 1], rng=0)
+    history = gd.train(net, X, X[:, 0] * X[:, 1], epochs=100, optimizer=gd.Adam(0.01), rng=0)
+    assert history.loss[-1] < 0.02 < history.loss[0]
+
+
+@pytest.mark.parametrize("optimizer", [gd.SGD(0.1), gd.SGD(0.01, momentum=0.9), gd.Adam(0.01)])
+def test_four_epochs_and_six_are_ten(optimizer, backend, small_run, tmp_path):
+    net, X, y = small_run
+    whole, parts = net.copy(), net.copy()
+    options = {"backend": backend, "batch_size": 7, "record": ("loss",)}
+    ten = gd.train(whole, X, y, epochs=10, optimizer=optimizer, rng=3, **options)
+    four = gd.train(parts, X, y, epochs=4, optimizer=optimizer, rng=3, **options)
+    gd.save_checkpoint(tmp_path / "run.npz", parts, four)
+    both = gd.train(parts, X, y, epochs=6, resume=four, **options)
+    loaded, history = gd.load_checkpoint(tmp_path / "run.npz")
+    again = gd.train(loaded, X, y, epochs=6, resume=history, **options)
+    for net_, history_ in ((parts, both), (loaded, again)):
+        assert net_.params.tobytes() == whole.params.tobytes()
+        assert history_.loss == ten.loss
+        assert history_.updates == ten.updates
+        assert history_.trace["loss"].tobytes() == ten.trace["loss"].tobytes()
+    assert four.epochs == 4  # a resumed training leaves its beginning alone
+
+
+@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"])
+def test_any_of_numpys_generators_is_carried_on(bits, small_run, tmp_path):
+    net, X, y = small_run
+    whole, parts = net.copy(), net.copy()
+    rngs = [np.random.Generator(getattr(np.random, bits)(1)) for _ in range(2)]
+    gd.train(whole, X, y, epochs=3, rng=rngs[0])
+    history = gd.train(parts, X, y, epochs=1, rng=rngs[1])
+    gd.save_checkpoint(tmp_path / "run.npz", parts, history)
+    parts, history = gd.load_checkpoint(tmp_path / "run.npz")
+    gd.train(parts, X, y, epochs=2, resume=history)
+    assert parts.params.tobytes() == whole.params.tobytes()
+
+
+def test_the_users_generator_is_drawn_from(small_run):
+    net, X, y = small_run
+    rng = np.random.default_rng(0)
+    gd.train(net.copy(), X, y, rng=rng)
+    assert rng.bit_generator.state != np.random.default_rng(0).bit_generator.state
+
+
+def test_divergence_keeps_the_last_finite_epoch(backend, small_run):
+    net, X, y = small_run
+    kept = []
+    with pytest.raises(gd.DivergenceError, match="learning rate 2.5") as caught:
+        gd.train(
+            net, X, y, epochs=500, optimizer=gd.SGD(2.5), rng=0, backend=backend,
+            callbacks=[lambda net, _: kept.append(net.params.copy())],
+        )  # fmt: skip
+    assert np.isfinite(net.params).all()
+    assert caught.value.history.epochs == len(kept)
+    if kept:
+        assert net.params.tobytes() == kept[-1].tobytes()
+
+
+def test_divergence_in_the_first_epoch_changes_nothing(backend, small_run):
+    net, X, y = small_run
+    before = net.params.copy()
+    with pytest.raises(gd.DivergenceError):
+        gd.train(net, X * 1e15, y, optimizer=gd.SGD(1e10), backend=backend)
+    assert net.params.tobytes() == before.tobytes()
+
+
+def test_a_callback_sees_each_epoch_and_may_stop(small_run):
+    net, X, y = small_run
+    seen = []
+
+    def stop_at_three(net, history):
+        seen.append(history.loss[-1])
+        return history.epochs == 3
+
+    history = gd.train(net, X, y, epochs=10, callbacks=[stop_at_three])
+    assert history.loss == seen
+    assert len(seen) == 3
+
+
+def test_a_callbacks_exception_leaves_a_history_to_resume_from(small_run):
+    net, X, y = small_run
+
+    def fail(net, history):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        gd.train(net, X, y, callbacks=[fail])
+    assert np.isfinite(net.params).all()
+
+
+def test_validation_is_the_loss_after_the_epoch(small_run):
+    net, X, y = small_run
+    history = gd.train(net, X, y, epochs=3, validation=(X[:10], y[:10]))
+    assert history.validation_loss[-1] == pytest.approx(net.loss_value(X[:10], y[:10]))
+
+
+@pytest.mark.parametrize(
+    ("drop_last", "updates", "samples"), [(False, 8, N), (True, 7, 49)]
+)
+def test_the_last_batch_is_smaller_or_dropped(drop_last, updates, samples, small_run, backend):
+    net, X, y = small_run
+    history = gd.train(
+        net, X, y, batch_size=7, epochs=1, drop_last=drop_last, backend=backend
+    )
+    assert (history.updates, history.sample_gradients) == (updates, samples)
+
+
+def test_a_trace_has_the_parameters_after_each_step(backend, small_run):
+    net, X, y = small_run
+    history = gd.train(
+        net, X, y, batch_size=7, epochs=2, record=("params", "loss"), backend=backend
+    )
+    assert history.trace["params"].shape == (16, net.n_params)
+    assert history.trace["params"][-1].tobytes() == net.params.tobytes()
+    assert history.trace["loss"].shape == (16,)
+
+
+def test_a_weight_of_two_is_the_sample_twice(backend):
+    X, y = make_data((3, 1), "squared_error", 20)
+    net = fresh((3, 1), dtype="float64")
+    weight = np.ones(20)
+    weight[4] = 2
+    twice = gd.gradient(
+        net, np.vstack([X, X[4:5]]), np.vstack([y, y[4:5]]), reduction="sum", backend=backend
+    )
+    weighted = gd.gradient(net, X, y, sample_weight=weight, reduction="sum", backend=backend)
+    np.testing.assert_allclose(weighted, twice, rtol=1e-13)
+
+
+def test_no_epochs_do_nothing(small_run):
+    net, X, y = small_run
+    before = net.params.copy()
+    assert gd.train(net, X, y, epochs=0).loss == []
+    assert net.params.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided", "readonly", "float64", "int", "list"])
+def test_any_layout_of_the_data_trains_alike(layout, small_run):
+    net, X, y = small_run
+    X = np.round(X * 4)
+    base, other = net.copy(), net.copy()
+    gd.train(base, X, y, rng=0)
+    converted = {
+        "fortran": lambda: np.asfortranarray(X),
+        "strided": lambda: np.repeat(X, 2, axis=1)[:, ::2],
+        "readonly": lambda: np.frombuffer(X.tobytes(), X.dtype).reshape(X.shape),
+        "float64": lambda: X.astype(np.float64),
+        "int": lambda: X.astype(np.int64),
+        "list": X.tolist,
+    }[layout]()
+    before = copy.deepcopy(converted)
+    gd.train(other, converted, y, rng=0)
+    assert other.params.tobytes() == base.params.tobytes()
+    np.testing.assert_array_equal(converted, before)
+
+
+def test_a_memory_map_is_read_in_place(tmp_path, small_run):
+    net, X, y = small_run
+    base = net.copy()
+    gd.train(base, X, y, rng=0)
+    np.save(tmp_path / "X.npy", X)
+    gd.train(net, np.load(tmp_path / "X.npy", mmap_mode="r"), y, rng=0)
+    assert net.params.tobytes() == base.params.tobytes()
+
+
+class OwnOrder:
+    def __init__(self, order):
+        self.order = order
+
+    def epoch(self, n, rng):
+        return self.order
+
+
+def test_a_samplers_own_order_is_followed(backend, small_run):
+    net, X, y = small_run
+    order = np.array([3, 3, 49, 0, 7])
+    direct = net.copy()
+    history = gd.train(
+        net, X, y, epochs=1, batch_size=2, sampling=OwnOrder(order), backend=backend
+    )
+    gd.train(
+        direct, X[order], y[order], epochs=1, batch_size=2, sampling="sequential",
+        backend=backend,
+    )  # fmt: skip
+    assert history.updates == 3
+    assert net.params.tobytes() == direct.params.tobytes()
+
+
+@pytest.mark.parametrize(
+    "order", [[0.0, 1.0], [-1, 2], [0, 50], [], [[0, 1]], "abc"], ids=repr
+)
+def test_a_samplers_bad_order_is_refused(order, backend, small_run):
+    net, X, y = small_run
+    before = net.params.copy()
+    with pytest.raises((TypeError, ValueError), match="epoch\\(\\)"):
+        gd.train(net, X, y, sampling=OwnOrder(order), backend=backend)
+    assert net.params.tobytes() == before.tobytes()
+
+
+def test_a_history_can_be_pickled_and_resumed(small_run):
+    net, X, y = small_run
+    history = pickle.loads(pickle.dumps(gd.train(net, X, y, epochs=2, rng=0)))
+    assert gd.train(net, X, y, epochs=1, resume=history).epochs == 3
