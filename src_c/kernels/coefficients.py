@@ -46,7 +46,7 @@ def minimax(function, variable, weight, interval, n):
 
 
 TANH_NEAR, ERF_NEAR = mpf("0.5625"), mpf("0.875")  # where their polynomials end
-TAIL_CENTRE = (mpf(3), mpf(5))  # float, double: found by trial
+TAIL_CENTRE = (mpf("3.5"), mpf(5))  # float, double: found by trial
 
 
 def tail(z):
@@ -87,7 +87,7 @@ def problems(is_double):
         lambda x: x**2,
         lambda x: x / erf(x),
         (tiny, ERF_NEAR),
-        12 if is_double else 6,
+        11 if is_double else 6,
     )
     k = TAIL_CENTRE[is_double]
     yield (
@@ -96,7 +96,7 @@ def problems(is_double):
         lambda z: (z - k) / (z + k),
         lambda z: 1 / (tail(z) * (z + k)),
         (0, 39 if is_double else 15),
-        24 if is_double else 11,
+        22 if is_double else 10,
     )
 
 

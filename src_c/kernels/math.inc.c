@@ -37,29 +37,29 @@ static const T tanh_poly[] = {
     T_C(0x1.59726faf8d972p-14),  T_C(-0x1.3d28067e05323p-16),
 };
 static const T erf_poly[] = {
-    /* 2^-61.4 */
-    T_C(0x1.06eba8214db69p-3),   T_C(-0x1.812746b0379e4p-2),  T_C(0x1.ce2f21a042992p-4),
-    T_C(-0x1.b82ce3127abafp-6),  T_C(0x1.565bcd0bae9a8p-8),   T_C(-0x1.c02db35e680d3p-11),
-    T_C(0x1.f9a30f2f071d6p-14),  T_C(-0x1.f4d00d0203a78p-17), T_C(0x1.b9c055cdf5b44p-20),
-    T_C(-0x1.5dca52f120d1cp-23), T_C(0x1.e517cb3b54c82p-27),  T_C(-0x1.dbd20e195654bp-31),
+    /* 2^-55.3 */
+    T_C(0x1.06eba8214db68p-3),   T_C(-0x1.812746b03795dp-2),  T_C(0x1.ce2f21a03bc95p-4),
+    T_C(-0x1.b82ce31056972p-6),  T_C(0x1.565bccb3278c8p-8),   T_C(-0x1.c02da2a9b998fp-11),
+    T_C(0x1.f9a1177bc8e0ap-14),  T_C(-0x1.f4a9ea9990396p-17), T_C(0x1.b7e52f683c6f9p-20),
+    T_C(-0x1.4f6bcc6f2a409p-23), T_C(0x1.674af903993d6p-27),
 };
 static const T tail_poly[] = {
-    /* 2^-62.0 */
-    T_C(0x1.89d3abe1f95aep-1),   T_C(-0x1.54ad03f27ca18p-1),  T_C(0x1.fb31653876f89p-2),
-    T_C(-0x1.410ed5f87594cp-2),  T_C(0x1.51f6329f01ba2p-3),   T_C(-0x1.1b1c254ca3f75p-4),
-    T_C(0x1.54b4d4f48aecdp-6),   T_C(-0x1.88590e985fbaap-9),  T_C(-0x1.a2503778cff38p-11),
-    T_C(0x1.1daf1ae14ffecp-11),  T_C(-0x1.f21492a05b5f9p-15), T_C(-0x1.a17013c51d2dbp-15),
-    T_C(0x1.17df108098833p-16),  T_C(0x1.0b14eeba50228p-18),  T_C(-0x1.73e048ad01a58p-19),
-    T_C(-0x1.674b31e16850ap-22), T_C(0x1.d465f76ca36d2p-22),  T_C(0x1.598701aa6dfadp-25),
-    T_C(-0x1.2ce3409df9972p-24), T_C(-0x1.2697dd6c96da8p-27), T_C(0x1.70ba2233538edp-27),
-    T_C(0x1.2ff5a67b693bep-29),  T_C(-0x1.393377087b028p-30), T_C(-0x1.9aa19f24692fcp-32),
+    /* 2^-56.1 */
+    T_C(0x1.89d3abe1f95aep-1),   T_C(-0x1.54ad03f27ca16p-1),  T_C(0x1.fb31653876f9ap-2),
+    T_C(-0x1.410ed5f875b43p-2),  T_C(0x1.51f6329f01537p-3),   T_C(-0x1.1b1c254c93e17p-4),
+    T_C(0x1.54b4d4f4cfc42p-6),   T_C(-0x1.88590eb6624dbp-9),  T_C(-0x1.a25037e31738dp-11),
+    T_C(0x1.1daf1eb6ec48p-11),   T_C(-0x1.f2145e71fbaafp-15), T_C(-0x1.a17140309bef6p-15),
+    T_C(0x1.17dcf876b788dp-16),  T_C(0x1.0b317f73829d3p-18),  T_C(-0x1.73a7feec927f3p-19),
+    T_C(-0x1.6aa61661fa3acp-22), T_C(0x1.d097c41ece023p-22),  T_C(0x1.76a009d4fdf72p-25),
+    T_C(-0x1.188b66ccbdf61p-24), T_C(-0x1.5ed615f744f0dp-27), T_C(0x1.ed87f853f5573p-28),
+    T_C(0x1.14c77e038c96p-29),
 };
 #else
 #define LN2_HI T_C(0x1.62e4p-1)
 #define LN2_LO T_C(0x1.7f7d1cp-20)
 #define TANH_NEAR T_C(0x1.2p-1)
 #define ERF_NEAR T_C(0x1.cp-1)
-#define TAIL_CENTRE T_C(0x1.8p+1)
+#define TAIL_CENTRE T_C(0x1.cp+1)
 static const T exp_poly[] = {
     /* 2^-28.3 */
     T_C(0x1.fffffcp-2), T_C(0x1.55549p-3),   T_C(0x1.5558f4p-5),
@@ -82,10 +82,10 @@ static const T erf_poly[] = {
     T_C(-0x1.b6f38ap-6), T_C(0x1.49c9f4p-8),  T_C(-0x1.453a7cp-11),
 };
 static const T tail_poly[] = {
-    /* 2^-30.0 */
-    T_C(0x1.754a76p-1),   T_C(-0x1.04c72ap-1), T_C(0x1.d71386p-3),  T_C(-0x1.832d0ap-5),
-    T_C(-0x1.56d5ecp-7),  T_C(0x1.c8bda6p-8),  T_C(0x1.0ca20cp-10), T_C(-0x1.0eaee6p-10),
-    T_C(-0x1.009e2cp-12), T_C(0x1.136bd8p-13), T_C(0x1.c9172p-15),
+    /* 2^-26.9 */
+    T_C(0x1.7d241ap-1),  T_C(-0x1.21914ep-1), T_C(0x1.42feccp-2),  T_C(-0x1.db5a92p-4),
+    T_C(0x1.1d2d4ep-6),  T_C(0x1.a992a4p-8),  T_C(-0x1.9fde58p-9), T_C(-0x1.038abp-11),
+    T_C(0x1.b6a3c2p-12), T_C(0x1.c7e126p-14),
 };
 #endif
 
@@ -145,11 +145,10 @@ FGD_INLINE fgd_reduced reduce(V x, V excess, T offset) {
 /* 2^n, for offset = T_EXPONENT_BIAS and where it is a normal number. */
 FGD_INLINE V two_to(V shifted) { return (V)((VN)shifted << T_MANTISSA_BITS); }
 
-/* exp(x - excess), x in [EXP_LEAST, EXP_GREATEST]. The power of two comes in two factors
- * so that only the last multiplication rounds, into a subnormal number too. */
-FGD_INLINE V exp_parts(V x, V excess) {
-    const fgd_reduced at = reduce(x, excess, 2 * T_EXPONENT_BIAS);
-    const V mantissa = at.p + vset1(1);
+/* factor * (1 + p) 2^n, for offset = 2 * T_EXPONENT_BIAS. The power of two comes in two
+ * factors, so that only the last multiplication rounds, into a subnormal number too. */
+FGD_INLINE V times_exp(V factor, fgd_reduced at) {
+    const V mantissa = vfma(factor, at.p, factor);
 #if FGD_VBYTES == 64
     return FGD_PD(scalef)(mantissa, at.n); /* the same in one instruction */
 #else
@@ -160,7 +159,7 @@ FGD_INLINE V exp_parts(V x, V excess) {
 
 FGD_INLINE V vexp(V x) {
     x = vmin(vset1(EXP_GREATEST), vmax(vset1(EXP_LEAST), x));
-    return exp_parts(x, (V){0});
+    return times_exp(vset1(1), reduce(x, (V){0}, 2 * T_EXPONENT_BIAS));
 }
 
 /* expm1(x) = (2^n - 1 + 2^n r) + 2^n (expm1(r) - r), at half size so that n = 1024 passes. */
@@ -230,54 +229,58 @@ FGD_INLINE V vtanh(V x) {
     return vselect((VI)(size < vset1(TANH_NEAR)), near, vcopysign(far, x));
 }
 
-/* 1 / (1 + exp(-x)). exp(-x) = 2^n (1 + p) is held back at n = 100, where one is nothing
- * beside it, and the quotient lowered by what n lacks: exact down to the subnormal numbers. */
+/* 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + p). 2^n is held back at n = 100 and numerator and one
+ * are lowered by the rest instead, so that the quotient is rounded once, into a subnormal
+ * number too. */
 FGD_INLINE V vsigmoid(V x) {
-    const V one = vset1(1);
     const V minus = vmin(vset1(-EXP_LEAST), vmax(vset1(-2 * EXP_NEGLIGIBLE), -x));
     const fgd_reduced at = reduce(minus, (V){0}, T_EXPONENT_BIAS);
     const V held = vmin(vset1(UNIT * T_C(1.5) + T_EXPONENT_BIAS + 100), at.shifted);
-    const V power = two_to(held), lower = (V)(((VN)held - (VN)at.shifted) << T_MANTISSA_BITS);
-    const V quotient = one / vfma(power, at.p, power + one);
-    return quotient * (V)((VN)lower + POWER_BITS(0));
+    const VN lowered = ((VN)held - (VN)at.shifted) << T_MANTISSA_BITS;
+    const V power = two_to(held), one = (V)(lowered + POWER_BITS(0));
+    const V sum = power + one, lost = one - (sum - power);
+    return one / (vfma(power, at.p, lost) + sum);
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)). */
 FGD_INLINE V vsoftplus(V x) {
-    const V e = exp_parts(vmax(vset1(EXP_LEAST), -vabs(x)), (V){0});
+    const V least = vmax(vset1(EXP_LEAST), -vabs(x));
+    const V e = times_exp(vset1(1), reduce(least, (V){0}, 2 * T_EXPONENT_BIAS));
     return vmax((V){0}, x) + log1p_parts(e);
 }
 
-/* exp(-factor x^2), 0 <= x: x = h + l with an exact h^2, and x^2 - h^2 = l (x + h)
+/* For exp(-factor x^2), 0 <= x: x = h + l with an exact h^2, and x^2 - h^2 = l (x + h)
  * (Cody and Waite's way to keep the error of the square out of the exponential). */
-FGD_INLINE V exp_minus_square(T factor, V x) {
+FGD_INLINE fgd_reduced reduce_square(T factor, V x) {
     const V h = (V)((VN)x >> HALF_MANTISSA << HALF_MANTISSA), f = vset1(factor);
-    return exp_parts(-f * h * h, f * (x - h) * (x + h));
+    return reduce(-f * h * h, f * (x - h) * (x + h), 2 * T_EXPONENT_BIAS);
 }
 /* exp(z^2 / 2) times the normal distribution's probability above z, 0 <= z <= TAIL_END:
  * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). */
 FGD_INLINE V scaled_tail(V z) {
     const V c = vset1(TAIL_CENTRE), w = vset1(1) / (z + c);
-    return w * VPOLY((z - c) * w, tail_poly);
+    const V t = vfma(z * w, vset1(2), vset1(-1)),
+            q = vpoly(t, tail_poly + 2, (int)(sizeof tail_poly / sizeof(T)) - 2);
+    return w * vfma(t, vfma(t, q, vset1(tail_poly[1])), vset1(tail_poly[0]));
 }
 
 /* The normal distribution's probability below x. */
 FGD_INLINE V vgelu_cdf(V x) {
     const V size = vmin(vset1(TAIL_END), vabs(x));
-    const V tail = exp_minus_square(T_C(0.5), size) * scaled_tail(size);
+    const V tail = times_exp(scaled_tail(size), reduce_square(T_C(0.5), size));
     return vselect((VI)(x > (V){0}), vset1(1) - tail, tail);
 }
 /* The normal distribution's density at x. */
 FGD_INLINE V vgelu_pdf(V x) {
     const V size = vmin(vset1(TAIL_END), vabs(x));
-    return exp_minus_square(T_C(0.5), size) * vset1(T_C(0.3989422804014326779));
+    return times_exp(vset1(T_C(0.3989422804014326779)), reduce_square(T_C(0.5), size));
 }
 
 /* erf(x) = x + x P(x^2) near zero, 1 - 2 exp(-x^2) scaled_tail(x sqrt(2)) elsewhere. */
 FGD_INLINE V verf(V x) {
     const V size = vmin(vset1(T_C(0.5) * TAIL_END), vabs(x)), z = size * size;
     const V tail = scaled_tail(size * vset1(T_C(1.41421356237309504880)));
-    const V far = vset1(1) - vset1(2) * exp_minus_square(1, size) * tail;
+    const V far = vset1(1) - times_exp(tail + tail, reduce_square(1, size));
     const V near = vfma(x, VPOLY(z, erf_poly), x);
     return vselect((VI)(size < vset1(ERF_NEAR)), near, vcopysign(far, x));
 }
