@@ -35,6 +35,16 @@ class Problem:
     y_valid: NDArray[Any]
     start: Network
 
+    @property
+    def training(self) -> tuple[Floats, NDArray[Any]]:
+        """The rows to train on."""
+        return self.X, self.y
+
+    @property
+    def validation(self) -> tuple[Floats, NDArray[Any]]:
+        """The rows to measure on."""
+        return self.X_valid, self.y_valid
+
     @classmethod
     def make(
         cls,
@@ -147,8 +157,7 @@ def run_batch_size(
     try:
         history = train(
             net,
-            problem.X,
-            problem.y,
+            *problem.training,
             batch_size=batch_size,
             epochs=epochs,
             optimizer=SGD(learning_rate),
@@ -157,15 +166,10 @@ def run_batch_size(
             n_threads=n_threads,
             backend=backend,
         )
+        losses = [net.loss_value(*data) for data in (problem.training, problem.validation)]
     except DivergenceError as error:
         return Run(batch_size, learning_rate, updates, error.history, None)
-    return Run(
-        batch_size,
-        learning_rate,
-        updates,
-        history,
-        net,
-        net.loss_value(problem.X, problem.y),
-        net.loss_value(problem.X_valid, problem.y_valid),
-        problem.encoding.target.score(net.predict(problem.X_valid), problem.y_valid),
-    )
+    if not np.isfinite(losses).all():
+        return Run(batch_size, learning_rate, updates, history, None)
+    score = problem.encoding.target.score(net.predict(problem.X_valid), problem.y_valid)
+    return Run(batch_size, learning_rate, updates, history, net, losses[0], losses[1], score)

@@ -151,6 +151,17 @@ class Encoding:
         """The names of the columns that it reads."""
         return [column.name for column in self.columns]
 
+    def describe(self) -> str:
+        """Return what the inputs are, in words."""
+        kinds = [
+            f"{column.name} ({column.width} categories)"
+            if isinstance(column, CategoryColumn)
+            else column.name
+            for column in self.columns
+        ]
+        rest = f" and {len(kinds) - 12} more" if len(kinds) > 12 else ""
+        return ", ".join(kinds[:12]) + rest
+
     def features(self, table: Table, unknown: str = "error") -> Floats:
         """Return the network's inputs, of shape (n, n_features).
 
@@ -246,8 +257,8 @@ def require_columns(table: Table, names: Iterable[str], why: str) -> None:
     close = difflib.get_close_matches(lacking[0], table.columns, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(
-        f"{table.source} has no column {shorten(lacking)}{hint}, {why}; "
-        f"its columns: {shorten(table.columns, 20)}"
+        f"{table.source} has no column {shorten(lacking)}{hint}, {why}; it has "
+        f"{shorten(table.columns, 20)}"
     )
 
 
@@ -349,18 +360,26 @@ def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
     """Return a column's different texts: numbers by value, others by alphabet."""
     different = set(table.columns[name].tolist())
     if len(different) > most:
-        first = str(table.columns[name][0])
-        comma = " Is it a number with a decimal comma? (--decimal ,)" if "," in first else ""
-        raise InputError(
-            f"{table.source}, column {name!r} holds {len(different):,} different texts (the first: "
-            f"{first!r}), more than {most} categories. Leave it out with --ignore {name!r}, or "
-            f"raise --max-categories.{comma}"
-        )
+        raise InputError(_too_many(table, name, len(different), most))
     if table.numbers(name) is None:
         return tuple(sorted(different))
     return tuple(
         sorted(different, key=lambda text: (float(text.replace(table.decimal, ".")), text))
     )
+
+
+def _too_many(table: Table, name: str, count: int, most: int) -> str:
+    """Say that a column has too many categories, and what may be meant."""
+    text = (
+        f"{table.source}, column {name!r} has {count:,} different values, more than {most} "
+        "categories. Leave it out with --ignore, or raise --max-categories"
+    )
+    if table.numbers(name) is not None:
+        return text
+    row = table.first_non_number(name)
+    first = str(table.columns[name][row])
+    text += f". If it is meant to hold numbers, mend {first!r} in line {table.lines[row]}"
+    return text + (" (or is that a decimal comma? --decimal ,)" if "," in first else "")
 
 
 def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:

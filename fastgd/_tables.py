@@ -11,9 +11,9 @@ import csv
 import io
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ __all__ = ["MISSING", "InputError", "Table", "read_csv"]
 
 #: an array of strings of any length; short ones cost 16 bytes a cell
 Texts: TypeAlias = NDArray[Any]
+#: the lines of some rows, and their cells column by column
+Chunk: TypeAlias = tuple[list[int], list[Texts]]
 TEXT = np.dtypes.StringDType()
 
 #: what stands for a missing value, besides an empty cell
@@ -55,6 +57,7 @@ class Table:
     columns: dict[str, Texts]
     lines: NDArray[np.int64]
     decimal: str = "."
+    _numbers: dict[str, NDArray[np.float64] | None] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -69,11 +72,16 @@ class Table:
 
     def numbers(self, name: str) -> NDArray[np.float64] | None:
         """Return a column's numbers (missing: nan), or None where a cell is no number."""
+        if name not in self._numbers:
+            self._numbers[name] = self._parse(name)
+        return self._numbers[name]
+
+    def _parse(self, name: str) -> NDArray[np.float64] | None:
         missing = self.missing(name)
         texts = self.columns[name][~missing]
         if self.decimal != ".":
             texts = np.strings.replace(texts, self.decimal, ".")
-        if np.any(np.strings.find(texts, "_") >= 0):  # Python's float reads 1_000 as a number
+        if np.any(np.strings.find(texts, "_") >= 0):  # as in _is_number
             return None
         values = np.full(len(self), np.nan)
         try:
@@ -84,11 +92,12 @@ class Table:
 
     def first_non_number(self, name: str) -> int:
         """Return the first row whose cell is neither missing nor a number."""
-        missing = self.missing(name)
+        missing = self.missing(name).tolist()
+        texts = self.columns[name].tolist()
         return next(
             row
-            for row in range(len(self))
-            if not missing[row] and self.take(np.array([row])).numbers(name) is None
+            for row, text in enumerate(texts)
+            if not missing[row] and not _is_number(text.replace(self.decimal, "."))
         )
 
     def take(self, rows: NDArray[Any]) -> Table:
@@ -107,6 +116,7 @@ def read_csv(
     delimiter: str | None = None,
     decimal: str = ".",
     encoding: str | None = None,
+    on_rows: Callable[[int], None] | None = None,
 ) -> Table:
     """Read a CSV file that has a header.
 
@@ -121,6 +131,8 @@ def read_csv(
         The decimal mark of the file's numbers.
     encoding : str, optional
         By default UTF-8, with or without byte-order mark, or UTF-16 where the mark says so.
+    on_rows : callable, optional
+        Is called now and then with the number of rows that were read.
 
     Returns
     -------
@@ -133,42 +145,52 @@ def read_csv(
     """
     source = "standard input" if path == "-" else path
     try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError as error:
+        raise InputError(f"{error}; allowed are Python's, such as utf-8 and cp1252") from error
+    try:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
-            return _read(stream, source, delimiter, decimal, encoding)
+            if encoding is None:
+                head = stream.peek(2)  # type: ignore[attr-defined]
+                encoding = "utf-16" if head.startswith(UTF16_MARKS) else "utf-8-sig"
+            text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+            names, chunks = _read(text, source, delimiter, on_rows or (lambda count: None))
     except OSError as error:
         raise InputError(f"{source}: {error.strerror or error}") from error
-
-
-def _read(
-    stream: BinaryIO, source: str, delimiter: str | None, decimal: str, encoding: str | None
-) -> Table:
-    """Read a table from a binary stream."""
-    if encoding is None:
-        encoding = "utf-16" if stream.peek(2).startswith(UTF16_MARKS) else "utf-8-sig"  # type: ignore[attr-defined]
-    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-    try:
-        blank, first = next(
-            ((number, line) for number, line in enumerate(text) if line.strip()), (0, "")
-        )
-        if not first:
-            raise InputError(f"{source} is empty; it needs a header line and rows below it")
-        if delimiter is None:
-            delimiter = max(DELIMITERS, key=first.count)
-        reader = csv.reader(itertools.chain([first], text), delimiter=delimiter, strict=True)
-        try:
-            names = _header(next(reader), source)
-            chunks = list(_chunks(reader, names, source, blank))
-        except csv.Error as error:
-            raise InputError(
-                f"{source}, line {reader.line_num + blank}: {error}; are all quotes in pairs?"
-            ) from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{source} is not {encoding.removesuffix('-sig').upper()} text (it has the byte "
+            f"{source} is not {error.encoding.upper()} text (it has the byte "
             f"0x{error.object[error.start]:02x}); save it as UTF-8, or name its encoding, for "
             "example --encoding cp1252"
         ) from error
     return _assemble(chunks, names, source, decimal)
+
+
+def _read(
+    text: io.TextIOWrapper, source: str, delimiter: str | None, on_rows: Callable[[int], None]
+) -> tuple[list[str], list[Chunk]]:
+    """Read the columns' names and all rows."""
+    blank, first = next(
+        ((number, line) for number, line in enumerate(text) if line.strip()), (0, "")
+    )
+    if not first:
+        raise InputError(f"{source} is empty; it needs a header line and rows below it")
+    if delimiter is None:
+        delimiter = max(DELIMITERS, key=first.count)
+    reader = csv.reader(itertools.chain([first], text), delimiter=delimiter, strict=True)
+    chunks: list[Chunk] = []
+    count = 0
+    try:
+        names = _header(next(reader), source)
+        for chunk in _chunks(reader, names, source, blank):
+            chunks.append(chunk)
+            count += len(chunk[0])
+            on_rows(count)
+    except csv.Error as error:
+        raise InputError(
+            f"{source}, line {reader.line_num + blank}: {error}; are all quotes in pairs?"
+        ) from error
+    return names, chunks
 
 
 def _header(cells: Sequence[str], source: str) -> list[str]:
@@ -190,12 +212,10 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python reads 1_000 as a number
 
 
-def _chunks(
-    reader: Any, names: Sequence[str], source: str, blank: int
-) -> Iterator[tuple[list[int], list[Texts]]]:
+def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Iterator[Chunk]:
     """Yield some thousand rows at a time: their lines, and an array of text a column."""
     lines: list[int] = []
     rows: list[list[str]] = []
@@ -222,7 +242,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[Texts]:
 
 
 def _assemble(
-    chunks: Sequence[tuple[list[int], list[Texts]]],
+    chunks: Sequence[Chunk],
     names: Sequence[str],
     source: str,
     decimal: str,

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from fastgd._encoding import (
     guess_task,
     learn_encoding,
     require_columns,
+    shorten,
 )
 from fastgd._tables import MISSING, InputError, Table, read_csv
 from fastgd._version import __version__
@@ -261,14 +263,14 @@ class _Progress:
         self.shown = 0
         self.next_time = 0.0
 
-    def show(self, share: float, text: str) -> None:
-        """Show how much is done, at most ten times a second."""
+    def show(self, text: str, share: float | None = None) -> None:
+        """Show what is being done, and how much is done, at most ten times a second."""
         now = time.monotonic()
         if self.stream is None or now < self.next_time:
             return
         self.next_time = now + self.INTERVAL
-        bar = "#" * round(share * 20)
-        line = f"[{bar:.<20}] {share:4.0%}  {text}"[: shutil.get_terminal_size().columns - 1]
+        bar = "" if share is None else f"[{'#' * round(share * 20):.<20}] {share:4.0%}  "
+        line = (bar + text)[: shutil.get_terminal_size().columns - 1]
         self.stream.write(f"\r{line:<{self.shown}}")
         self.stream.flush()
         self.shown = len(line)
@@ -325,8 +327,8 @@ class _Task:
 
 def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
-    if options.save is not None and not Path(options.save).resolve().parent.is_dir():
-        raise InputError(f"--save {options.save}: there is no such folder")
+    if options.save is not None:
+        _check_place(options.save)
     task = _user_task(options) if options.file is not None else _digits_task(options)
     problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
     sizes = _check_batch_sizes(options.batch_size, len(problem.X))
@@ -337,6 +339,14 @@ def _train(options: argparse.Namespace) -> int:
     if options.save is not None:
         _save(options.save, task.encoding, runs)
     return int(any(run.net is None for run in runs))
+
+
+def _check_place(path: str) -> None:
+    """Refuse a place for the model before the time is spent on training it."""
+    if Path(path).is_dir():
+        raise InputError(f"--save {path}: that is a folder; name a file")
+    if not Path(path).resolve().parent.is_dir():
+        raise InputError(f"--save {path}: there is no such folder")
 
 
 def _digits_task(options: argparse.Namespace) -> _Task:
@@ -360,9 +370,12 @@ def _user_task(options: argparse.Namespace) -> _Task:
     """Return the job on a user's file."""
     table = _read(options)
     if options.target is None:
-        raise InputError(f"--target is missing: it names one of the columns {_list(table)}")
-    named = [options.target, *options.ignore, *options.categorical]
-    require_columns(table, named, "which the command names")
+        raise InputError(
+            f"--target is missing: it names the column to predict, one of {shorten(table.columns)}"
+        )
+    for name in ("ignore", "categorical"):
+        require_columns(table, getattr(options, name), f"which --{name} names")
+    require_columns(table, [options.target], "which --target names")
     if options.target in options.ignore:
         raise InputError(f"--target {options.target} is also in --ignore: name it in one of them")
     used = [name for name in table.columns if name not in options.ignore]
@@ -377,10 +390,6 @@ def _user_task(options: argparse.Namespace) -> _Task:
         table = table.take(complete)
         title += f", {np.sum(~complete):,} of them with missing values left out"
     return _make_task(title, table, options)
-
-
-def _list(table: Table) -> str:
-    return ", ".join(repr(name) for name in table.columns)
 
 
 def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
@@ -408,16 +417,23 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
         ignore=options.ignore,
         max_categories=options.max_categories,
     )
+    if table.source != "digits":
+        title += "\n" + textwrap.fill(f"Inputs: {encoding.describe()}", 79)
     return _Task(title, table, encoding, rows)
 
 
 def _read(options: argparse.Namespace) -> Table:
-    return read_csv(
-        options.file,
-        delimiter=options.delimiter,
-        decimal=options.decimal,
-        encoding=options.encoding,
-    )
+    progress = _Progress(sys.stderr)
+    try:
+        return read_csv(
+            options.file,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
+            encoding=options.encoding,
+            on_rows=lambda count: progress.show(f"Reading {options.file}: {count:,} rows"),
+        )
+    finally:
+        progress.clear()
 
 
 def _check_batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
@@ -458,7 +474,7 @@ def _print_task(task: _Task, problem: Problem) -> None:
 
 HEADS = (
     ("", "method", "<10"),
-    ("batch", "size", ">10"),
+    ("batch", "size", ">9"),
     ("updates", "an epoch", ">11"),
     ("", "epochs", ">7"),
     ("learning", "rate", ">9"),
@@ -484,11 +500,11 @@ def _run_all(
         done = (len(runs) + history.epochs / options.epochs) / len(sizes)
         size = sizes[len(runs)]
         epoch = f"epoch {history.epochs} of {options.epochs}"
-        progress.show(done, f"batch size {size:,}: {epoch}, loss {history.loss[-1]:.4f}")
+        progress.show(f"batch size {size:,}: {epoch}, loss {history.loss[-1]:.4f}", done)
 
     try:
         for size, rate in zip(sizes, rates, strict=True):
-            progress.show(len(runs) / len(sizes), f"batch size {size:,}")
+            progress.show(f"batch size {size:,}", len(runs) / len(sizes))
             run = run_batch_size(
                 problem,
                 size,
@@ -523,10 +539,14 @@ def _row(run: Run, method: str, score: str, heads: Sequence[tuple[str, str, str]
         _seconds(sum(run.history.seconds)),
     ]
     if run.net is None:
-        return _join(cells, heads) + f"  diverged in epoch {epochs + 1}"
-    cells += [f"{run.train_loss:.4f}", f"{run.valid_loss:.4f}"]
-    cells.append(f"{run.score:.3f}" if score == "R^2" else f"{run.score:.1%}")
+        return _join(cells, heads) + "                 diverged"
+    cells += [_number(run.train_loss, 4), _number(run.valid_loss, 4)]
+    cells.append(_number(run.score, 3) if score == "R^2" else f"{run.score:.1%}")
     return _join(cells, heads)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.1e}"
 
 
 def _join(cells: Sequence[str], heads: Sequence[tuple[str, str, str]]) -> str:
@@ -546,12 +566,13 @@ def _best(runs: Sequence[Run]) -> Run | None:
 def _explain(problem: Problem, runs: Sequence[Run]) -> None:
     """Print in a few lines what the table says."""
     trained = [run for run in runs if run.net is not None]
-    lines = [
-        f"Batch size {run.batch_size:,} diverged: with the learning rate {run.learning_rate:.2g} "
-        "its steps are so long that the loss grew beyond all numbers. Give a lower --learning-rate."
-        for run in runs
-        if run.net is None
-    ]
+    lines = []
+    if len(trained) < len(runs):
+        failed = ", ".join(f"{run.batch_size:,}" for run in runs if run.net is None)
+        lines.append(
+            f"Diverged: batch size {failed}. The steps of this learning rate are so long that they "
+            "jump over the minimum, each farther than the last. Give a lower --learning-rate."
+        )
     if len(trained) > 1:
         smallest = min(trained, key=lambda run: run.batch_size)
         largest = max(trained, key=lambda run: run.batch_size)
@@ -563,7 +584,9 @@ def _explain(problem: Problem, runs: Sequence[Run]) -> None:
         )
     best = _best(runs)
     if best is not None:
-        lines += [_verdict(problem, best), _about_losses(problem)]
+        lead = "Best on the validation rows:" if len(trained) > 1 else "On the validation rows,"
+        lead = f"{lead} batch size {best.batch_size:,}"
+        lines += [f"{lead} {_verdict(problem, best)}", _about_losses(problem)]
     print()
     for line in lines:
         print(textwrap.fill(line, 79))
@@ -572,17 +595,15 @@ def _explain(problem: Problem, runs: Sequence[Run]) -> None:
 def _verdict(problem: Problem, best: Run) -> str:
     """Say how good the best run is, in words."""
     target = problem.encoding.target
-    lead = f"Best on the validation rows is batch size {best.batch_size:,}: it"
     if isinstance(target, NumberTarget):
-        error = best.valid_loss**0.5 * target.scale
-        return (
-            f"{lead} explains {best.score:.1%} of the variance of {target.name}, and is off by "
-            f"{error:.4g} (root mean square)."
-        )
+        error = f"is off by {best.valid_loss**0.5 * target.scale:.4g} (root mean square)"
+        if best.score <= 0:
+            return f"{error}: no better than always predicting the mean."
+        return f"explains {best.score:.1%} of the variance of {target.name}, and {error}."
     share = np.bincount(problem.y_valid).max() / len(problem.y_valid)
     return (
-        f"{lead} is right in {best.score:.1%} of them; always naming the most frequent class "
-        f"would be in {share:.1%}."
+        f"is right in {best.score:.1%} of them; always naming the most frequent class would be in "
+        f"{share:.1%}."
     )
 
 
@@ -609,6 +630,8 @@ def _save(path: str, encoding: Encoding, runs: Sequence[Run]) -> None:
 
 def _load(path: str) -> tuple[Network, Encoding]:
     """Read what `_save` has written."""
+    if Path(path).is_file() and not zipfile.is_zipfile(path):
+        raise InputError(f"{path!r} is not a model: give first the file that --save has written")
     try:
         entries = _files.read(path)
         net = _files.read_network(entries, path)
