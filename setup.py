@@ -104,7 +104,9 @@ class BuildExtension(build_ext):
             failures.append(f"{' '.join(compile_flags)}: {failure}")
         reason = "; ".join(failures)
         if wanted == "on":
-            raise SystemExit(f"FASTGD_OPENMP=on, but no OpenMP program compiles and links: {reason}")
+            raise SystemExit(
+                f"FASTGD_OPENMP=on, but no OpenMP program compiles and links: {reason}"
+            )
         print(NO_OPENMP.format(reason=reason), file=sys.stderr)
         return [], []
 

@@ -359,17 +359,17 @@ cdef void _forward(
     With first_done, the first layer's raw outputs are there already.
     """
     cdef const fgd_kernels *kernels = run.kernels
-    cdef size_t size = run.itemsize, l, at
+    cdef size_t size = run.itemsize, depth, at
     cdef Layer *layer
-    for l in range(run.n_layers):
-        layer = &run.layers[l]
+    for depth in range(run.n_layers):
+        layer = &run.layers[depth]
         at = first * layer.ld * size
         if layer.ld == 1:
             kernels.dot(
                 n, inputs, layer.n_in, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
-        elif l > 0 or not first_done:
+        elif depth > 0 or not first_done:
             kernels.dense(
                 n, inputs, layer.n_in, layer.ld, layer.ld, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
@@ -382,12 +382,12 @@ cdef void _forward(
 
 cdef void _backward(Run *run, size_t first, size_t n) noexcept nogil:
     """Carry the last layer's deltas back to the first, for n rows of the chunk."""
-    cdef size_t size = run.itemsize, l
+    cdef size_t size = run.itemsize, depth
     cdef Layer *layer
     cdef Layer *below
-    for l in range(run.n_layers - 1, 0, -1):
-        layer = &run.layers[l]
-        below = &run.layers[l - 1]
+    for depth in range(run.n_layers - 1, 0, -1):
+        layer = &run.layers[depth]
+        below = &run.layers[depth - 1]
         if layer.ld == 1:
             run.kernels.dot_scale(
                 n, layer.n_in, below.ld, layer.delta + first * size,
@@ -716,10 +716,10 @@ cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil
 
 cdef void _convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil:
     """Copy between the layout of Network.params and the packed one."""
-    cdef size_t size = run.itemsize, panel = run.kernels.panel, l, k, column, width, real
+    cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, k, column, width, real
     cdef const Layer *layer
-    for l in range(run.n_layers):
-        layer = &run.layers[l]
+    for depth in range(run.n_layers):
+        layer = &run.layers[depth]
         if layer.ld == 1:
             _copy(packed + layer.weights * size, flat, layer.n_in * size, pack)
         else:
@@ -823,17 +823,17 @@ cdef class Engine:
         """Allocate everything but the data: nothing is allocated once a step runs."""
         cdef Run *run = &self.run
         cdef size_t lanes = run.kernels.lanes, size = run.itemsize, line = 64 / size
-        cdef size_t l, offset = 0, elements = 0
+        cdef size_t depth, offset = 0, elements = 0
         cdef Layer *layer
         run.layers = <Layer *> self._take(run.n_layers, sizeof(Layer))
-        for l in range(run.n_layers):
-            elements += self._sizes[l + 1]
+        for depth in range(run.n_layers):
+            elements += self._sizes[depth + 1]
         run.chunk = max(MIN_CHUNK, min(MAX_CHUNK, CHUNK_ELEMENTS // elements // 64 * 64))
-        for l in range(run.n_layers):
-            layer = &run.layers[l]
-            layer.n_in = self._sizes[l]
-            layer.n_out = self._sizes[l + 1]
-            top = l == run.n_layers - 1
+        for depth in range(run.n_layers):
+            layer = &run.layers[depth]
+            layer.n_in = self._sizes[depth]
+            layer.n_out = self._sizes[depth + 1]
+            top = depth == run.n_layers - 1
             layer.ld = 1 if top and layer.n_out == 1 else _round_up(layer.n_out, lanes)
             layer.weights = offset
             offset = _round_up(offset + layer.n_in * layer.ld, line)
@@ -841,7 +841,7 @@ cdef class Engine:
             offset = _round_up(offset + layer.ld, line)
             run.n_params += (layer.n_in + 1) * layer.n_out
             if not top:
-                name = hidden[l]
+                name = hidden[depth]
                 layer.activation = run.kernels.activation(name.encode())
                 if layer.activation == NULL:
                     raise ValueError(f"no kernel computes the activation {name!r}")
@@ -855,22 +855,22 @@ cdef class Engine:
     cdef int _lay_out_samples(self) except -1:
         """Allocate what each sample of a chunk, and each thread, needs."""
         cdef Run *run = &self.run
-        cdef size_t size = run.itemsize, l, n, listed = run.chunk + FGD_AHEAD
+        cdef size_t size = run.itemsize, depth, n, t, listed = run.chunk + FGD_AHEAD
         cdef size_t copies = run.most_threads if run.linear else 1
         cdef Layer *layer
-        for l in range(run.n_layers):
-            layer = &run.layers[l]
+        for depth in range(run.n_layers):
+            layer = &run.layers[depth]
             n = run.chunk * layer.ld * copies
             layer.output = <char *> self._take(n, size)
             layer.output_rows = self._row_list(layer.output, layer.ld * size)
             layer.delta, layer.delta_rows = layer.output, layer.output_rows
-            if l < run.n_layers - 1:
+            if depth < run.n_layers - 1:
                 layer.delta = <char *> self._take(n, size)
                 layer.delta_rows = self._row_list(layer.delta, layer.ld * size)
         run.values = <double *> self._take(run.chunk * copies, sizeof(double))
         run.windows = <Window *> self._take(run.most_threads, sizeof(Window))
-        for l in range(run.most_threads):
-            run.windows[l].rows = <const void **> self._take(listed, sizeof(void *))
+        for t in range(run.most_threads):
+            run.windows[t].rows = <const void **> self._take(listed, sizeof(void *))
         return 0
 
     cdef const void **_row_list(self, char *start, size_t row_bytes) except NULL:
@@ -885,7 +885,7 @@ cdef class Engine:
     cdef int _lay_out_training(self) except -1:
         """Allocate gradients, moments, transposes and the list of tiles."""
         cdef Run *run = &self.run
-        cdef size_t size = run.itemsize, panel = run.kernels.panel, l, k, column, rows
+        cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, k, column, rows
         cdef Layer *layer
         run.gradient = <char *> self._take(run.n_packed, size)
         run.moment1 = <char *> self._take(run.n_packed, size)
@@ -896,30 +896,30 @@ cdef class Engine:
             run.partial_losses = <double *> self._take(MAX_BLOCKS, sizeof(double))
         rows = 48 if 48 % panel == 0 else 64
         tiles = []
-        for l in range(run.n_layers):
-            layer = &run.layers[l]
+        for depth in range(run.n_layers):
+            layer = &run.layers[depth]
             if layer.ld == 1:
-                tiles.append((l, 0, 0, 0, 1))
+                tiles.append((depth, 0, 0, 0, 1))
                 continue
-            if l > 0:
+            if depth > 0:
                 layer.transposed = <char *> self._take(
                     _round_up(layer.n_in, run.kernels.lanes) * layer.n_out, size
                 )
             for column in range(0, layer.ld, panel):
                 for k in range(0, layer.n_in, rows):
-                    tiles.append((l, k, min(k + rows, layer.n_in), column,
+                    tiles.append((depth, k, min(k + rows, layer.n_in), column,
                                   min(panel, layer.ld - column)))
-            tiles.append((l, 0, 0, 0, layer.ld))
+            tiles.append((depth, 0, 0, 0, layer.ld))
         run.n_tiles = len(tiles)
         run.tiles = <Tile *> self._take(run.n_tiles, sizeof(Tile))
-        for l, (layer_, first, last, column_, width) in enumerate(tiles):
-            run.tiles[l] = Tile(layer_, first, last, column_, width)
+        for k, (layer_, first, last, column_, width) in enumerate(tiles):
+            run.tiles[k] = Tile(layer_, first, last, column_, width)
         return 0
 
     def set_data(self, X, y=None, sample_weight=None):
         """Point at the samples; they are read in place, and kept alive with self."""
         cdef Run *run = &self.run
-        cdef size_t l
+        cdef size_t t
         self._kept += [X, y, sample_weight]
         run.X = _address(X)
         run.row_bytes = X.shape[1] * run.itemsize
@@ -927,12 +927,12 @@ cdef class Engine:
         if y is not None:
             run.y = _address(y)
             run.target_bytes = y.nbytes // len(y)
-            for l in range(run.most_threads):
-                run.windows[l].targets = <char *> self._take(run.chunk, run.target_bytes)
+            for t in range(run.most_threads):
+                run.windows[t].targets = <char *> self._take(run.chunk, run.target_bytes)
         if sample_weight is not None:
             run.sample_weight = _address(sample_weight)
-            for l in range(run.most_threads):
-                run.windows[l].weights = <char *> self._take(run.chunk, run.itemsize)
+            for t in range(run.most_threads):
+                run.windows[t].weights = <char *> self._take(run.chunk, run.itemsize)
 
     def load(self, params, moments=()):
         """Take parameters and moments over, from flat arrays laid out as Network.params."""

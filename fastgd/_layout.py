@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from fastgd._typing import FloatArray
 
@@ -11,7 +12,7 @@ __all__ = ["count", "split"]
 
 def count(sizes: Sequence[int]) -> int:
     """Return the number of parameters."""
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
 
 def split(
@@ -19,7 +20,7 @@ def split(
 ) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
     """Return views on a flat vector: weights (n_in, n_out) and biases (n_out,) of each layer."""
     weights, biases, at = [], [], 0
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         weights.append(flat[at : at + n_in * n_out].reshape(n_in, n_out))
         at += n_in * n_out
         biases.append(flat[at : at + n_out])

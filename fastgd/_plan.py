@@ -59,8 +59,11 @@ class Plan:
 
     def batch_starts(self, n_samples: int) -> range:
         """Return where the batches of an epoch over n_samples indices begin."""
-        return range(0, count_steps(n_samples, self.batch_size, self.drop_last)
-                     * self.batch_size, self.batch_size)
+        return range(
+            0,
+            count_steps(n_samples, self.batch_size, self.drop_last) * self.batch_size,
+            self.batch_size,
+        )
 
 
 def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:

@@ -13,6 +13,6 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IndexArray: TypeAlias = NDArray[np.integer[Any]]
 AnyArray: TypeAlias = NDArray[Any]
 RngLike: TypeAlias = (
-    "None | int | np.integer[Any] | np.random.Generator | np.random.BitGenerator"
-    " | np.random.SeedSequence"
+    "int | np.integer[Any] | np.random.Generator | np.random.BitGenerator"
+    " | np.random.SeedSequence | None"
 )

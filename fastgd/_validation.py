@@ -134,18 +134,17 @@ def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
             f"hidden names {len(hidden)} activations, but sizes has {n_hidden} hidden layers: "
             "give one name for all, or one a layer"
         )
-    return tuple(
-        check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden)
-    )
+    return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """Return float32 or float64."""
+    checked: np.dtype[Any] | None
     try:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if checked is None or checked not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if checked is None or checked not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
     return checked
 
@@ -165,18 +164,23 @@ def check_rng(rng: Any) -> np.random.Generator:
     return np.random.default_rng(rng)
 
 
+def _as_array(name: str, value: Any) -> AnyArray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
+
+
 def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
     """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
-    array = np.asarray(value)
+    array = _as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"{name} has dtype {array.dtype}, but must hold real numbers; convert it, for "
             f"example by {name}.astype({dtype.name!r})"
         )
-    if array.dtype != dtype and array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return np.require(array, dtype, ["C", "A"])
-    return np.require(array, dtype, ["C", "A"])
+    with np.errstate(over="ignore"):  # what overflows is found as infinite
+        return np.require(array, dtype, ["C", "A"])
 
 
 def _check_finite(name: str, array: FloatArray) -> None:
@@ -201,9 +205,11 @@ def _all_finite(array: FloatArray) -> bool:
     return all_finite(array)
 
 
-def check_X(X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X") -> FloatArray:
+def check_X(  # noqa: N802, the field's name for samples
+    X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
+) -> FloatArray:
     """Return samples of shape (n, n_features), used in place where possible."""
-    array = np.asarray(X)
+    array = _as_array(name, X)
     if array.ndim == 1 and array.dtype.kind in "fiub":
         raise ValueError(
             f"{name} has shape {array.shape}, but must have one row a sample: for one feature "
@@ -227,7 +233,7 @@ def check_y(
     y: Any, n: int, outputs: int, loss: str, dtype: np.dtype[Any], name: str = "y"
 ) -> AnyArray:
     """Return targets: (n, outputs) of dtype, or (n,) class indices as int32."""
-    array = np.asarray(y)
+    array = _as_array(name, y)
     if array.ndim == 0 or len(array) != n:
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
         raise ValueError(f"{name} {length}, but there are {n} samples")
@@ -283,8 +289,7 @@ def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> 
         if bad_rows.any():
             row = int(np.argmax(bad_rows))
             raise ValueError(
-                f"{name}[{row}] must be probabilities that add up to 1; it is "
-                f"{array[row].tolist()}"
+                f"{name}[{row}] must be probabilities that add up to 1; it is {array[row].tolist()}"
             )
         return
     bad, allowed = {
@@ -320,7 +325,7 @@ def check_sample_weight(
 
 def check_order(order: Any, n: int) -> IndexArray:
     """Return the sample indices of an epoch, as a sampling gave them."""
-    array = np.asarray(order)
+    array = _as_array("the sampling's order", order)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "

@@ -89,9 +89,7 @@ ACTIVATIONS: dict[str, Activation] = {
     for activation in (
         Activation("identity", lambda z: z, np.ones_like),
         Activation("relu", lambda z: np.maximum(z, 0), lambda z: _step(z, 0), gain=2),
-        Activation(
-            "leaky_relu", lambda z: z * _step(z, 0.01), lambda z: _step(z, 0.01), gain=2
-        ),
+        Activation("leaky_relu", lambda z: z * _step(z, 0.01), lambda z: _step(z, 0.01), gain=2),
         Activation("tanh", np.tanh, _tanh_derivative),
         Activation("sigmoid", sigmoid, _sigmoid_derivative),
         Activation("gelu", lambda z: z * _normal_cdf(z), _gelu_derivative, gain=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,12 +83,18 @@ class History:
     trace: dict[str, FloatArray] = field(default_factory=dict)
     optimizer: Optimizer | None = None
     _state: OptimizerState | None = field(default=None, repr=False)
-    _rng_state: dict[str, Any] | None = field(default=None, repr=False)
+    _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def copy(self) -> History:
         """Return a history of its own, so that a resumed training leaves this one alone."""
-        lists = {name: list(getattr(self, name)) for name in _LISTS}
-        return replace(self, **lists, trace=dict(self.trace))
+        return replace(
+            self,
+            loss=list(self.loss),
+            validation_loss=list(self.validation_loss),
+            learning_rate=list(self.learning_rate),
+            seconds=list(self.seconds),
+            trace=dict(self.trace),
+        )
 
     @property
     def epochs(self) -> int:
@@ -190,13 +197,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
             for place in range(optimizer.n_moments)
         )
         history = History(
-            **{name: entries[f"history.{name}"].tolist() for name in _LISTS},
-            **{name: int(kept[name]) for name in _COUNTS},
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
             optimizer=optimizer,
             _state=OptimizerState(int(kept["step"]), moments),
             _rng_state=kept["rng"],
         )
+        for name in _LISTS:
+            setattr(history, name, entries[f"history.{name}"].tolist())
+        for name in _COUNTS:
+            setattr(history, name, int(kept[name]))
         restore_rng(history)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error

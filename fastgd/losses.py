@@ -127,9 +127,7 @@ LOSSES: dict[str, Loss] = {
             _identity,
             "real",
         ),
-        _mean_over_outputs(
-            "huber", _huber, lambda z, y: np.clip(z - y, -1, 1), _identity, "real"
-        ),
+        _mean_over_outputs("huber", _huber, lambda z, y: np.clip(z - y, -1, 1), _identity, "real"),
         _mean_over_outputs(
             "log_loss",
             lambda z, y: log1p_exp(z) - y * z,

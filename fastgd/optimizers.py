@@ -154,7 +154,7 @@ class SGD(Optimizer):
         learning_rate: float,
     ) -> None:
         """Move params along the gradient; see `Optimizer.update`."""
-        direction = gradient + params.dtype.type(self.weight_decay) * params
+        direction: FloatArray = gradient + params.dtype.type(self.weight_decay) * params
         if self.momentum:
             mu = params.dtype.type(self.momentum)
             velocity = moments[0]
@@ -205,9 +205,7 @@ class Adam(Optimizer):
         """Weight decay, both betas, eps."""
         return self.weight_decay, *self.betas, self.eps
 
-    def _decay(
-        self, params: FloatArray, gradient: FloatArray, learning_rate: float
-    ) -> FloatArray:
+    def _decay(self, params: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """Apply the weight decay; return the gradient to go on with."""
         return gradient + params.dtype.type(self.weight_decay) * params
 
@@ -260,9 +258,7 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-2
 
-    def _decay(
-        self, params: FloatArray, gradient: FloatArray, learning_rate: float
-    ) -> FloatArray:
+    def _decay(self, params: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
         params *= params.dtype.type(1 - learning_rate * self.weight_decay)
         return gradient
 

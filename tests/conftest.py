@@ -64,9 +64,7 @@ def assert_close(actual, expected, dtype, *lengths):
     """Compare with `tolerance`, relative to the largest expected value where that is above 1."""
     expected = np.asarray(expected)
     scale = max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(
-        actual, expected, rtol=0, atol=tolerance(dtype, *lengths) * scale
-    )
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance(dtype, *lengths) * scale)
 
 
 @pytest.fixture

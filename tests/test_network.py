@@ -178,7 +178,7 @@ def test_a_damaged_file_is_a_clear_error(kind, load, tmp_path):
     path = tmp_path / "net.npz"
     gd.Network([2, 1]).save(path)
     damaged(path, kind)
-    with pytest.raises(ValueError, match="net.npz"):
+    with pytest.raises(ValueError, match=r"net\.npz"):
         load(path)
 
 

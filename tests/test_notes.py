@@ -30,9 +30,7 @@ def test_two_samples_by_hand(backend):
 
 def test_one_step_on_two_samples_by_hand(backend):
     net = line(1, 1)
-    gd.train(
-        net, TWO_X, TWO_Y, batch_size=None, epochs=1, optimizer=gd.SGD(0.25), backend=backend
-    )
+    gd.train(net, TWO_X, TWO_Y, batch_size=None, epochs=1, optimizer=gd.SGD(0.25), backend=backend)
     assert net.params.tolist() == [0.75, 0.75]
 
 

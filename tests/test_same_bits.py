@@ -44,9 +44,7 @@ def trained_bits(model, *, dtype="float32", optimizer="sgd", n=333, seed=0, **op
     sizes, loss = MODELS[model]
     X, y = make_data(sizes, loss, n, dtype)
     net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=seed)
-    history = gd.train(
-        net, X, y, epochs=2, optimizer=OPTIMIZERS[optimizer], rng=seed, **options
-    )
+    history = gd.train(net, X, y, epochs=2, optimizer=OPTIMIZERS[optimizer], rng=seed, **options)
     gradient = gd.gradient(net, X, y)
     return net.params.tobytes(), gradient.tobytes(), net.forward(X).tobytes(), history.loss
 

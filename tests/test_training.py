@@ -71,7 +71,7 @@ def test_the_users_generator_is_drawn_from(small_run):
 def test_divergence_keeps_the_last_finite_epoch(backend, small_run):
     net, X, y = small_run
     kept = []
-    with pytest.raises(gd.DivergenceError, match="learning rate 2.5") as caught:
+    with pytest.raises(gd.DivergenceError, match=r"learning rate 2\.5") as caught:
         gd.train(
             net, X, y, epochs=500, optimizer=gd.SGD(2.5), rng=0, backend=backend,
             callbacks=[lambda net, _: kept.append(net.params.copy())],
@@ -120,14 +120,10 @@ def test_validation_is_the_loss_after_the_epoch(small_run):
     assert history.validation_loss[-1] == pytest.approx(net.loss_value(X[:10], y[:10]))
 
 
-@pytest.mark.parametrize(
-    ("drop_last", "updates", "samples"), [(False, 8, N), (True, 7, 49)]
-)
+@pytest.mark.parametrize(("drop_last", "updates", "samples"), [(False, 8, N), (True, 7, 49)])
 def test_the_last_batch_is_smaller_or_dropped(drop_last, updates, samples, small_run, backend):
     net, X, y = small_run
-    history = gd.train(
-        net, X, y, batch_size=7, epochs=1, drop_last=drop_last, backend=backend
-    )
+    history = gd.train(net, X, y, batch_size=7, epochs=1, drop_last=drop_last, backend=backend)
     assert (history.updates, history.sample_gradients) == (updates, samples)
 
 
@@ -201,9 +197,7 @@ def test_a_samplers_own_order_is_followed(backend, small_run):
     net, X, y = small_run
     order = np.array([3, 3, 49, 0, 7])
     direct = net.copy()
-    history = gd.train(
-        net, X, y, epochs=1, batch_size=2, sampling=OwnOrder(order), backend=backend
-    )
+    history = gd.train(net, X, y, epochs=1, batch_size=2, sampling=OwnOrder(order), backend=backend)
     gd.train(
         direct, X[order], y[order], epochs=1, batch_size=2, sampling="sequential",
         backend=backend,
@@ -212,9 +206,7 @@ def test_a_samplers_own_order_is_followed(backend, small_run):
     assert net.params.tobytes() == direct.params.tobytes()
 
 
-@pytest.mark.parametrize(
-    "order", [[0.0, 1.0], [-1, 2], [0, 50], [], [[0, 1]], "abc"], ids=repr
-)
+@pytest.mark.parametrize("order", [[0.0, 1.0], [-1, 2], [0, 50], [], [[0, 1]], "abc"], ids=repr)
 def test_a_samplers_bad_order_is_refused(order, backend, small_run):
     net, X, y = small_run
     before = net.params.copy()

@@ -29,10 +29,11 @@ class Checks:
     def run(self, *command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
         """Run a command; stop everything when it fails."""
         print("\n$", *command, flush=True)
+        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
-            env={**os.environ, "PYTHONSAFEPATH": "1", **environment},
+            env={**os.environ, "PATH": path, "PYTHONSAFEPATH": "1", **environment},
             check=True,
         )
 

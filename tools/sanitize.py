@@ -66,8 +66,11 @@ def thread(target: Path) -> int:
     """Run a threaded training under the thread sanitizer."""
     clang = newest_clang()
     if clang is None:
-        print("thread sanitizer: NOT RUN. It needs clang 16 or later with its run-time library "
-              "and OpenMP (Debian: clang-19 libclang-rt-19-dev libomp-19-dev)", file=sys.stderr)
+        print(
+            "thread sanitizer: NOT RUN. It needs clang 16 or later with its run-time library "
+            "and OpenMP (Debian: clang-19 libclang-rt-19-dev libomp-19-dev)",
+            file=sys.stderr,
+        )
         return 1 if os.environ.get("CI") else 0
     build(
         target,

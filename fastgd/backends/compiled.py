@@ -6,17 +6,19 @@ number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd import _engine
 from fastgd._engine import Engine, max_threads
+from fastgd._typing import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
-    from fastgd.optimizers import OptimizerState
+    from fastgd.history import Trace
+    from fastgd.optimizers import Optimizer, OptimizerState
 
 __all__ = ["forward", "gradient", "start"]
 
@@ -25,7 +27,7 @@ LEVEL = _engine.LEVEL
 ALL_THREADS = False
 
 
-def _workspace(plan: Plan, optimizer: Any) -> Engine:
+def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
     loss = plan.loss
     if loss == "cross_entropy" and plan.y.ndim == 2:
         loss = "cross_entropy_matrix"
@@ -44,13 +46,13 @@ def _workspace(plan: Plan, optimizer: Any) -> Engine:
     return engine
 
 
-def start(plan: Plan, params: np.ndarray, state: OptimizerState) -> Any:
+def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends` for its contract."""
     engine = _workspace(plan, plan.optimizer)
     engine.load(params, state.moments)
     reached = np.empty_like(params)
 
-    def epoch(order: np.ndarray, learning_rate: float, trace: Any = None) -> float:
+    def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
         loss = engine.epoch(
             order,
             plan.batch_size,
@@ -74,7 +76,7 @@ def start(plan: Plan, params: np.ndarray, state: OptimizerState) -> Any:
     return epoch
 
 
-def gradient(plan: Plan, params: np.ndarray) -> np.ndarray:
+def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     engine = _workspace(plan, None)
     engine.load(params)
@@ -84,10 +86,10 @@ def gradient(plan: Plan, params: np.ndarray) -> np.ndarray:
 def forward(
     sizes: Sequence[int],
     hidden: Sequence[str],
-    params: np.ndarray,
-    X: np.ndarray,
+    params: FloatArray,
+    X: FloatArray,
     n_threads: int = 0,
-) -> np.ndarray:
+) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
     threads = n_threads or max_threads()
     engine = Engine(sizes, hidden, None, None, (), X.dtype, threads, LEVEL, ALL_THREADS)

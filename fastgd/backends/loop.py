@@ -67,9 +67,7 @@ def _batch(plan: Plan, params: FloatArray, batch: IndexArray) -> tuple[float, Fl
     return total, summed
 
 
-def start(
-    plan: Plan, params: FloatArray, state: OptimizerState
-) -> Callable[..., float]:
+def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
     def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
@@ -83,9 +81,7 @@ def start(
                 if not np.isfinite(total):
                     return total
                 step += 1
-                plan.optimizer.update(
-                    reached, gradient, moments, state.step + step, learning_rate
-                )
+                plan.optimizer.update(reached, gradient, moments, state.step + step, learning_rate)
                 if trace is not None:
                     trace.keep(step - 1, value / len(batch), reached)
         if not np.isfinite(reached).all():

@@ -24,7 +24,8 @@ def _layers(
     sizes: tuple[int, ...], hidden: tuple[str, ...], params: FloatArray, X: FloatArray
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return the inputs of each layer and the raw outputs of each."""
-    inputs, raw = [X], []
+    inputs: list[FloatArray] = [X]
+    raw: list[FloatArray] = []
     weights, biases = split(sizes, params)
     for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
         raw.append(inputs[layer] @ W + b)
@@ -65,9 +66,7 @@ def _batch(
     return float(values.sum(dtype=np.float64)), gradient
 
 
-def start(
-    plan: Plan, params: FloatArray, state: OptimizerState
-) -> Callable[..., float]:
+def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
     def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:

@@ -1,0 +1,238 @@
+"""Bad input: the documented error, from every backend alike, before anything has changed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import fastgd as gd
+from fastgd.backends import BACKENDS
+
+X = np.arange(30, dtype=np.float32).reshape(10, 3) / 30
+Y = np.arange(10, dtype=np.float32)
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+BAD_DATA = {
+    "X of one dimension": ({"X": Y}, ValueError, r"X.reshape\(-1, 1\)"),
+    "X of three": ({"X": X[None]}, ValueError, "two dimensions"),
+    "X empty": ({"X": X[:0], "y": Y[:0]}, ValueError, "no samples"),
+    "X too wide": ({"X": np.ones((10, 4))}, ValueError, "4 columns, but the network has 3"),
+    "X not a number": ({"X": changed(X, (4, 1), np.nan)}, ValueError, r"X\[4, 1\] is nan"),
+    "X infinite": ({"X": changed(X, (9, 2), -np.inf)}, ValueError, r"X\[9, 2\] is -inf"),
+    "X beyond float32": (
+        {"X": changed(X.astype(float), (0, 0), 1e300)}, ValueError, r"X\[0, 0\] is inf"
+    ),
+    "X of objects": ({"X": X.astype(object)}, TypeError, "dtype object"),
+    "X of text": ({"X": X.astype(str)}, TypeError, "real numbers"),
+    "X complex": ({"X": X.astype(complex)}, TypeError, "complex128"),
+    "X ragged": ({"X": [[1.0, 2.0], [3.0]]}, ValueError, "rows differ in length"),
+    "y too short": ({"y": Y[:9]}, ValueError, "length 9, but there are 10 samples"),
+    "y a scalar": ({"y": 3.0}, ValueError, "single value"),
+    "y too wide": ({"y": np.ones((10, 2))}, ValueError, r"shape \(10, 2\)"),
+    "y not a number": ({"y": changed(Y, 3, np.nan)}, ValueError, r"y\[3, 0\] is nan"),
+    "y of text": ({"y": ["a"] * 10}, TypeError, "real numbers"),
+    "weight too short": ({"sample_weight": Y[:9]}, ValueError, r"must have \(10,\)"),
+    "weight negative": ({"sample_weight": Y - 1}, ValueError, r"sample_weight\[0\] is -1"),
+    "weight zero": ({"sample_weight": Y * 0}, ValueError, "only zeros"),
+    "weight infinite": ({"sample_weight": changed(Y, 2, np.inf)}, ValueError, "is inf"),
+    "validation no pair": ({"validation": X}, TypeError, r"\(X, y\)"),
+    "validation too wide": (
+        {"validation": (np.ones((2, 4)), Y[:2])}, ValueError, "validation X has 4 columns"
+    ),
+    "validation lengths": ({"validation": (X, Y[:2])}, ValueError, "validation y has length 2"),
+}  # fmt: skip
+
+BAD_SETTINGS = {
+    "batch size 0": ({"batch_size": 0}, ValueError, "at least 1"),
+    "batch size above n": ({"batch_size": 11}, ValueError, "None for all of them"),
+    "batch size a fraction": ({"batch_size": 2.5}, TypeError, "whole number"),
+    "batch size a truth value": ({"batch_size": True}, TypeError, "truth value"),
+    "epochs negative": ({"epochs": -1}, ValueError, "at least 0"),
+    "optimizer a name": ({"optimizer": "sgd"}, TypeError, r"fastgd.SGD\(0.1\)"),
+    "optimizer a class": ({"optimizer": gd.SGD}, TypeError, r"fastgd.SGD\(0.1\)"),
+    "sampling unknown": ({"sampling": "shufle"}, ValueError, "did you mean 'shuffle'"),
+    "sampling a number": ({"sampling": 3}, TypeError, r"epoch\(n, rng\)"),
+    "stratified numbers": ({"sampling": "stratified"}, ValueError, "targets that are classes"),
+    "reduction unknown": ({"reduction": "none"}, ValueError, "'mean', 'sum'"),
+    "drop_last a number": ({"drop_last": 1}, TypeError, "True or False"),
+    "callbacks a function": ({"callbacks": print}, TypeError, "list functions"),
+    "callbacks no functions": ({"callbacks": [3]}, TypeError, "list functions"),
+    "record a name": ({"record": "loss"}, TypeError, r"record=\('loss',\)"),
+    "record unknown": ({"record": ("gradient",)}, ValueError, "must be one of"),
+    "rng a float": ({"rng": 0.5}, TypeError, "numpy.random.Generator"),
+    "rng negative": ({"rng": -1}, ValueError, "at least 0"),
+    "threads 0": ({"n_threads": 0}, ValueError, "at least 1"),
+    "resume no history": ({"resume": {}}, TypeError, "what fastgd.train returned"),
+    "resume an empty history": ({"resume": gd.History()}, TypeError, "what fastgd.train returned"),
+}  # fmt: skip
+CASES = BAD_DATA | BAD_SETTINGS
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_refused_alike_by_every_backend_and_changes_nothing(case):
+    arguments, error, message = CASES[case]
+    messages = set()
+    for backend in BACKENDS:
+        net = gd.Network([3, 4, 1], rng=0)
+        before = net.params.tobytes()
+        with pytest.raises(error, match=message) as caught:
+            gd.train(net, **{"X": X, "y": Y, "batch_size": 5, "backend": backend} | arguments)
+        assert net.params.tobytes() == before
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("case", [name for name in BAD_DATA if "validation" not in name])
+def test_gradient_refuses_the_same_data(case):
+    arguments, error, message = CASES[case]
+    with pytest.raises(error, match=message):
+        gd.gradient(gd.Network([3, 4, 1], rng=0), **{"X": X, "y": Y} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        ("log_loss", Y, r"y\[2\] is 2.0, but .* takes 0 and 1"),
+        ("hinge", Y, r"-1 and 1 \(for labels 0 and 1 use 2 \* y - 1\)"),
+        ("squared_hinge", Y * 0, "-1 and 1"),
+        ("poisson", -Y, r"y\[1\] is -1.0, but .* at least 0"),
+    ],
+)
+def test_targets_outside_the_losss_domain_are_refused(loss, y, message):
+    with pytest.raises(ValueError, match=message):
+        gd.train(gd.Network([3, 1], loss=loss), X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (np.arange(10), ValueError, r"y\[4\] is 4, but class indices run from 0 to 3"),
+        (np.arange(10) - 1, ValueError, r"y\[0\] is -1"),
+        (Y / 3, TypeError, "return_inverse=True"),
+        (np.array(["a"] * 10), TypeError, "return_inverse=True"),
+        (np.ones((10, 4)), ValueError, "probabilities that add up to 1"),
+        (np.ones((10, 3)) / 3, ValueError, r"\(10, 4\) or \(10,\)"),
+    ],
+)
+def test_bad_classes_are_refused(y, error, message):
+    with pytest.raises(error, match=message):
+        gd.train(gd.Network([3, 4], loss="cross_entropy"), X, y)
+
+
+def test_classes_may_be_whole_numbers_of_any_kind():
+    labels = np.arange(10) % 4
+    trained = set()
+    for kind in ("int8", "uint64", "float32"):
+        net = gd.Network([3, 4], loss="cross_entropy")
+        gd.train(net, X, labels.astype(kind), batch_size=5, rng=0)
+        trained.add(net.params.tobytes())
+    assert len(trained) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gd.SGD(-0.1), "learning_rate is -0.1, but must be finite and above 0"),
+        (lambda: gd.SGD(float("nan")), "learning_rate is nan"),
+        (lambda: gd.SGD("0.1"), "must be a number"),
+        (lambda: gd.SGD(0.1, momentum=1.0), "momentum is 1.0"),
+        (lambda: gd.SGD(0.1, nesterov=True), "needs momentum"),
+        (lambda: gd.SGD(0.1, weight_decay=-1), "weight_decay is -1"),
+        (lambda: gd.Adam(betas=(0.9, 1.0)), r"betas\[1\] is 1.0"),
+        (lambda: gd.Adam(betas=0.9), "two numbers"),
+        (lambda: gd.AdamW(eps=-1e-8), "eps is -1e-08"),
+    ],
+)
+def test_bad_optimizers_are_refused(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 1), "n_samples is 0"), ((10, 11), "batch_size is 11"), ((10, 0), "batch_size is 0")],
+)
+def test_bad_plans_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        gd.plan(*arguments)
+
+
+def test_resume_takes_neither_optimizer_nor_generator():
+    net = gd.Network([3, 1])
+    history = gd.train(net, X, Y, batch_size=5)
+    for extra in ({"optimizer": gd.SGD(0.1)}, {"rng": 0}):
+        with pytest.raises(ValueError, match="leave both out"):
+            gd.train(net, X, Y, batch_size=5, resume=history, **extra)
+    other = gd.train(gd.Network([3, 2, 1]), X, Y, batch_size=5, optimizer=gd.Adam())
+    with pytest.raises(ValueError, match="another network"):
+        gd.train(net, X, Y, resume=other)
+
+
+@pytest.mark.parametrize("function", [gd.train, gd.gradient])
+def test_the_network_must_be_one(function):
+    with pytest.raises(TypeError, match=r"must be a fastgd\.Network"):
+        function([3, 1], X, Y)
+
+
+DTYPES = st.sampled_from(["f2", "f4", "f8", ">f4", ">f8", "i1", "i8", "u2", "?", "g"])
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_any_real_array_gives_the_bits_of_its_plain_copy(data):
+    """Whatever its dtype, strides, order or flags, only an array's values count."""
+    n, width = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 5))
+    dtype = np.dtype(data.draw(DTYPES))
+    wide = data.draw(
+        hnp.arrays(dtype, (2 * n, 2 * width), elements=st.integers(0, 1).map(dtype.type))
+    )
+    view = wide[:: data.draw(st.sampled_from([2, -2])), :: data.draw(st.sampled_from([2, -2]))]
+    view = np.asfortranarray(view) if data.draw(st.booleans()) else view
+    view.flags.writeable = False
+    y = np.arange(n)
+    results = []
+    for samples in (view, np.array(view, "f4", order="C")):
+        net = gd.Network([width, 3, 1], rng=0)
+        gd.train(net, samples, y, epochs=1, batch_size=None, rng=0)
+        results.append(net.params.tobytes())
+    assert results[0] == results[1]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    X=hnp.arrays(
+        st.sampled_from([np.float32, np.float64, np.int32]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    ),
+    y=hnp.arrays(
+        st.sampled_from([np.float64, np.int64]),
+        hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=4),
+    ),
+    batch_size=st.one_of(st.none(), st.integers(-1, 5)),
+)
+def test_anything_trains_or_is_refused_unchanged(X, y, batch_size):
+    net = gd.Network([2, 1])
+    try:
+        with np.errstate(over="ignore"):
+            gd.train(net, X, y, batch_size=batch_size, epochs=1, optimizer=gd.SGD(1e-3), rng=0)
+    except (ValueError, TypeError, gd.DivergenceError):
+        assert not net.params.any()
+    assert np.isfinite(net.params).all()
+
+
+def test_unaligned_data_is_converted():
+    raw = np.zeros(X.nbytes + 1, np.uint8)
+    unaligned = raw[1:].view(np.float32).reshape(X.shape)
+    unaligned[:] = X
+    assert not unaligned.flags.aligned
+    nets = [gd.Network([3, 1]) for _ in range(2)]
+    for net, samples in zip(nets, (X, unaligned), strict=True):
+        gd.train(net, samples, Y, batch_size=5, rng=0)
+    assert (nets[0].params == nets[1].params).all()
