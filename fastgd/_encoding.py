@@ -93,7 +93,7 @@ class NumberTarget:
     def decode(self, predictions: NDArray[Any]) -> list[str]:
         """Return predictions of shape (n,) as text, in the target's own units."""
         values = predictions.astype(np.float64) * self.scale + self.mean
-        return [f"{value:.7g}" for value in values]
+        return [f"{value:.6g}" for value in values]
 
     def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
         """Return the coefficient of determination, R^2; -inf where y does not vary."""

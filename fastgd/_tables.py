@@ -151,7 +151,7 @@ def read_csv(
     try:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
             if encoding is None:
-                head = stream.peek(2)  # type: ignore[attr-defined]
+                head = stream.peek(2)  # type: ignore[union-attr]
                 encoding = "utf-16" if head.startswith(UTF16_MARKS) else "utf-8-sig"
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
             names, chunks = _read(text, source, delimiter, on_rows or (lambda count: None))

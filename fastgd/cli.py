@@ -68,7 +68,7 @@ columns:   Columns of numbers are standardised with the training rows' means and
            {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
-rates:     Without --learning-rate each batch size B gets a rate in proportion to
+rates:     Without --learning-rate a batch size B gets a rate in proportion to
            B / (R2 + (B - 1) L): R2 is the squared size of a row, L the largest
            eigenvalue of the rows' second moment (Ma, Bassily, Belkin 2018).
 --save:    Keeps the run with the best validation score. It also loads with
@@ -418,7 +418,7 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
         max_categories=options.max_categories,
     )
     if table.source != "digits":
-        title += "\n" + textwrap.fill(f"Inputs: {encoding.describe()}", 79)
+        title += "\n" + _fill(f"Inputs: {encoding.describe()}")
     return _Task(title, table, encoding, rows)
 
 
@@ -470,6 +470,11 @@ def _print_task(task: _Task, problem: Problem) -> None:
         f"{task.title}\n{len(problem.X):,} rows train, {len(problem.X_valid):,} validate.", end=" "
     )
     print(f"Model: {layers} {kind}, the same start for each run.\n", flush=True)
+
+
+def _fill(text: str) -> str:
+    """Break text into lines that any terminal shows; never inside a word or an --option."""
+    return textwrap.fill(text, 79, break_long_words=False, break_on_hyphens=False)
 
 
 HEADS = (
@@ -589,7 +594,7 @@ def _explain(problem: Problem, runs: Sequence[Run]) -> None:
         lines += [f"{lead} {_verdict(problem, best)}", _about_losses(problem)]
     print()
     for line in lines:
-        print(textwrap.fill(line, 79))
+        print(_fill(line))
 
 
 def _verdict(problem: Problem, best: Run) -> str:

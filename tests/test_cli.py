@@ -1,0 +1,380 @@
+"""The command line, as a user meets it: what it prints, writes and refuses."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd import cli
+from fastgd._comparison import StepSizeRule
+from fastgd.data import load_digits
+
+FAST = ["--epochs", "2", "--hidden", "8"]
+
+
+def write_table(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+    return str(path)
+
+
+def houses(n=120):
+    """Return a table whose price and kind follow from its other columns."""
+    rng = np.random.default_rng(0)
+    rows = [["area", "city", "price", "kind"]]
+    for area in rng.uniform(20, 200, n).tolist():
+        city = ["Bern", "Lyon", 'Oslo, "East"'][int(rng.integers(3))]
+        price = 3 * area + 100 * (city == "Bern") + float(rng.normal(0, 5))
+        rows.append([f"{area:.2f}", city, f"{price:.2f}", "big" if area > 100 else "small"])
+    return rows
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Make a folder with house.csv the working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_table("house.csv", houses())
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs the command line: its exit code, output and errors."""
+
+    def run(*words):
+        code = cli.main(list(words))
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def body(out):
+    """Return the table's rows, as lists of words."""
+    lines = out.split("-----\n")[1].split("\n\n")[0].splitlines()
+    return [line.split() for line in lines]
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))
+
+
+def test_the_main_job_compares_three_batch_sizes_on_the_digits(run):
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "Alpaydin & Kaynak 1998, UCI repository, CC BY 4.0" in out
+    assert "1,438 rows train, 359 validate. Model: 64-64-10" in out
+    rows = body(out)
+    assert [row[:4] for row in rows] == [
+        ["stochastic", "1", "1,438", "20"],
+        ["mini-batch", "32", "45", "20"],
+        ["batch", "1,438", "1", "20"],
+    ]
+    accuracy = [float(row[-1].rstrip("%")) for row in rows]
+    assert accuracy[0] > 94
+    assert accuracy[1] > 94
+    assert accuracy[2] < accuracy[1]
+    assert "batch size 1 made 28,760 updates, batch size 1,438 made 20" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 90
+    assert max(len(line) for line in out.splitlines() if "  " in line) <= 79
+
+
+def test_the_same_seed_prints_the_same_numbers(run):
+    def numbers(*words):
+        return [row[:5] + row[6:] for row in body(run(*FAST, *words)[1])]
+
+    assert numbers() == numbers() == numbers("--threads", "1")
+    assert numbers() != numbers("--seed", "1")
+
+
+def test_backends_print_the_same_table(folder, run):
+    outputs = [
+        [row[:5] + row[6:] for row in body(out)]
+        for _, out, _ in (
+            run("house.csv", "--target", "price", *FAST, "--backend", backend)
+            for backend in ("compiled", "vectorized", "loop")
+        )
+    ]
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_a_regression_on_a_users_file(folder, run):
+    words = ["house.csv", "--target", "price", "--ignore", "kind", "--hidden", "16,16"]
+    code, out, err = run(*words, "--epochs", "30", "--batch-size", "8,full")
+    assert (code, err) == (0, "")
+    assert "Target: price (regression: its values are numbers with fractions; --task" in out
+    assert "Inputs: area, city (3 categories)" in out
+    assert "Model: 4-16-16-1 relu network" in out
+    rows = body(out)
+    assert [row[:4] for row in rows] == [
+        ["mini-batch", "8", "12", "30"],
+        ["batch", "96", "1", "30"],
+    ]
+    assert float(rows[0][-1]) > 0.9
+    assert "of the variance of price" in " ".join(out.split())
+
+
+def test_a_classification_and_a_linear_model(folder, run):
+    code, out, _ = run("house.csv", "--target", "kind", "--hidden", "none", "--batch-size", "4")
+    assert code == 0
+    assert "Target: kind (classification: its values are text" in out
+    assert "Model: 5-2 linear model" in out
+    assert float(body(out)[0][-1].rstrip("%")) > 85
+
+
+def test_saving_and_predicting_numbers(folder, run):
+    code, out, _ = run("house.csv", "--target", "price", "--epochs", "40", "--save", "house.npz")
+    assert code == 0
+    assert re.search(r"Saved the model of batch size \d+ to house.npz\.", out)
+    rows = [
+        ["kind", "area", "note", "city"],
+        ["small", "50", "?", "Lyon"],
+        ["big", "150", "", "Bern"],
+    ]
+    write_table("new.csv", rows)
+    code, out, err = run("predict", "house.npz", "new.csv", "--output", "out.csv")
+    assert (code, out, err) == (0, "Wrote 2 predictions to out.csv.\n", "")
+    head, *values = read("out.csv")
+    assert head == ["prediction"]
+    np.testing.assert_allclose([float(value) for (value,) in values], [150, 550], rtol=0.15)
+    code, out, _ = run("predict", "house.npz", "new.csv")
+    assert [[line] for line in out.splitlines()] == [head, *values]
+    assert sorted(os.listdir(folder)) == ["house.csv", "house.npz", "new.csv", "out.csv"]
+
+
+def test_saving_and_predicting_classes(folder, run):
+    run("house.csv", "--target", "city", "--epochs", "200", "--ignore", "kind", "--save", "m.npz")
+    code = run("predict", "m.npz", "house.csv", "--probabilities", "--output", "out.csv")[0]
+    assert code == 0
+    head, *rows = read("out.csv")
+    names = ["Bern", "Lyon", 'Oslo, "East"']
+    assert head == ["prediction", *(f"probability of {name}" for name in names)]
+    chances = np.array([row[1:] for row in rows], dtype=float)
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
+    assert [row[0] for row in rows] == [names[i] for i in chances.argmax(axis=1)]
+    truth = [row[1] for row in houses()[1:]]
+    assert np.mean([row[0] == city for row, city in zip(rows, truth, strict=True)]) > 0.6
+
+
+def test_the_saved_model_is_the_best_one_and_loads_in_python(folder, run):
+    _, out, _ = run("--save", "digits.npz", *FAST)
+    scores = {row[1]: float(row[-1].rstrip("%")) for row in body(out)}
+    assert f"Saved the model of batch size {max(scores, key=scores.get)} to" in out
+    net = gd.load("digits.npz")
+    assert net.sizes == (64, 8, 10)
+    images, labels = load_digits()
+    rows = [[f"pixel {i // 8},{i % 8}" for i in range(64)], *images.tolist()]
+    write_table("digits.csv", rows)
+    assert run("predict", "digits.npz", "digits.csv", "--output", "out.csv")[0] == 0
+    predicted = np.array(read("out.csv")[1:], dtype=int)[:, 0]
+    assert np.mean(predicted == labels) > max(scores.values()) / 100 - 0.05
+
+
+def with_gaps(folder):
+    rows = houses(40)
+    rows[3][0] = "NA"
+    rows[7][1] = ""
+    write_table("gaps.csv", rows)
+
+
+def test_missing_values_when_training(folder, run):
+    with_gaps(folder)
+    code, out, err = run("gaps.csv", "--target", "price", *FAST)
+    assert (code, out) == (2, "")
+    assert err == (
+        "fastgd: error: gaps.csv, line 4, column 'area': the value is missing ('NA'), and 1 more "
+        "in 2 of 40 rows. Mend the file, leave such rows out with --missing drop, or such columns "
+        "with --ignore\n"
+    )
+    code, out, _ = run("gaps.csv", "--target", "price", "--missing", "drop", *FAST)
+    assert code == 0
+    assert "gaps.csv: 40 rows, 2 of them with missing values left out" in out
+    assert "30 rows train, 8 validate" in out
+    assert run("gaps.csv", "--target", "price", "--ignore", "area,city", *FAST)[0] == 0
+
+
+def test_missing_values_when_predicting(folder, run):
+    run("house.csv", "--target", "price", "--ignore", "kind", "--save", "m.npz", *FAST)
+    with_gaps(folder)
+    code, out, err = run("predict", "m.npz", "gaps.csv")
+    assert (code, out) == (2, "")
+    assert "line 4, column 'area': the value is missing" in err
+    assert "--missing empty" in err
+    assert run("predict", "m.npz", "gaps.csv", "--missing", "empty", "--output", "o.csv")[0] == 0
+    values = [value for (value,) in read("o.csv")[1:]]
+    assert len(values) == 40
+    assert [i for i, value in enumerate(values) if not value] == [2, 6]
+
+
+def test_unknown_categories(folder, run):
+    run("house.csv", "--target", "price", "--ignore", "kind", "--save", "m.npz", *FAST)
+    write_table("new.csv", [["area", "city"], ["50", "Rome"]])
+    code, out, err = run("predict", "m.npz", "new.csv")
+    assert (code, out) == (2, "")
+    assert "new.csv, line 2, column 'city': the model knows no 'Rome'; in training" in err
+    code, out, _ = run("predict", "m.npz", "new.csv", "--unknown", "ignore")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("none.csv --target x", "none.csv: No such file or directory"),
+        ("house.csv", "--target is missing: it names the column to predict, one of 'area', 'city'"),
+        ("house.csv --target prise", "no column 'prise' (did you mean 'price'?), which --target"),
+        ("house.csv --target price --ignore x", "no column 'x', which --ignore names"),
+        ("house.csv --target price --ignore price", "--target price is also in --ignore"),
+        ("house.csv --target city --task regression", "line 2, column 'city'"),
+        ("house.csv --target price --task ranking", "argument --task: invalid choice: 'ranking'"),
+        ("house.csv --target price --epoch 3", "unrecognized arguments: --epoch 3 (see python -m"),
+        ("--epochs 0", "argument --epochs: '0' is not a whole number above 0"),
+        ("--batch-size 1,-2", "argument --batch-size: '-2' is not a whole number above 0"),
+        ("--batch-size 1439", "there are 1,438 training rows, so it may be 1 to 1438 or full"),
+        ("--hidden 64,,64", "argument --hidden: '' is not a whole number above 0"),
+        ("--learning-rate 0", "argument --learning-rate: '0' must be numbers above 0"),
+        ("--learning-rate 1,2", "has 2 numbers for 3 batch sizes"),
+        ("--validation 1", "argument --validation: '1' is not a number between 0 and 1"),
+        ("--seed -1", "argument --seed: '-1' is not a whole number, 0 or above"),
+        ("--delimiter ab", "argument --delimiter: 'ab' is not one character"),
+        ("--target price", "--target needs a FILE"),
+        ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no such folder"),
+        ("--save .", "--save .: that is a folder; name a file"),
+        ("predict none.npz house.csv", "there is no model 'none.npz'"),
+        ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),
+        ("predict house.csv", "the following arguments are required: FILE"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(folder, run, words, message):
+    code, out, err = run(*words.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("fastgd: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_too_few_rows(folder, run):
+    write_table("few.csv", houses(9))
+    code, _, err = run("few.csv", "--target", "price")
+    assert code == 2
+    assert "few.csv has 9 usable rows; to train and to measure takes at least 10" in err
+
+
+def test_files_that_are_no_models_of_the_command_line(folder, run):
+    gd.Network([3, 1]).save("net.npz")
+    code, _, err = run("predict", "net.npz", "house.csv")
+    assert code == 2
+    assert "holds a network without the columns it reads" in err
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    code, _, err = run("predict", "m.npz", "house.csv", "--probabilities")
+    assert code == 2
+    assert "predicts numbers, not classes" in err
+    write_table("new.csv", [["area", "citty"], ["50", "Bern"]])
+    code, _, err = run("predict", "m.npz", "new.csv")
+    assert code == 2
+    assert "no column 'city', 'kind' (did you mean 'citty'?), which the model was trained on" in err
+    whole = (folder / "m.npz").read_bytes()
+    (folder / "m.npz").write_bytes(whole[: len(whole) // 2])
+    code, _, err = run("predict", "m.npz", "house.csv")
+    assert code == 2
+    assert "m.npz" in err
+
+
+def test_an_output_that_can_not_be_written(folder, run):
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    code, _, err = run("predict", "m.npz", "house.csv", "--output", "nowhere/out.csv")
+    assert code == 2
+    assert "--output nowhere/out.csv: No such file or directory" in err
+
+
+def test_a_file_named_predict_is_reached_by_its_path(folder, run):
+    os.rename("house.csv", "predict")
+    assert run("./predict", "--target", "price", *FAST)[0] == 0
+
+
+def test_divergence_is_explained_and_exit_code_1(folder, run):
+    words = ["--batch-size", "1,32", "--learning-rate", "1e20,0.01", "--save", "m.npz"]
+    code, out, err = run("house.csv", "--target", "price", *words, *FAST)
+    assert (code, err) == (1, "")
+    assert body(out)[0][-1] == "diverged"
+    assert "Diverged: batch size 1. " in out
+    assert "Give a lower --learning-rate" in " ".join(out.split())
+    assert "Saved the model of batch size 32" in out
+    code, _, err = run(
+        "house.csv", "--target", "price", "--learning-rate", "1e20", "--save", "n.npz", *FAST
+    )
+    assert code == 1
+    assert err == "fastgd: no run ended well, so n.npz was not written\n"
+    assert not os.path.exists("n.npz")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["--version"]])
+def test_help_and_version(run, capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        run(*words)
+    assert stop.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith(f"fastgd {gd.__version__}" if words == ["--version"] else "usage: python")
+
+
+def test_the_learning_rate_grows_in_proportion_and_then_levels_off():
+    X = np.random.default_rng(0).standard_normal((2000, 50)).astype(np.float32)
+    rule = StepSizeRule(X, "squared_error")
+    assert rule(2) == pytest.approx(2 * rule(1), rel=0.1)
+    assert rule(2000) == pytest.approx(rule(1000), rel=0.1)
+    largest = np.linalg.eigvalsh(X.T @ X / 2000)[-1]
+    assert rule.together == pytest.approx(max(largest, 1), rel=0.05)
+
+
+def start(*words, **options):
+    """Start the command line of the package that is being tested, in any folder."""
+    place = str(Path(gd.__file__).parent.parent)
+    return subprocess.Popen(
+        [sys.executable, "-m", "fastgd", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": place},
+        **options,
+    )
+
+
+def test_a_reader_that_has_enough(folder, run):
+    rows = [["area", "city", "kind"], *([["50", "Bern", "big"]] * 20_000)]
+    write_table("many.csv", rows)
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    process = start("predict", "m.npz", "many.csv", stderr=subprocess.PIPE)
+    assert process.stdout.readline() == "prediction\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
+def test_progress_on_a_terminal_and_ctrl_c():
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = start("--epochs", "100000000", "--batch-size", "1", stderr=theirs)
+    seen = ""
+    while "batch size 1: epoch" not in seen:
+        seen += os.read(ours, 1000).decode()
+    process.send_signal(signal.SIGINT)
+    process.stdout.read()
+    assert process.wait(timeout=30) == 130
+    process.stdout.close()
+    os.close(theirs)
+    while "interrupted" not in seen:
+        seen += os.read(ours, 1000).decode()
+    os.close(ours)
+    assert "Traceback" not in seen
+    assert re.search(r"\[\.{20}\]   0%  batch size 1: epoch \d+ of 100000000, loss", seen)

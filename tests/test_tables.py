@@ -1,0 +1,278 @@
+"""Reading CSV files, and turning their columns into numbers and back."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from fastgd._encoding import (
+    CategoryColumn,
+    ClassTarget,
+    Encoding,
+    NumberColumn,
+    NumberTarget,
+    complete_rows,
+    guess_task,
+    learn_encoding,
+)
+from fastgd._tables import MISSING, ROWS_AT_ONCE, InputError, read_csv
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return a function that writes text to a file and reads it as a table."""
+
+    def read(content, **options):
+        path = tmp_path / "data.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_csv(str(path), **options)
+
+    return read
+
+
+def cells(table):
+    return {name: texts.tolist() for name, texts in table.columns.items()}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_delimiters_and_line_ends_are_found(table, delimiter, newline):
+    text = f"a,b{newline}1,x{newline}2,y".replace(",", delimiter)
+    assert cells(table(text)) == {"a": ["1", "2"], "b": ["x", "y"]}
+
+
+def test_quotes_blanks_and_line_breaks_inside_cells(table):
+    result = table('\n"a, b", c\n"1,5"," x "\n\n2,"two\nlines"\n3,"say ""hi"""\n')
+    assert cells(result) == {"a, b": ["1,5", "2", "3"], "c": ["x", "two\nlines", 'say "hi"']}
+    assert result.lines.tolist() == [3, 5, 7]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_that_mark_themselves(table, encoding):
+    assert cells(table("größe,stadt\n1,Zürich\n".encode(encoding))) == {
+        "größe": ["1"],
+        "stadt": ["Zürich"],
+    }
+
+
+def test_other_encodings_are_named(table):
+    content = "é\nü\n".encode("cp1252")
+    with pytest.raises(InputError, match=r"is not UTF-8 text \(it has the byte 0xe9\).*cp1252"):
+        table(content)
+    assert cells(table(content, encoding="cp1252")) == {"é": ["ü"]}
+    with pytest.raises(InputError, match="unknown encoding: klingon"):
+        table(content, encoding="klingon")
+
+
+def test_more_rows_than_are_read_at_once(table):
+    n = 2 * ROWS_AT_ONCE + 3
+    seen = []
+    result = table("a\n" + "".join(f"{i}\n" for i in range(n)), on_rows=seen.append)
+    assert np.array_equal(result.numbers("a"), np.arange(n))
+    assert result.lines[[0, -1]].tolist() == [2, n + 1]
+    assert seen == [ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, n]
+
+
+def test_columns_without_a_name_are_left_out(table):
+    assert cells(table(",a\n0,5\n1,6\n")) == {"a": ["5", "6"]}
+
+
+def test_standard_input(monkeypatch):
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"a,b\n1,2\n")))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    result = read_csv("-")
+    assert result.source == "standard input"
+    assert cells(result) == {"a": ["1"], "b": ["2"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "data.csv is empty"),
+        (" \n\n", "data.csv is empty"),
+        ("a,b\n", "a header but no rows"),
+        ("a,b,a\n1,2,3\n", "two columns are named 'a'"),
+        ("1,2\n3,4\n", "must hold the columns' names, but it begins with 1, 2; add a header"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the header names 2 columns"),
+        ('a,b\n1,2\n"1"x,3\n', "line 3: .*are all quotes in pairs"),
+        ('a,b\n1,"2\n3,4\n', "line 3: unexpected end of data; are all quotes in pairs"),
+    ],
+)
+def test_what_is_no_table_is_an_error_that_names_the_line(table, content, message):
+    with pytest.raises(InputError, match=message):
+        table(content)
+
+
+def test_no_file_and_a_folder(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv: No such file"):
+        read_csv(str(tmp_path / "none.csv"))
+    with pytest.raises(InputError, match="directory"):
+        read_csv(str(tmp_path))
+
+
+def test_numbers(table):
+    result = table("a,b,c,d\n1,1_000, -2e3 ,NA\n.5,2,+7,?\n")
+    assert result.numbers("a").tolist() == [1.0, 0.5]
+    assert result.numbers("b") is None
+    assert result.first_non_number("b") == 0
+    assert result.numbers("c").tolist() == [-2000.0, 7.0]
+    assert np.isnan(result.numbers("d")).all()
+
+
+def test_decimal_commas(table):
+    result = table("a;b\n1,5;x\n-0,25;y\n", decimal=",")
+    assert result.numbers("a").tolist() == [1.5, -0.25]
+    assert result.columns["a"].tolist() == ["1,5", "-0,25"]
+
+
+@pytest.mark.parametrize("word", ["", " ", *MISSING])
+def test_missing_values(table, word):
+    result = table(f'a,b\n1,x\n"{word}",y\n3,"{word}"\n')
+    complete, text = complete_rows(result, ["a", "b"])
+    assert complete.tolist() == [True, False, False]
+    assert "line 3, column 'a': the value is missing" in text
+    assert text.endswith("and 1 more in 2 of 3 rows")
+    assert complete_rows(result.take(complete), ["a", "b"])[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["x", "y", "1"], "classification"),
+        (["0", "1", "1"], "classification"),
+        ([str(i) for i in range(10)], "classification"),
+        ([str(i) for i in range(11)], "regression"),
+        (["0.5", "1", "1"], "regression"),
+        (["1", "NA", "2.0"], "classification"),
+    ],
+)
+def test_the_guess_of_a_task(table, values, task):
+    assert guess_task(table("y\n" + "\n".join(values)), "y")[0] == task
+
+
+MIXED = "size,color,same,price\n1,red,5,10\n2,blue,5,20\n3,red,5,30\n9,green,5,90\n"
+
+
+def test_features_are_standardised_on_the_training_rows_and_one_hot(table):
+    result = table(MIXED)
+    encoding = learn_encoding(result, "price", "regression", np.array([0, 1, 2]))
+    scale = np.std([1, 2, 3])
+    assert encoding.columns == (
+        NumberColumn("size", 2.0, scale),
+        CategoryColumn("color", ("blue", "green", "red")),
+        NumberColumn("same", 5.0, 1.0),
+    )
+    expected = [
+        [-1 / scale, 0, 0, 1, 0],
+        [0, 1, 0, 0, 0],
+        [1 / scale, 0, 0, 1, 0],
+        [7 / scale, 0, 1, 0, 0],
+    ]
+    X = encoding.features(result)
+    assert X.dtype == np.float32
+    np.testing.assert_allclose(X, expected, rtol=1e-6)
+    assert encoding.n_features == 5
+    assert encoding.describe() == "size, color (3 categories), same"
+
+
+def test_targets_there_and_back(table):
+    result = table(MIXED)
+    number = learn_encoding(result, "price", "regression", np.arange(4)).target
+    assert number.decode(number.encode(result)) == ["10", "20", "30", "90"]
+    assert number.score(number.encode(result), number.encode(result)) == 1.0
+    classes = learn_encoding(result, "color", "classification", np.arange(4)).target
+    assert classes.encode(result).tolist() == [2, 0, 2, 1]
+    assert classes.decode(np.eye(3)[[2, 0, 2, 1]]) == ["red", "blue", "red", "green"]
+    assert classes.score(np.eye(3)[[2, 0, 2, 2]], classes.encode(result)) == 0.75
+
+
+def test_classes_that_are_numbers_are_in_order_and_keep_their_names(table):
+    result = table("x,y\n" + "\n".join(f"1,{y}" for y in ["10", "2.0", "007", "-1"]))
+    target = learn_encoding(result, "y", "classification", np.arange(4)).target
+    assert target.classes == ("-1", "2.0", "007", "10")
+
+
+def test_numbers_that_stand_for_categories(table):
+    result = table(MIXED)
+    encoding = learn_encoding(
+        result, "price", "regression", np.arange(4), categorical=["size"], ignore=["same"]
+    )
+    assert encoding.columns[0] == CategoryColumn("size", ("1", "2", "3", "9"))
+    assert encoding.names == ["size", "color"]
+
+
+@pytest.mark.parametrize("target", ["price", "color"])
+def test_an_encoding_survives_json_bit_for_bit(table, target):
+    result = table(MIXED.replace("10\n", "0.1\n"))
+    task = "regression" if target == "price" else "classification"
+    encoding = learn_encoding(result, target, task, np.arange(4))
+    assert Encoding.from_fields(json.loads(json.dumps(encoding.to_fields()))) == encoding
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"version": 1, "columns": [{"name": "a"}], "target": {"name": "b"}},
+        {"version": 1, "columns": 3, "target": {}},
+        {"version": "1", "columns": [], "target": {}},
+    ],
+)
+def test_damaged_encodings(fields):
+    with pytest.raises(InputError, match="description of the columns is damaged"):
+        Encoding.from_fields(fields)
+
+
+def test_encodings_of_a_later_version():
+    with pytest.raises(InputError, match="later version"):
+        Encoding.from_fields({"version": 99})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("size,color\n1,pink\n", "line 2, column 'color': the model knows no 'pink'; in training"),
+        ("size,color\nbig,red\n", "line 2, column 'size': 'big' is not a number, but the column"),
+        ("size,color\n-inf,red\n", "line 2, column 'size': -inf is not a finite number"),
+        ("size,color\n1e300,red\n", r"line 2, column 'size': 1e\+300 is too large for a model"),
+    ],
+)
+def test_cells_that_a_model_can_not_read(table, content, message):
+    encoding = learn_encoding(table(MIXED), "price", "regression", np.arange(4), ignore=["same"])
+    with pytest.raises(InputError, match=message):
+        encoding.features(table(content))
+
+
+def test_unknown_categories_can_be_ignored(table):
+    encoding = learn_encoding(table(MIXED), "price", "regression", np.arange(4))
+    X = encoding.features(table("same,size,color\n5,1,pink\n"), unknown="ignore")
+    assert X[0, 1:4].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "task", "message"),
+    [
+        ("y,a\n" + "1,2\n" * 3, "regression", "the target 'y' is 1 in all training rows"),
+        ("y,a\n" + "1,2\n" * 3, "classification", "the target 'y' is '1' in all rows"),
+        ("y\n1\n2\n", "regression", "no column left to predict 'y' from"),
+        ("y,a\n1,2\nx,3\n", "regression", "line 3, column 'y': 'x' is not a number"),
+        ("y,a\n1,1e200\n2,-1e200\n", "regression", "column 'a': .* too large to standardise"),
+        (
+            "y,a\n1,x\n2,y\n3,z\n",
+            "regression",
+            "column 'a' has 3 different values, more than 2 .* mend 'x' in line 2$",
+        ),
+        ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", r"decimal comma\? --decimal ,"),
+    ],
+)
+def test_tables_that_nothing_can_be_learned_from(table, content, task, message):
+    result = table(content)
+    with pytest.raises(InputError, match=message):
+        learn_encoding(result, "y", task, np.arange(len(result)), max_categories=2)
+
+
+def test_a_score_on_targets_that_do_not_vary():
+    assert NumberTarget("y", 0.0, 1.0).score(np.ones(3), np.zeros(3)) == -np.inf
+    assert ClassTarget("y", ("a", "b")).score(np.eye(2), np.array([0, 0])) == 0.5
