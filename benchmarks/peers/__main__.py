@@ -25,6 +25,7 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+BUSY = 0.5  # load average from which the table carries a warning
 PAUSE = 0.05  # seconds between turns: threads that wait by spinning have gone to sleep
 
 
@@ -40,7 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     environment = report.environment(options.threads) | {"quick": options.quick}
     versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
     print(f"{environment['cpu']}, {options.threads} threads; Python {environment['python']}")
-    print(f"{versions}\n")
+    print(f"{versions}")
+    if (environment["load"] or 0) > BUSY:
+        print(f"Others are at work here (load {environment['load']:.1f}): times will be too long.")
+    print()
     results = []
     for workload in chosen:
         if options.quick:

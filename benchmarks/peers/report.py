@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -108,6 +109,7 @@ def environment(threads: int) -> Row:
     return {
         "cpu": _cpu(),
         "threads": threads,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "python": sys.version.split()[0],
         "system": platform.platform(),
         "versions": versions,
@@ -124,13 +126,10 @@ def title(results: list[Row]) -> str:
     if not ratios:
         return "Time of one epoch by gradient descent"
     ahead = sum(r > 1 for r in ratios)
-    low, high = min(ratios), max(ratios)
+    span = " to ".join(dict.fromkeys(f"{r:.1f}" for r in (min(ratios), max(ratios))))
     if ahead == len(ratios):
-        return f"fastgd trains an epoch {low:.1f} to {high:.1f} times as fast as the best peer"
-    return (
-        f"fastgd is the fastest on {ahead} of {len(ratios)} workloads "
-        f"({low:.1f} to {high:.1f} times the speed of the best peer)"
-    )
+        return f"fastgd trains an epoch {span} times as fast as the best peer"
+    return f"fastgd leads on {ahead} of {len(ratios)} workloads ({span} x the best peer's speed)"
 
 
 MARKS = {
@@ -184,7 +183,7 @@ def write_chart(path: Path, results: list[Row], environment: Row) -> None:
     axes.grid(axis="x", which="major", color="0.9", zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_title(title(results), loc="left", fontsize=12, fontweight="bold")
+    figure.suptitle(title(results), x=0.01, ha="left", fontsize=12, fontweight="bold")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.supxlabel(
         f"{environment['cpu']}, {environment['threads']} threads, float32, plain SGD, "
