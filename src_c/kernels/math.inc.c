@@ -84,10 +84,10 @@ static const T erf_poly[] = {
     T_C(-0x1.b6f38ap-6), T_C(0x1.49c9f4p-8),  T_C(-0x1.453a7cp-11),
 };
 static const T tail_poly[] = {
-    /* 2^-26.9 */
-    T_C(0x1.7d241ap-1),  T_C(-0x1.21914ep-1), T_C(0x1.42feccp-2),  T_C(-0x1.db5a92p-4),
-    T_C(0x1.1d2d4ep-6),  T_C(0x1.a992a4p-8),  T_C(-0x1.9fde58p-9), T_C(-0x1.038abp-11),
-    T_C(0x1.b6a3c2p-12), T_C(0x1.c7e126p-14),
+    /* 2^-27.1 */
+    T_C(0x1.7d241ap-1),  T_C(-0x1.21915p-1),  T_C(0x1.42fec8p-2),  T_C(-0x1.db5a6ep-4),
+    T_C(0x1.1d2fa4p-6),  T_C(0x1.a9886ap-8),  T_C(-0x1.a031a6p-9), T_C(-0x1.037e1ap-11),
+    T_C(0x1.ba6368p-12), T_C(0x1.d0417cp-14),
 };
 #endif
 
