@@ -5,7 +5,7 @@ Reading files is the business of `_tables` and `_encoding`, printing that of `cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from fastgd.network import Network
 from fastgd.optimizers import SGD
 from fastgd.training import train
 
-__all__ = ["Problem", "Run", "StepSizeRule", "run_batch_size"]
+__all__ = ["Problem", "Run", "StepSizeRule", "best_on_training_rows", "run_batch_size"]
 
 Floats = NDArray[np.float32]
 
@@ -98,22 +98,24 @@ class Run:
 
 
 class StepSizeRule:
-    r"""The default learning rate: in proportion to small batches, the same for large ones.
+    r"""The learning rates that a batch size tries when the user names none.
 
     .. math:: \eta(B) = c \cdot \frac{B}{R^2 + (B - 1) \lambda}
 
     is, but for its c, the step size of Ma, Bassily & Belkin 2018 (arXiv:1712.06559) for a linear
-    model on B samples at a time. Lambda is the largest eigenvalue of the samples' second moment,
-    which limits the steps of batch gradient descent; R^2 is the size of single samples, which
-    limits stochastic ones: the mean of \|x\|^4 over that of \|x\|^2, not their largest
-    \|x\|^2, so that one odd row does not slow all others down.
+    model on B samples at a time: in proportion to small batches, the same for all large ones.
+    Lambda is the largest eigenvalue of the samples' second moment, which limits the steps of
+    batch gradient descent; R^2 is the size of single samples, which limits stochastic ones: the
+    mean of \|x\|^4 over that of \|x\|^2, not their largest \|x\|^2, so that one odd row does not
+    slow all others down.
 
     There c is 1 over the loss's curvature: 1/2 for the squared error, at least 2 for the cross
-    entropy. `FACTOR` has an eighth and a quarter of that, since networks with hidden layers, and
-    targets with noise, need shorter steps.
+    entropy. Hidden layers and noisy targets need shorter steps, and often longer ones do well:
+    `FACTOR` begins at an eighth and a quarter of that, and `MULTIPLES` go on from there.
     """
 
     FACTOR: ClassVar = {"squared_error": 1 / 16, "cross_entropy": 1 / 2}
+    MULTIPLES = (1, 4, 16)
     MOST_ROWS = 4096
 
     def __init__(self, X: Floats, loss: str) -> None:
@@ -134,10 +136,16 @@ class StepSizeRule:
             length = float(np.linalg.norm(direction))
         return length
 
-    def __call__(self, batch_size: int) -> float:
-        """Return the learning rate, rounded to two digits."""
+    def __call__(self, batch_size: int) -> list[float]:
+        """Return the learning rates to try, the lowest first, rounded to two digits."""
         size = batch_size / (self.single + (batch_size - 1) * self.together)
-        return float(f"{self.factor * size:.1e}")
+        return [float(f"{self.factor * multiple * size:.1e}") for multiple in self.MULTIPLES]
+
+
+def best_on_training_rows(runs: Sequence[Run]) -> Run:
+    """Return the run with the lowest training loss, the first where all diverged."""
+    trained = [run for run in runs if run.net is not None]
+    return min(trained, key=lambda run: run.train_loss, default=runs[0])
 
 
 def run_batch_size(

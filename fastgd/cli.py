@@ -25,8 +25,14 @@ from typing import IO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _files
-from fastgd._comparison import Problem, Run, StepSizeRule, run_batch_size
+from fastgd import _files, backends
+from fastgd._comparison import (
+    Problem,
+    Run,
+    StepSizeRule,
+    best_on_training_rows,
+    run_batch_size,
+)
 from fastgd._encoding import (
     MOST_GUESSED_CLASSES,
     Encoding,
@@ -39,7 +45,6 @@ from fastgd._encoding import (
 )
 from fastgd._tables import MISSING, InputError, Table, read_csv
 from fastgd._version import __version__
-from fastgd.backends import BACKENDS
 from fastgd.data import load_digits
 from fastgd.history import History
 from fastgd.network import Network
@@ -68,9 +73,11 @@ columns:   Columns of numbers are standardised with the training rows' means and
            {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
-rates:     Without --learning-rate a batch size B gets a rate in proportion to
-           B / (R2 + (B - 1) L): R2 is the squared size of a row, L the largest
-           eigenvalue of the rows' second moment (Ma, Bassily, Belkin 2018).
+rates:     Without --learning-rate each batch size B tries three, and the table
+           shows the one that ends with the lowest training loss: 1, 4 and 16
+           times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
+           L the largest eigenvalue of the rows' second moment (Ma, Bassily,
+           Belkin 2018), and c 1/16 for a regression, 1/2 for a classification.
 --save:    Keeps the run with the best validation score. It also loads with
            fastgd.load in Python.
 predict:   Has its own options: python -m fastgd predict --help. For a data file
@@ -217,7 +224,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--learning-rate", type=_learning_rates, metavar="X,X",
-        help="one rate, or one for each batch size (default: chosen, see below)",
+        help="one rate, or one for each batch size (default: the best of three, see below)",
     )  # fmt: skip
     group.add_argument("--save", metavar="MODEL.npz", help="write the best model to this file")
     group.add_argument(
@@ -226,7 +233,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--threads", type=_positive, metavar="N", help="the most threads to use")
     group.add_argument(
-        "--backend", choices=list(BACKENDS), default="compiled",
+        "--backend", choices=list(backends.BACKENDS), default="compiled",
         help="which implementation computes; the results agree (default: compiled)",
     )  # fmt: skip
 
@@ -307,6 +314,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"fastgd: error: {error}", file=sys.stderr)
         return 2
+    except ImportError as error:
+        if "FASTGD_ISA" not in str(error):
+            raise
+        print(f"fastgd: error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("fastgd: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -329,13 +341,14 @@ def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
     if options.save is not None:
         _check_place(options.save)
+    backends.load(options.backend)  # what can not run is said before anything is read
     task = _user_task(options) if options.file is not None else _digits_task(options)
     problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
     sizes = _check_batch_sizes(options.batch_size, len(problem.X))
     rates = _check_learning_rates(options.learning_rate, sizes, problem)
     _print_task(task, problem)
     runs = _run_all(problem, sizes, rates, options)
-    _explain(problem, runs)
+    _explain(problem, runs, len(rates[0]))
     if options.save is not None:
         _save(options.save, task.encoding, runs)
     return int(any(run.net is None for run in runs))
@@ -451,7 +464,8 @@ def _check_batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
 
 def _check_learning_rates(
     wanted: list[float] | None, sizes: list[int], problem: Problem
-) -> list[float]:
+) -> list[list[float]]:
+    """Return the learning rates that each batch size tries."""
     if wanted is None:
         rule = StepSizeRule(problem.X, problem.start.loss)
         return [rule(size) for size in sizes]
@@ -460,7 +474,7 @@ def _check_learning_rates(
             f"--learning-rate has {len(wanted)} numbers for {len(sizes)} batch sizes: give one "
             "for all, or one for each"
         )
-    return wanted * len(sizes) if len(wanted) == 1 else wanted
+    return [[rate] for rate in wanted] * (1 if len(wanted) == len(sizes) else len(sizes))
 
 
 def _print_task(task: _Task, problem: Problem) -> None:
@@ -490,7 +504,7 @@ HEADS = (
 
 
 def _run_all(
-    problem: Problem, sizes: list[int], rates: list[float], options: argparse.Namespace
+    problem: Problem, sizes: list[int], rates: list[list[float]], options: argparse.Namespace
 ) -> list[Run]:
     """Train at each batch size, and print the table row by row."""
     score = "R^2" if isinstance(problem.encoding.target, NumberTarget) else "accuracy"
@@ -500,17 +514,44 @@ def _run_all(
     print("-" * sum(int(head[2][1:]) for head in heads), flush=True)
     progress = _Progress(sys.stderr)
     runs: list[Run] = []
+    try:
+        for size, tried in zip(sizes, rates, strict=True):
+            span = len(runs) / len(sizes), 1 / len(sizes)
+            run = _run_one(problem, size, tried, options, progress, span)
+            progress.clear()
+            print(_row(run, _method(size, len(problem.X)), score, heads), flush=True)
+            runs.append(run)
+    finally:
+        progress.clear()
+    return runs
+
+
+def _run_one(
+    problem: Problem,
+    size: int,
+    rates: list[float],
+    options: argparse.Namespace,
+    progress: _Progress,
+    span: tuple[float, float],
+) -> Run:
+    """Train at one batch size, with each of the learning rates; return the best run.
+
+    The span is where this part of the work begins, and how long it is, as shares of the whole.
+    """
+    runs: list[Run] = []
 
     def on_epoch(net: Network, history: History) -> None:
-        done = (len(runs) + history.epochs / options.epochs) / len(sizes)
-        size = sizes[len(runs)]
-        epoch = f"epoch {history.epochs} of {options.epochs}"
-        progress.show(f"batch size {size:,}: {epoch}, loss {history.loss[-1]:.4f}", done)
+        share = (len(runs) + history.epochs / options.epochs) / len(rates)
+        progress.show(
+            f"batch size {size:,}, rate {rates[len(runs)]:.2g}: epoch {history.epochs} of "
+            f"{options.epochs}, loss {history.loss[-1]:.4f}",
+            span[0] + share * span[1],
+        )
 
-    try:
-        for size, rate in zip(sizes, rates, strict=True):
-            progress.show(f"batch size {size:,}", len(runs) / len(sizes))
-            run = run_batch_size(
+    for rate in rates:
+        progress.show(f"batch size {size:,}, rate {rate:.2g}", span[0])
+        runs.append(
+            run_batch_size(
                 problem,
                 size,
                 learning_rate=rate,
@@ -520,12 +561,8 @@ def _run_all(
                 backend=options.backend,
                 on_epoch=on_epoch,
             )
-            progress.clear()
-            print(_row(run, _method(size, len(problem.X)), score, heads), flush=True)
-            runs.append(run)
-    finally:
-        progress.clear()
-    return runs
+        )
+    return best_on_training_rows(runs)
 
 
 def _method(size: int, n: int) -> str:
@@ -568,7 +605,7 @@ def _best(runs: Sequence[Run]) -> Run | None:
     return max(trained, key=lambda run: (run.score, -run.valid_loss), default=None)
 
 
-def _explain(problem: Problem, runs: Sequence[Run]) -> None:
+def _explain(problem: Problem, runs: Sequence[Run], n_rates: int) -> None:
     """Print in a few lines what the table says."""
     trained = [run for run in runs if run.net is not None]
     lines = []
@@ -588,6 +625,11 @@ def _explain(problem: Problem, runs: Sequence[Run]) -> None:
             f"{largest.batch_size:,} made {largest.history.updates:,}."
         )
     best = _best(runs)
+    if n_rates > 1:
+        lines.append(
+            f"Each batch size tried {n_rates} learning rates; shown is the one with the lowest "
+            "training loss."
+        )
     if best is not None:
         lead = "Best on the validation rows:" if len(trained) > 1 else "On the validation rows,"
         lead = f"{lead} batch size {best.batch_size:,}"
