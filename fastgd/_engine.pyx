@@ -19,7 +19,7 @@ size, added up as a fixed tree.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, threadid
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int32_t, int64_t, uint32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -74,9 +74,13 @@ cdef list _compiled_levels():
     return names
 
 
+# Asked once: in a virtual machine each question to the CPU takes some 30 microseconds.
+cdef tuple _LEVELS = tuple(name for name in _compiled_levels() if fgd_supports(name.encode()))
+
+
 def levels():
     """Return the instruction levels that are compiled in and run on this CPU, best last."""
-    return [name for name in _compiled_levels() if fgd_supports(name.encode())]
+    return list(_LEVELS)
 
 
 def choose_level(wanted):
@@ -127,10 +131,9 @@ def config():
 
 
 cdef const fgd_kernels *_table(str level, bint is_double) except NULL:
-    cdef const fgd_kernels *kernels = fgd_table(level.encode(), is_double)
-    if kernels == NULL or not fgd_supports(level.encode()):
+    if level not in _LEVELS:
         raise ValueError(f"level {level!r} cannot run here; the levels are {levels()}")
-    return kernels
+    return fgd_table(level.encode(), is_double)
 
 
 cdef bint _is_double(object dtype) except -1:
@@ -266,6 +269,7 @@ cdef struct Run:
     # what the first thread tells the others: written between the two barriers of a step and
     # read after the second, so that all leave the loop at the same step
     bint stopped
+    bint paused             # the stretch takes too long: see whether fewer threads are faster
     # a signal came: any thread may look, to give up work that is in vain
     bint interrupted
     # the first thread's own
@@ -278,6 +282,9 @@ cdef struct Run:
     bint check_signals
     double unchecked_work
     double last_check
+    double deadline
+    size_t reached          # where the stretch has ended: a sample, and a step
+    size_t reached_index
 
 
 # Samples in the workspace, and blocks of samples in a linear model: constants of the
@@ -291,12 +298,13 @@ cdef enum:
     MAX_BLOCKS = 64
 
 # How the engine finds out whether threads pay, in seconds: steps too short for two barriers,
-# work too long to begin on one thread, a trial and an ordinary stretch of steps, and the time
-# between trials, which doubles.
+# work too long to begin on one thread, a trial and an ordinary stretch of steps, how many times
+# its expected length a stretch may take, and the time between trials, which doubles.
 cdef double SHORTEST_STEP = 2e-6
 cdef double LONG_STEP = 5e-4
 cdef double TRIAL = 5e-4
 cdef double STRETCH = 1e-2
+cdef double PATIENCE = 3
 cdef double FIRST_GAP = 2e-2
 cdef double LAST_GAP = 1.0
 # Parameters times samples from which the outputs are computed on all threads.
@@ -465,6 +473,8 @@ cdef void _book(Run *run, double loss, const Step *step, bint last) noexcept nog
             run.trace_loss[step.index] = run.step_loss / step.n
         run.step_loss = 0
     run.stopped = run.interrupted or not isfinite(run.loss_sum + run.step_loss)
+    if run.n_threads > 1:
+        run.paused = fgd_seconds() > run.deadline
 
 
 cdef void _attend(Run *run, size_t n) noexcept nogil:
@@ -584,6 +594,7 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
             step.index, step.n = start + i, 1
             _book(run, run.values[i], &step, True)
         start += n
+    run.reached = run.reached_index = start
 
 
 cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
@@ -659,7 +670,7 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
         _stochastic_steps(run)
         return
     step.start, step.index = run.start, run.index
-    while step.start < run.stop and not run.stopped:
+    while step.start < run.stop and not run.stopped and not run.paused:
         step.n = _min(run.batch_size, run.n_order - step.start)
         step.scale = 1.0 / step.n if run.mean else 1.0
         if run.optimizer != NULL:
@@ -675,6 +686,8 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
             _record(run, &step)
         step.start += step.n
         step.index += 1
+    if thread == 0:
+        run.reached, run.reached_index = step.start, step.index
 
 
 cdef void _record(Run *run, const Step *step) noexcept nogil:
@@ -1085,17 +1098,22 @@ cdef class Engine:
         steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
         steps = _min(steps, run.n_order)
         run.stop = _min(run.n_order, run.start + steps * run.batch_size)
+        run.paused = False
+        # A thread that another process keeps from its core holds up all at every barrier.
+        run.deadline = INFINITY if self._all_threads else (
+            begun + PATIENCE * (steps * step * known + SHORTEST_STEP)
+        )
         self._send(run.most_threads if choice else 1, NULL)
         seconds = fgd_seconds() - begun
-        cost = seconds / <double> (run.stop - run.start)
-        pace.cost[choice] = cost if trial or pace.cost[choice] == 0 else (
+        cost = seconds / <double> (run.reached - run.start)
+        pace.cost[choice] = cost if trial or pace.cost[choice] == 0 or run.paused else (
             0.5 * (cost + pace.cost[choice])
         )
         if trial:
-            pace.gap = FIRST_GAP if pace.gap == 0 else min(2 * pace.gap, LAST_GAP)
-            pace.next_trial = begun + seconds + pace.gap
-        run.index += (run.stop - run.start + run.batch_size - 1) / run.batch_size
-        run.start = run.stop
+            pace.gap = max(FIRST_GAP, min(2 * pace.gap, LAST_GAP))
+            # so that no trial, however bad, costs more than a twentieth of the time
+            pace.next_trial = begun + seconds + max(pace.gap, 20 * seconds)
+        run.start, run.index = run.reached, run.reached_index
 
     cdef void _send(self, int threads, char *out) noexcept nogil:
         """Let the threads run the stretch, or with `out` write the outputs."""
