@@ -13,7 +13,6 @@ import csv
 import os
 import shutil
 import sys
-import tempfile
 import textwrap
 import time
 import zipfile
@@ -356,8 +355,8 @@ def _train(options: argparse.Namespace) -> int:
 
 def _check_place(path: str) -> None:
     """Refuse a place for the model before the time is spent on training it."""
-    if Path(path).is_dir():
-        raise InputError(f"--save {path}: that is a folder; name a file")
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"--save {path}: that is not a file but a folder or device")
     if not Path(path).resolve().parent.is_dir():
         raise InputError(f"--save {path}: there is no such folder")
 
@@ -736,12 +735,17 @@ def _output(path: str | None) -> Iterator[IO[str]]:
     if path is None:
         yield sys.stdout
         return
-    target = Path(path)
+    target = Path(path).resolve()
+    in_place = target.exists() and not target.is_file()  # a device or a pipe
+    written = target if in_place else target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=target.parent, delete=False
-        ) as stream:
-            yield stream
-        os.replace(stream.name, target)
+        try:
+            with open(written, "w", encoding="utf-8", newline="") as stream:
+                yield stream
+            if not in_place:
+                os.replace(written, target)
+        finally:
+            if not in_place:
+                written.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"--output {path}: {error.strerror or error}") from error

@@ -247,7 +247,7 @@ def test_unknown_categories(folder, run):
         ("--delimiter ab", "argument --delimiter: 'ab' is not one character"),
         ("--target price", "--target needs a FILE"),
         ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no such folder"),
-        ("--save .", "--save .: that is a folder; name a file"),
+        ("--save .", "--save .: that is not a file but a folder or device"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
         ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),
         ("predict house.csv", "the following arguments are required: FILE"),
@@ -293,6 +293,11 @@ def test_an_output_that_can_not_be_written(folder, run):
     code, _, err = run("predict", "m.npz", "house.csv", "--output", "nowhere/out.csv")
     assert code == 2
     assert "--output nowhere/out.csv: No such file or directory" in err
+    code, _, err = run("predict", "m.npz", "house.csv", "--output", ".")
+    assert code == 2
+    assert "--output .: Is a directory" in err
+    assert run("predict", "m.npz", "house.csv", "--output", os.devnull)[0] == 0
+    assert not os.path.isfile(os.devnull)
 
 
 def test_a_file_named_predict_is_reached_by_its_path(folder, run):
