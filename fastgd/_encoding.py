@@ -16,8 +16,19 @@ from numpy.typing import NDArray
 
 from fastgd._tables import InputError, Table
 
-__all__ = ["CategoryColumn", "ClassTarget", "Encoding", "NumberColumn", "NumberTarget"]
-__all__ += ["complete_rows", "guess_task", "learn_encoding"]
+__all__ = [
+    "MOST_GUESSED_CLASSES",
+    "CategoryColumn",
+    "ClassTarget",
+    "Encoding",
+    "NumberColumn",
+    "NumberTarget",
+    "complete_rows",
+    "guess_task",
+    "learn_encoding",
+    "require_columns",
+    "shorten",
+]
 
 Floats = NDArray[np.float32]
 VERSION = 1

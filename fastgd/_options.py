@@ -1,0 +1,227 @@
+"""The command line's options: their names, what they may be, and the help.
+
+What the options do is the business of `cli`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from typing import NoReturn
+
+from fastgd import backends
+from fastgd._encoding import MOST_GUESSED_CLASSES
+from fastgd._tables import MISSING, InputError
+from fastgd._version import __version__
+
+__all__ = ["INTERRUPTED", "predict_parser", "train_parser"]
+
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended: 128 + SIGINT
+
+DESCRIPTION = """\
+Train one model, from one start, by stochastic, mini-batch and batch gradient
+descent, and compare them. Without FILE: on 1,797 handwritten digits that come
+with fastgd. With FILE: on a CSV file with a header.
+
+  python -m fastgd
+  python -m fastgd house.csv --target price --save house.npz
+  python -m fastgd predict house.npz new.csv --output prices.csv
+"""
+
+USAGE = """python -m fastgd [options]
+       python -m fastgd [options] FILE --target NAME
+       python -m fastgd predict [options] MODEL.npz FILE"""
+
+EPILOG = f"""\
+columns:   Columns of numbers are standardised with the training rows' means and
+           deviations, other columns are one-hot encoded; the saved model keeps
+           both. A cell is missing when it is empty or one of
+           {" ".join(MISSING)}.
+task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
+           classification; other numbers mean regression.
+rates:     Without --learning-rate each batch size B tries three, and the table
+           shows the one that ends with the lowest training loss: 1, 4 and 16
+           times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
+           L the largest eigenvalue of the rows' second moment (Ma, Bassily,
+           Belkin 2018), and c 1/16 for a regression, 1/2 for a classification.
+--save:    Keeps the run with the best validation score. It also loads with
+           fastgd.load in Python.
+predict:   Has its own options: python -m fastgd predict --help. For a data file
+           that is itself named "predict" write ./predict.
+exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} interrupted.
+"""
+
+PREDICT_DESCRIPTION = """\
+Write a saved model's predictions for the rows of a CSV file: one line a row,
+below the header "prediction". Classes are written by their own names. The file
+needs the columns that the model was trained on, in any order; the target and
+other columns are not read.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors of the command line are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
+    return int(text)
+
+
+def _hidden(text: str) -> list[int]:
+    return [] if text == "none" else [_positive(part) for part in text.split(",")]
+
+
+def _batch_sizes(text: str) -> list[int | None]:
+    return [None if part == "full" else _positive(part) for part in text.split(",")]
+
+
+def _learning_rates(text: str) -> list[float]:
+    try:
+        rates = [float(part) for part in text.split(",")]
+    except ValueError:
+        rates = [0.0]
+    if not all(0 < rate < float("inf") for rate in rates):
+        raise argparse.ArgumentTypeError(f"{text!r} must be numbers above 0")
+    return rates
+
+
+def _fraction(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return number
+
+
+def _names(text: str) -> list[str]:
+    return next(csv.reader([text], skipinitialspace=True), [])
+
+
+def _character(text: str) -> str:
+    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(text) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character, nor 'tab'")
+    return text
+
+
+def _parser(prog: str, usage: str, description: str, epilog: str | None = None) -> _Parser:
+    return _Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how FILE is written")
+    group.add_argument(
+        "--delimiter",
+        type=_character,
+        metavar="C",
+        help="what separates the cells (default: comma, semicolon, tab or |, as the header has)",
+    )
+    group.add_argument(
+        "--decimal", choices=[".", ","], default=".", help="the decimal mark (default: .)"
+    )
+    group.add_argument(
+        "--encoding", metavar="NAME", help="default: UTF-8, or UTF-16 with its byte-order mark"
+    )
+
+
+def train_parser() -> argparse.ArgumentParser:
+    parser = _parser("python -m fastgd", USAGE, DESCRIPTION, EPILOG)
+    parser.add_argument("file", nargs="?", metavar="FILE", help='a CSV file; "-" is standard input')
+    parser.add_argument("--version", action="version", version=f"fastgd {__version__}")
+    data = parser.add_argument_group("what to learn")
+    data.add_argument("--target", metavar="NAME", help="the column to predict")
+    data.add_argument(
+        "--task", choices=["regression", "classification"], help="default: guessed, see below"
+    )
+    data.add_argument("--ignore", type=_names, default=[], metavar="A,B", help="unused columns")
+    data.add_argument(
+        "--categorical", type=_names, default=[], metavar="A,B",
+        help="columns of numbers that stand for categories",
+    )  # fmt: skip
+    data.add_argument(
+        "--max-categories", type=_positive, default=100, metavar="N",
+        help="the most different texts that a column may hold (default: 100)",
+    )  # fmt: skip
+    data.add_argument(
+        "--missing", choices=["error", "drop"], default="error",
+        help="what rows with missing values mean (default: error)",
+    )  # fmt: skip
+    data.add_argument(
+        "--validation", type=_fraction, default=0.2, metavar="SHARE",
+        help="share of the rows to measure on, drawn at random (default: 0.2)",
+    )  # fmt: skip
+    _add_training_options(parser.add_argument_group("how to learn"))
+    _add_file_options(parser)
+    return parser
+
+
+def _add_training_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--hidden", type=_hidden, default=[64], metavar="N,N",
+        help="units of the hidden layers; none: a linear model (default: 64)",
+    )  # fmt: skip
+    group.add_argument(
+        "--batch-size", type=_batch_sizes, metavar="N,N",
+        help="rows that make one update; full: all (default: 1,32,full)",
+    )  # fmt: skip
+    group.add_argument(
+        "--epochs", type=_positive, default=20, metavar="N",
+        help="passes over the training rows (default: 20)",
+    )  # fmt: skip
+    group.add_argument(
+        "--learning-rate", type=_learning_rates, metavar="X,X",
+        help="one rate, or one for each batch size (default: the best of three, see below)",
+    )  # fmt: skip
+    group.add_argument("--save", metavar="MODEL.npz", help="write the best model to this file")
+    group.add_argument(
+        "--seed", type=_seed, default=0, metavar="N",
+        help="of the split, the start and the order of the rows (default: 0)",
+    )  # fmt: skip
+    group.add_argument("--threads", type=_positive, metavar="N", help="the most threads to use")
+    group.add_argument(
+        "--backend", choices=list(backends.BACKENDS), default="compiled",
+        help="which implementation computes; the results agree (default: compiled)",
+    )  # fmt: skip
+
+
+def predict_parser() -> argparse.ArgumentParser:
+    usage = "%(prog)s [options] MODEL.npz FILE"
+    parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION)
+    parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
+    parser.add_argument("file", metavar="FILE", help='a CSV file; "-" is standard input')
+    parser.add_argument(
+        "--output", metavar="OUT.csv", help="where to write (default: standard output)"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="add each class's probability")
+    parser.add_argument(
+        "--missing", choices=["error", "empty"], default="error",
+        help="rows with missing values: an error, or an empty prediction (default: error)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unknown", choices=["error", "ignore"], default="error",
+        help="categories that the training file did not have: an error, or taken for none of "
+        "the known ones (default: error)",
+    )  # fmt: skip
+    _add_file_options(parser)
+    return parser
