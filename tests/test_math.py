@@ -29,7 +29,7 @@ BOUNDS = {
     "sigmoid": 1.8,
     "softplus": 2.0,
     "gelu_cdf": 4.0,
-    "gelu_pdf": 1.5,
+    "gelu_pdf": 1.7,
 }
 BASELINE_BOUNDS = BOUNDS | {"gelu_cdf": 4.5}  # no fused multiply-add
 
@@ -54,7 +54,7 @@ EXACT = {
 LEAST = {"log": 0.0, "log1p": -1.0}  # where the domain begins
 # Where something happens: limits of exp, of subnormal results, of the polynomials' regions.
 EDGES = {
-    "float32": (-104, -103.28, -87.337, 88.7228, -16.6355, 16.6355, -14.17, -13.0, 9.01, 3.83),
+    "float32": (-104, -103.28, -87.337, 88.7228, -16.6355, 16.6355, -14.17, -12.64, -10.0, 3.83),
     "float64": (-745.14, -708.4, 709.782, -36.7368, 36.7368, -38.47, -37.5, 19.06, 5.86, 8.29),
 }
 

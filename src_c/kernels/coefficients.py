@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 mp.prec = 250
 
 TANH_NEAR, ERF_NEAR = mpf("0.5625"), mpf("0.875")  # where these two polynomials end
-TAIL_CENTRE = {"float": mpf("3.5"), "double": mpf(5)}  # found by trial
+TAIL_CENTRE = {"float": mpf("3.75"), "double": mpf(5)}  # found by trial
 
 
 def minimax(function, variable, weight, interval, n):
@@ -90,7 +90,7 @@ def problems(dtype):
         lambda z: (z - c) / (z + c),
         lambda z: 1 / (tail(z) * (z + c)),
         (0, mpf(39) if double else mpf("14.5")),
-        22 if double else 10,
+        22 if double else 11,
     )
 
 
