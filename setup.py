@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 
 # Fused operations are written out where they are wanted (src_c/kernels/vec.h), so the
 # compiler may not choose its own: that is what makes bits equal on every level.
-CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+CFLAGS = ["-O3", "-g0", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 CFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
 LDFLAGS = os.environ.get("FASTGD_CFLAGS", "").split()
 

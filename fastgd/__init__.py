@@ -14,6 +14,7 @@ from fastgd._version import __version__
 from fastgd.config import show_config
 from fastgd.gradients import gradient
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
+from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.optimizers import SGD, Adam, AdamW
 from fastgd.training import train
@@ -34,4 +35,5 @@ __all__ = [
     "save_checkpoint",
     "show_config",
     "train",
+    "train_many",
 ]

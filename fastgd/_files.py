@@ -70,8 +70,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         # opened here, so that it is closed again whatever NumPy makes of it
         with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or HEADER not in archive:
+            archive = np.lib.npyio.NpzFile(file, allow_pickle=False)
+            if HEADER not in archive:
                 raise ValueError("it has no fastgd header")
             entries: dict[str, Any] = {name: archive[name] for name in archive.files}
         header = json.loads(str(entries.pop(HEADER)))

@@ -29,6 +29,7 @@ __all__ = [
     "check_real",
     "check_rng",
     "check_sample_weight",
+    "check_samples",
     "check_sizes",
     "check_y",
 ]
@@ -321,6 +322,22 @@ def check_sample_weight(
     if not array.any():
         raise ValueError(f"{name} holds only zeros: no sample would count")
     return array
+
+
+def check_samples(samples: Any, n: int) -> IndexArray:
+    """Return indices into n samples."""
+    array = _as_array("samples", samples)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
+            "numpy.flatnonzero(mask) turns a mask into indices"
+        )
+    if len(array) == 0:
+        raise ValueError("samples is empty: a network needs at least one sample to train on")
+    if array.min() < 0 or array.max() >= n:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"samples holds the index {bad}, but there are {n} samples")
+    return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
 
 
 def check_order(order: Any, n: int) -> IndexArray:

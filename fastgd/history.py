@@ -72,6 +72,8 @@ class History:
         its update, and "params" of shape (updates, n_params), the parameters after it.
     optimizer : Optimizer
         The optimizer that was used.
+    diverged : bool
+        Whether the training ended because the loss stopped being finite.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -82,6 +84,7 @@ class History:
     sample_gradients: int = 0
     trace: dict[str, FloatArray] = field(default_factory=dict)
     optimizer: Optimizer | None = None
+    diverged: bool = False
     _state: OptimizerState | None = field(default=None, repr=False)
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -94,6 +97,7 @@ class History:
             learning_rate=list(self.learning_rate),
             seconds=list(self.seconds),
             trace=dict(self.trace),
+            diverged=False,
         )
 
     @property

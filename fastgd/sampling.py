@@ -21,6 +21,7 @@ __all__ = [
     "Sequential",
     "Shuffle",
     "Stratified",
+    "Subset",
     "make_sampler",
 ]
 
@@ -96,6 +97,27 @@ class _Checked:
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
         return _validation.check_order(self._sampling.epoch(n, rng), n)
+
+
+class Subset:
+    """Another sampling, of some of the samples: a fold of cross-validation, say.
+
+    Parameters
+    ----------
+    sampling : Sampler
+        Draws places in `samples`.
+    samples : ndarray of shape (m,)
+        The indices that may come.
+    """
+
+    def __init__(self, sampling: Sampler, samples: IndexArray) -> None:
+        self._sampling = sampling
+        self._samples = samples
+
+    def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
+        """Return the samples at the places that the other sampling draws."""
+        order: IndexArray = self._samples[self._sampling.epoch(n, rng)]
+        return order
 
 
 #: Every sampling by name: how to make it from the samples' classes (None where they have none).

@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike
 
 from fastgd import _validation, backends
 from fastgd._plan import Plan, check_batch_size
-from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History, Trace, restore_rng
 from fastgd.losses import LOSSES
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer, OptimizerState
-from fastgd.sampling import Sampler, make_sampler
+from fastgd.sampling import Sampler, Subset, make_sampler
 
-__all__ = ["train"]
+__all__ = ["Run", "prepare", "train"]
 
 RECORDS = ("loss", "params")
 
@@ -128,16 +128,57 @@ def train(
     >>> print(np.round(net.params, 2))
     [ 1.  -2.   0.5  3. ]
     """
+    return prepare(
+        net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer, sampling=sampling,
+        drop_last=drop_last, reduction=reduction, sample_weight=sample_weight,
+        validation=validation, callbacks=callbacks, record=record, rng=rng, n_threads=n_threads,
+        backend=backend, resume=resume,
+    ).go()  # fmt: skip
+
+
+def prepare(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    batch_size: int | None = 32,
+    epochs: int = 10,
+    optimizer: Optimizer | None = None,
+    sampling: str | Sampler = "shuffle",
+    drop_last: bool = False,
+    reduction: str = "mean",
+    sample_weight: ArrayLike | None = None,
+    validation: Sequence[ArrayLike] | None = None,
+    callbacks: Sequence[Callable[[Network, History], Any]] = (),
+    record: Sequence[str] = (),
+    rng: RngLike = None,
+    n_threads: int | None = None,
+    backend: str = "compiled",
+    resume: History | None = None,
+    samples: IndexArray | None = None,
+) -> Run:
+    """Check everything that `train` takes, and return the run, which has changed nothing yet.
+
+    With `samples`, indices into X, only these are trained on.
+    """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a fastgd.Network, not {net!r}")
-    run = _Run(net)
+    run = Run(net)
     run.read_settings(epochs, callbacks, record, backend)
     run.read_resumed(optimizer, rng, resume)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     run.validation = _check_validation(net, validation)
-    run.sampler = make_sampler(sampling, _class_labels(net, targets))
+    labels = _class_labels(net, targets)
+    if samples is None:
+        run.n_samples = n
+        run.sampler = make_sampler(sampling, labels)
+    else:
+        samples = _validation.check_samples(samples, n)
+        run.n_samples = len(samples)
+        own = make_sampler(sampling, None if labels is None else labels[samples])
+        run.sampler = Subset(own, samples)
     run.plan = Plan(
         sizes=net.sizes,
         hidden=net.hidden,
@@ -146,12 +187,12 @@ def train(
         X=X,
         y=targets,
         sample_weight=_validation.check_sample_weight(sample_weight, n, net.dtype),
-        batch_size=check_batch_size(batch_size, n),
+        batch_size=check_batch_size(batch_size, run.n_samples),
         drop_last=_validation.check_bool("drop_last", drop_last),
         reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
         n_threads=check_threads(n_threads),
     )
-    return run.go()
+    return run
 
 
 def check_threads(n_threads: int | None) -> int:
@@ -181,15 +222,17 @@ def _check_validation(
     return X, y, _validation.check_sample_weight(weight, len(X), net.dtype, "validation weight")
 
 
-class _Run:
+class Run:
     """One call of `train`: its settings once they are checked, and its epochs."""
 
     plan: Plan
+    n_samples: int
     sampler: Sampler
     validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
 
     def __init__(self, net: Network) -> None:
         self.net = net
+        self.cancelled = False
 
     def read_settings(
         self,
@@ -242,6 +285,8 @@ class _Run:
         traces: list[Trace] = []
         try:
             for _ in range(self.epochs):
+                if self.cancelled:
+                    break
                 trace = self._epoch(run_epoch)
                 if trace is not None:
                     traces.append(trace)
@@ -254,13 +299,14 @@ class _Run:
     def _epoch(self, run_epoch: Callable[..., float]) -> Trace | None:
         plan, history = self.plan, self.history
         begun = time.perf_counter()
-        order = self.sampler.epoch(len(plan.X), self.rng)
+        order = self.sampler.epoch(self.n_samples, self.rng)
         starts = plan.batch_starts(len(order))
         used = min(len(order), len(starts) * plan.batch_size)
         trace = self._trace(len(starts)) if self.record else None
         learning_rate = plan.optimizer.learning_rate
         total = run_epoch(order, learning_rate, trace)
         if not math.isfinite(total):
+            history.diverged = True
             raise DivergenceError(
                 f"the loss stopped being finite in epoch {history.epochs + 1}, with learning "
                 f"rate {learning_rate:g}. The network holds the parameters of the epoch before. "

@@ -1,0 +1,152 @@
+"""`train_many`: several networks at the same time, one a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastgd import _validation
+from fastgd.history import DivergenceError, History
+from fastgd.network import Network
+from fastgd.training import Run, check_threads, prepare
+
+__all__ = ["train_many"]
+
+NOT_PER_NETWORK = {"n_threads", "backend"}
+
+
+def train_many(
+    nets: Sequence[Network],
+    X: ArrayLike,
+    y: ArrayLike,
+    settings: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    *,
+    n_threads: int | None = None,
+) -> list[History]:
+    """Train several networks on the same data at the same time, each on one thread.
+
+    For seeds, learning rates, batch sizes, folds. Many small networks fill all cores this way,
+    where the steps of a single one are too short to be shared out. Each network gets the bits
+    that `fastgd.train` gives it alone.
+
+    Parameters
+    ----------
+    nets : sequence of Network
+        Are trained in place.
+    X : array_like of shape (n, n_features)
+        Samples; they are converted at most once a dtype.
+    y : array_like of shape (n,) or (n, outputs)
+        Targets, as the networks' losses take them.
+    settings : mapping, or sequence of mappings
+        The keyword arguments of `fastgd.train`: one mapping for all networks, or one for each.
+        Beside them "samples" may hold an array of indices: only these samples are trained on,
+        without a copy of the data. "n_threads" and "backend" are not among them.
+    n_threads : int, optional
+        How many networks to train at the same time; as many as OpenMP would use threads, if not
+        given.
+
+    Returns
+    -------
+    list of History
+        One for each network. A network whose loss stopped being finite holds the parameters of
+        its last finite epoch, and its history has ``diverged`` set: the others go on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above. Nothing has changed then.
+    KeyboardInterrupt
+        After the epochs under way have ended.
+
+    Examples
+    --------
+    Five folds of cross-validation:
+
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> X = np.random.default_rng(0).standard_normal((100, 3))
+    >>> y = X @ [1.0, 2.0, 3.0]
+    >>> folds = np.arange(100) % 5
+    >>> nets = [gd.Network([3, 1]) for _ in range(5)]
+    >>> settings = [
+    ...     {"samples": np.flatnonzero(folds != k), "optimizer": gd.SGD(0.05), "rng": k}
+    ...     for k in range(5)
+    ... ]
+    >>> histories = gd.train_many(nets, X, y, settings)
+    >>> [h.sample_gradients for h in histories]
+    [800, 800, 800, 800, 800]
+    """
+    nets = list(nets)
+    workers = check_threads(n_threads)
+    runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
+    if not runs:
+        return []
+    if not workers:
+        from fastgd._engine import max_threads
+
+        workers = max_threads()
+    with ThreadPoolExecutor(min(workers, len(runs)), "fastgd") as pool:
+        jobs = [pool.submit(_go, run) for run in runs]
+        try:
+            wait(jobs, return_when=FIRST_EXCEPTION)
+        finally:
+            # an error of a callback, or Ctrl-C: let every run end with its epoch
+            if any(job.done() and job.exception() for job in jobs) or not all(
+                job.done() for job in jobs
+            ):
+                for run in runs:
+                    run.cancelled = True
+    return [job.result() for job in jobs]
+
+
+def _go(run: Run) -> History:
+    try:
+        return run.go()
+    except DivergenceError as error:
+        return error.history
+
+
+def _settings_of_each(
+    nets: list[Network], settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    each = [settings] * len(nets) if isinstance(settings, Mapping) else list(settings)
+    if len(each) != len(nets):
+        raise ValueError(
+            f"settings has {len(each)} entries, but there are {len(nets)} networks: give one "
+            "mapping for all of them, or one for each"
+        )
+    if len({id(net) for net in nets}) < len(nets):
+        raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
+    for entry in each:
+        if not isinstance(entry, Mapping):
+            raise TypeError(f"settings must hold mappings of train's arguments, not {entry!r}")
+        if refused := NOT_PER_NETWORK & set(entry):
+            raise ValueError(f"settings may not hold {', '.join(sorted(refused))}")
+    generators = [
+        entry["rng"] for entry in each if isinstance(entry.get("rng"), np.random.Generator)
+    ]
+    if len({id(rng) for rng in generators}) < len(generators):
+        raise ValueError(
+            "settings shares a generator between networks, whose draws would then depend on "
+            "which thread is first: give each a seed, or rng.spawn(n) generators"
+        )
+    return each
+
+
+def _prepare_all(
+    nets: list[Network], X: ArrayLike, y: ArrayLike, settings: list[Mapping[str, Any]]
+) -> list[Run]:
+    """Check everything for every network, before any of them changes."""
+    converted: dict[Any, Any] = {}
+    runs = []
+    for net, entry in zip(nets, settings, strict=True):
+        if not isinstance(net, Network):
+            raise TypeError(f"nets must hold fastgd.Network objects, not {net!r}")
+        if net.dtype not in converted:
+            converted[net.dtype] = _validation.check_X(X, net.sizes[0], net.dtype)
+        runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
+    return runs
