@@ -55,8 +55,11 @@ def levels():
     return ["baseline"]
 
 
+# What the libraries, and the extension that they are linked into, are made from.
+KERNEL_SOURCES = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
+
+
 def kernel_libraries():
-    headers = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
     libraries = []
     for level in levels():
         for dtype in ("f32", "f64"):
@@ -68,7 +71,7 @@ def kernel_libraries():
                         "sources": [source],
                         "include_dirs": ["src_c"],
                         "cflags": CFLAGS + LEVEL_FLAGS.get(level, []),
-                        "obj_deps": {"": headers},
+                        "obj_deps": {"": KERNEL_SOURCES},
                     },
                 )
             )
@@ -150,7 +153,7 @@ if __name__ == "__main__":
                 extension(
                     "_engine",
                     ["src_c/dispatch.c"],
-                    depends=["src_c/fastgd.h"],
+                    depends=KERNEL_SOURCES,
                 ),
                 extension("_sampling", []),
             ],
