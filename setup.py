@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
 
 # Fused operations are written out where they are wanted (src_c/kernels/vec.h), so the
@@ -76,6 +77,20 @@ def kernel_libraries():
                 )
             )
     return libraries
+
+
+class BuildLibraries(build_clib):
+    """Build the kernels; from nothing, when the last build had other flags."""
+
+    def run(self):
+        flags = repr([CFLAGS, os.environ.get("FASTGD_OPENMP"), os.environ.get("CC")])
+        stamp = Path(self.build_temp, "fastgd-flags.txt")
+        if not stamp.exists() or stamp.read_text() != flags:
+            shutil.rmtree(self.build_temp, ignore_errors=True)
+            stamp.parent.mkdir(parents=True)
+            stamp.write_text(flags)
+            self.get_finalized_command("build_ext").force = True
+        super().run()
 
 
 class BuildExtension(build_ext):
@@ -159,5 +174,5 @@ if __name__ == "__main__":
             ],
             language_level=3,
         ),
-        cmdclass={"build_ext": BuildExtension},
+        cmdclass={"build_clib": BuildLibraries, "build_ext": BuildExtension},
     )

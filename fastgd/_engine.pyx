@@ -114,9 +114,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+cdef bint _has_threads() noexcept:
+    return FGD_OPENMP and not _forked_after_threads
+
+
 def max_threads():
     """Return the number of threads that OpenMP would use now (1 without OpenMP)."""
-    return 1 if _forked_after_threads else omp_get_max_threads()
+    return omp_get_max_threads() if _has_threads() else 1
 
 
 def config():
@@ -802,7 +806,7 @@ cdef class Engine:
         run.itemsize = run.kernels.itemsize
         run.n_layers = len(self._sizes) - 1
         run.linear = run.n_layers == 1 and self._sizes[1] == 1
-        run.most_threads = 1 if _forked_after_threads else max(1, n_threads)
+        run.most_threads = max(1, n_threads) if _has_threads() else 1
         run.engine = <void *> self
         self._all_threads = all_threads
         if loss is not None:

@@ -95,7 +95,7 @@ class Checks:
         )
         self.run(self.python, "-c", code, target, PYTHONPATH=str(target))
         self.run(
-            self.python, "-m", "pytest", "-q", "-m", "not slow", "tests/test_backends.py",
+            self.python, "-m", "pytest", "-q", "-m", "not slow",
             PYTHONPATH=str(target),
         )  # fmt: skip
 
