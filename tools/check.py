@@ -46,7 +46,8 @@ class Checks:
         self.run(self.python, "-m", "ruff", "check", ".")
         self.run(self.python, "-m", "ruff", "format", "--check", ".")
         self.run(bin_folder / "cython-lint", *sorted((ROOT / "fastgd").glob("*.p[yx][xd]")))
-        sources = [path for path in (ROOT / "src_c").rglob("*") if path.suffix in {".c", ".h"}]
+        folders = (ROOT / "src_c", ROOT / "tools")
+        sources = [path for folder in folders for path in folder.rglob("*.[ch]")]
         self.run(bin_folder / "clang-format", "--dry-run", "--Werror", *sorted(sources))
         self.run(self.python, "tools/rules.py")
 
@@ -64,6 +65,11 @@ class Checks:
         names = subprocess.check_output([str(self.python), "-c", code], text=True, cwd=ROOT)
         for name in names.split():
             self.run(self.python, "-m", "pytest", "-q", "-m", "not slow", FASTGD_ISA=name)
+
+    def machine_code(self) -> None:
+        """Look at the inner loops, and compare the levels' bits with an emulated aarch64's."""
+        self.run(self.python, "tools/instructions.py")
+        self.run(self.python, "tools/emulate.py")
 
     def benchmarks(self) -> None:
         self.run(self.python, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable")
@@ -105,7 +111,7 @@ class Checks:
 
     def sequence(self) -> tuple[str, ...]:
         return (
-            "install", "lint", "types", "tests", "levels", "benchmarks", "packages",
+            "install", "lint", "types", "tests", "levels", "machine_code", "benchmarks", "packages",
             "without_openmp", "sanitizers",
         )  # fmt: skip
 

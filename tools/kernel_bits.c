@@ -1,0 +1,148 @@
+/* Prints a fingerprint of what every kernel of one level computes from the same input, for
+ * tools/emulate.py, which compares levels and machines. */
+#include "fastgd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 37, WIDTH = 70, OUT = 37, BYTES = 1 << 16 };
+
+static uint64_t state = 1;
+static double uniform(void) { /* Knuth's MMIX: enough for inputs */
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(state >> 11) / 9007199254740992.0 * 2 - 1;
+}
+
+static void *fresh(size_t itemsize, size_t n, double size) {
+    char *block = aligned_alloc(64, BYTES);
+    memset(block, 0, BYTES);
+    for (size_t i = 0; i < n; i++) {
+        const double x = uniform() * size;
+        if (itemsize == 8)
+            ((double *)block)[i] = x;
+        else
+            ((float *)block)[i] = (float)x;
+    }
+    return block;
+}
+
+static void print(const char *name, const void *data, size_t bytes) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ ((const unsigned char *)data)[i]) * 1099511628211u;
+    printf("%s %016llx\n", name, (unsigned long long)hash);
+}
+
+static size_t padded(const fgd_kernels *k, size_t n) {
+    return (n + k->lanes - 1) / k->lanes * k->lanes;
+}
+
+/* Element (row, column) of a packed matrix of n_rows rows. */
+static size_t place(const fgd_kernels *k, size_t n_rows, size_t n_columns, size_t row,
+                    size_t column) {
+    const size_t first = column / k->panel * k->panel, ld = padded(k, n_columns);
+    const size_t width = ld - first < k->panel ? ld - first : k->panel;
+    return first * n_rows + row * width + column - first;
+}
+
+static void *pack(const fgd_kernels *k, const char *plain, size_t n_rows, size_t n_columns) {
+    char *packed = fresh(k->itemsize, 0, 0);
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t c = 0; c < n_columns; c++)
+            memcpy(packed + place(k, n_rows, n_columns, r, c) * k->itemsize,
+                   plain + (r * n_columns + c) * k->itemsize, k->itemsize);
+    return packed;
+}
+
+static void print_matrix(const fgd_kernels *k, const char *name, const char *matrix, size_t n,
+                         size_t columns, size_t ld) {
+    char *plain = fresh(k->itemsize, 0, 0);
+    for (size_t i = 0; i < n; i++)
+        memcpy(plain + i * columns * k->itemsize, matrix + i * ld * k->itemsize,
+               columns * k->itemsize);
+    print(name, plain, n * columns * k->itemsize);
+}
+
+static void layers(const fgd_kernels *k) {
+    const size_t size = k->itemsize, ld = padded(k, OUT);
+    char *x = fresh(size, ROWS * WIDTH, 1), *w = fresh(size, WIDTH * OUT, 0.3);
+    char *bias = fresh(size, OUT, 1), *out = fresh(size, 0, 0), *tile = fresh(size, 0, 0);
+    const void *rows[ROWS + FGD_AHEAD];
+    for (size_t i = 0; i < ROWS + FGD_AHEAD; i++) rows[i] = x + (i % ROWS) * WIDTH * size;
+    k->dense(ROWS, rows, WIDTH, ld, ld, pack(k, w, WIDTH, OUT), bias, out);
+    print_matrix(k, "dense", out, ROWS, OUT, ld);
+    k->dense_scale(ROWS, rows, WIDTH, ld, pack(k, w, WIDTH, OUT), out);
+    print_matrix(k, "dense_scale", out, ROWS, OUT, ld);
+    const size_t width = ld < k->panel ? ld : k->panel, columns = OUT < 4 ? OUT : 4;
+    k->dense_gradient(ROWS, rows, 0, WIDTH, width, out, ld, tile, 0);
+    print_matrix(k, "dense_gradient", tile, WIDTH, columns, width);
+    k->column_sum(ROWS, ld, out, tile, 0);
+    print("column_sum", tile, OUT * size);
+
+    char *weights = fresh(size, WIDTH, 1), *z = fresh(size, 0, 0), *gradient = fresh(size, 0, 0);
+    k->dot(ROWS, rows, WIDTH, weights, bias, z);
+    print("dot", z, ROWS * size);
+    k->dot_gradient(ROWS, rows, WIDTH, z, gradient, gradient + 256 * size, 0);
+    print("dot_gradient", gradient, WIDTH * size);
+    print("bias_gradient", gradient + 256 * size, size);
+}
+
+static void losses(const fgd_kernels *k) {
+    static const char *const names[] = {"squared_error", "absolute_error", "huber",   "log_loss",
+                                        "hinge",         "squared_hinge",  "poisson", NULL};
+    const size_t size = k->itemsize, ld = padded(k, OUT);
+    double value[ROWS];
+    int32_t labels[ROWS];
+    for (int i = 0; i < ROWS; i++) labels[i] = i % OUT;
+    for (size_t i = 0; names[i]; i++) {
+        char *z = fresh(size, ROWS, 3), *y = fresh(size, ROWS * OUT, 1);
+        k->loss(names[i])(ROWS, 1, 1, z, y, NULL, 0.125, value);
+        print(names[i], z, ROWS * size);
+        print("  values", value, sizeof value);
+    }
+    /* the same numbers at the same places, whatever the padding */
+    char *plain = fresh(size, ROWS * OUT, 5), *z = fresh(size, 0, 0);
+    for (size_t i = 0; i < ROWS; i++) memcpy(z + i * ld * size, plain + i * OUT * size, OUT * size);
+    k->loss("cross_entropy")(ROWS, OUT, ld, z, labels, NULL, 0.125, value);
+    print_matrix(k, "cross_entropy", z, ROWS, OUT, ld);
+    print("  values", value, sizeof value);
+}
+
+static void elementwise(const fgd_kernels *k) {
+    static const char *const activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid",
+                                              "gelu",     "silu", "softplus",   NULL};
+    static const char *const optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw", NULL};
+    static const double hyperparameters[8] = {0.01, 0.9, 0.99, 1e-6};
+    enum { N = 1024 };
+    for (size_t i = 0; activations[i]; i++) {
+        char *z = fresh(k->itemsize, N, 8), *slope = fresh(k->itemsize, 0, 0);
+        k->activation(activations[i])(N, z, slope);
+        print(activations[i], z, N * k->itemsize);
+        print("  slope", slope, N * k->itemsize);
+    }
+    for (size_t i = 0; optimizers[i]; i++) {
+        const fgd_optimizer *optimizer = k->optimizer(optimizers[i]);
+        double coefficient[FGD_MAX_COEFFICIENTS];
+        char *p = fresh(k->itemsize, N, 1), *m = fresh(k->itemsize, 0, 0);
+        char *v = fresh(k->itemsize, 0, 0);
+        for (int step = 1; step < 5; step++) {
+            optimizer->prepare(step, 0.1, hyperparameters, coefficient);
+            optimizer->update(N, p, fresh(k->itemsize, N, 1), m, v, coefficient);
+        }
+        print(optimizers[i], p, N * k->itemsize);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2 || !fgd_table(argv[1], 0) || !fgd_supports(argv[1])) return 2;
+    for (int is_double = 0; is_double < 2; is_double++) {
+        printf("%s\n", is_double ? "float64" : "float32");
+        state = 1;
+        const fgd_kernels *k = fgd_table(argv[1], is_double);
+        layers(k);
+        losses(k);
+        elementwise(k);
+    }
+    return 0;
+}
