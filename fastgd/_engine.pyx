@@ -107,7 +107,7 @@ cdef bint _forked_after_threads = False
 
 def _after_fork_in_child():
     global _forked_after_threads
-    _forked_after_threads = _threads_started
+    _forked_after_threads = FGD_FLAG(_threads_started)
 
 
 if hasattr(os, "register_at_fork"):
@@ -306,8 +306,8 @@ cdef enum:
 # its expected length a stretch may take, and the time between trials, which doubles.
 cdef double SHORTEST_STEP = 2e-6
 cdef double LONG_STEP = 5e-4
-cdef double TRIAL = 5e-4
-cdef double STRETCH = 1e-2
+cdef double TRIAL = 2e-3
+cdef double STRETCH = 2e-2
 cdef double PATIENCE = 3
 cdef double FIRST_GAP = 2e-2
 cdef double LAST_GAP = 1.0
@@ -323,33 +323,45 @@ cdef inline size_t _min(size_t a, size_t b) noexcept nogil:
     return a if a < b else b
 
 
+cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:
+    """Return which sample is at this place of the epoch's order."""
+    if run.order == NULL:
+        return place
+    if run.order_bytes == 4:
+        return (<const uint32_t *> run.order)[place]
+    return <size_t> (<const int64_t *> run.order)[place]
+
+
+cdef void _gather(
+    const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
+) noexcept nogil:
+    """Copy the items of the samples from place `start` on."""
+    cdef size_t i
+    if itemsize == 4:
+        for i in range(count):
+            (<int32_t *> out)[i] = (<const int32_t *> source)[_sample(run, start + i)]
+    elif itemsize == 8:
+        for i in range(count):
+            (<int64_t *> out)[i] = (<const int64_t *> source)[_sample(run, start + i)]
+    else:
+        for i in range(count):
+            memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
+
+
 cdef void _fill(Run *run, Window *window, size_t start) noexcept nogil:
     """Point the window at the order's samples from `start` on, and gather their targets."""
     cdef size_t count = _min(run.chunk, run.n_order - start)
-    cdef size_t i, sample, listed = _min(count + FGD_AHEAD, run.n_order - start)
-    cdef size_t target = run.target_bytes
+    cdef size_t i, listed = _min(count + FGD_AHEAD, run.n_order - start)
     window.start = start
     window.count = count
     for i in range(listed):
-        if run.order == NULL:
-            sample = start + i
-        elif run.order_bytes == 4:
-            sample = (<const uint32_t *> run.order)[start + i]
-        else:
-            sample = <size_t> (<const int64_t *> run.order)[start + i]
-        window.rows[i] = run.X + sample * run.row_bytes
-        if i < count and run.y != NULL:
-            if target == 4:
-                (<int32_t *> window.targets)[i] = (<const int32_t *> run.y)[sample]
-            elif target == 8:
-                (<int64_t *> window.targets)[i] = (<const int64_t *> run.y)[sample]
-            else:
-                memcpy(window.targets + i * target, run.y + sample * target, target)
-            if run.sample_weight != NULL:
-                memcpy(window.weights + i * run.itemsize,
-                       run.sample_weight + sample * run.itemsize, run.itemsize)
+        window.rows[i] = run.X + _sample(run, start + i) * run.row_bytes
     for i in range(listed, count + FGD_AHEAD):
         window.rows[i] = window.rows[count - 1]
+    if run.y != NULL:
+        _gather(run, start, count, run.y, run.target_bytes, window.targets)
+    if run.sample_weight != NULL:
+        _gather(run, start, count, run.sample_weight, run.itemsize, window.weights)
 
 
 cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
@@ -1134,7 +1146,7 @@ cdef class Engine:
         if threads == 1:
             self._work(0, out)
             return
-        _threads_started = True
+        FGD_RAISE_FLAG(_threads_started)
         with parallel(num_threads=threads):
             self._work(threadid(), out)
 

@@ -66,7 +66,7 @@ def main() -> int:
                     found = complaints(name, body, REGISTER[level])
                     wrong += len(found)
                     fused = sum("vfmadd" in line for line in body)
-                    print(f"{level:7} {dtype} {name:15} {len(body):5} instructions, {fused:4} fused",
+                    print(f"{level:7} {dtype} {name:15} {len(body):5} instructions, {fused} fused",
                           *found, sep="; ")  # fmt: skip
     return bool(wrong)
 

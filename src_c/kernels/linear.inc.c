@@ -27,9 +27,10 @@ FGD_INLINE T dot_row(const T *x, size_t n_in, const T *weights) {
 
 static void dot(size_t n, const void *const *rows, size_t n_in, const void *weights,
                 const void *bias, void *out) {
-    const size_t bytes = smaller(n_in * sizeof(T), 1024);
+    const size_t bytes = smaller(n_in * sizeof(T), 2048);
+    const size_t ahead = smaller(8192 / bytes, FGD_AHEAD);
     for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows[i + FGD_AHEAD], bytes);
+        prefetch_row(rows[i + ahead], bytes);
         ((T *)out)[i] = dot_row(rows[i], n_in, weights) + *(const T *)bias;
     }
 }
