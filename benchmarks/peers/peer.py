@@ -19,12 +19,15 @@ class Run:
 
     ``epoch()`` shuffles, trains one epoch of mini-batches by plain SGD in float32 and returns
     when the parameters are done. ``parameters()`` gives weights (inputs, outputs) and biases.
-    ``note`` says what a reader of the table must know.
+    ``epochs(k)`` trains k epochs in one call and returns the seconds of each, where a peer has
+    such a call; otherwise they are timed one by one. ``note`` says what a reader of the table
+    must know.
     """
 
     epoch: Callable[[], object]
     parameters: Callable[[], tuple[list[Array], list[Array]]]
     note: str = ""
+    epochs: Callable[[int], list[float]] | None = None
 
 
 class Unsupported(Exception):  # noqa: N818 - an answer, not an error

@@ -7,30 +7,86 @@
  * those of the general path.
  */
 
-FGD_INLINE void sgd_vector(T *p, V x, V derivative, V rate, V decay) {
-    const V old = vload(p);
-    const V slope = vfma(decay, old, vfma(derivative, x, (V){0}));
-    vstore(p, vfma(rate, slope, old));
+FGD_INLINE V sgd_vector(V old, V x, V derivative, V rate, V decay, int decays) {
+    const V slope = vfma(derivative, x, (V){0});
+    return vfma(rate, decays ? vfma(decay, old, slope) : slope, old);
+}
+
+/* The parts of a step that do not depend on how many weights there are: from the dot product to
+ * the derivative by the raw output, and the bias. */
+FGD_INLINE V step_of_one(fgd_pointwise *loss, T dot_product, const T *y, const T *weight, V *bias,
+                         V rate, V decay, int decays, double *value) {
+    V derivative;
+    V l = loss(vset1(dot_product) + *bias, vset1(*y), &derivative);
+    if (weight) {
+        l = l * vset1(*weight);
+        derivative = derivative * vset1(*weight);
+    }
+    *value = (double)l[0];
+    *bias = sgd_vector(*bias, vset1(1), derivative, rate, decay, decays);
+    return derivative;
+}
+
+/* One or two logical vectors of weights, which stay in registers from step to step; without
+ * weight decay. */
+FGD_INLINE void stochastic_few(const int groups, fgd_pointwise *loss, size_t n,
+                               const T *const *rows, size_t n_in, const T *y, const T *weight,
+                               T *params, T *bias, const double *coefficient, double *value) {
+    const V rate = vset1((T)-coefficient[0]);
+    const size_t last = (size_t)(groups - 1) * LANES;
+    V p[2 * NV], x[2 * NV], b = vset1(*bias);
+    EACH (v, groups * NV) p[v] = vload(params + v * VL);
+    for (size_t i = 0; i < n; i++) {
+        prefetch_row(rows[i + FGD_AHEAD], n_in * sizeof(T));
+        EACH (v, (groups - 1) * NV) x[v] = vload(rows[i] + v * VL);
+        load_lanes(rows[i] + last, n_in - last, x + (groups - 1) * NV);
+        V sum[NV];
+        EACH (v, NV) sum[v] = (V){0};
+        EACH (v, groups * NV) sum[v % NV] = vfma(x[v], p[v], sum[v % NV]);
+        const V d = step_of_one(loss, vsum(sum), y + i, weight ? weight + i : NULL, &b, rate,
+                                (V){0}, 0, value + i);
+        EACH (v, groups * NV) p[v] = sgd_vector(p[v], x[v], d, rate, (V){0}, 0);
+    }
+    EACH (v, groups * NV) vstore(params + v * VL, p[v]);
+    *bias = b[0];
+}
+
+FGD_INLINE void stochastic_many(fgd_pointwise *loss, size_t n, const T *const *rows, size_t n_in,
+                                const T *y, const T *weight, T *params, T *bias,
+                                const double *coefficient, double *value) {
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const int decays = coefficient[1] != 0;
+    const size_t bytes = smaller(n_in * sizeof(T), 1024), whole = n_in / VL * VL;
+    V b = vset1(*bias);
+    for (size_t i = 0; i < n; i++) {
+        prefetch_row(rows[i + FGD_AHEAD], bytes);
+        const T *x = rows[i];
+        const V d = step_of_one(loss, dot_row(x, n_in, params), y + i, weight ? weight + i : NULL,
+                                &b, rate, decay, decays, value + i);
+        for (size_t k = 0; k < whole; k += VL)
+            vstore(params + k, sgd_vector(vload(params + k), vload(x + k), d, rate, decay, decays));
+        if (whole < n_in)
+            vstore(params + whole,
+                   sgd_vector(vload(params + whole), vload_part(x + whole, (int)(n_in - whole)), d,
+                              rate, decay, decays));
+    }
+    *bias = b[0];
 }
 
 FGD_INLINE void stochastic(fgd_pointwise *loss, size_t n, const T *const *rows, size_t n_in,
                            const T *y, const T *weight, T *params, T *bias,
                            const double *coefficient, double *value) {
-    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
-    const size_t bytes = smaller(n_in * sizeof(T), 1024), whole = n_in / VL * VL;
-    for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows[i + FGD_AHEAD], bytes);
-        const T *x = rows[i];
-        const V w = vset1(weight ? weight[i] : 1);
-        V derivative;
-        const V l = loss(vset1(dot_row(x, n_in, params) + *bias), vset1(y[i]), &derivative);
-        value[i] = (double)(l * w)[0];
-        const V d = derivative * w;
-        for (size_t k = 0; k < whole; k += VL) sgd_vector(params + k, vload(x + k), d, rate, decay);
-        if (whole < n_in)
-            sgd_vector(params + whole, vload_part(x + whole, (int)(n_in - whole)), d, rate, decay);
-        *bias = vfma(rate, vfma(decay, vset1(*bias), d), vset1(*bias))[0];
-    }
+    const size_t groups = (n_in + LANES - 1) / LANES;
+    const int decays = coefficient[1] != 0;
+#define FEW(groups) \
+    stochastic_few(groups, loss, n, rows, n_in, y, weight, params, bias, coefficient, value)
+    if (groups == 1 && !decays)
+        FEW(1);
+    else if (groups == 2 && !decays)
+        FEW(2);
+    else
+        stochastic_many(loss, n, rows, n_in, y, weight, params, bias, coefficient, value);
+#undef FEW
 }
 
 #define DEFINE(name)                                                                             \

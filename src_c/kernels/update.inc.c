@@ -28,6 +28,11 @@ static void sgd(size_t n, void *parameter, const void *gradient, void *moment1, 
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
     T *p = parameter;
     const T *g = gradient;
+    if (coefficient[1] == 0) {
+        EACH_VECTOR
+            vstore(p + i, vfma(rate, vload(g + i), vload(p + i)));
+        return;
+    }
     EACH_VECTOR {
         const V old = vload(p + i);
         vstore(p + i, vfma(rate, vfma(decay, old, vload(g + i)), old));
