@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +43,8 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
     header = {name: value for name, value in entries.items() if name not in arrays}
     header |= {"format": FORMAT, "kind": kind}
     arrays[HEADER] = np.array(json.dumps(header))
+    import tempfile  # not needed before something is saved
+
     target = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -67,6 +67,8 @@ def _umask() -> int:
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a file's entries, the header's among them."""
+    import zipfile  # not needed before something is loaded
+
     try:
         # opened here, so that it is closed again whatever NumPy makes of it
         with open(path, "rb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -89,6 +88,8 @@ def train_many(
         from fastgd._engine import max_threads
 
         workers = max_threads()
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # costs an import
+
     with ThreadPoolExecutor(min(workers, len(runs)), "fastgd") as pool:
         jobs = [pool.submit(_go, run) for run in runs]
         try:
