@@ -59,6 +59,15 @@ class Checks:
         self.run(self.python, "-m", "pytest", "-q", "--doctest-modules", "fastgd")
         self.run(self.python, "-m", "pytest", "-q", "--doctest-glob=*.md", "README.md")
 
+    def docs(self) -> None:
+        """Run the examples on the pages, and make the site: a warning is an error."""
+        pages = ("docs", "--doctest-glob=*.md", "--doctest-glob=*.rst")
+        self.run(self.python, "-m", "pytest", "-q", *pages, MPLBACKEND="agg")
+        site = self.folder / "site"
+        self.run(
+            self.python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", site
+        )
+
     def levels(self) -> None:
         """Run the quick tests on each lower level, as a user would force it."""
         code = "from fastgd import _engine; print(*_engine.levels()[:-1])"
@@ -111,8 +120,8 @@ class Checks:
 
     def sequence(self) -> tuple[str, ...]:
         return (
-            "install", "lint", "types", "tests", "levels", "machine_code", "benchmarks", "packages",
-            "without_openmp", "sanitizers",
+            "install", "lint", "types", "tests", "docs", "levels", "machine_code", "benchmarks",
+            "packages", "without_openmp", "sanitizers",
         )  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""Settings of the documentation's site; README.md says how it is built."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+import fastgd  # noqa: E402
+
+project = "fastgd"
+author = "The fastgd developers"
+project_copyright = "The fastgd developers, BSD 3-Clause"
+version = release = fastgd.__version__
+
+extensions = [
+    "helptext",
+    "mathml",
+    "matplotlib.sphinxext.plot_directive",
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+default_role = "py:obj"
+templates_path = ["_templates"]
+
+# The reference is made from the docstrings.
+autodoc_typehints = "none"
+autosummary_generate = True
+numpydoc_show_class_members = False
+
+# Pages in Markdown, and notebooks, which run while the site is built.
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+
+# Pictures are made from the code on the page, while the site is built.
+plot_formats = [("svg", 100)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = True
+plot_rcparams = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.figsize": (6.4, 3.6),
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "fastgd",  # one page, one file, whenever it is built
+}
+plot_apply_rcparams = True
+mpl.use("Agg")
+os.environ["MPLBACKEND"] = "Agg"  # for the notebooks, which run in processes of their own
+
+html_theme = "furo"
+html_title = f"fastgd {release}"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def set_language(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Tell browsers and screen readers which pages are Korean."""
+    if page.startswith("tutorial/ko/"):
+        context["language"] = "ko"
+
+
+def setup(app: Sphinx) -> None:
+    """Follow the pages as they are written."""
+    app.connect("html-page-context", set_language)

@@ -1,0 +1,41 @@
+"""The pages: what can be checked without building the site (`tools/check.py docs` does that)."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import fastgd as gd
+from fastgd.activations import ACTIVATIONS
+from fastgd.losses import LOSSES
+
+DOCS = Path(__file__).parents[1] / "docs"
+ENGLISH = sorted(path.name for path in (DOCS / "tutorial" / "en").iterdir())
+
+
+def code(path):
+    """Return the examples of a page, each as what is typed and what is printed."""
+    examples = doctest.DocTestParser().get_examples(path.read_text(encoding="utf-8"))
+    return [(example.source, example.want) for example in examples]
+
+
+def test_the_tutorial_has_the_same_pages_in_both_languages():
+    assert sorted(path.name for path in (DOCS / "tutorial" / "ko").iterdir()) == ENGLISH
+
+
+@pytest.mark.parametrize("name", ENGLISH)
+def test_a_page_runs_the_same_code_in_both_languages(name):
+    assert code(DOCS / "tutorial" / "ko" / name) == code(DOCS / "tutorial" / "en" / name)
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (DOCS / "reference" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^ {3}([\w.]+)$", text, re.MULTILINE))
+    assert set(gd.__all__) - {"__version__"} <= listed
+
+
+@pytest.mark.parametrize("names", [LOSSES, ACTIVATIONS], ids=["losses", "activations"])
+def test_every_loss_and_activation_has_its_formula(names):
+    text = (DOCS / "reference" / "names.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"| `{name}` |" not in text] == []
