@@ -9,6 +9,7 @@
 True
 """
 
+from fastgd import schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
 from fastgd.config import show_config
@@ -33,6 +34,7 @@ __all__ = [
     "load_checkpoint",
     "plan",
     "save_checkpoint",
+    "schedules",
     "show_config",
     "train",
     "train_many",

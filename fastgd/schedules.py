@@ -1,0 +1,788 @@
+"""Schedules: how the learning rate changes while a training goes on.
+
+A schedule is a formula and no more: what it has to remember from epoch to epoch (`OnPlateau`
+alone has something) is kept by the run, so that one schedule serves several runs, and a resumed
+run goes on where it stopped. Arithmetic is torch.optim.lr_scheduler's.
+
+Everything is computed with additions, multiplications, divisions and the engine's own
+elementary functions, so that learning rates, as all numbers here, have the same bits on every
+machine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from math import factorial, inf, pi
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd import _engine, _validation
+from fastgd._typing import FloatArray
+
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "Function",
+    "InverseScaling",
+    "MultiStep",
+    "OnPlateau",
+    "OneCycle",
+    "Schedule",
+    "State",
+    "Step",
+    "WarmUp",
+    "from_entry",
+    "make_schedule",
+]
+
+#: What a run keeps for its schedule: numbers, so that a file can hold them.
+State: TypeAlias = tuple[float, ...]
+Times: TypeAlias = NDArray[np.int64]
+
+UNITS = ("epoch", "update")
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """What all schedules have; use one of its subclasses, or derive your own.
+
+    A schedule of one's own is a frozen dataclass that defines `_rates`. One that reacts to the
+    loss defines `initial_state` and `observe` too.
+
+    Attributes
+    ----------
+    unit : {"epoch", "update"}
+        What the time t counts: complete epochs, or updates of the parameters. It begins at 0.
+    """
+
+    #: the type's name in saved files
+    name: ClassVar[str] = ""
+    #: whether `observe` is of any use
+    watches_loss: ClassVar[bool] = False
+
+    unit: str = field(default="epoch", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check what every schedule has."""
+        _validation.check_choice("unit", self.unit, UNITS)
+
+    def initial_state(self) -> State:
+        """Return what a run keeps for this schedule, before its first epoch."""
+        return ()
+
+    def observe(self, state: State, loss: float) -> State:
+        """Return the state after an epoch that ended with this loss; `state` stays as it is."""
+        return state
+
+    def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
+        """Return the learning rates at the times from `start` on.
+
+        Parameters
+        ----------
+        base : float
+            The optimizer's learning rate.
+        start : int
+            The first time t: epochs, or updates, made before.
+        count : int
+            How many learning rates are wanted.
+        state : tuple of float, optional
+            What `initial_state` or the last `observe` returned; the initial state if not given.
+
+        Returns
+        -------
+        ndarray of float64 of shape (count,)
+            The learning rates at t = start, ..., start + count - 1.
+
+        Raises
+        ------
+        ValueError
+            When one of them is negative or not finite.
+
+        Examples
+        --------
+        >>> from fastgd import schedules
+        >>> schedules.Step(2, gamma=0.5).rates(0.1, start=0, count=5)
+        array([0.1  , 0.1  , 0.05 , 0.05 , 0.025])
+        """
+        base = _validation.check_real("base", base, above=0)
+        start = _validation.check_int("start", start, at_least=0)
+        count = _validation.check_int("count", count, at_least=0)
+        t = np.arange(start, start + count, dtype=np.int64)
+        rates = self._rates(base, t, self.initial_state() if state is None else state)
+        bad = ~(np.isfinite(rates) & (rates >= 0))
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise ValueError(
+                f"{self} gives the learning rate {rates[first]} at {self.unit} {start + first}, "
+                "counted from 0; it must be finite and at least 0"
+            )
+        return rates
+
+    @abstractmethod
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        """Return the learning rates at the times t, float64."""
+
+    def to_entry(self) -> list[Any]:
+        """Return [name, fields] in JSON's own types, for `from_entry`.
+
+        Raises
+        ------
+        ValueError
+            When the schedule is a function or of a type of one's own.
+        """
+        if SCHEDULES.get(self.name) is not type(self):
+            raise ValueError(
+                f"a schedule of type {type(self).__name__} can not be saved, only "
+                f"{', '.join(kind.__name__ for kind in SCHEDULES.values())}"
+            )
+        return [self.name, {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.init}]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return value.to_entry()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _freeze(schedule: Schedule, **values: Any) -> None:
+    """Set fields of a frozen dataclass to their checked form."""
+    for name, value in values.items():
+        object.__setattr__(schedule, name, value)
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    r"""The optimizer's learning rate all the time: :math:`\eta_t = \eta`.
+
+    Parameters
+    ----------
+    unit : {"epoch", "update"}
+        What t counts; it matters in `WarmUp` alone.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.Constant().rates(0.1, start=0, count=3)
+    array([0.1, 0.1, 0.1])
+    """
+
+    name: ClassVar[str] = "constant"
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return np.full(len(t), base)
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    r"""Times gamma every few epochs: :math:`\eta_t = \eta \gamma^{\lfloor t / s \rfloor}`.
+
+    As torch's StepLR.
+
+    Parameters
+    ----------
+    step_size : int
+        Epochs (or updates) s between two changes, at least 1.
+    gamma : float
+        The factor, above 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.Step(2, gamma=0.5).rates(0.1, start=0, count=5)
+    array([0.1  , 0.1  , 0.05 , 0.05 , 0.025])
+    """
+
+    name: ClassVar[str] = "step"
+
+    step_size: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _freeze(
+            self,
+            step_size=_validation.check_int("step_size", self.step_size, at_least=1),
+            gamma=_validation.check_real("gamma", self.gamma, above=0),
+        )
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return base * _whole_power(self.gamma, t // self.step_size)
+
+
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    r"""Times gamma at each milestone: :math:`\eta_t = \eta \gamma^k`, k the milestones up to t.
+
+    As torch's MultiStepLR.
+
+    Parameters
+    ----------
+    milestones : sequence of int
+        The times of change, in ascending order; one given twice changes twice.
+    gamma : float
+        The factor, above 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.MultiStep([1, 4], gamma=0.5).rates(0.1, start=0, count=5)
+    array([0.1  , 0.05 , 0.05 , 0.05 , 0.025])
+    """
+
+    name: ClassVar[str] = "multi_step"
+
+    milestones: Sequence[int]
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.milestones, str) or not hasattr(self.milestones, "__iter__"):
+            raise TypeError(f"milestones must list times, not {self.milestones!r}")
+        milestones = tuple(
+            _validation.check_int(f"milestones[{place}]", time, at_least=0)
+            for place, time in enumerate(self.milestones)
+        )
+        if list(milestones) != sorted(milestones):
+            raise ValueError(f"milestones is {list(milestones)}, but must be in ascending order")
+        gamma = _validation.check_real("gamma", self.gamma, above=0)
+        _freeze(self, milestones=milestones, gamma=gamma)
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        passed = np.searchsorted(np.array(self.milestones, np.int64), t, side="right")
+        return base * _whole_power(self.gamma, passed)
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    r"""Times gamma every time: :math:`\eta_t = \eta \gamma^t`.
+
+    As torch's ExponentialLR.
+
+    Parameters
+    ----------
+    gamma : float
+        The factor, above 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.Exponential(0.5).rates(0.1, start=0, count=4)
+    array([0.1   , 0.05  , 0.025 , 0.0125])
+    """
+
+    name: ClassVar[str] = "exponential"
+
+    gamma: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _freeze(self, gamma=_validation.check_real("gamma", self.gamma, above=0))
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return base * _whole_power(self.gamma, t)
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    r"""Slower and slower: :math:`\eta_t = \eta / (t + 1)^p`.
+
+    Stochastic gradient descent comes to rest in a minimum for 1/2 < p <= 1 (Robbins & Monro
+    1951, doi:10.1214/aoms/1177729586: the rates' sum diverges, that of their squares does not).
+    As scikit-learn's "invscaling", whose power_t is the power.
+
+    Parameters
+    ----------
+    power : float
+        The exponent p, at least 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.InverseScaling(0.5).rates(0.1, start=0, count=4).round(4)
+    array([0.1   , 0.0707, 0.0577, 0.05  ])
+    """
+
+    name: ClassVar[str] = "inverse_scaling"
+
+    power: float = 0.5
+    unit: str = field(default="update", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _freeze(self, power=_validation.check_real("power", self.power, at_least=0))
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return base / _real_power(t + 1.0, self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    r"""Down to a minimum along half a cosine wave.
+
+    .. math:: \eta_t = m + (\eta - m) \frac{1 + \cos(\pi t / T)}{2}
+
+    (Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5). As torch's CosineAnnealingLR, whose
+    T_max is the period and eta_min the minimum. As there, after T the rate rises again.
+
+    Parameters
+    ----------
+    period : int
+        The time T at which the minimum is reached, at least 1.
+    minimum : float
+        The learning rate m that is reached, at least 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.Cosine(4).rates(0.1, start=0, count=5).round(4)
+    array([0.1   , 0.0854, 0.05  , 0.0146, 0.    ])
+    """
+
+    name: ClassVar[str] = "cosine"
+
+    period: int
+    minimum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _freeze(
+            self,
+            period=_validation.check_int("period", self.period, at_least=1),
+            minimum=_validation.check_real("minimum", self.minimum, at_least=0),
+        )
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        phase = t % (2 * self.period)
+        phase = np.minimum(phase, 2 * self.period - phase)
+        return self.minimum + (base - self.minimum) * _half_wave(phase / self.period)
+
+
+@dataclass(frozen=True)
+class CosineRestarts(Schedule):
+    r"""Half cosine waves, one after the other, each as long as the last or some times longer.
+
+    .. math:: \eta_t = m + (\eta - m) \frac{1 + \cos(\pi t_i / T_i)}{2}
+
+    with :math:`t_i` the time since the last restart and :math:`T_i = T_0 f^i` (Loshchilov &
+    Hutter 2017, arXiv:1608.03983, SGDR). As torch's CosineAnnealingWarmRestarts, whose T_0 is the
+    period, T_mult the factor and eta_min the minimum.
+
+    Parameters
+    ----------
+    period : int
+        The time from the start to the first restart, at least 1.
+    factor : int
+        By how many times each wave is longer than the one before, at least 1.
+    minimum : float
+        The learning rate m that a wave leads to, at least 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.CosineRestarts(2, factor=2).rates(0.1, start=0, count=7).round(4)
+    array([0.1   , 0.05  , 0.1   , 0.0854, 0.05  , 0.0146, 0.1   ])
+    """
+
+    name: ClassVar[str] = "cosine_restarts"
+
+    period: int
+    factor: int = 1
+    minimum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _freeze(
+            self,
+            period=_validation.check_int("period", self.period, at_least=1),
+            factor=_validation.check_int("factor", self.factor, at_least=1),
+            minimum=_validation.check_real("minimum", self.minimum, at_least=0),
+        )
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        if self.factor == 1:
+            progress = t % self.period / self.period
+        else:
+            starts, length = [0], self.period
+            while len(t) and starts[-1] + length <= t[-1]:
+                starts.append(starts[-1] + length)
+                length *= self.factor
+            wave = np.searchsorted(starts, t, side="right") - 1
+            progress = (t - np.array(starts)[wave]) / (self.period * self.factor**wave)
+        return self.minimum + (base - self.minimum) * _half_wave(progress)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    r"""One rise to the optimizer's learning rate and one long fall (Smith & Topin 2018).
+
+    It begins at eta / div_factor, is at eta, the optimizer's learning rate, after the share
+    pct_start of the steps, and ends at eta / (div_factor * final_div_factor); with three_phase
+    it falls first to where it began, in the time of its rise. As torch's OneCycleLR
+    (arXiv:1708.07120) with max_lr=eta and cycle_momentum=False; after the last step, where torch
+    raises an error, the rate stays as it is.
+
+    Parameters
+    ----------
+    total_steps : int
+        The updates (or epochs) of the cycle, at least 1.
+    pct_start : float
+        The share of the rise, from 0 to 1.
+    anneal_strategy : {"cos", "linear"}
+        Rise and fall along half cosine waves or straight lines.
+    div_factor, final_div_factor : float
+        What the peak is divided by at the start, and the start at the end; above 0.
+    three_phase : bool
+        Whether to come down symmetrically first.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.OneCycle(10, anneal_strategy="linear").rates(1.0, start=0, count=10).round(3)
+    array([0.04 , 0.52 , 1.   , 0.857, 0.714, 0.571, 0.429, 0.286, 0.143,
+           0.   ])
+    """
+
+    name: ClassVar[str] = "one_cycle"
+
+    total_steps: int
+    pct_start: float = 0.3
+    anneal_strategy: str = "cos"
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+    unit: str = field(default="update", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share = _validation.check_real("pct_start", self.pct_start, at_least=0)
+        most = 0.5 if self.three_phase else 1.0
+        if share > most:
+            raise ValueError(
+                f"pct_start is {share}, but must be at most {most}"
+                + (": with three_phase as much time again goes into the fall" * (most < 1))
+            )
+        _validation.check_choice("anneal_strategy", self.anneal_strategy, ("cos", "linear"))
+        _freeze(
+            self,
+            total_steps=_validation.check_int("total_steps", self.total_steps, at_least=1),
+            pct_start=share,
+            div_factor=_validation.check_real("div_factor", self.div_factor, above=0),
+            final_div_factor=_validation.check_real(
+                "final_div_factor", self.final_div_factor, above=0
+            ),
+            three_phase=_validation.check_bool("three_phase", self.three_phase),
+        )
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        rise, last = self.pct_start * self.total_steps, self.total_steps - 1
+        first = base / self.div_factor
+        # the last step and the learning rate of each phase's end
+        ends = [(rise - 1, base), (last, first / self.final_div_factor)]
+        if self.three_phase:
+            ends.insert(1, (2 * rise - 2, first))
+        t = np.minimum(t, last)
+        rates = np.empty(len(t))
+        todo = np.ones(len(t), bool)
+        begin, value = 0.0, first
+        for end, target in ends:
+            now = todo & ((t <= end) | (end == last))
+            progress = (t[now] - begin) / (end - begin) if end > begin else np.ones(now.sum())
+            if self.anneal_strategy == "cos":
+                rates[now] = target + (value - target) * _half_wave(progress)
+            else:
+                rates[now] = (target - value) * progress + value
+            todo &= ~now
+            begin, value = end, target
+        return rates
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    r"""A straight rise from a share of the learning rate, and then another schedule.
+
+    .. math:: \eta_t = \eta \left(s + (1 - s) \frac{t}{n}\right) \quad (t < n)
+
+    and from t = n on the other schedule, whose time begins there. As torch's SequentialLR of a
+    LinearLR and the other (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+
+    Parameters
+    ----------
+    steps : int
+        The time n of the rise, at least 1, in the unit of the schedule that follows.
+    then : Schedule
+        What follows; ``Constant(unit="update")`` for a rise that is counted in updates.
+    start_factor : float
+        The share s of the learning rate to begin with, above 0 and at most 1.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> warm_up = schedules.WarmUp(2, schedules.Exponential(0.5), start_factor=0.5)
+    >>> warm_up.rates(0.1, start=0, count=5)
+    array([0.05 , 0.075, 0.1  , 0.05 , 0.025])
+    """
+
+    name: ClassVar[str] = "warm_up"
+
+    steps: int
+    then: Schedule = field(default_factory=Constant)
+    start_factor: float = 1 / 3
+    unit: str = field(default="", kw_only=True, init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.then, Schedule):
+            raise TypeError(
+                f"then must be a schedule such as schedules.Cosine(50), not {self.then!r}"
+            )
+        factor = _validation.check_real("start_factor", self.start_factor, above=0)
+        if factor > 1:
+            raise ValueError(f"start_factor is {factor}, but must be at most 1")
+        _freeze(
+            self,
+            steps=_validation.check_int("steps", self.steps, at_least=1),
+            start_factor=factor,
+            unit=self.then.unit,
+        )
+
+    @property
+    def watches_loss(self) -> bool:  # type: ignore[override]
+        """Whether the schedule that follows does."""
+        return self.then.watches_loss
+
+    def initial_state(self) -> State:
+        """Return the initial state of the schedule that follows."""
+        return self.then.initial_state()
+
+    def observe(self, state: State, loss: float) -> State:
+        """Show the loss to the schedule that follows, during the rise as well."""
+        return self.then.observe(state, loss)
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        rises = t < self.steps
+        rates = base * (self.start_factor + (1 - self.start_factor) * (t / self.steps))
+        rates[~rises] = self.then._rates(base, t[~rises] - self.steps, state)
+        return rates
+
+
+@dataclass(frozen=True)
+class OnPlateau(Schedule):
+    r"""Times a factor whenever the loss has stopped falling.
+
+    After each epoch `observe` sees the loss: the validation loss where there is one, otherwise
+    the training loss. An epoch is bad unless its loss is below the best so far by the threshold;
+    after more than `patience` bad epochs the learning rate is multiplied by the factor, but
+    falls no lower than `minimum`. As torch's ReduceLROnPlateau with mode="min", whose min_lr is
+    the minimum.
+
+    Parameters
+    ----------
+    factor : float
+        What to multiply by, above 0 and below 1.
+    patience : int
+        How many bad epochs in a row are borne, at least 0.
+    threshold : float
+        What counts as better, at least 0.
+    threshold_mode : {"rel", "abs"}
+        Whether better means below best * (1 - threshold) or below best - threshold.
+    cooldown : int
+        Epochs after a change in which none is counted as bad, at least 0.
+    minimum : float
+        The lowest learning rate, at least 0.
+    eps : float
+        Changes of the learning rate that are not larger than this are not made, at least 0.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedule = schedules.OnPlateau(factor=0.5, patience=1)
+    >>> state = schedule.initial_state()
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     state = schedule.observe(state, loss)
+    >>> schedule.rates(0.1, start=4, count=1, state=state)
+    array([0.05])
+    """
+
+    name: ClassVar[str] = "on_plateau"
+    watches_loss: ClassVar[bool] = True
+
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    minimum: float = 0.0
+    eps: float = 1e-8
+    unit: str = field(default="epoch", kw_only=True, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.check_choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
+        _freeze(
+            self,
+            factor=_validation.check_real("factor", self.factor, above=0, below=1),
+            patience=_validation.check_int("patience", self.patience, at_least=0),
+            threshold=_validation.check_real("threshold", self.threshold, at_least=0),
+            cooldown=_validation.check_int("cooldown", self.cooldown, at_least=0),
+            minimum=_validation.check_real("minimum", self.minimum, at_least=0),
+            eps=_validation.check_real("eps", self.eps, at_least=0),
+        )
+
+    def initial_state(self) -> State:
+        """Return (best loss, bad epochs, epochs of cooldown left, changes so far)."""
+        return inf, 0, 0, 0
+
+    def observe(self, state: State, loss: float) -> State:
+        """Return the state after an epoch that ended with this loss; `state` stays as it is."""
+        best, bad, cooling, changes = state
+        wanted = best * (1 - self.threshold)
+        if self.threshold_mode == "abs":
+            wanted = best - self.threshold
+        if loss < wanted:
+            best, bad = float(loss), 0
+        else:
+            bad += 1
+        if cooling > 0:
+            cooling, bad = cooling - 1, 0
+        if bad > self.patience:
+            bad, cooling, changes = 0, self.cooldown, changes + 1
+        return best, bad, cooling, changes
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        rate = base
+        for _ in range(int(state[3])):
+            lower = max(rate * self.factor, self.minimum)
+            if rate - lower <= self.eps:
+                break  # and all later changes would be smaller still
+            rate = lower
+        return np.full(len(t), rate)
+
+
+@dataclass(frozen=True)
+class Function(Schedule):
+    r"""Whatever a function says: :math:`\eta_t = \eta f(t)`.
+
+    As torch's LambdaLR. A function can not be written to a file: a training that is resumed from
+    one takes the schedule again.
+
+    Parameters
+    ----------
+    function : callable
+        Takes t, a whole number from 0, and returns the factor f(t), finite and at least 0.
+    unit : {"epoch", "update"}
+        What t counts.
+
+    Examples
+    --------
+    >>> from fastgd import schedules
+    >>> schedules.Function(lambda t: 1 / (1 + t)).rates(0.1, start=0, count=2)
+    array([0.1 , 0.05])
+    """
+
+    name: ClassVar[str] = "function"
+
+    function: Callable[[int], float]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.function):
+            raise TypeError(
+                f"function must be callable, from a time to a factor, not {self.function!r}"
+            )
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        factors = [self.function(time) for time in t.tolist()]
+        for factor in factors:
+            if isinstance(factor, bool) or not isinstance(factor, (int, float, np.number)):
+                raise TypeError(f"the schedule's function must return a number, not {factor!r}")
+        return base * np.array(factors, np.float64)
+
+
+#: Every schedule that a file can hold, by name.
+SCHEDULES: dict[str, type[Schedule]] = {
+    kind.name: kind
+    for kind in (
+        Constant, Step, MultiStep, Exponential, InverseScaling, Cosine, CosineRestarts, OneCycle,
+        WarmUp, OnPlateau,
+    )
+}  # fmt: skip
+
+
+def make_schedule(value: Any) -> Schedule:
+    """Return the schedule that None (constant), a schedule or a function t -> factor stands for.
+
+    A function's t counts epochs; ``Function(function, unit="update")`` counts updates.
+    """
+    if value is None:
+        return Constant()
+    if isinstance(value, Schedule):
+        return value
+    if callable(value) and not isinstance(value, type):
+        return Function(value)
+    raise TypeError(
+        "schedule must be None, a schedule such as schedules.Cosine(50), or a function from the "
+        f"number of the epoch to a factor, not {value!r}"
+    )
+
+
+def from_entry(entry: Sequence[Any]) -> Schedule:
+    """Return the schedule that `Schedule.to_entry` wrote down."""
+    name, arguments = entry
+    name = _validation.check_choice("schedule", name, SCHEDULES)
+    if "then" in arguments:
+        arguments = arguments | {"then": from_entry(arguments["then"])}
+    return SCHEDULES[name](**arguments)
+
+
+def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
+    """Return base to whole powers, by squaring: with multiplications alone."""
+    result = np.ones(len(exponent))
+    square = base
+    with np.errstate(over="ignore", under="ignore"):
+        for bit in range(int(exponent.max(initial=0)).bit_length()):
+            result[exponent >> bit & 1 == 1] *= square
+            square *= square
+    return result
+
+
+def _real_power(base: FloatArray, exponent: float) -> FloatArray:
+    """Return positive numbers to a real power."""
+    logarithm = _engine.math("log", base, np.empty_like(base))
+    return _engine.math("exp", exponent * logarithm, np.empty_like(base))
+
+
+def _half_wave(x: FloatArray) -> FloatArray:
+    """Return (1 + cos(pi x)) / 2 for x from 0 to 1, to rounding even where it is near 0.
+
+    It is sin(pi (1 - x) / 2)^2, and cos(pi x / 2)^2: Taylor's series of whichever has the
+    smaller argument, up to pi / 4, where the first term left out is below 1e-17.
+    """
+    late = x > 0.5
+    angle = pi / 2 * np.where(late, 1 - x, x)
+    square = angle * angle
+    sine, cosine = np.zeros_like(x), np.zeros_like(x)
+    for k in range(9, -1, -1):
+        sine = sine * -square + 1 / factorial(2 * k + 1)
+        cosine = cosine * -square + 1 / factorial(2 * k)
+    wave: FloatArray = np.where(late, angle * sine, cosine) ** 2
+    return wave
