@@ -12,6 +12,7 @@ True
 from fastgd import schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
+from fastgd.comparison import Comparison, compare
 from fastgd.config import show_config
 from fastgd.gradients import gradient
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
@@ -24,11 +25,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "BatchPlan",
+    "Comparison",
     "DivergenceError",
     "History",
     "Network",
     "SGD",
     "__version__",
+    "compare",
     "gradient",
     "load",
     "load_checkpoint",

@@ -2,7 +2,7 @@
 
 `python -m fastgd` trains one model from one start at several batch sizes and compares them;
 `python -m fastgd predict` uses a model that was saved. Options are in `_options`, what is shown
-in `_report`; the work is done in `_comparison`, `_encoding` and `_tables`.
+in `_report`; the work is done in `comparison`, `_problem`, `_encoding` and `_tables`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd import _files, backends
-from fastgd._comparison import (
-    Problem,
-    Run,
-    StepSizeRule,
-    best_on_training_rows,
-    run_batch_size,
-)
+from fastgd._columns import fill, head, line
 from fastgd._encoding import (
     Encoding,
     NumberTarget,
@@ -39,11 +33,14 @@ from fastgd._encoding import (
     shorten,
 )
 from fastgd._options import INTERRUPTED, predict_parser, train_parser
-from fastgd._report import Progress, best_run, explain, fill, table_head, table_row
+from fastgd._problem import Problem, StepSizeRule
+from fastgd._report import Progress, explain, table_columns
 from fastgd._tables import InputError, Table, read_csv
+from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
 from fastgd.history import History
 from fastgd.network import Network
+from fastgd.optimizers import SGD
 
 __all__ = ["main"]
 
@@ -108,11 +105,11 @@ def _train(options: argparse.Namespace) -> int:
     sizes = _check_batch_sizes(options.batch_size, len(problem.X))
     rates = _check_learning_rates(options.learning_rate, sizes, problem)
     _print_task(task, problem)
-    runs = _run_all(problem, sizes, rates, options)
-    explain(problem, runs, len(rates[0]))
+    result = _run_all(problem, sizes, rates, options)
+    print("", *map(fill, explain(problem, result)), sep="\n")
     if options.save is not None:
-        _save(options.save, task.encoding, runs)
-    return int(any(run.net is None for run in runs))
+        _save(options.save, task.encoding, result)
+    return int(len(result.trained) < len(result))
 
 
 def _check_place(path: str) -> None:
@@ -249,21 +246,21 @@ def _print_task(task: _Task, problem: Problem) -> None:
 
 def _run_all(
     problem: Problem, sizes: list[int], rates: list[list[float]], options: argparse.Namespace
-) -> list[Run]:
+) -> Comparison:
     """Train at each batch size, and print the table row by row."""
-    print(table_head(problem), flush=True)
+    columns = table_columns(problem)
+    print(head(columns), flush=True)
     progress = Progress(sys.stderr)
-    runs: list[Run] = []
+    parts: list[Comparison] = []
     try:
-        for size, tried in zip(sizes, rates, strict=True):
-            span = len(runs) / len(sizes), 1 / len(sizes)
-            run = _run_one(problem, size, tried, options, progress, span)
+        for place, (size, tried) in enumerate(zip(sizes, rates, strict=True)):
+            span = place / len(sizes), 1 / len(sizes)
+            parts.append(_run_one(problem, size, tried, options, progress, span))
             progress.clear()
-            print(table_row(problem, run), flush=True)
-            runs.append(run)
+            print(line(columns, parts[-1][0]), flush=True)
     finally:
         progress.clear()
-    return runs
+    return Comparison.join(parts)
 
 
 def _run_one(
@@ -273,42 +270,43 @@ def _run_one(
     options: argparse.Namespace,
     progress: Progress,
     span: tuple[float, float],
-) -> Run:
-    """Train at one batch size, with each of the learning rates; return the best run.
+) -> Comparison:
+    """Train at one batch size, with each of the learning rates.
 
     The span is where this part of the work begins, and how long it is, as shares of the whole.
     """
-    runs: list[Run] = []
 
     def on_epoch(net: Network, history: History) -> None:
-        share = (len(runs) + history.epochs / options.epochs) / len(rates)
+        assert history.optimizer is not None
+        rate = history.optimizer.learning_rate
+        share = (rates.index(rate) + history.epochs / options.epochs) / len(rates)
         progress.show(
-            f"batch size {size:,}, rate {rates[len(runs)]:.2g}: epoch {history.epochs} of "
+            f"batch size {size:,}, rate {rate:.2g}: epoch {history.epochs} of "
             f"{options.epochs}, loss {history.loss[-1]:.4f}",
             span[0] + share * span[1],
         )
 
-    for rate in rates:
-        progress.show(f"batch size {size:,}, rate {rate:.2g}", span[0])
-        runs.append(
-            run_batch_size(
-                problem,
-                size,
-                learning_rate=rate,
-                epochs=options.epochs,
-                seed=options.seed,
-                n_threads=options.threads,
-                backend=options.backend,
-                on_epoch=on_epoch,
-            )
-        )
-    return best_on_training_rows(runs)
+    progress.show(f"batch size {size:,}", span[0])
+    return compare(
+        problem.start,
+        *problem.training,
+        [size],
+        epochs=options.epochs,
+        optimizer=[SGD(rate) for rate in rates],
+        validation=problem.validation,
+        score=problem.score,
+        callbacks=[on_epoch],
+        rng=options.seed,
+        n_threads=options.threads,
+        backend=options.backend,
+        side_by_side=False,  # the seconds are those of a run that has the machine to itself
+    )
 
 
-def _save(path: str, encoding: Encoding, runs: Sequence[Run]) -> None:
+def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     """Write the best network, with what it needs to read a file."""
-    best = best_run(runs)
-    if best is None or best.net is None:
+    best = result.best
+    if best is None:
         print(f"fastgd: no run ended well, so {path} was not written", file=sys.stderr)
         return
     entries = _files.network_entries(best.net) | {"table": encoding.to_fields()}

@@ -14,7 +14,7 @@ import pytest
 
 import fastgd as gd
 from fastgd import cli
-from fastgd._comparison import StepSizeRule
+from fastgd._problem import StepSizeRule
 from fastgd.data import load_digits
 
 FAST = ["--epochs", "2", "--hidden", "8"]

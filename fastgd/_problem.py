@@ -1,11 +1,10 @@
-"""The command line's job: one model from one start, trained at several batch sizes.
+"""What the command line compares batch sizes on: data, their split, a start, learning rates.
 
-Reading files is the business of `_tables` and `_encoding`, printing that of `cli`.
+Reading files is the business of `_tables` and `_encoding`, training that of `comparison`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,12 +13,9 @@ from numpy.typing import NDArray
 
 from fastgd._encoding import Encoding
 from fastgd._tables import Table
-from fastgd.history import DivergenceError, History
 from fastgd.network import Network
-from fastgd.optimizers import SGD
-from fastgd.training import train
 
-__all__ = ["Problem", "Run", "StepSizeRule", "best_on_training_rows", "run_batch_size"]
+__all__ = ["Problem", "StepSizeRule"]
 
 Floats = NDArray[np.float32]
 
@@ -45,6 +41,10 @@ class Problem:
         """The rows to measure on."""
         return self.X_valid, self.y_valid
 
+    def score(self, net: Network) -> float:
+        """Return the accuracy, or the share of variance explained, on the rows to measure on."""
+        return self.encoding.target.score(net.predict(self.X_valid), self.y_valid)
+
     @classmethod
     def make(
         cls,
@@ -65,36 +65,6 @@ class Problem:
             rng=seed,
         )
         return cls(encoding, X[train_rows], y[train_rows], X[valid_rows], y[valid_rows], start)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came of one batch size.
-
-    Attributes
-    ----------
-    batch_size : int
-        Samples that make one update.
-    learning_rate : float
-        The step size.
-    updates : int
-        Updates an epoch.
-    history : History
-        Of the epochs that were run; of the finite ones where the run diverged.
-    net : Network or None
-        The trained network; None where the run diverged.
-    train_loss, valid_loss, score : float
-        Measured after the last epoch; nan where the run diverged.
-    """
-
-    batch_size: int
-    learning_rate: float
-    updates: int
-    history: History
-    net: Network | None
-    train_loss: float = float("nan")
-    valid_loss: float = float("nan")
-    score: float = float("nan")
 
 
 class StepSizeRule:
@@ -140,44 +110,3 @@ class StepSizeRule:
         """Return the learning rates to try, the lowest first, rounded to two digits."""
         size = batch_size / (self.single + (batch_size - 1) * self.together)
         return [float(f"{self.factor * multiple * size:.1e}") for multiple in self.MULTIPLES]
-
-
-def best_on_training_rows(runs: Sequence[Run]) -> Run:
-    """Return the run with the lowest training loss, the first where all diverged."""
-    trained = [run for run in runs if run.net is not None]
-    return min(trained, key=lambda run: run.train_loss, default=runs[0])
-
-
-def run_batch_size(
-    problem: Problem,
-    batch_size: int,
-    *,
-    learning_rate: float,
-    epochs: int,
-    seed: int,
-    n_threads: int | None,
-    backend: str,
-    on_epoch: Callable[[Network, History], None],
-) -> Run:
-    """Train a copy of the start with one batch size, and measure it."""
-    net = problem.start.copy()
-    updates = -(-len(problem.X) // batch_size)
-    try:
-        history = train(
-            net,
-            *problem.training,
-            batch_size=batch_size,
-            epochs=epochs,
-            optimizer=SGD(learning_rate),
-            callbacks=[on_epoch],
-            rng=seed,
-            n_threads=n_threads,
-            backend=backend,
-        )
-        losses = [net.loss_value(*data) for data in (problem.training, problem.validation)]
-    except DivergenceError as error:
-        return Run(batch_size, learning_rate, updates, error.history, None)
-    if not np.isfinite(losses).all():
-        return Run(batch_size, learning_rate, updates, history, None)
-    score = problem.encoding.target.score(net.predict(problem.X_valid), problem.y_valid)
-    return Run(batch_size, learning_rate, updates, history, net, losses[0], losses[1], score)

@@ -1,0 +1,120 @@
+"""A table's columns, and the three forms of a table: plain text, rich text, HTML.
+
+What the columns of a comparison hold is the business of `comparison`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Column", "as_html", "as_rich", "cells", "fill", "head", "line", "number", "seconds"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the two lines above it, its width in characters, and what a row shows in it."""
+
+    upper: str
+    lower: str
+    width: int
+    cell: Callable[[Any], str]
+    left: bool = False
+
+    @property
+    def name(self) -> str:
+        """The two lines above it as one."""
+        return f"{self.upper} {self.lower}".strip()
+
+    def pad(self, text: str) -> str:
+        """Return a cell in the column's width."""
+        return f"{text:<{self.width}}" if self.left else f"{text:>{self.width}}"
+
+
+def cells(columns: Sequence[Column], row: Any) -> list[str]:
+    """Return a row's cells; the last of a run that diverged says so."""
+    texts = [column.cell(row) for column in columns]
+    return [*texts[:-1], "diverged"] if row.diverged else texts
+
+
+def head(columns: Sequence[Column]) -> str:
+    """Return the lines above the rows."""
+    upper = "".join(column.pad(column.upper) for column in columns)
+    lower = "".join(column.pad(column.lower) for column in columns)
+    return f"{upper}\n{lower}\n{'-' * len(lower)}"
+
+
+def line(columns: Sequence[Column], row: Any) -> str:
+    """Return a row as a line of text."""
+    texts = cells(columns, row)
+    return "".join(column.pad(text) for column, text in zip(columns, texts, strict=True))
+
+
+def fill(text: str) -> str:
+    """Break text into lines that any terminal shows; never inside a word or an --option."""
+    import textwrap
+
+    return textwrap.fill(text, 79, break_long_words=False, break_on_hyphens=False)
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number of a table's cell."""
+    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.1e}"
+
+
+def seconds(value: float) -> str:
+    """Return a time of a table's cell."""
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+
+
+def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption: str) -> Any:
+    """Return a table of the package rich, which asks for it."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    # Text, since rich would read square brackets in a str as its markup
+    table = Table(
+        title=Text(title), caption=Text(caption), title_justify="left", caption_justify="left",
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for column in columns:
+        name = f"{column.upper}\n{column.lower}".strip()
+        table.add_column(Text(name), no_wrap=True, justify="left" if column.left else "right")
+    for row in rows:
+        style = "dim" if row.diverged else None
+        table.add_row(*(Text(text) for text in cells(columns, row)), style=style)
+    return table
+
+
+def as_html(columns: Sequence[Column], rows: Sequence[Any], caption: str, marked: Any) -> str:
+    """Return a table element; the marked row is in bold, and says so to a screen reader."""
+    from html import escape
+
+    heads = "".join(
+        f'<th scope="col"{_side(column)}>{escape(column.name)}</th>' for column in columns
+    )
+    body = []
+    for row in rows:
+        texts = [escape(text) for text in cells(columns, row)]
+        if row is marked:
+            texts[0] += " <strong>(best)</strong>"
+        first, *others = (
+            f"{_side(column)}>{text}" for column, text in zip(columns, texts, strict=True)
+        )
+        style = ' style="font-weight: bold"' if row is marked else ""
+        body.append(
+            f'<tr{style}><th scope="row"{first}</th>'
+            + "".join(f"<td{text}</td>" for text in others)
+            + "</tr>"
+        )
+    return (
+        f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"
+        + "\n".join(body)
+        + "\n</tbody>\n</table>"
+    )
+
+
+def _side(column: Column) -> str:
+    return f' style="text-align: {"left" if column.left else "right"}"'

@@ -1,0 +1,290 @@
+"""compare(): runs of several batch sizes from one start, and how they are shown."""
+
+import html.parser
+import math
+
+import numpy as np
+import pytest
+from conftest import make_data
+
+import fastgd as gd
+
+X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
+Y = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
+VALIDATION = X[:20], Y[:20]
+
+
+def compare(*sizes, **options):
+    settings = {"optimizer": gd.SGD(0.05), "epochs": 4, "rng": 0} | options
+    return gd.compare(gd.Network([3, 1]), X, Y, sizes or (1, 8, None), **settings)
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_each_entry_has_the_bits_of_train(side_by_side, dtype):
+    net = gd.Network([3, 8, 1], dtype=dtype, rng=1)
+    settings = {"optimizer": gd.Adam(0.01), "validation": VALIDATION, "epochs": 3, "rng": 5}
+    sizes = (32, 1, None)
+    result = gd.compare(net, X, Y, sizes, side_by_side=side_by_side, **settings)
+    for entry, size in zip(result, sizes, strict=True):
+        alone = net.copy()
+        history = gd.train(alone, X, Y, batch_size=size, **settings)
+        assert entry.batch_size == (size or 120)
+        assert entry.net.params.tobytes() == alone.params.tobytes()
+        assert entry.history.loss == history.loss
+        assert entry.loss == alone.loss_value(X, Y)
+        assert entry.validation_loss == alone.loss_value(*VALIDATION)
+        assert (entry.updates, entry.sample_gradients) == (history.updates, 360)
+        assert entry.seconds == sum(entry.history.seconds) > 0
+
+
+def test_the_network_stays_as_it_is_and_the_runs_share_nothing():
+    net = gd.Network([3, 4, 1], rng=0)
+    before = net.params.tobytes()
+    result = gd.compare(net, X, Y, [1, 8], epochs=2)
+    assert net.params.tobytes() == result.start.params.tobytes() == before
+    assert result[0].net is not result[1].net
+    net.params[:] = 0
+    assert result.start.params.tobytes() == before
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(3)])
+def test_any_run_is_made_again_from_the_seed(rng):
+    result = compare(8, 32, rng=rng)
+    for entry in result:
+        net = result.start.copy()
+        gd.train(
+            net, X, Y, batch_size=entry.batch_size, epochs=4, optimizer=entry.optimizer,
+            rng=result.seed,
+        )  # fmt: skip
+        assert net.params.tobytes() == entry.net.params.tobytes()
+
+
+def test_settings_of_train_are_passed_on():
+    weight = np.linspace(0.5, 1.5, 120)
+    result = compare(
+        50, sampling="sequential", drop_last=True, sample_weight=weight, record=("loss",)
+    )
+    (entry,) = result
+    assert entry.sample_gradients == 400
+    assert entry.history.trace["loss"].shape == (8,)
+    assert entry.loss == entry.net.loss_value(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("name", ["vectorized", "loop"])
+def test_other_backends_run_one_after_the_other(name):
+    result = compare(8, None, backend=name)
+    assert not result.side_by_side
+    np.testing.assert_allclose(
+        [entry.loss for entry in result], [entry.loss for entry in compare(8, None)], rtol=1e-4
+    )
+
+
+def test_an_optimizer_for_each_batch_size():
+    seen = []
+
+    def scaled(batch_size):
+        seen.append(batch_size)
+        return gd.SGD(0.001 * batch_size)
+
+    result = compare(1, 8, None, optimizer=scaled)
+    assert seen == [1, 8, 120]
+    assert [entry.optimizer.learning_rate for entry in result] == [0.001, 0.008, 0.12]
+
+
+def test_of_several_optimizers_the_one_with_the_lowest_training_loss_is_kept():
+    rates = [1e-6, 1e30, 0.05]
+    result = compare(8, 32, optimizer=[gd.SGD(rate) for rate in rates])
+    assert [entry.optimizer.learning_rate for entry in result] == [0.05, 0.05]
+    assert result.tried == 3
+    assert "tried up to 3 optimizers" in " ".join(str(result).split())
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_a_run_that_diverges_is_a_row_that_says_so(side_by_side):
+    rates = {1: 1e30, 8: 0.05, 120: 0.1}
+    result = compare(
+        optimizer=lambda size: gd.SGD(rates[size]),
+        side_by_side=side_by_side,
+        validation=VALIDATION,
+        score=lambda net: 1.0,
+    )
+    first = result[0]
+    assert first.diverged
+    assert np.isfinite(first.net.params).all()
+    assert math.isnan(first.loss)
+    assert math.isnan(first.validation_loss)
+    assert math.isnan(first.score)
+    assert [entry.batch_size for entry in result.trained] == [8, 120]
+    assert first not in (result.best, result.fastest)
+    assert [row.endswith("diverged") for row in str(result).splitlines()].count(True) == 1
+
+
+def test_when_all_runs_diverge_nothing_is_best():
+    result = compare(optimizer=gd.SGD(1e30))
+    assert (result.best, result.fastest, result.trained) == (None, None, ())
+    assert math.isnan(result.goal)
+    assert str(result).count("diverged") == 3
+
+
+def test_the_time_to_a_loss():
+    (entry,) = compare(8, validation=VALIDATION)
+    losses = entry.history.validation_loss
+    assert losses == entry.curve == sorted(losses, reverse=True)
+    reached = entry.time_to(losses[1])
+    assert reached == (2, 30, sum(entry.history.seconds[:2]))
+    assert entry.time_to(losses[-1] / 2) is None
+    assert entry.time_to(losses[0]).updates == 15
+
+
+def test_the_goal_is_the_lowest_loss_that_all_reached_or_what_was_asked_for():
+    result = compare()
+    assert result.goal == result[2].history.loss[-1]
+    assert all(entry.time_to(result.goal) for entry in result)
+    assert result.fastest in result
+    assert compare(goal=5.0).goal == 5.0
+    never = compare(8, None, goal=-1.0)
+    assert never.fastest is None
+    assert str(never).count(" never") == 2
+
+
+def test_the_best_has_the_highest_score_then_the_lowest_loss():
+    assert compare().best.batch_size == 1
+    by_validation = compare(validation=VALIDATION)
+    assert by_validation.best.validation_loss == min(e.validation_loss for e in by_validation)
+    by_score = compare(score=lambda net: -abs(net.params).max())
+    assert by_score.best.score == max(entry.score for entry in by_score)
+
+
+def test_the_text_table():
+    result = compare(1, 8, None, validation=VALIDATION, score=lambda net: 0.5)
+    lines = str(result).splitlines()
+    assert max(map(len, lines)) <= 79
+    assert " ".join(lines[:2]).startswith("Network([3, 1], loss='squared_error', dtype='float32')")
+    start = next(i for i, line in enumerate(lines) if set(line) == {"-"}) + 1
+    rows = [line.split() for line in lines[start : start + 3]]
+    assert [row[:4] for row in rows] == [
+        ["stochastic", "1", "480", "0.05"],
+        ["mini-batch", "8", "60", "0.05"],
+        ["batch", "120", "4", "0.05"],
+    ]
+    assert f"{result[2].loss:.4f}" in rows[2]
+    assert f"{result[2].validation_loss:.4f}" in rows[2]
+    assert "side by side" in str(result)
+    assert "side by side" not in str(compare(side_by_side=False))
+
+
+class Cells(html.parser.HTMLParser):
+    """What is in the cells of a table."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells = [], []
+        self.feed(text)
+        self.close()
+        assert not self.tags
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append((tag, dict(attrs).get("scope"), ""))
+
+    def handle_endtag(self, tag):
+        assert self.tags.pop() == tag
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.tags):
+            tag, scope, text = self.cells[-1]
+            self.cells[-1] = tag, scope, text + data
+
+
+def test_the_table_of_a_notebook():
+    rates = {1: 1e30, 8: 0.05, 120: 0.1}
+    result = compare(optimizer=lambda size: gd.SGD(rates[size]))
+    cells = Cells(result._repr_html_()).cells
+    heads = [text for tag, scope, text in cells if scope == "col"]
+    assert heads[:3] == ["method", "batch size", "updates"]
+    assert heads[-1] == "seconds to goal"
+    assert [text for _, scope, text in cells if scope == "row"] == [
+        "stochastic",
+        "mini-batch (best)",
+        "batch",
+    ]
+    assert cells[2 * len(heads) - 1][2] == "diverged"
+
+
+def test_the_table_of_rich():
+    rich = pytest.importorskip("rich.console")
+    console = rich.Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    result = compare(validation=VALIDATION, score=lambda net: 0.5)
+    console.print(result)
+    console.file.close()
+    text = console.export_text()
+    assert "stochastic" in text
+    assert "Network([3, 1]" in text
+    assert "…" not in text
+
+
+def test_plot_is_given_the_histories_by_name(monkeypatch):
+    plot = pytest.importorskip("fastgd.plot")
+    given = {}
+    monkeypatch.setattr(
+        plot, "loss", lambda histories, **options: given.update(options, h=histories)
+    )
+    result = compare()
+    result.plot("second")
+    assert given["against"] == "second"
+    assert list(given["h"]) == ["batch size 1", "batch size 8", "batch size 120 (all)"]
+    assert given["h"]["batch size 8"] is result[1].history
+
+
+def test_it_is_a_sequence():
+    result = compare()
+    assert len(result) == 3
+    assert result[-1].batch_size == 120
+    assert [entry.batch_size for entry in result[:2]] == [1, 8]
+    assert repr(result[1]).startswith("Entry(batch_size=8, 4 epochs, loss ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_sizes": []}, "batch_sizes is empty"),
+        ({"batch_sizes": [8, 121]}, "batch_size is 121, but there are 120 samples"),
+        ({"batch_sizes": [120, None]}, "batch_sizes has 120 twice"),
+        ({"batch_sizes": 32}, r"must list numbers or None, as \[1, 32\], not 32"),
+        ({"batch_sizes": "1,32"}, "must list numbers"),
+        ({"batch_size": 32}, "takes batch_sizes"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"optimizer": 0.1}, r"optimizer is 0.1, but must be an optimizer"),
+        ({"optimizer": []}, "must be an optimizer"),
+        ({"optimizer": lambda size: None}, r"optimizer\(1\) returned None"),
+        ({"goal": "low"}, "goal must be a number"),
+        ({"score": 1}, "score must be a function"),
+        ({"rng": -1}, "rng is -1"),
+        ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
+        ({"samplings": "shuffle"}, "no argument 'samplings'.*sampling"),
+        ({"sampling": "shufle"}, "did you mean 'shuffle'"),
+        ({"side_by_side": True, "backend": "loop"}, "needs the compiled backend"),
+        ({"side_by_side": 1}, "True or False"),
+        ({"n_threads": 0}, "n_threads is 0"),
+        ({"n_threads": 0, "side_by_side": False}, "n_threads is 0"),
+        ({"backend": "gpu"}, "backend is 'gpu'"),
+        ({"validation": X}, "validation must be a tuple"),
+    ],
+)
+def test_mistakes_are_refused(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        gd.compare(gd.Network([3, 1]), X, Y, **{"batch_sizes": [1, None]} | options)
+
+
+def test_a_start_that_is_no_network():
+    with pytest.raises(TypeError, match=r"net must be a fastgd\.Network"):
+        gd.compare([3, 1], X, Y)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "log_loss", "poisson"])
+def test_other_losses(loss):
+    sizes = [4, 6, 3 if loss == "cross_entropy" else 1]
+    data = make_data(sizes, loss, n=60)
+    result = gd.compare(gd.Network(sizes, loss=loss, rng=0), *data, [4, None], epochs=2, rng=0)
+    assert all(math.isfinite(entry.loss) for entry in result)
