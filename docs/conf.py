@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from docutils import nodes
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
@@ -82,6 +83,16 @@ def set_language(
         context["language"] = "ko"
 
 
+def strip_examples(app: Sphinx, page: nodes.document) -> None:
+    """Leave out the empty line that tells doctest where an example in Markdown ends."""
+    for block in page.findall(nodes.literal_block):
+        text = block.astext().rstrip()
+        block.children = []
+        block.rawsource = text
+        block += nodes.Text(text)
+
+
 def setup(app: Sphinx) -> None:
     """Follow the pages as they are written."""
     app.connect("html-page-context", set_language)
+    app.connect("doctree-read", strip_examples)
