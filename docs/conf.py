@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -92,7 +93,16 @@ def strip_examples(app: Sphinx, page: nodes.document) -> None:
         block += nodes.Text(text)
 
 
+def skip_constants(
+    app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
+) -> bool | None:
+    """Leave a module's tables and type aliases out of its page."""
+    wanted = inspect.isroutine(value) or isinstance(value, type)
+    return True if what == "module" and not wanted else None
+
+
 def setup(app: Sphinx) -> None:
     """Follow the pages as they are written."""
     app.connect("html-page-context", set_language)
+    app.connect("autodoc-skip-member", skip_constants)
     app.connect("doctree-read", strip_examples)
