@@ -9,13 +9,14 @@
 True
 """
 
-from fastgd import schedules
+from fastgd import landscapes, schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
 from fastgd.comparison import Comparison, compare
 from fastgd.config import show_config
 from fastgd.gradients import gradient
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
+from fastgd.landscapes import is_convex_on
 from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.optimizers import SGD, Adam, AdamW
@@ -33,6 +34,8 @@ __all__ = [
     "__version__",
     "compare",
     "gradient",
+    "is_convex_on",
+    "landscapes",
     "load",
     "load_checkpoint",
     "plan",

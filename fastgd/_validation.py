@@ -26,6 +26,7 @@ __all__ = [
     "check_int",
     "check_order",
     "check_pair",
+    "check_point",
     "check_real",
     "check_rng",
     "check_sample_weight",
@@ -321,6 +322,18 @@ def check_sample_weight(
         raise ValueError(f"{name}[{first}] is {array[first]}, but weights must be at least 0")
     if not array.any():
         raise ValueError(f"{name} holds only zeros: no sample would count")
+    return array
+
+
+def check_point(name: str, value: Any, n_params: int | None = None) -> FloatArray:
+    """Return a parameter vector, a copy; a single number is a vector of one."""
+    array = np.atleast_1d(_as_array(name, value))
+    dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    array = _check_array(name, array, dtype).copy()
+    if array.ndim != 1 or len(array) != (n_params or len(array)) or len(array) == 0:
+        wanted = "(n_params,)" if n_params is None else f"({n_params},), one value a parameter"
+        raise ValueError(f"{name} has shape {array.shape}, but must have {wanted}")
+    _check_finite(name, array)
     return array
 
 
