@@ -9,6 +9,9 @@
 True
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fastgd import landscapes, schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
@@ -21,6 +24,9 @@ from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.optimizers import SGD, Adam, AdamW
 from fastgd.training import train
+
+if TYPE_CHECKING:
+    from fastgd import nodes
 
 __all__ = [
     "Adam",
@@ -38,6 +44,7 @@ __all__ = [
     "landscapes",
     "load",
     "load_checkpoint",
+    "nodes",
     "plan",
     "save_checkpoint",
     "schedules",
@@ -45,3 +52,16 @@ __all__ = [
     "train",
     "train_many",
 ]
+
+#: modules that are imported when they are first asked for
+_LATE = ("nodes",)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return import_module(f"fastgd.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
