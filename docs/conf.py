@@ -96,9 +96,10 @@ def strip_examples(app: Sphinx, page: nodes.document) -> None:
 def skip_constants(
     app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave a module's tables and type aliases out of its page."""
-    wanted = inspect.isroutine(value) or isinstance(value, type)
-    return True if what == "module" and not wanted else None
+    """Leave out a module's tables and type aliases, and names that files alone need."""
+    if what == "module" and not (inspect.isroutine(value) or isinstance(value, type)):
+        return True
+    return True if what == "class" and isinstance(value, str | int) else None
 
 
 def setup(app: Sphinx) -> None:
