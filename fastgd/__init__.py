@@ -22,20 +22,24 @@ from fastgd.history import DivergenceError, History, load_checkpoint, save_check
 from fastgd.landscapes import is_convex_on
 from fastgd.many import train_many
 from fastgd.network import Network, load
-from fastgd.optimizers import SGD, Adam, AdamW
+from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
 from fastgd.training import train
 
 if TYPE_CHECKING:
     from fastgd import nodes
 
 __all__ = [
+    "ASGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "BatchPlan",
     "Comparison",
     "DivergenceError",
     "History",
+    "Nadam",
     "Network",
+    "RMSprop",
     "SGD",
     "__version__",
     "compare",

@@ -7,6 +7,7 @@ cdef extern from "fastgd.h" nogil:
     enum:
         FGD_AHEAD
         FGD_MAX_COEFFICIENTS
+        FGD_MAX_SCALARS
 
     ctypedef void fgd_activation(size_t n, void *z, void *derivative) noexcept nogil
     ctypedef void fgd_loss(
@@ -15,10 +16,11 @@ cdef extern from "fastgd.h" nogil:
     ) noexcept nogil
     ctypedef struct fgd_optimizer:
         void (*prepare)(
-            int64_t step, double learning_rate, const double *hyperparameter, double *coefficient
+            int64_t step, double learning_rate, const double *hyperparameter, double *scalar,
+            double *coefficient,
         ) noexcept nogil
         void (*update)(
-            size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+            size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
             const double *coefficient,
         ) noexcept nogil
     ctypedef void fgd_stochastic(

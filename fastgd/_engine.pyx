@@ -215,6 +215,7 @@ cdef struct Step:           # one update: each thread has its own copy
     size_t n
     size_t index            # in the epoch, from 0
     double scale            # of a sample's gradient in the batch's
+    double scalars[FGD_MAX_SCALARS]
     double coefficients[FGD_MAX_COEFFICIENTS]
 
 
@@ -234,8 +235,7 @@ cdef struct Run:
     size_t n_packed         # elements of a packed parameter vector
     char *params
     char *gradient
-    char *moment1
-    char *moment2
+    char *moments           # one behind the other, of n_packed elements each
     size_t chunk            # most samples that the workspace holds
     double *values          # chunk: the samples' losses
     int most_threads
@@ -246,6 +246,7 @@ cdef struct Run:
     fgd_stochastic *stochastic      # NULL where the run is not of its kind
     const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
     double hyperparameters[FGD_MAX_COEFFICIENTS]
+    double scalars[FGD_MAX_SCALARS]     # before the next stretch
     # a single output without hidden layers: partial gradients of fixed blocks of samples
     bint linear
     size_t max_blocks
@@ -454,7 +455,7 @@ cdef void _own(
         return
     run.optimizer.update(
         count, run.params + offset * size, run.gradient + offset * size,
-        run.moment1 + offset * size, run.moment2 + offset * size, coefficients,
+        run.moments + offset * size, run.n_packed, coefficients,
     )
     if layer.transposed != NULL and tile.first < tile.last:
         _transpose(run, layer, tile)
@@ -596,7 +597,8 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     cdef Layer *layer = &run.layers[0]
     cdef Step step
     cdef size_t start = run.start, n, at, i, size = run.itemsize
-    run.optimizer.prepare(1, run.learning_rate, run.hyperparameters, step.coefficients)
+    run.optimizer.prepare(1, run.learning_rate, run.hyperparameters, step.scalars,
+                          step.coefficients)
     while start < run.stop and not run.stopped:
         n = _min(run.chunk, run.stop - start)
         at = _look(run, window, start, n)
@@ -674,8 +676,8 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
         _add_up(run, n_blocks)
         _book(run, fgd_sum(n_blocks, run.partial_losses), step, True)
         if run.optimizer != NULL:
-            run.optimizer.update(run.n_packed, run.params, run.partials, run.moment1,
-                                 run.moment2, step.coefficients)
+            run.optimizer.update(run.n_packed, run.params, run.partials, run.moments,
+                                 run.n_packed, step.coefficients)
     _wait(run)
 
 
@@ -686,13 +688,14 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
         _stochastic_steps(run)
         return
     step.start, step.index = run.start, run.index
+    memcpy(step.scalars, run.scalars, sizeof(step.scalars))
     while step.start < run.stop and not run.stopped and not run.paused:
         step.n = _min(run.batch_size, run.n_order - step.start)
         step.scale = 1.0 / step.n if run.mean else 1.0
         if run.optimizer != NULL:
             run.optimizer.prepare(
                 run.step + <int64_t> step.index + 1, run.learning_rate, run.hyperparameters,
-                step.coefficients,
+                step.scalars, step.coefficients,
             )
         if run.linear:
             _linear_step(run, &step, thread)
@@ -704,6 +707,7 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
         step.index += 1
     if thread == 0:
         run.reached, run.reached_index = step.start, step.index
+        memcpy(run.scalars, step.scalars, sizeof(step.scalars))
 
 
 cdef void _record(Run *run, const Step *step) noexcept nogil:
@@ -917,8 +921,6 @@ cdef class Engine:
         cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, k, column, rows
         cdef Layer *layer
         run.gradient = <char *> self._take(run.n_packed, size)
-        run.moment1 = <char *> self._take(run.n_packed, size)
-        run.moment2 = <char *> self._take(run.n_packed, size)
         if run.linear:
             run.max_blocks = MAX_BLOCKS
             run.partials = <char *> self._take(MAX_BLOCKS * run.n_packed, size)
@@ -968,11 +970,21 @@ cdef class Engine:
         cdef Run *run = &self.run
         cdef size_t t
         _convert(run, run.params, _address(params), True)
+        if run.moments == NULL:
+            run.moments = <char *> self._take(len(moments) * run.n_packed, run.itemsize)
         for place, moment in enumerate(moments):
-            _convert(run, run.moment2 if place else run.moment1, _address(moment), True)
+            _convert(run, self._moment(place), _address(moment), True)
         for t in range(run.n_tiles):
             if run.layers[run.tiles[t].layer].transposed != NULL:
                 _transpose(run, &run.layers[run.tiles[t].layer], &run.tiles[t])
+
+    def load_scalars(self, scalars):
+        """Take over the numbers of an optimizer's state that belong to no parameter."""
+        for place, scalar in enumerate(scalars):
+            self.run.scalars[place] = scalar
+
+    cdef char *_moment(self, size_t place) noexcept:
+        return self.run.moments + place * self.run.n_packed * self.run.itemsize
 
     def store(self, params):
         """Copy the parameters into a flat array."""
@@ -980,9 +992,13 @@ cdef class Engine:
 
     def store_moments(self, moments):
         """Copy the optimizer's moments into flat arrays."""
-        cdef Run *run = &self.run
         for place, moment in enumerate(moments):
-            _unpack(run, run.moment2 if place else run.moment1, _address(moment))
+            _unpack(&self.run, self._moment(place), _address(moment))
+
+    def store_scalars(self, scalars):
+        """Copy the optimizer's scalars into an array."""
+        for place in range(len(scalars)):
+            scalars[place] = self.run.scalars[place]
 
     def epoch(self, order, size_t batch_size, str reduction, bint drop_last=False,
               double learning_rate=0, int64_t step=0, trace_loss=None, trace_params=None):

@@ -12,7 +12,7 @@ import numpy as np
 from fastgd import _files
 from fastgd._typing import FloatArray
 from fastgd.network import Network
-from fastgd.optimizers import OPTIMIZERS, Optimizer, OptimizerState
+from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
 
 __all__ = ["DivergenceError", "History", "Trace", "load_checkpoint", "save_checkpoint"]
 
@@ -105,6 +105,15 @@ class History:
         """How many epochs were run."""
         return len(self.loss)
 
+    @property
+    def averaged_params(self) -> FloatArray:
+        """The average of the parameters that `fastgd.ASGD` keeps, laid out as Network.params."""
+        if not isinstance(self.optimizer, ASGD) or self._state is None:
+            raise ValueError(
+                f"the optimizer was {self.optimizer}; fastgd.ASGD alone averages the parameters"
+            )
+        return self._state.moments[0].copy()
+
     def __repr__(self) -> str:
         last = f", last loss {self.loss[-1]:.6g}" if self.loss else ""
         return f"History({self.epochs} epochs, {self.updates} updates{last})"
@@ -142,6 +151,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
         "trace": list(history.trace),
         "step": history._state.step,
+        "scalars": history._state.scalars.tolist(),
         "rng": _plain(history._rng_state),
         "optimizer": [history.optimizer.name, vars(history.optimizer)],
     }
@@ -203,7 +213,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
         history = History(
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
             optimizer=optimizer,
-            _state=OptimizerState(int(kept["step"]), moments),
+            _state=OptimizerState(int(kept["step"]), moments, _scalars(kept, optimizer)),
             _rng_state=kept["rng"],
         )
         for name in _LISTS:
@@ -214,6 +224,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
     return net, history
+
+
+def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:
+    """Return the optimizer's scalars; files without them were written before there were any."""
+    scalars = np.array(kept.get("scalars", []), np.float64)
+    if scalars.shape != (len(optimizer.initial_scalars),):
+        raise ValueError(f"its optimizer's scalars are {scalars.tolist()}")
+    return scalars
 
 
 def _plain(value: Any) -> Any:

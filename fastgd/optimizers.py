@@ -6,8 +6,7 @@ specification, in NumPy; the kernels are in src_c/kernels/update.inc.c.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,18 @@ import numpy as np
 from fastgd import _validation
 from fastgd._typing import FloatArray
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "OptimizerState"]
+__all__ = [
+    "ASGD",
+    "OPTIMIZERS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Nadam",
+    "Optimizer",
+    "OptimizerState",
+    "RMSprop",
+]
 
 
 @dataclass
@@ -28,10 +38,25 @@ class OptimizerState:
         How many steps were made.
     moments : tuple of ndarray
         Running averages, each laid out as the parameters.
+    scalars : ndarray of float64
+        Numbers that belong to no parameter.
     """
 
     step: int
     moments: tuple[FloatArray, ...] = ()
+    scalars: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    def copy(self) -> OptimizerState:
+        """Return a state of its own."""
+        moments = tuple(moment.copy() for moment in self.moments)
+        return OptimizerState(self.step, moments, self.scalars.copy())
+
+    def assign(self, other: OptimizerState) -> None:
+        """Take over what another state holds, in place."""
+        self.step = other.step
+        for moment, value in zip(self.moments, other.moments, strict=True):
+            moment[:] = value
+        self.scalars[:] = other.scalars
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,8 @@ class Optimizer:
 
     #: how many moments the optimizer keeps
     n_moments: ClassVar[int] = 0
+    #: what it remembers besides, before the first step
+    initial_scalars: ClassVar[tuple[float, ...]] = ()
     #: the type's name in saved files
     name: ClassVar[str] = ""
 
@@ -61,29 +88,38 @@ class Optimizer:
 
     def initial_state(self, params: FloatArray) -> OptimizerState:
         """Return the state before the first step."""
-        return OptimizerState(0, tuple(np.zeros_like(params) for _ in range(self.n_moments)))
+        moments = tuple(np.zeros_like(params) for _ in range(self.n_moments))
+        return OptimizerState(0, moments, np.array(self.initial_scalars, np.float64))
 
     def update(
         self,
         params: FloatArray,
         gradient: FloatArray,
-        moments: Sequence[FloatArray],
-        step: int,
+        state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        """Move params along the gradient, in place.
+        """Move params one step along the gradient, in place.
 
         Parameters
         ----------
         params, gradient : ndarray of shape (n_params,)
             The parameters, and the batch's gradient at them.
-        moments : sequence of ndarray of shape (n_params,)
-            The running averages; they are updated too.
-        step : int
-            The number of this step, from 1.
+        state : OptimizerState
+            Moves on too; it counts the step.
         learning_rate : float
             The step size.
         """
+        state.step += 1
+        self._move(params, gradient, state, learning_rate)
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        """Make step number `state.step`."""
         raise TypeError(f"{type(self).__name__} is not a complete optimizer")
 
 
@@ -145,19 +181,17 @@ class SGD(Optimizer):
         """Weight decay and momentum."""
         return self.weight_decay, self.momentum
 
-    def update(
+    def _move(
         self,
         params: FloatArray,
         gradient: FloatArray,
-        moments: Sequence[FloatArray],
-        step: int,
+        state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        """Move params along the gradient; see `Optimizer.update`."""
         direction: FloatArray = gradient + params.dtype.type(self.weight_decay) * params
         if self.momentum:
             mu = params.dtype.type(self.momentum)
-            velocity = moments[0]
+            velocity = state.moments[0]
             velocity *= mu
             velocity += direction
             direction = direction + mu * velocity if self.nesterov else velocity
@@ -209,24 +243,23 @@ class Adam(Optimizer):
         """Apply the weight decay; return the gradient to go on with."""
         return gradient + params.dtype.type(self.weight_decay) * params
 
-    def update(
+    def _move(
         self,
         params: FloatArray,
         gradient: FloatArray,
-        moments: Sequence[FloatArray],
-        step: int,
+        state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        """Move params along the gradient; see `Optimizer.update`."""
         scalar = params.dtype.type
         beta1, beta2 = self.betas
         gradient = self._decay(params, gradient, learning_rate)
-        first, second = moments
+        first, second = state.moments
         first += scalar(1 - beta1) * (gradient - first)
         second *= scalar(beta2)
         second += scalar(1 - beta2) * gradient * gradient
-        denominator = np.sqrt(second) * scalar(1 / np.sqrt(1 - beta2**step)) + scalar(self.eps)
-        params -= scalar(learning_rate / (1 - beta1**step)) * (first / denominator)
+        correction = 1 / np.sqrt(1 - beta2**state.step)
+        denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
+        params -= scalar(learning_rate / (1 - beta1**state.step)) * (first / denominator)
 
 
 @dataclass(frozen=True)
@@ -263,5 +296,346 @@ class AdamW(Adam):
         return gradient
 
 
+@dataclass(frozen=True)
+class Nadam(Optimizer):
+    r"""Adam with Nesterov's momentum (Dozat 2016, ICLR workshop), as torch.optim.NAdam.
+
+    With Adam's averages m and v,
+
+    .. math::
+
+        \mu_t = \beta_1 \left(1 - \tfrac{1}{2} 0.96^{t \psi}\right), \quad
+        p \leftarrow p - \frac{\eta}{\sqrt{\hat v} + \epsilon} \left(
+        \frac{(1 - \mu_t) g}{1 - \prod_{i \le t} \mu_i} +
+        \frac{\mu_{t+1} m}{1 - \prod_{i \le t + 1} \mu_i}\right)
+
+    Parameters
+    ----------
+    learning_rate : float
+        The step size eta, above 0.
+    betas : (float, float)
+        The shares of the two running averages that are kept, each at least 0 and below 1.
+    eps : float
+        What is added to the denominator, at least 0.
+    weight_decay : float
+        The factor of the parameters that is added to the gradient, at least 0.
+    momentum_decay : float
+        How fast the momentum mu rises to beta_1: psi, at least 0.
+    decoupled_weight_decay : bool
+        Whether the decay shrinks the parameters instead, as `AdamW`'s does.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.Nadam().learning_rate
+    0.002
+    """
+
+    name: ClassVar[str] = "nadam"
+    n_moments: ClassVar[int] = 2
+    initial_scalars: ClassVar[tuple[float, ...]] = (1.0,)
+
+    learning_rate: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum_decay: float = 4e-3
+    decoupled_weight_decay: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.check_pair("betas", self.betas, at_least=0, below=1)
+        _validation.check_real("eps", self.eps, at_least=0)
+        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
+        _validation.check_real("momentum_decay", self.momentum_decay, at_least=0)
+        _validation.check_bool("decoupled_weight_decay", self.decoupled_weight_decay)
+
+    @property
+    def kernel(self) -> str:
+        """The kernel of the form in use."""
+        return "nadamw" if self.decoupled_weight_decay else "nadam"
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Weight decay, both betas, eps, momentum decay."""
+        return self.weight_decay, *self.betas, self.eps, self.momentum_decay
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        scalar = params.dtype.type
+        beta1, beta2 = self.betas
+        if self.decoupled_weight_decay:
+            params *= scalar(1 - learning_rate * self.weight_decay)
+        else:
+            gradient = gradient + scalar(self.weight_decay) * params
+        mu, next_mu = (
+            beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
+            for t in (state.step, state.step + 1)
+        )
+        state.scalars[0] *= mu
+        product = float(state.scalars[0])
+        first, second = state.moments
+        first += scalar(1 - beta1) * (gradient - first)
+        second *= scalar(beta2)
+        second += scalar(1 - beta2) * gradient * gradient
+        correction = 1 / np.sqrt(1 - beta2**state.step)
+        denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
+        direct = scalar(learning_rate * (1 - mu) / (1 - product))
+        ahead = scalar(learning_rate * next_mu / (1 - product * next_mu))
+        params -= (direct * gradient + ahead * first) / denominator
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    r"""Each parameter's own step size (Duchi, Hazan & Singer 2011, JMLR 12, 2121).
+
+    .. math::
+
+        g \leftarrow g + \lambda p, \quad s \leftarrow s + g^2, \quad
+        p \leftarrow p - \frac{\eta}{1 + (t - 1) \gamma} \frac{g}{\sqrt{s} + \epsilon}
+
+    As torch.optim.Adagrad.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The step size eta, above 0.
+    lr_decay : float
+        How fast the step size falls: gamma, at least 0.
+    weight_decay : float
+        The factor lambda of the parameters that is added to the gradient, at least 0.
+    initial_accumulator_value : float
+        The sum s to begin with, at least 0.
+    eps : float
+        What is added to the denominator, at least 0.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.Adagrad().learning_rate
+    0.01
+    """
+
+    name: ClassVar[str] = "adagrad"
+    n_moments: ClassVar[int] = 1
+
+    learning_rate: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
+            _validation.check_real(name, getattr(self, name), at_least=0)
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Weight decay, decay of the learning rate, eps."""
+        return self.weight_decay, self.lr_decay, self.eps
+
+    def initial_state(self, params: FloatArray) -> OptimizerState:
+        """Return the state before the first step."""
+        return OptimizerState(0, (np.full_like(params, self.initial_accumulator_value),))
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        scalar = params.dtype.type
+        gradient = gradient + scalar(self.weight_decay) * params
+        (total,) = state.moments
+        total += gradient * gradient
+        rate = learning_rate / (1 + (state.step - 1) * self.lr_decay)
+        params -= scalar(rate) * (gradient / (np.sqrt(total) + scalar(self.eps)))
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    r"""Gradients divided by their running root mean square (Hinton 2012, lecture 6e).
+
+    .. math::
+
+        g \leftarrow g + \lambda p, \quad v \leftarrow \alpha v + (1 - \alpha) g^2, \quad
+        b \leftarrow \mu b + \frac{g}{\sqrt{v} + \epsilon}, \quad p \leftarrow p - \eta b
+
+    and centered with :math:`\sqrt{v - m^2}`, m the running average of the gradients (Graves 2013,
+    arXiv:1308.0850, eq. 38-45). As torch.optim.RMSprop; a variance that rounding makes negative
+    is taken as 0, where torch's becomes not a number.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The step size eta, above 0.
+    alpha : float
+        The share of the running averages that is kept, at least 0 and below 1.
+    eps : float
+        What is added to the denominator, at least 0.
+    weight_decay : float
+        The factor lambda of the parameters that is added to the gradient, at least 0.
+    momentum : float
+        The share mu of the last velocity b that is kept, at least 0 and below 1.
+    centered : bool
+        Whether to divide by the gradients' standard deviation.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.RMSprop(0.001, momentum=0.9).alpha
+    0.99
+    """
+
+    name: ClassVar[str] = "rmsprop"
+
+    learning_rate: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.check_real("alpha", self.alpha, at_least=0, below=1)
+        _validation.check_real("eps", self.eps, at_least=0)
+        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
+        _validation.check_real("momentum", self.momentum, at_least=0, below=1)
+        _validation.check_bool("centered", self.centered)
+
+    @property
+    def n_moments(self) -> int:  # type: ignore[override]
+        """The mean square, the mean if centered, the velocity where there is momentum."""
+        return 1 + int(self.centered) + int(self.momentum > 0)
+
+    @property
+    def kernel(self) -> str:
+        """The kernel of the form in use."""
+        return "rmsprop" + "_centered" * self.centered + "_momentum" * (self.momentum > 0)
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Weight decay, alpha, eps, momentum."""
+        return self.weight_decay, self.alpha, self.eps, self.momentum
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        scalar = params.dtype.type
+        gradient = gradient + scalar(self.weight_decay) * params
+        square = state.moments[0]
+        square *= scalar(self.alpha)
+        square += scalar(1 - self.alpha) * gradient * gradient
+        variance: FloatArray = square
+        if self.centered:
+            mean = state.moments[1]
+            mean += scalar(1 - self.alpha) * (gradient - mean)
+            variance = np.maximum(square - mean * mean, scalar(0))
+        direction: FloatArray = gradient / (np.sqrt(variance) + scalar(self.eps))
+        if self.momentum:
+            velocity = state.moments[-1]
+            velocity *= scalar(self.momentum)
+            velocity += direction
+            direction = velocity
+        params -= scalar(learning_rate) * direction
+
+
+@dataclass(frozen=True)
+class ASGD(Optimizer):
+    r"""Averaged stochastic gradient descent (Polyak & Juditsky 1992, doi:10.1137/0330046).
+
+    .. math::
+
+        p \leftarrow (1 - \lambda_d \eta_t) p - \eta_t (g + \lambda p), \quad
+        \bar p \leftarrow \bar p + \frac{p - \bar p}{\max(1, t - 1 - t_0)}, \quad
+        \eta_{t+1} = \frac{\eta}{(1 + \lambda_d \eta t)^\alpha}
+
+    As torch.optim.ASGD. The network moves along p; `History.averaged_params` is the average,
+    which begins after step t0: choose t0 below the number of updates. A schedule acts on the
+    step after, as in torch.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The step size eta, above 0.
+    lambd : float
+        The rate lambda_d of the parameters' and of the step size's decay, at least 0.
+    alpha : float
+        The power with which the step size falls, at least 0.
+    t0 : float
+        The step after which averaging begins, at least 0.
+    weight_decay : float
+        The factor lambda of the parameters that is added to the gradient, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> X = np.random.default_rng(0).standard_normal((100, 1))
+    >>> net = gd.Network([1, 1], dtype="float64")
+    >>> optimizer = gd.ASGD(0.1, t0=100)
+    >>> history = gd.train(net, X, 2 * X, batch_size=1, epochs=5, optimizer=optimizer, rng=0)
+    >>> net.params[:] = history.averaged_params
+    >>> print(net.params.round(3))
+    [2. 0.]
+    """
+
+    name: ClassVar[str] = "asgd"
+    n_moments: ClassVar[int] = 1
+    initial_scalars: ClassVar[tuple[float, ...]] = (0.0,)
+
+    learning_rate: float = 1e-2
+    lambd: float = 1e-4
+    alpha: float = 0.75
+    t0: float = 1e6
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lambd", "alpha", "t0", "weight_decay"):
+            _validation.check_real(name, getattr(self, name), at_least=0)
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Weight decay, lambd, alpha, t0."""
+        return self.weight_decay, self.lambd, self.alpha, self.t0
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        scalar = params.dtype.type
+        eta = learning_rate if state.step == 1 else float(state.scalars[0])
+        gradient = gradient + scalar(self.weight_decay) * params
+        params *= scalar(1 - self.lambd * eta)
+        params -= scalar(eta) * gradient
+        (average,) = state.moments
+        share = 1 / max(1.0, state.step - 1 - self.t0)
+        if share == 1:
+            average[:] = params
+        else:
+            average += scalar(share) * (params - average)
+        state.scalars[0] = (
+            learning_rate / (1 + self.lambd * learning_rate * state.step) ** self.alpha
+        )
+
+
 #: Every optimizer by name.
-OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    kind.name: kind for kind in (SGD, Adam, AdamW, Nadam, Adagrad, RMSprop, ASGD)
+}

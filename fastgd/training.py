@@ -16,7 +16,7 @@ from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History, Trace, restore_rng
 from fastgd.losses import LOSSES
 from fastgd.network import Network
-from fastgd.optimizers import SGD, Optimizer, OptimizerState
+from fastgd.optimizers import SGD, Optimizer
 from fastgd.sampling import Sampler, Subset, make_sampler
 
 __all__ = ["Run", "prepare", "train"]
@@ -276,7 +276,7 @@ class Run:
             raise ValueError("resume is the history of another network")
         self.optimizer = resume.optimizer
         self.rng = restore_rng(resume)
-        self.state = OptimizerState(state.step, tuple(m.copy() for m in state.moments))
+        self.state = state.copy()
         self.history = resume.copy()
 
     def go(self) -> History:

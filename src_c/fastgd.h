@@ -25,7 +25,8 @@
 #include <stdint.h>
 
 #define FGD_AHEAD 32
-#define FGD_MAX_COEFFICIENTS 8
+#define FGD_MAX_COEFFICIENTS 10
+#define FGD_MAX_SCALARS 2
 
 /* z[n] becomes f(z) and derivative[n] is f'(z); n is a multiple of `lanes`. */
 typedef void fgd_activation(size_t n, void *z, void *derivative);
@@ -37,12 +38,14 @@ typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,
                       double scale, double *value);
 
 /* prepare() turns an optimizer's hyperparameters into the coefficients of step number
- * `step` (from 1), once a step; update() moves parameter[n] along gradient[n] with them. */
+ * `step` (from 1), once a step, and moves the scalars on that it keeps from step to step;
+ * update() moves parameter[n] along gradient[n] with them. Moment number k begins
+ * k * stride elements behind `moments`. */
 typedef struct fgd_optimizer {
     const char *name;
     void (*prepare)(int64_t step, double learning_rate, const double *hyperparameter,
-                    double *coefficient);
-    void (*update)(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+                    double *scalar, double *coefficient);
+    void (*update)(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                    const double *coefficient);
 } fgd_optimizer;
 

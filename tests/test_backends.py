@@ -22,6 +22,14 @@ OPTIMIZERS = {
     # the rounding in a gradient that is zero by cancellation
     "adam": gd.Adam(0.01, weight_decay=0.01, eps=1e-3),
     "adamw": gd.AdamW(0.01, eps=1e-3),
+    "nadam": gd.Nadam(0.01, weight_decay=0.01, eps=1e-3),
+    "nadamw": gd.Nadam(0.01, weight_decay=0.01, eps=1e-3, decoupled_weight_decay=True),
+    "adagrad": gd.Adagrad(0.01, lr_decay=0.01, eps=1e-3, initial_accumulator_value=0.1),
+    "rmsprop": gd.RMSprop(0.001, eps=1e-2, weight_decay=0.01),
+    "rmsprop momentum": gd.RMSprop(0.001, eps=1e-2, momentum=0.5),
+    "rmsprop centered": gd.RMSprop(0.001, eps=1e-2, centered=True),
+    "rmsprop all": gd.RMSprop(0.001, eps=1e-2, momentum=0.5, centered=True),
+    "asgd": gd.ASGD(0.01, lambd=0.01, t0=3, weight_decay=0.01),
 }
 # inputs and hidden units with awkward tails, on both sides of every vector's length
 HIDDEN_SIZES = [[3], [17], [33], [1], [3, 17], [33, 1, 3]]

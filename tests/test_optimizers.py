@@ -37,6 +37,59 @@ def torch_adam(p, lr, betas, eps, weight_decay, decoupled):
     return p
 
 
+def torch_nadam(p, lr, betas, eps, weight_decay, momentum_decay, decoupled):
+    """Follow the algorithm on torch.optim.NAdam's page."""
+    m = v = 0.0
+    product = 1.0
+    for t, g in enumerate(GRADIENTS, start=1):
+        if decoupled:
+            p -= lr * weight_decay * p
+        else:
+            g += weight_decay * p
+        mu, next_mu = (betas[0] * (1 - 0.96 ** (k * momentum_decay) / 2) for k in (t, t + 1))
+        product *= mu
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        m_hat = next_mu * m / (1 - product * next_mu) + (1 - mu) * g / (1 - product)
+        p -= lr * m_hat / (math.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return p
+
+
+def torch_adagrad(p, lr, lr_decay, weight_decay, initial, eps):
+    """Follow the algorithm on torch.optim.Adagrad's page."""
+    total = initial
+    for t, g in enumerate(GRADIENTS, start=1):
+        g += weight_decay * p
+        total += g * g
+        p -= lr / (1 + (t - 1) * lr_decay) * g / (math.sqrt(total) + eps)
+    return p
+
+
+def torch_rmsprop(p, lr, alpha, eps, weight_decay, momentum, centered):
+    """Follow the algorithm on torch.optim.RMSprop's page."""
+    v = mean = buffer = 0.0
+    for g in GRADIENTS:
+        g += weight_decay * p
+        v = alpha * v + (1 - alpha) * g * g
+        mean = alpha * mean + (1 - alpha) * g
+        g /= math.sqrt(v - centered * mean**2) + eps
+        buffer = momentum * buffer + g
+        p -= lr * buffer
+    return p
+
+
+def torch_asgd(p, lr, lambd, alpha, t0, weight_decay):
+    """Follow torch.optim.ASGD's description; return the parameter and its average."""
+    eta, mu, average = lr, 1.0, 0.0
+    for t, g in enumerate(GRADIENTS, start=1):
+        g += weight_decay * p
+        p = p * (1 - lambd * eta) - eta * g
+        average += mu * (p - average)
+        eta = lr / (1 + lambd * lr * t) ** alpha
+        mu = 1 / max(1, t - t0)
+    return p, average
+
+
 CASES = {
     "sgd": (gd.SGD(0.1), torch_sgd(2.0, 0.1, 0, False, 0)),
     "decay": (gd.SGD(0.1, weight_decay=0.3), torch_sgd(2.0, 0.1, 0, False, 0.3)),
@@ -58,6 +111,38 @@ CASES = {
         gd.AdamW(0.1, betas=(0.5, 0.75), eps=0.01, weight_decay=0.3),
         torch_adam(2.0, 0.1, (0.5, 0.75), 0.01, 0.3, True),
     ),
+    "nadam": (gd.Nadam(), torch_nadam(2.0, 2e-3, (0.9, 0.999), 1e-8, 0, 4e-3, False)),
+    "nadam, all set": (
+        gd.Nadam(0.1, betas=(0.5, 0.75), eps=0.01, weight_decay=0.3, momentum_decay=0.5),
+        torch_nadam(2.0, 0.1, (0.5, 0.75), 0.01, 0.3, 0.5, False),
+    ),
+    "nadam, decoupled": (
+        gd.Nadam(0.1, weight_decay=0.3, momentum_decay=1e5, decoupled_weight_decay=True),
+        torch_nadam(2.0, 0.1, (0.9, 0.999), 1e-8, 0.3, 1e5, True),
+    ),
+    "adagrad": (gd.Adagrad(), torch_adagrad(2.0, 1e-2, 0, 0, 0, 1e-10)),
+    "adagrad, all set": (
+        gd.Adagrad(0.1, 0.2, weight_decay=0.3, initial_accumulator_value=0.5, eps=0.01),
+        torch_adagrad(2.0, 0.1, 0.2, 0.3, 0.5, 0.01),
+    ),
+    "rmsprop": (gd.RMSprop(), torch_rmsprop(2.0, 1e-2, 0.99, 1e-8, 0, 0, False)),
+    "rmsprop, momentum": (
+        gd.RMSprop(0.1, 0.75, 0.01, 0.3, momentum=0.5),
+        torch_rmsprop(2.0, 0.1, 0.75, 0.01, 0.3, 0.5, False),
+    ),
+    "rmsprop, centered": (
+        gd.RMSprop(0.1, 0.75, 0.01, 0.3, centered=True),
+        torch_rmsprop(2.0, 0.1, 0.75, 0.01, 0.3, 0, True),
+    ),
+    "rmsprop, all set": (
+        gd.RMSprop(0.1, 0.75, 0.01, 0.3, 0.5, True),
+        torch_rmsprop(2.0, 0.1, 0.75, 0.01, 0.3, 0.5, True),
+    ),
+    "asgd": (gd.ASGD(), torch_asgd(2.0, 1e-2, 1e-4, 0.75, 1e6, 0)[0]),
+    "asgd, all set": (
+        gd.ASGD(0.1, lambd=0.2, alpha=0.6, t0=1, weight_decay=0.3),
+        torch_asgd(2.0, 0.1, 0.2, 0.6, 1, 0.3)[0],
+    ),
 }
 
 
@@ -66,8 +151,9 @@ def test_the_specification_is_torchs_algorithm(case):
     optimizer, expected = CASES[case]
     params = np.array([2.0])
     state = optimizer.initial_state(params)
-    for step, g in enumerate(GRADIENTS, start=1):
-        optimizer.update(params, np.array([g]), state.moments, step, optimizer.learning_rate)
+    for g in GRADIENTS:
+        optimizer.update(params, np.array([g]), state, optimizer.learning_rate)
+    assert state.step == len(GRADIENTS)
     assert params[0] == pytest.approx(expected, rel=1e-14)
 
 
@@ -86,11 +172,72 @@ def test_the_kernel_is_torchs_algorithm(case, isa, backend):
     assert net.weights[0][0, 0] == 0.0
 
 
+def test_asgd_averages(backend):
+    optimizer = gd.ASGD(0.1, lambd=0.2, alpha=0.6, t0=1, weight_decay=0.3)
+    net = gd.Network([1, 1], dtype="float64")
+    net.biases[0][:] = 2.0
+    history = None
+    for g in GRADIENTS:
+        y = net.biases[0] - g / 2
+        options = {"optimizer": optimizer} if history is None else {"resume": history}
+        history = gd.train(net, [[0.0]], y, batch_size=None, epochs=1, backend=backend, **options)
+    average = torch_asgd(2.0, 0.1, 0.2, 0.6, 1, 0.3)[1]
+    assert history.averaged_params[1] == pytest.approx(average, rel=1e-12)
+    assert history.averaged_params[1] != net.params[1]
+
+
+def test_other_optimizers_keep_no_average(small_run):
+    history = gd.train(*small_run, epochs=1)
+    with pytest.raises(ValueError, match="ASGD alone averages the parameters"):
+        history.averaged_params  # noqa: B018, a property
+
+
+def test_an_average_begins_where_it_is_told(backend):
+    net = gd.Network([1, 1], dtype="float64", rng=0)
+    X = np.random.default_rng(0).standard_normal((10, 1))
+    history = gd.train(
+        net, X, 2 * X, batch_size=1, epochs=1, optimizer=gd.ASGD(0.1, t0=6), record=("params",),
+        rng=0, backend=backend,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        history.averaged_params, history.trace["params"][7:].mean(axis=0), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_variance_that_rounding_makes_negative_is_zero(dtype, backend):
+    """Equal gradients have no variance: torch's RMSprop gives nan after some hundred steps."""
+    net = gd.Network([1, 1], loss="absolute_error", dtype=dtype)
+    X, y = np.ones((1000, 1)), np.full(1000, 1e30)
+    optimizer = gd.RMSprop(1e-6, alpha=0.5, eps=0.1, centered=True)
+    gd.train(net, X, y, batch_size=1, epochs=1, optimizer=optimizer, rng=0, backend=backend)
+    assert np.isfinite(net.params).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gd.Nadam(betas=(0.9, 1.0)), r"betas\[1\] is 1.0"),
+        (lambda: gd.Nadam(momentum_decay=-1), "momentum_decay is -1"),
+        (lambda: gd.Adagrad(lr_decay=-1), "lr_decay is -1"),
+        (lambda: gd.Adagrad(initial_accumulator_value=-1), "initial_accumulator_value is -1"),
+        (lambda: gd.RMSprop(alpha=1), "alpha is 1"),
+        (lambda: gd.RMSprop(momentum=-0.1), "momentum is -0.1"),
+        (lambda: gd.ASGD(t0=-1), "t0 is -1"),
+        (lambda: gd.ASGD(lambd=np.nan), "lambd is nan"),
+        (lambda: gd.ASGD(0), "learning_rate is 0"),
+    ],
+)
+def test_settings_are_checked(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 def test_momentum_begins_with_the_first_gradient():
     optimizer = gd.SGD(1.0, momentum=0.9)
     params = np.array([0.0])
     state = optimizer.initial_state(params)
-    optimizer.update(params, np.array([1.0]), state.moments, 1, 1.0)
+    optimizer.update(params, np.array([1.0]), state, 1.0)
     assert (params[0], state.moments[0][0]) == (-1.0, 1.0)
 
 

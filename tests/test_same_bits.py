@@ -20,7 +20,15 @@ MODELS = {
     "first layer split": ((150, 96, 3), "cross_entropy"),
     "one unit": ((3, 1, 1), "absolute_error"),
 }
-OPTIMIZERS = {"sgd": gd.SGD(0.01), "momentum": gd.SGD(0.01, momentum=0.9), "adam": gd.Adam(0.01)}
+OPTIMIZERS = {
+    "sgd": gd.SGD(0.01),
+    "momentum": gd.SGD(0.01, momentum=0.9),
+    "adam": gd.Adam(0.01),
+    "nadam": gd.Nadam(0.01),
+    "adagrad": gd.Adagrad(0.01, lr_decay=0.01),
+    "rmsprop": gd.RMSprop(0.01, momentum=0.9, centered=True),
+    "asgd": gd.ASGD(0.01, t0=3),
+}
 
 
 @pytest.fixture(autouse=True)

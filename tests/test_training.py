@@ -29,7 +29,18 @@ def test_training_makes_the_loss_small():
     assert history.loss[-1] < 0.02 < history.loss[0]
 
 
-@pytest.mark.parametrize("optimizer", [gd.SGD(0.1), gd.SGD(0.01, momentum=0.9), gd.Adam(0.01)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gd.SGD(0.1),
+        gd.SGD(0.01, momentum=0.9),
+        gd.Adam(0.01),
+        gd.Nadam(0.01),
+        gd.Adagrad(0.01, lr_decay=0.1, initial_accumulator_value=0.1),
+        gd.RMSprop(0.001, momentum=0.9, centered=True),
+        gd.ASGD(0.1, lambd=0.1, t0=20),
+    ],
+)
 def test_four_epochs_and_six_are_ten(optimizer, backend, small_run, tmp_path):
     net, X, y = small_run
     whole, parts = net.copy(), net.copy()

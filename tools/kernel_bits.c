@@ -112,8 +112,21 @@ static void losses(const fgd_kernels *k) {
 static void elementwise(const fgd_kernels *k) {
     static const char *const activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid",
                                               "gelu",     "silu", "softplus",   NULL};
-    static const char *const optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw", NULL};
-    static const double hyperparameters[8] = {0.01, 0.9, 0.99, 1e-6};
+    static const char *const optimizers[] = {"sgd",
+                                             "momentum",
+                                             "nesterov",
+                                             "adam",
+                                             "adamw",
+                                             "nadam",
+                                             "nadamw",
+                                             "adagrad",
+                                             "rmsprop",
+                                             "rmsprop_momentum",
+                                             "rmsprop_centered",
+                                             "rmsprop_centered_momentum",
+                                             "asgd",
+                                             NULL};
+    static const double hyperparameters[8] = {0.01, 0.9, 0.99, 1e-2, 0.1};
     enum { N = 1024 };
     for (size_t i = 0; activations[i]; i++) {
         char *z = fresh(k->itemsize, N, 8), *slope = fresh(k->itemsize, 0, 0);
@@ -124,11 +137,11 @@ static void elementwise(const fgd_kernels *k) {
     for (size_t i = 0; optimizers[i]; i++) {
         const fgd_optimizer *optimizer = k->optimizer(optimizers[i]);
         double coefficient[FGD_MAX_COEFFICIENTS];
-        char *p = fresh(k->itemsize, N, 1), *m = fresh(k->itemsize, 0, 0);
-        char *v = fresh(k->itemsize, 0, 0);
+        double scalar[FGD_MAX_SCALARS] = {1};
+        char *p = fresh(k->itemsize, N, 1), *moments = fresh(k->itemsize, 0, 0);
         for (int step = 1; step < 5; step++) {
-            optimizer->prepare(step, 0.1, hyperparameters, coefficient);
-            optimizer->update(N, p, fresh(k->itemsize, N, 1), m, v, coefficient);
+            optimizer->prepare(step, 0.1, hyperparameters, scalar, coefficient);
+            optimizer->update(N, p, fresh(k->itemsize, N, 1), moments, N, coefficient);
         }
         print(optimizers[i], p, N * k->itemsize);
     }

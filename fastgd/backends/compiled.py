@@ -50,6 +50,8 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
     """Return the function that runs one epoch; see `fastgd.backends` for its contract."""
     engine = _workspace(plan, plan.optimizer)
     engine.load(params, state.moments)
+    if state.scalars.size:
+        engine.load_scalars(state.scalars)
     reached = np.empty_like(params)
 
     def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
@@ -70,6 +72,8 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
             return float("nan")
         params[:] = reached
         engine.store_moments(state.moments)
+        if state.scalars.size:
+            engine.store_scalars(state.scalars)
         state.step += engine.steps
         return loss
 

@@ -71,7 +71,7 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
     def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
-        reached, moments = params.copy(), [moment.copy() for moment in state.moments]
+        reached, moved = params.copy(), state.copy()
         total, step = 0.0, 0
         with np.errstate(all="ignore"):
             for first in plan.batch_starts(len(order)):
@@ -81,15 +81,13 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
                 if not np.isfinite(total):
                     return total
                 step += 1
-                plan.optimizer.update(reached, gradient, moments, state.step + step, learning_rate)
+                plan.optimizer.update(reached, gradient, moved, learning_rate)
                 if trace is not None:
                     trace.keep(step - 1, value / len(batch), reached)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached
-        for kept, moment in zip(state.moments, moments, strict=True):
-            kept[:] = moment
-        state.step += step
+        state.assign(moved)
         return total
 
     return epoch

@@ -70,7 +70,7 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
     def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
-        reached, moments = params.copy(), [moment.copy() for moment in state.moments]
+        reached, moved = params.copy(), state.copy()
         total = 0.0
         with np.errstate(all="ignore"):
             for index, first in enumerate(plan.batch_starts(len(order))):
@@ -80,17 +80,13 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
                 total += value
                 if not np.isfinite(total):
                     return total
-                plan.optimizer.update(
-                    reached, gradient, moments, state.step + index + 1, learning_rate
-                )
+                plan.optimizer.update(reached, gradient, moved, learning_rate)
                 if trace is not None:
                     trace.keep(index, value / len(batch), reached)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached
-        for kept, moment in zip(state.moments, moments, strict=True):
-            kept[:] = moment
-        state.step += len(plan.batch_starts(len(order)))
+        state.assign(moved)
         return total
 
     return epoch

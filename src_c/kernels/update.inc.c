@@ -1,9 +1,10 @@
 /* Optimizers: how parameters move along a gradient (fastgd/optimizers.py has the formulas).
  *
- * n is a multiple of VL. Coefficients are computed in double and rounded to T once.
+ * n is a multiple of VL. Coefficients are computed in double and rounded to T once, from
+ * elementary functions of their own: libm's do not promise the same bits on every machine.
  */
 
-/* base^n by squaring: the same bits on every machine, which libm's pow() does not promise. */
+/* base^n by squaring. */
 static double power(double base, int64_t n) {
     double result = 1;
     for (; n > 0; n /= 2, base *= base)
@@ -11,10 +12,34 @@ static double power(double base, int64_t n) {
     return result;
 }
 
+/* exp(x) for |x| <= 700: x = n ln 2 + r, and Taylor's series for |r| <= ln 2 / 2. */
+static double exponential(double x) {
+    const double shift = 0x1.8p52, n = (x * 0x1.71547652b82fep0 + shift) - shift;
+    const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
+    double series = 1, scale;
+    for (int k = 14; k > 0; k--) series = 1 + series * r / k;
+    const int64_t bits = ((int64_t)n + 1023) << 52;
+    memcpy(&scale, &bits, sizeof scale);
+    return series * scale;
+}
+
+/* ln(x) for normal x > 0: x = 2^e m with sqrt(1/2) <= m < sqrt(2), and the series of artanh. */
+static double logarithm(double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const int64_t e = (bits - 0x3fe6a09e667f3bcd) >> 52;
+    bits -= e << 52;
+    memcpy(&x, &bits, sizeof x);
+    const double s = (x - 1) / (x + 1);
+    double series = 0;
+    for (int k = 23; k > 0; k -= 2) series = 1.0 / k + s * s * series;
+    return (double)e * 0x1.62e42fefa39efp-1 + 2 * s * series;
+}
+
 /* Hyperparameters of the three forms of SGD: weight_decay, momentum. */
 static void prepare_sgd(int64_t step, double learning_rate, const double *hyperparameter,
-                        double *coefficient) {
-    (void)step;
+                        double *scalar, double *coefficient) {
+    (void)step, (void)scalar;
     coefficient[0] = learning_rate;
     coefficient[1] = hyperparameter[0];
     coefficient[2] = hyperparameter[1];
@@ -22,9 +47,9 @@ static void prepare_sgd(int64_t step, double learning_rate, const double *hyperp
 
 #define EACH_VECTOR for (size_t i = 0; i < n; i += VL)
 
-static void sgd(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+static void sgd(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                 const double *coefficient) {
-    (void)moment1, (void)moment2;
+    (void)moments, (void)stride;
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
     T *p = parameter;
     const T *g = gradient;
@@ -39,12 +64,12 @@ static void sgd(size_t n, void *parameter, const void *gradient, void *moment1, 
     }
 }
 
-static void momentum(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+static void momentum(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                      const double *coefficient) {
-    (void)moment2;
+    (void)stride;
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
     const V keep = vset1((T)coefficient[2]);
-    T *p = parameter, *m = moment1;
+    T *p = parameter, *m = moments;
     const T *g = gradient;
     EACH_VECTOR {
         const V old = vload(p + i);
@@ -54,12 +79,12 @@ static void momentum(size_t n, void *parameter, const void *gradient, void *mome
     }
 }
 
-static void nesterov(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+static void nesterov(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                      const double *coefficient) {
-    (void)moment2;
+    (void)stride;
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
     const V keep = vset1((T)coefficient[2]);
-    T *p = parameter, *m = moment1;
+    T *p = parameter, *m = moments;
     const T *g = gradient;
     EACH_VECTOR {
         const V old = vload(p + i);
@@ -82,13 +107,15 @@ static void prepare_moments(int64_t step, double learning_rate, const double *hy
     coefficient[6] = hyperparameter[3];
 }
 static void prepare_adam(int64_t step, double learning_rate, const double *hyperparameter,
-                         double *coefficient) {
+                         double *scalar, double *coefficient) {
+    (void)scalar;
     prepare_moments(step, learning_rate, hyperparameter, coefficient);
     coefficient[1] = hyperparameter[0];
     coefficient[7] = 1;
 }
 static void prepare_adamw(int64_t step, double learning_rate, const double *hyperparameter,
-                          double *coefficient) {
+                          double *scalar, double *coefficient) {
+    (void)scalar;
     prepare_moments(step, learning_rate, hyperparameter, coefficient);
     coefficient[1] = 0;
     coefficient[7] = 1 - learning_rate * hyperparameter[0];
@@ -97,13 +124,13 @@ static void prepare_adamw(int64_t step, double learning_rate, const double *hype
 /* Coefficients: the step size learning_rate / (1 - beta1^t), the decay added to the
  * gradient, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^t), epsilon, and the factor that
  * shrinks the parameters (1 for Adam, 1 - learning_rate * weight_decay for AdamW). */
-static void adam(size_t n, void *parameter, const void *gradient, void *moment1, void *moment2,
+static void adam(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                  const double *coefficient) {
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
     const V take1 = vset1((T)coefficient[2]), keep2 = vset1((T)coefficient[3]);
     const V take2 = vset1((T)coefficient[4]), correct = vset1((T)coefficient[5]);
     const V epsilon = vset1((T)coefficient[6]), shrink = vset1((T)coefficient[7]);
-    T *p = parameter, *first = moment1, *second = moment2;
+    T *p = parameter, *first = moments, *second = first + stride;
     const T *g = gradient;
     EACH_VECTOR {
         const V old = vload(p + i);
@@ -117,10 +144,179 @@ static void adam(size_t n, void *parameter, const void *gradient, void *moment1,
     }
 }
 
+#define LOG_096 -0x1.4e69ed6d80eb3p-5 /* ln(0.96) */
+
+/* Hyperparameters of Nadam: weight_decay, beta1, beta2, epsilon, momentum_decay. Its scalar is
+ * the product of all momenta mu so far. */
+static void prepare_nadam_moments(int64_t step, double learning_rate, const double *hyperparameter,
+                                  double *scalar, double *coefficient) {
+    const double beta1 = hyperparameter[1];
+    double mu[2]; /* of this step and of the next: beta1 (1 - 0.96^(t momentum_decay) / 2) */
+    for (int k = 0; k < 2; k++) {
+        const double exponent = (double)(step + k) * hyperparameter[4] * LOG_096;
+        mu[k] = beta1 * (1 - 0.5 * (exponent < -700 ? 0 : exponential(exponent)));
+    }
+    scalar[0] *= mu[0];
+    prepare_moments(step, learning_rate, hyperparameter, coefficient);
+    coefficient[0] = learning_rate * mu[1] / (1 - scalar[0] * mu[1]);
+    coefficient[8] = learning_rate * (1 - mu[0]) / (1 - scalar[0]);
+}
+static void prepare_nadam(int64_t step, double learning_rate, const double *hyperparameter,
+                          double *scalar, double *coefficient) {
+    prepare_nadam_moments(step, learning_rate, hyperparameter, scalar, coefficient);
+    coefficient[1] = hyperparameter[0];
+    coefficient[7] = 1;
+}
+static void prepare_nadamw(int64_t step, double learning_rate, const double *hyperparameter,
+                           double *scalar, double *coefficient) {
+    prepare_nadam_moments(step, learning_rate, hyperparameter, scalar, coefficient);
+    coefficient[1] = 0;
+    coefficient[7] = 1 - learning_rate * hyperparameter[0];
+}
+
+/* Coefficients: as adam()'s, the step size being that along the running average, and at the
+ * end the step size along the gradient itself. */
+static void nadam(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
+                  const double *coefficient) {
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const V take1 = vset1((T)coefficient[2]), keep2 = vset1((T)coefficient[3]);
+    const V take2 = vset1((T)coefficient[4]), correct = vset1((T)coefficient[5]);
+    const V epsilon = vset1((T)coefficient[6]), shrink = vset1((T)coefficient[7]);
+    const V direct = vset1((T)-coefficient[8]);
+    T *p = parameter, *first = moments, *second = first + stride;
+    const T *g = gradient;
+    EACH_VECTOR {
+        const V old = vload(p + i);
+        const V slope = vfma(decay, old, vload(g + i));
+        const V m = vfma(take1, slope - vload(first + i), vload(first + i));
+        const V v = vfma(take2 * slope, slope, keep2 * vload(second + i));
+        vstore(first + i, m);
+        vstore(second + i, v);
+        const V denominator = vfma(vsqrt(v), correct, epsilon);
+        vstore(p + i, vfma(shrink, old, vfma(rate, m, direct * slope) / denominator));
+    }
+}
+
+/* Hyperparameters of Adagrad: weight_decay, lr_decay, epsilon. */
+static void prepare_adagrad(int64_t step, double learning_rate, const double *hyperparameter,
+                            double *scalar, double *coefficient) {
+    (void)scalar;
+    coefficient[0] = learning_rate / (1 + (double)(step - 1) * hyperparameter[1]);
+    coefficient[1] = hyperparameter[0];
+    coefficient[2] = hyperparameter[2];
+}
+
+static void adagrad(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
+                    const double *coefficient) {
+    (void)stride;
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const V epsilon = vset1((T)coefficient[2]);
+    T *p = parameter, *sum = moments;
+    const T *g = gradient;
+    EACH_VECTOR {
+        const V old = vload(p + i);
+        const V slope = vfma(decay, old, vload(g + i));
+        const V v = vfma(slope, slope, vload(sum + i));
+        vstore(sum + i, v);
+        vstore(p + i, vfma(rate, slope / (vsqrt(v) + epsilon), old));
+    }
+}
+
+/* Hyperparameters of the four forms of RMSprop: weight_decay, alpha, epsilon, momentum. */
+static void prepare_rmsprop(int64_t step, double learning_rate, const double *hyperparameter,
+                            double *scalar, double *coefficient) {
+    (void)step, (void)scalar;
+    coefficient[0] = learning_rate;
+    coefficient[1] = hyperparameter[0];
+    coefficient[2] = hyperparameter[1];
+    coefficient[3] = 1 - hyperparameter[1];
+    coefficient[4] = hyperparameter[2];
+    coefficient[5] = hyperparameter[3];
+}
+
+/* Moments: the average of the squares; if centered, that of the gradients; with momentum, the
+ * velocity. A variance below zero is rounding. */
+FGD_INLINE void rmsprop_form(int centered, int has_momentum, size_t n, T *p, const T *g, T *moments,
+                             size_t stride, const double *coefficient) {
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const V keep = vset1((T)coefficient[2]), take = vset1((T)coefficient[3]);
+    const V epsilon = vset1((T)coefficient[4]), mu = vset1((T)coefficient[5]);
+    T *mean = moments + stride, *velocity = mean + (centered ? stride : 0);
+    EACH_VECTOR {
+        const V old = vload(p + i);
+        const V slope = vfma(decay, old, vload(g + i));
+        V v = vfma(take * slope, slope, keep * vload(moments + i));
+        vstore(moments + i, v);
+        if (centered) {
+            const V m = vfma(take, slope - vload(mean + i), vload(mean + i));
+            vstore(mean + i, m);
+            v = vmax((V){0}, vfma(-m, m, v));
+        }
+        V step = slope / (vsqrt(v) + epsilon);
+        if (has_momentum) {
+            step = vfma(mu, vload(velocity + i), step);
+            vstore(velocity + i, step);
+        }
+        vstore(p + i, vfma(rate, step, old));
+    }
+}
+
+#define RMSPROP(name, centered, has_momentum)                                         \
+    static void name(size_t n, void *parameter, const void *gradient, void *moments,  \
+                     size_t stride, const double *coefficient) {                      \
+        rmsprop_form(centered, has_momentum, n, parameter, gradient, moments, stride, \
+                     coefficient);                                                    \
+    }
+RMSPROP(rmsprop, 0, 0)
+RMSPROP(rmsprop_momentum, 0, 1)
+RMSPROP(rmsprop_centered, 1, 0)
+RMSPROP(rmsprop_centered_momentum, 1, 1)
+
+/* Hyperparameters of ASGD: weight_decay, lambd, alpha, t0. Its scalar is the step size of the
+ * step to come, which the last step's learning rate has set. */
+static void prepare_asgd(int64_t step, double learning_rate, const double *hyperparameter,
+                         double *scalar, double *coefficient) {
+    const double lambd = hyperparameter[1], averaged = (double)(step - 1) - hyperparameter[3];
+    const double eta = step == 1 ? learning_rate : scalar[0];
+    const double growth = 1 + lambd * learning_rate * (double)step;
+    coefficient[0] = eta;
+    coefficient[1] = hyperparameter[0];
+    coefficient[2] = 1 - lambd * eta;
+    coefficient[3] = averaged > 1 ? 1 / averaged : 1;
+    scalar[0] = learning_rate * exponential(-hyperparameter[2] * logarithm(growth));
+}
+
+static void asgd(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
+                 const double *coefficient) {
+    (void)stride;
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const V shrink = vset1((T)coefficient[2]), share = vset1((T)coefficient[3]);
+    const int averages = coefficient[3] != 1;
+    T *p = parameter, *average = moments;
+    const T *g = gradient;
+    EACH_VECTOR {
+        const V old = vload(p + i), mean = vload(average + i);
+        const V slope = vfma(decay, old, vload(g + i));
+        const V moved = vfma(rate, slope, shrink * old);
+        vstore(p + i, moved);
+        vstore(average + i, averages ? vfma(share, moved - mean, mean) : moved);
+    }
+}
+
 static const fgd_optimizer optimizers[] = {
-    {"sgd", prepare_sgd, sgd},           {"momentum", prepare_sgd, momentum},
-    {"nesterov", prepare_sgd, nesterov}, {"adam", prepare_adam, adam},
+    {"sgd", prepare_sgd, sgd},
+    {"momentum", prepare_sgd, momentum},
+    {"nesterov", prepare_sgd, nesterov},
+    {"adam", prepare_adam, adam},
     {"adamw", prepare_adamw, adam},
+    {"nadam", prepare_nadam, nadam},
+    {"nadamw", prepare_nadamw, nadam},
+    {"adagrad", prepare_adagrad, adagrad},
+    {"rmsprop", prepare_rmsprop, rmsprop},
+    {"rmsprop_momentum", prepare_rmsprop, rmsprop_momentum},
+    {"rmsprop_centered", prepare_rmsprop, rmsprop_centered},
+    {"rmsprop_centered_momentum", prepare_rmsprop, rmsprop_centered_momentum},
+    {"asgd", prepare_asgd, asgd},
 };
 
 static const fgd_optimizer *optimizer_named(const char *name) {
