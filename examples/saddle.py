@@ -32,8 +32,7 @@ def main() -> None:
     print(f"\nRates above {stable:g} could not hold the minimum at 1 either.")
 
     shares = gd.landscapes.escape_share(quintic, -3.0, n_seeds=N_SEEDS, updates=UPDATES)
-    print(f"\n{N_SEEDS} runs of each batch size, learning rate {shares.learning_rate:g}:\n")
-    print(shares)
+    print(f"\n{shares}")
     small, batch = shares.escaped[0], shares.escaped[-1]
     print(f"\nPast the saddle: {small} of {N_SEEDS} with batch size 1, {batch} with all terms.")
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd import _validation
+from fastgd import _columns, _validation
+from fastgd._columns import Column
 from fastgd._plan import check_batch_size, count_steps
 from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History
@@ -95,34 +96,50 @@ class Landscape(abc.ABC):
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivatives at one point, of shape (n_params, n_params)."""
 
-    def __call__(self, theta: ArrayLike) -> Any:
-        """Return the cost, the mean of all terms.
+    def __call__(self, theta: ArrayLike, samples: ArrayLike | None = None) -> Any:
+        """Return the cost, the mean of all terms; or a batch's cost, the mean of some.
 
         Parameters
         ----------
         theta : array_like of shape (..., n_params)
             Parameters; one number where there is only one parameter.
+        samples : array_like of shape (batch,), optional
+            The batch: numbers of terms, from 0 to n - 1.
 
         Returns
         -------
         float, or ndarray of shape (...)
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> quintic = gd.landscapes.Quintic()
+        >>> quintic(-1.5)
+        0.0
+        >>> quintic(-1.5, [0, 1]) == quintic(-1.5)
+        False
         """
-        cost = self.losses(self._points(theta), np.arange(self.n)).mean(axis=-1)
+        cost = self.losses(self._points(theta), self._batch(samples)).mean(axis=-1)
         return float(cost) if cost.ndim == 0 else cost
 
-    def gradient(self, theta: ArrayLike) -> FloatArray:
-        """Return the cost's gradient, the mean of all terms' gradients.
+    def gradient(self, theta: ArrayLike, samples: ArrayLike | None = None) -> FloatArray:
+        """Return the gradient of the cost, or of a batch's cost.
 
         Parameters
         ----------
         theta : array_like of shape (..., n_params)
             Parameters; one number where there is only one parameter.
+        samples : array_like of shape (batch,), optional
+            The batch: numbers of terms, from 0 to n - 1.
 
         Returns
         -------
         ndarray of shape (..., n_params)
         """
-        return _mean(self.gradients(self._points(theta), np.arange(self.n)))
+        return _mean(self.gradients(self._points(theta), self._batch(samples)))
+
+    def _batch(self, samples: ArrayLike | None) -> IndexArray:
+        return np.arange(self.n) if samples is None else _check_terms(samples, self.n)
 
     def _points(self, theta: ArrayLike) -> FloatArray:
         points = np.atleast_1d(np.asarray(theta, np.float64))
@@ -144,7 +161,9 @@ class Landscape(abc.ABC):
         return 2 / max(float(np.linalg.eigvalsh(self.hessian(m))[-1]) for m in self.minima)
 
     def escaped(self, theta: FloatArray) -> NDArray[np.bool_]:
-        """Return which points are nearer to a minimum than to the saddle.
+        """Return which points have left the saddle for a minimum.
+
+        They are nearer to the minimum than to the saddle, and than the saddle is.
 
         Parameters
         ----------
@@ -157,8 +176,10 @@ class Landscape(abc.ABC):
         """
         if self.saddle is None:
             raise ValueError(f"{self!r} has no saddle to escape from: use Quintic or Saddle")
-        to_minimum = np.linalg.norm(theta[..., None, :] - self.minima, axis=-1).min(axis=-1)
-        away: NDArray[np.bool_] = to_minimum < np.linalg.norm(theta - self.saddle, axis=-1)
+        to_minima = np.linalg.norm(theta[..., None, :] - self.minima, axis=-1)
+        to_saddle = np.linalg.norm(theta - self.saddle, axis=-1)[..., None]
+        reach = np.minimum(to_saddle, np.linalg.norm(self.minima - self.saddle, axis=-1))
+        away: NDArray[np.bool_] = (to_minima < reach).any(axis=-1)
         return away
 
 
@@ -166,6 +187,26 @@ def _mean(gradients: FloatArray) -> FloatArray:
     """Return the mean over the batch, of shape (..., n_params)."""
     mean: FloatArray = gradients.mean(axis=-2)
     return mean
+
+
+def _check_terms(samples: ArrayLike, n: int) -> IndexArray:
+    array = np.asarray(samples)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) == 0:
+        raise TypeError(
+            f"samples must list numbers of terms, from 0 to {n - 1}, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if array.min() < 0 or array.max() >= n:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"samples holds {bad}, but the terms are numbered from 0 to {n - 1}")
+    return array
+
+
+def _constant(values: ArrayLike) -> FloatArray:
+    """Return an array that can not be changed, as all landscapes of a class share it."""
+    array = np.array(values, np.float64)
+    array.flags.writeable = False
+    return array
 
 
 def _balanced(n: int, n_params: int, spread: float, rng: np.random.Generator) -> FloatArray:
@@ -257,9 +298,9 @@ class Quintic(_Tilted):
     """
 
     n_params = 1
-    start = np.array([-3.0])
-    saddle = np.array([-1.5])
-    minima = np.array([[1.0]])
+    start = _constant([-3.0])
+    saddle = _constant([-1.5])
+    minima = _constant([[1.0]])
 
     def __init__(self, n: int = 64, spread: float = 0.75, rng: RngLike = 0) -> None:
         super().__init__(n, spread, rng)
@@ -314,9 +355,9 @@ class Saddle(_Tilted):
     """
 
     n_params = 2
-    start = np.array([0.0, 1.0])
-    saddle = np.array([0.0, 0.0])
-    minima = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    start = _constant([0.0, 1.0])
+    saddle = _constant([0.0, 0.0])
+    minima = _constant([[-1.0, 0.0], [1.0, 0.0]])
 
     def __init__(self, n: int = 64, spread: float = 0.75, rng: RngLike = 0) -> None:
         super().__init__(n, spread, rng)
@@ -760,19 +801,63 @@ class EscapeShares:
     high: FloatArray
     median_updates: FloatArray
 
+    def _rows(self) -> list[_Row]:
+        return [_Row(self, k) for k in range(len(self.batch_sizes))]
+
+    def _columns(self) -> list[Column]:
+        return COLUMNS + LAST_COLUMN if self.diverged.any() else COLUMNS
+
+    def _title(self) -> str:
+        return (
+            f"Runs that left the saddle of {self.landscape!r} within {self.updates:,} updates, "
+            f"learning rate {self.learning_rate:g}; shares with {100 * self.confidence:g} % "
+            "confidence intervals"
+        )
+
     def __str__(self) -> str:
-        level = f"{100 * self.confidence:g} % interval"
-        lines = [f"batch size  escaped  of runs   share  {level:>16}  median updates"]
-        for k, size in enumerate(self.batch_sizes):
-            name = "all" if size == self.landscape.n else f"{size}"
-            interval = f"{100 * self.low[k]:.1f} to {100 * self.high[k]:.1f} %"
-            median = "-" if self.escaped[k] == 0 else f"{self.median_updates[k]:,.0f}"
-            diverged = f"  {self.diverged[k]:,} diverged" if self.diverged[k] else ""
-            lines.append(
-                f"{name:>10}{self.escaped[k]:9,}{self.n_seeds:9,}{self.share[k]:8.1%}"
-                f"{interval:>18}{median:>16}{diverged}"
-            )
-        return "\n".join(lines)
+        columns = self._columns()
+        lines = [_columns.line(columns, row) for row in self._rows()]
+        return "\n".join([_columns.fill(self._title()), "", _columns.head(columns), *lines])
+
+    def __rich__(self) -> Any:
+        """Return a table of the package rich, which calls this."""
+        return _columns.as_rich(self._columns(), self._rows(), self._title(), "")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return _columns.as_html(self._columns(), self._rows(), self._title(), None)
+
+
+class _Row:
+    """One batch size of an `EscapeShares`, for its table."""
+
+    diverged = False  # the row as a whole has its shares all the same
+
+    def __init__(self, shares: EscapeShares, k: int) -> None:
+        self.shares, self.k = shares, k
+
+    def batch_size(self) -> str:
+        """Return the batch size; all terms are batch gradient descent."""
+        size = self.shares.batch_sizes[self.k]
+        return f"all {size:,}" if size == self.shares.landscape.n else f"{size:,}"
+
+    def median(self) -> str:
+        """Return the median of the updates until the escape."""
+        median = self.shares.median_updates[self.k]
+        return "-" if math.isnan(median) else f"{median:,.0f}"
+
+
+#: the columns of an `EscapeShares`
+COLUMNS = [
+    Column("batch", "size", 9, _Row.batch_size),
+    Column("", "runs", 8, lambda row: f"{row.shares.n_seeds:,}"),
+    Column("", "escaped", 9, lambda row: f"{row.shares.escaped[row.k]:,}"),
+    Column("", "share", 9, lambda row: f"{row.shares.share[row.k]:.1%}"),
+    Column("", "from", 9, lambda row: f"{row.shares.low[row.k]:.1%}"),
+    Column("", "to", 9, lambda row: f"{row.shares.high[row.k]:.1%}"),
+    Column("median", "updates", 10, _Row.median),
+]
+LAST_COLUMN = [Column("", "diverged", 10, lambda row: f"{row.shares.diverged[row.k]:,}")]
 
 
 def escape_share(
@@ -789,9 +874,9 @@ def escape_share(
 ) -> EscapeShares:
     """Count how many runs leave a saddle, by batch size.
 
-    A run has left the saddle once it has been nearer to a minimum. All batch sizes make the same
-    number of updates, at the same learning rate: they differ in the noise of their gradients
-    alone. Run k takes the steps of ``descend(..., rng=k)``.
+    A run has left the saddle once it has been near a minimum (`Landscape.escaped`). All batch
+    sizes make the same number of updates, at the same learning rate: they differ in the noise of
+    their gradients alone. Run k takes the steps of ``descend(..., rng=k)``.
 
     Parameters
     ----------
@@ -828,15 +913,22 @@ def escape_share(
     >>> shares = gd.landscapes.escape_share(
     ...     gd.landscapes.Quintic(), -3.0, [1, None], n_seeds=50
     ... )
-    >>> shares.escaped.tolist()
-    [50, 0]
+    >>> print(shares)
+    Runs that left the saddle of Quintic(n=64, spread=0.75) within 500 updates,
+    learning rate 0.32; shares with 95 % confidence intervals
+    <BLANKLINE>
+        batch                                                median
+         size    runs  escaped    share     from       to   updates
+    ---------------------------------------------------------------
+            1      50       50   100.0%    92.9%   100.0%        52
+       all 64      50        0     0.0%     0.0%     7.1%         -
     """
     _check_landscape(landscape)
     point = _check_start(landscape, start)
     if landscape.escaped(point):
         raise ValueError(
-            f"start is {point.tolist()}, which is nearer to a minimum than to the saddle "
-            "already: begin on the saddle's other side"
+            f"start is {point.tolist()}, which is near a minimum already: begin on the saddle's "
+            "other side"
         )
     if isinstance(batch_sizes, (int, str)) or batch_sizes is None or len(batch_sizes) == 0:
         raise TypeError(f"batch_sizes must list batch sizes, as in [1, 8, None], not {batch_sizes}")

@@ -27,7 +27,12 @@ LANDSCAPES = [
     Rosenbrock(),
     Rosenbrock(5),
 ]
-OPTIMIZERS = [gd.SGD(0.01), gd.SGD(0.01, momentum=0.5, nesterov=True), gd.Adam(0.01), gd.AdamW()]
+#: every kind of optimizer, and SGD in its other forms
+OPTIMIZERS = [
+    *(kind(learning_rate=0.01) for kind in gd.optimizers.OPTIMIZERS.values()),
+    gd.SGD(0.01, momentum=0.5),
+    gd.SGD(0.01, momentum=0.5, nesterov=True),
+]
 each_landscape = pytest.mark.parametrize("landscape", LANDSCAPES, ids=repr)
 
 
@@ -84,6 +89,44 @@ def test_mean_of_the_terms_is_the_cost_of_the_formula(landscape, cost):
         terms = [landscape.losses(theta, np.array([i])).item() for i in range(landscape.n)]
         np.testing.assert_allclose(np.mean(terms), cost(theta), rtol=1e-13)
         np.testing.assert_allclose(landscape(theta), cost(theta), rtol=1e-13)
+
+
+@each_landscape
+def test_batchs_cost_is_not_the_cost_and_the_mean_over_batches_is(landscape):
+    theta = landscape.start + 0.1
+    batches = np.arange(landscape.n).reshape(-1, 1)
+    costs = [landscape(theta, batch) for batch in batches]
+    gradients = [landscape.gradient(theta, batch) for batch in batches]
+    assert len(set(costs)) > 1
+    np.testing.assert_allclose(np.mean(costs), landscape(theta), rtol=1e-13)
+    np.testing.assert_allclose(
+        np.mean(gradients, axis=0), landscape.gradient(theta), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("landscape", [Quintic(), Saddle()], ids=repr)
+def test_what_landscapes_share_can_not_be_changed(landscape):
+    for array in (landscape.start, landscape.saddle, landscape.minima):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 5
+
+
+@pytest.mark.parametrize(
+    ("landscape", "theta", "escaped"),
+    [
+        (Quintic(), [-3.0], False),
+        (Quintic(), [-0.26], False),
+        (Quintic(), [-0.24], True),
+        (Quintic(), [1.2], True),
+        (Quintic(), [1e6], False),
+        (Quintic(), [np.nan], False),
+        (Saddle(), [0.0, 0.3], False),
+        (Saddle(), [-0.6, 0.3], True),
+        (Saddle(), [0.9, 5.0], False),
+    ],
+)
+def test_escaped_is_near_a_minimum(landscape, theta, escaped):
+    assert bool(landscape.escaped(np.array(theta))) is escaped
 
 
 def test_bowl_is_its_quadratic_form():
@@ -388,12 +431,12 @@ def test_runs_side_by_side_are_those_of_descend(landscape, batch_size, optimizer
 
 
 @each_landscape
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("batch_size", [1, 3, 40])
-def test_many_runs_give_the_bits_of_one(landscape, batch_size):
+def test_many_runs_give_the_bits_of_one(landscape, batch_size, optimizer):
     batch_size = min(batch_size, landscape.n)
     orders = np.stack([np.random.default_rng(k).permutation(landscape.n) for k in range(11)])
     samples = orders[:, :batch_size]
-    optimizer = gd.Adam(0.01)
     together = gd.landscapes._Runs(landscape, landscape.start, 11, optimizer)
     for _ in range(3):
         together.step(samples)
@@ -415,11 +458,25 @@ def test_runs_that_diverge_are_counted_apart():
 
 def test_table_of_shares():
     shares = escape_share(Quintic(), batch_sizes=[1, None], n_seeds=10)
-    head, first, last = str(shares).splitlines()
-    assert "95 % interval" in head
+    *_, first, last = str(shares).splitlines()
     assert first.split()[:4] == ["1", "10", "10", "100.0%"]
-    assert last.split()[:4] == ["all", "0", "10", "0.0%"]
-    assert len(first) == len(last) == len(head)
+    assert last.split()[:5] == ["all", "64", "10", "0", "0.0%"]
+    assert "95 % confidence" in str(shares)
+    assert max(map(len, str(shares).splitlines())) < 80
+
+
+def test_table_of_shares_in_a_notebook():
+    html = escape_share(Quintic(), batch_sizes=[1, None], n_seeds=10)._repr_html_()
+    assert html.count("<tr") == 3
+    assert "all 64" in html
+
+
+def test_table_of_shares_by_rich():
+    rich = pytest.importorskip("rich.console")
+    console = rich.Console(width=100)
+    with console.capture() as capture:
+        console.print(escape_share(Quintic(), batch_sizes=[1, None], n_seeds=10))
+    assert "all 64" in capture.get()
 
 
 @pytest.mark.parametrize(
@@ -563,7 +620,11 @@ def test_f_can_not_change_what_is_checked():
         (lambda: descend(Saddle(), record=["lost"]), ValueError, "did you mean 'loss'"),
         (lambda: descend(Saddle(), callbacks=print), TypeError, "callbacks must list functions"),
         (lambda: escape_share(Bowl()), ValueError, "has no saddle to escape from"),
-        (lambda: escape_share(Quintic(), 0.9), ValueError, "nearer to a minimum"),
+        (lambda: escape_share(Quintic(), 0.9), ValueError, "near a minimum already"),
+        (lambda: Quintic()(0, [64]), ValueError, "samples holds 64, but the terms .* to 63"),
+        (lambda: Quintic()(0, [-1]), ValueError, "samples holds -1"),
+        (lambda: Quintic().gradient(0, [0.5]), TypeError, "samples must list numbers of terms"),
+        (lambda: Quintic()(0, []), TypeError, "samples must list numbers of terms"),
         (lambda: escape_share(Quintic(), batch_sizes=4), TypeError, "batch_sizes must list"),
         (lambda: escape_share(Quintic(), batch_sizes=[]), TypeError, "batch_sizes must list"),
         (lambda: escape_share(Quintic(), confidence=1), ValueError, "confidence is 1"),
@@ -579,6 +640,11 @@ def test_f_can_not_change_what_is_checked():
 def test_errors_say_what_to_do(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(0)])
+def test_rng_of_a_landscape(rng):
+    assert not Quintic(rng=rng).tilts.sum()
 
 
 def test_own_landscape():
