@@ -79,6 +79,7 @@ class Graph:
         nodes: Mapping[str, tuple[Any, ...]],
         parameters: Mapping[str, ArrayLike] | None = None,
     ) -> None:
+        _check_containers(inputs, nodes, parameters)
         self.parameters: dict[str, Any] = dict(parameters or {})
         self._arguments = tuple(inputs)
         self._parameter_names = tuple(self.parameters)
@@ -367,6 +368,19 @@ def _add(sums: dict[str, FloatArray], more: Iterable[tuple[str, FloatArray | Non
     for name, array in more:
         if array is not None:
             sums[name] = np.asarray(sums[name] + array) if name in sums else array
+
+
+def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
+    """Check that a graph is described by a list and two dictionaries."""
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
+        raise TypeError(f"inputs must list the inputs' names, as ['x', 'y'] does, not {inputs!r}")
+    if not isinstance(nodes, Mapping):
+        raise TypeError(
+            "nodes must be a dictionary of names and tuples, for example "
+            f"{{'square': (nodes.Square(), 'z')}}, not {nodes!r}"
+        )
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters must be a dictionary of names and values, not {parameters!r}")
 
 
 def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:

@@ -358,6 +358,35 @@ def test_a_value_used_twice_gets_the_sum():
     assert graph.gradient([1.0]).shape == (0,)
 
 
+def random_graph(rng):
+    """A graph of twelve nodes, each of values before it at random, and their mean."""
+    names, nodes = ["x", "scalar"], {}
+    for i in range(12):
+        node = rng.choice([Multiply, Plus, Minus, Square, Tanh, Softplus])
+        # the last node that nothing uses is an input, so that nothing is left over
+        inputs = [names[-1], *rng.choice(names[:-1], size=len(node._names) - 1)]
+        nodes[f"n{i}"] = (node(), *map(str, inputs))
+        names.append(f"n{i}")
+    nodes["all"] = (Plus(), "n11", "x")
+    return Graph(["x"], nodes | {"cost": (Mean(), "all")}, {"scalar": 0.3})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_graphs(seed):
+    """Backward, the product of the Jacobians, and finite differences are the same."""
+    rng = np.random.default_rng(seed)
+    graph, x, step = random_graph(rng), rng.uniform(-1, 1, 5), 1e-6
+    graph.forward(x)
+    gradients = {name: value.reshape(1, -1) for name, value in graph.backward().items()}
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(graph.jacobian(name), gradient, rtol=1e-12, atol=1e-12)
+    moves = [(x + step * unit, x - step * unit) for unit in np.eye(5)]
+    slopes = [(graph.forward(up) - graph.forward(down)) / (2 * step) for up, down in moves]
+    np.testing.assert_allclose(gradients["x"][0], slopes, rtol=1e-6, atol=1e-8)
+    up, down = (graph.forward(x, scalar=0.3 + move) for move in (step, -step))
+    np.testing.assert_allclose(gradients["scalar"], (up - down) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
 def test_a_graph_whose_value_is_an_array():
     graph = Graph(["z"], {"square": (Square(), "z")})
     graph.forward([1.0, 2.0])
@@ -520,11 +549,18 @@ NODE = Square()
         (["my x"], {"cost": (Square(), "my x")}, ValueError, "can not name a parameter or input"),
         ([1], {"cost": (Square(), 1)}, TypeError, "must be strings that are not empty, not 1"),
         (["x"], {"cost": (Square(), 1)}, TypeError, "an input of 'cost' must be one of"),
+        ("x", {"cost": (Square(), "x")}, TypeError, "inputs must list the inputs' names"),
+        (["x"], [(Square(), "x")], TypeError, "nodes must be a dictionary"),
     ],
 )
 def test_wrong_graphs(inputs, nodes, error, message):
     with pytest.raises(error, match=message):
         Graph(inputs, nodes)
+
+
+def test_wrong_parameters():
+    with pytest.raises(TypeError, match="parameters must be a dictionary"):
+        Graph([], {"cost": (Square(), "w")}, ["w"])
 
 
 def test_wrong_arguments_of_the_builders():
