@@ -603,10 +603,7 @@ class _Runs:
     def step(self, samples: IndexArray) -> None:
         """Make one update of each run with its batch, of shape (n_runs, batch)."""
         gradient = _mean(self.landscape.gradients(self.params, samples))
-        self.state.step += 1
-        self.optimizer.update(
-            self.params, gradient, self.state.moments, self.state.step, self.optimizer.learning_rate
-        )
+        self.optimizer.update(self.params, gradient, self.state, self.optimizer.learning_rate)
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
         """Go on with some of the runs only."""

@@ -205,7 +205,7 @@ def by_definition(landscape, start, batch_size, epochs, optimizer, rng):
     """The loop over terms, one at a time."""
     params = np.array(start, np.float64)
     state = optimizer.initial_state(params)
-    step, losses = 0, []
+    losses = []
     for _ in range(epochs):
         order = gd.sampling.Shuffle().epoch(landscape.n, rng)
         for first in range(0, landscape.n, batch_size):
@@ -214,8 +214,7 @@ def by_definition(landscape, start, batch_size, epochs, optimizer, rng):
             gradient = np.zeros_like(params)
             for i in batch:
                 gradient += landscape.gradients(params, np.array([i]))[0] / len(batch)
-            step += 1
-            optimizer.update(params, gradient, state.moments, step, optimizer.learning_rate)
+            optimizer.update(params, gradient, state, optimizer.learning_rate)
     return params, losses
 
 
