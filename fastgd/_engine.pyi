@@ -16,6 +16,7 @@ def all_finite(x: FloatArray, level: str = ...) -> bool: ...
 
 class Engine:
     steps: int
+    loss: float
     def __init__(
         self,
         sizes: Sequence[int],
@@ -47,5 +48,7 @@ class Engine:
         trace_loss: FloatArray | None = None,
         trace_params: FloatArray | None = None,
     ) -> float: ...
-    def gradient(self, out: FloatArray, reduction: str) -> FloatArray: ...
+    def gradient(
+        self, out: FloatArray, reduction: str, order: IndexArray | None = None
+    ) -> FloatArray: ...
     def outputs(self, out: FloatArray) -> FloatArray: ...

@@ -809,6 +809,7 @@ cdef class Engine:
     cdef object _signal
     cdef tuple _sizes
     cdef readonly Py_ssize_t steps  # of the last epoch
+    cdef readonly double loss       # of the last gradient
 
     def __cinit__(
         self, sizes, hidden, loss, optimizer, hyperparameters, dtype, int n_threads, level,
@@ -1055,12 +1056,15 @@ cdef class Engine:
         self._end()
         return run.loss_sum
 
-    def gradient(self, out, str reduction):
-        """Write the flat gradient over all samples, at the loaded parameters."""
+    def gradient(self, out, str reduction, order=None):
+        """Write the flat gradient over samples (None: all) at the loaded parameters.
+
+        `loss` is then the sum of their losses.
+        """
         cdef Run *run = &self.run
         run.optimizer = NULL
         run.stochastic = NULL
-        self.epoch(None, run.n_order, reduction)
+        self.loss = self.epoch(order, run.n_order if order is None else len(order), reduction)
         _unpack(run, run.partials if run.linear else run.gradient, _address(out))
         return out
 

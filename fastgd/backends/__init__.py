@@ -1,6 +1,6 @@
 """The same algorithm three times: `loop`, `vectorized` and `compiled`.
 
-Each backend module has two functions of one signature:
+Each backend module has three functions of one signature:
 
 ``start(plan, params, state)`` returns ``epoch(order, learning_rate, trace=None)``, which runs
 one epoch over the sample indices ``order`` and returns the sum of weight times loss over the
@@ -11,6 +11,10 @@ raises, and both leave them as they were. ``trace`` has arrays ``loss`` (steps,)
 (steps, n_params) to fill, each of which may be None.
 
 ``gradient(plan, params)`` returns the flat gradient over all samples.
+
+``objective(plan)`` returns ``value_and_gradient(params, order)``, which gives the sum of weight
+times loss over the samples of ``order`` and their flat gradient, and changes nothing: what an
+optimizer outside of the package (L-BFGS) calls.
 
 Backends know nothing of each other, and do not check anything.
 """

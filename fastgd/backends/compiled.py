@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
 
-__all__ = ["forward", "gradient", "start"]
+__all__ = ["forward", "gradient", "objective", "start"]
 
 # Tests set these: a lower level, and all threads at work on the smallest step.
 LEVEL = _engine.LEVEL
@@ -85,6 +85,18 @@ def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     engine = _workspace(plan, None)
     engine.load(params)
     return engine.gradient(np.empty_like(params), plan.reduction)
+
+
+def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
+    """Return the function of params and sample indices that gives summed loss and gradient."""
+    engine = _workspace(plan, None)
+
+    def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
+        engine.load(params)
+        slope = engine.gradient(np.empty_like(params), plan.reduction, order)
+        return engine.loss, slope
+
+    return value_and_gradient
 
 
 def forward(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["gradient", "start"]
+__all__ = ["gradient", "objective", "start"]
 
 
 def sample_gradient(
@@ -97,3 +97,13 @@ def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
         return _batch(plan, params, np.arange(len(plan.X)))[1]
+
+
+def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
+    """Return the function of params and sample indices that gives summed loss and gradient."""
+
+    def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
+        with np.errstate(all="ignore"):
+            return _batch(plan, params, order.astype(np.intp))
+
+    return value_and_gradient

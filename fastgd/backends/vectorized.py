@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["forward", "gradient", "start"]
+__all__ = ["forward", "gradient", "objective", "start"]
 
 
 def _layers(
@@ -96,3 +96,14 @@ def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
         return _batch(plan, params, plan.X, plan.y, plan.sample_weight)[1]
+
+
+def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
+    """Return the function of params and sample indices that gives summed loss and gradient."""
+
+    def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
+        weight = None if plan.sample_weight is None else plan.sample_weight[order]
+        with np.errstate(all="ignore"):
+            return _batch(plan, params, plan.X[order], plan.y[order], weight)
+
+    return value_and_gradient

@@ -1,0 +1,151 @@
+"""What the estimators share: the check for scikit-learn, callbacks, a progress bar.
+
+Nothing here knows about models, and nothing here is imported unless ``fastgd.sklearn`` is.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+__all__ = ["CallbackSupport", "Progress", "check_callbacks", "check_scikit_learn"]
+
+OLDEST = (1, 7)
+
+
+def check_scikit_learn() -> None:
+    """Raise an ImportError that says what to do when scikit-learn is missing or too old."""
+    try:
+        version = importlib.import_module("sklearn").__version__
+    except ImportError:
+        raise ImportError(
+            "fastgd.sklearn needs scikit-learn: pip install 'fastgd[sklearn]'"
+        ) from None
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise ImportError(
+            f"fastgd.sklearn needs scikit-learn 1.7 or newer, and {version} is installed: "
+            "pip install 'fastgd[sklearn]'"
+        )
+
+
+def _callback_support() -> type:
+    """Return scikit-learn's mixin for callbacks; an empty class before scikit-learn 1.9."""
+    try:
+        mixin: type = importlib.import_module("sklearn.callback").CallbackSupportMixin
+    except ImportError:
+        return type("CallbackSupport", (), {})
+    return mixin
+
+
+#: what gives an estimator ``set_callbacks``, where the installed scikit-learn has it
+CallbackSupport: Any = _callback_support()
+
+
+def check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
+    """Return the functions to call after each epoch."""
+    if callbacks is None:
+        return ()
+    if callable(callbacks):
+        return (callbacks,)
+    if not isinstance(callbacks, Iterable) or not all(callable(each) for each in callbacks):
+        raise TypeError(
+            f"callbacks must be a function that takes the estimator, or a list of such "
+            f"functions, not {callbacks!r}"
+        )
+    return tuple(callbacks)
+
+
+class Progress:
+    """What the user sees and hears of a fit: lines or a bar, and callbacks.
+
+    Use it as a context manager around the epochs.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Is handed to the callbacks.
+    total : int
+        The most epochs.
+    X, y : array_like
+        What scikit-learn's callbacks may ask for.
+    metadata : dict
+        The same, of sample weights.
+    fitted : callable
+        Returns the attributes that make a copy of the estimator a fitted one.
+    native : bool
+        Whether scikit-learn's own callbacks (`set_callbacks`) take part.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        total: int,
+        X: Any,
+        y: Any,
+        metadata: dict[str, Any],
+        fitted: Callable[[], dict[str, Any]],
+        native: bool,
+    ) -> None:
+        self._estimator = estimator
+        self._functions = check_callbacks(estimator.callbacks)
+        self._lines = bool(estimator.verbose) and estimator.verbose != "bar"
+        self._bar = _make_bar(total) if estimator.verbose == "bar" else None
+        self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._fitted = fitted
+        self._context: Any = None
+        self._task: Any = None
+        if native and hasattr(estimator, "_init_callback_context"):
+            self._context = estimator._init_callback_context(max_subtasks=total)
+            self._context.call_on_fit_task_begin(**self._data)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if self._context is not None and error is None:
+            self._context.call_on_fit_task_end(**self._data, reconstruction_attributes=self._fitted)
+
+    def say(self, line: str) -> None:
+        """Print a line, if the user wants to read."""
+        if self._lines:
+            print(line)
+
+    def begin_epoch(self) -> None:
+        """Tell scikit-learn's callbacks that an epoch begins."""
+        if self._context is not None:
+            self._task = self._context.subcontext(task_name="epoch")
+            self._task.call_on_fit_task_begin(**self._data)
+
+    def end_epoch(self, **shown: float) -> bool:
+        """Move the bar, call the callbacks; return whether one of them wants to stop."""
+        if self._bar is not None:
+            self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
+            self._bar.update()
+        stop = [function(self._estimator) is True for function in self._functions]
+        if self._task is not None:
+            stop.append(
+                self._task.call_on_fit_task_end(
+                    **self._data, reconstruction_attributes=self._fitted
+                )
+            )
+        return any(stop)
+
+
+def _make_bar(total: int) -> Any:
+    try:
+        module = importlib.import_module("tqdm.auto")
+    except ImportError:
+        raise ImportError(
+            "verbose='bar' needs tqdm: pip install 'fastgd[sklearn]', or use verbose=True for "
+            "one line an epoch"
+        ) from None
+    return module.tqdm(total=total, unit="epoch")

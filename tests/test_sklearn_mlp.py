@@ -1,0 +1,253 @@
+"""`fastgd.sklearn`'s networks beside scikit-learn's own."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn import neural_network
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastgd as gd
+import fastgd.sklearn
+from fastgd.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+X_IRIS = scale(X_IRIS)
+X_REG, Y_REG = load_diabetes(return_X_y=True)
+X_REG, Y_REG = scale(X_REG)[:150], scale(Y_REG)[:150]
+LABELS = np.column_stack([Y_IRIS == 0, Y_IRIS > 0, X_IRIS[:, 0] > 0]).astype(int)
+WEIGHT = np.random.default_rng(0).uniform(0.1, 2, 150)
+
+
+def parameters(estimator):
+    return np.concatenate([part.ravel() for part in estimator.coefs_ + estimator.intercepts_])
+
+
+def assert_same_training(name, X, y, *, rtol=1e-6, sample_weight=None, **settings):
+    """Fit scikit-learn's class and ours alike; compare all that they leave."""
+    settings = {"random_state": 3, "max_iter": 15, "hidden_layer_sizes": (7, 5), **settings}
+    theirs = getattr(neural_network, name)(**settings).fit(X, y, sample_weight)
+    ours = getattr(fastgd.sklearn, name)(**settings).fit(X, y, sample_weight)
+    scale = np.abs(parameters(theirs)).max()
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), rtol=0, atol=rtol * scale)
+    public = (name for name in vars(theirs) if not name.startswith("_"))
+    assert not [name for name in public if not hasattr(ours, name)]
+    for attribute in ("loss_", "loss_curve_", "best_loss_", "best_validation_score_"):
+        expected = getattr(theirs, attribute, None)
+        if expected is not None:
+            np.testing.assert_allclose(getattr(ours, attribute), expected, rtol=rtol)
+    for attribute in ("t_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_"):
+        assert getattr(ours, attribute) == getattr(theirs, attribute)
+    predicted = ours.predict(X)
+    np.testing.assert_allclose(predicted, theirs.predict(X), rtol=0, atol=1e-6 * scale)
+
+
+SETTINGS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.1},
+    "no momentum": {"solver": "sgd", "momentum": 0, "learning_rate_init": 0.1},
+    "momentum 1": {"solver": "sgd", "momentum": 1, "learning_rate_init": 1e-3},
+    "not nesterov": {"solver": "sgd", "nesterovs_momentum": False, "learning_rate_init": 0.1},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5},
+    "adaptive": {
+        "solver": "sgd", "learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 2,
+        "learning_rate_init": 0.2, "max_iter": 40,
+    },
+    "batches that do not divide": {"batch_size": 13, "alpha": 0.5},
+    "single samples": {"batch_size": 1, "solver": "sgd", "max_iter": 3},
+    "in order": {"shuffle": False, "batch_size": 32},
+    "early stopping": {"early_stopping": True, "max_iter": 30},
+    "stops by tol": {"tol": 0.1, "n_iter_no_change": 3, "max_iter": 100},
+    "lbfgs": {"solver": "lbfgs", "max_iter": 10},
+    "one layer as a number": {"hidden_layer_sizes": 6},
+    "no hidden layer": {"hidden_layer_sizes": ()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_classifier_is_scikit_learns(settings, activation):
+    assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, activation=activation, **settings)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_regressor_is_scikit_learns(settings, loss):
+    y = np.abs(Y_REG) if loss == "poisson" else Y_REG
+    assert_same_training("MLPRegressor", X_REG, y, loss=loss, **settings)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("y", [Y_IRIS > 0, LABELS], ids=["binary", "multilabel"])
+def test_sigmoid_outputs_are_scikit_learns(settings, y):
+    assert_same_training("MLPClassifier", X_IRIS, y, **settings)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_several_outputs_are_scikit_learns(solver):
+    y = np.column_stack([Y_REG, -2 * Y_REG, X_REG[:, 0]])
+    assert_same_training("MLPRegressor", X_REG, y, solver=solver, learning_rate_init=0.01)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_sample_weights_are_scikit_learns(settings):
+    assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, sample_weight=WEIGHT, **settings)
+
+
+def test_partial_fit_is_scikit_learns():
+    models = [
+        module.MLPClassifier((5,), random_state=1, batch_size=20)
+        for module in (neural_network, fastgd.sklearn)
+    ]
+    for _ in range(5):
+        for model in models:
+            model.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    np.testing.assert_allclose(*(parameters(model) for model in models), rtol=1e-6)
+
+
+@parametrize_with_checks([MLPClassifier(max_iter=50), MLPRegressor(max_iter=50)])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def test_float32_stays_float32():
+    reg = MLPRegressor(max_iter=5).fit(X_REG.astype(np.float32), Y_REG)
+    assert {part.dtype for part in reg.coefs_ + reg.intercepts_} == {np.dtype(np.float32)}
+    assert reg.predict(X_REG.astype(np.float32)).dtype == np.float32
+
+
+def test_sparse_samples_give_the_numbers_of_dense_ones():
+    settings = {"max_iter": 5, "random_state": 0}
+    dense = MLPClassifier(**settings).fit(X_IRIS, Y_IRIS)
+    sparse = MLPClassifier(**settings).fit(csr_array(X_IRIS), Y_IRIS)
+    np.testing.assert_array_equal(parameters(dense), parameters(sparse))
+    np.testing.assert_array_equal(
+        dense.predict_proba(X_IRIS), sparse.predict_proba(csr_array(X_IRIS))
+    )
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", gd.AdamW(0.01)])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("random_state", [0, "RandomState", "Generator"])
+def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state):
+    def seed():
+        if random_state == "RandomState":
+            return np.random.RandomState(0)
+        return np.random.default_rng(0) if random_state == "Generator" else random_state
+
+    settings = {"solver": solver, "early_stopping": early_stopping, "batch_size": 20}
+    whole = MLPClassifier((5,), max_iter=6, random_state=seed(), **settings).fit(X_IRIS, Y_IRIS)
+    parts = MLPClassifier((5,), max_iter=1, random_state=seed(), warm_start=True, **settings)
+    for _ in range(6):
+        parts = pickle.loads(pickle.dumps(parts.fit(X_IRIS, Y_IRIS)))
+    np.testing.assert_array_equal(parameters(whole), parameters(parts))
+    assert whole.loss_curve_ == parts.loss_curve_
+
+
+def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
+    clf = MLPClassifier((5,), max_iter=20, learning_rate_init=0.3, random_state=0)
+    clf.fit(X_IRIS[::2], Y_IRIS[::2], X_val=X_IRIS[1::2], y_val=Y_IRIS[1::2])
+    assert len(clf.validation_scores_) == clf.n_iter_
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+    assert clf.score(X_IRIS[1::2], Y_IRIS[1::2]) == clf.best_validation_score_
+
+
+def test_callbacks_see_the_estimator_and_can_stop():
+    seen = []
+
+    def callback(estimator):
+        seen.append((estimator.n_iter_, estimator.predict(X_IRIS).shape))
+        return estimator.n_iter_ == 3
+
+    MLPClassifier(callbacks=[callback], max_iter=9).fit(X_IRIS, Y_IRIS)
+    assert seen == [(n, (150,)) for n in (1, 2, 3)]
+
+
+def test_each_layer_may_have_its_activation():
+    clf = MLPClassifier((4, 3), ("gelu", "logistic"), max_iter=3).fit(X_IRIS, Y_IRIS)
+    assert clf.predict_proba(X_IRIS).shape == (150, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": ("relu",), "hidden_layer_sizes": (3, 3)}, "one name for all"),
+        ({"activation": ("sine",), "hidden_layer_sizes": 3}, "'sine'"),
+        ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
+        ({"callbacks": [1]}, "callbacks must be a function"),
+    ],
+)
+def test_bad_parameters(settings, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        MLPClassifier(**settings).fit(X_IRIS, Y_IRIS)
+
+
+def test_class_weights_are_sample_weights():
+    settings = {"max_iter": 5, "random_state": 0}
+    weighed = MLPClassifier(class_weight={0: 1, 1: 5, 2: 1}, **settings).fit(X_IRIS, Y_IRIS)
+    other = MLPClassifier(**settings).fit(X_IRIS, Y_IRIS, np.where(Y_IRIS == 1, 5.0, 1.0))
+    np.testing.assert_array_equal(parameters(weighed), parameters(other))
+
+
+def test_convergence_warning():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
+        MLPClassifier(max_iter=2).fit(X_IRIS, Y_IRIS)
+
+
+def test_grid_search_in_a_pipeline():
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20, random_state=0))
+    search = GridSearchCV(pipeline, {"mlpclassifier__learning_rate_init": [1e-6, 0.03]}, cv=3)
+    assert search.fit(*load_wine(return_X_y=True)).best_score_ > 0.9
+
+
+def test_cross_validation_in_two_processes():
+    clf = MLPClassifier((8,), max_iter=20, learning_rate_init=0.03, random_state=0)
+    clf.fit(X_IRIS, Y_IRIS)  # has used threads, perhaps
+    both = cross_val_score(clf, X_IRIS, Y_IRIS, cv=3, n_jobs=2)
+    np.testing.assert_array_equal(both, cross_val_score(clf, X_IRIS, Y_IRIS, cv=3))
+
+
+def test_calibration():
+    clf = MLPClassifier((8,), max_iter=20, learning_rate_init=0.03, random_state=0)
+    calibrated = CalibratedClassifierCV(clf, cv=3).fit(X_IRIS, Y_IRIS)
+    assert calibrated.score(X_IRIS, Y_IRIS) > 0.9
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_bring_feature_names(library):
+    module = pytest.importorskip(library)
+    frame = module.DataFrame(dict(zip("abcd", X_IRIS.T, strict=True)))
+    clf = MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
+    assert list(clf.feature_names_in_) == list("abcd")
+    plain = clone(clf).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X_IRIS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer, load_diabetes])
+def test_scores_are_not_below_scikit_learns(load):
+    X, y = load(return_X_y=True)
+    name = "MLPRegressor" if load is load_diabetes else "MLPClassifier"
+    scores = {}
+    for module in (neural_network, fastgd.sklearn):
+        scores[module] = []
+        for seed in range(5):
+            model = getattr(module, name)(random_state=seed, max_iter=40, learning_rate_init=0.01)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                scores[module].append(
+                    cross_val_score(make_pipeline(StandardScaler(), model), X, y, cv=3).mean()
+                )
+    ours, theirs = scores[fastgd.sklearn], scores[neural_network]
+    assert np.mean(ours) >= np.mean(theirs) - 1e-3
