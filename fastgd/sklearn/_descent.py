@@ -64,18 +64,16 @@ class EfficientAdam(Adam):
 
     name: ClassVar[str] = "efficient_adam"
 
-    def update(
+    def _move(
         self,
         params: FloatArray,
         gradient: FloatArray,
-        moments: Sequence[FloatArray],
-        step: int,
+        state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        """Move params along the gradient; see `Optimizer.update`."""
-        scalar = params.dtype.type
+        scalar, step = params.dtype.type, state.step
         beta1, beta2 = self.betas
-        first, second = moments
+        first, second = state.moments
         first += scalar(1 - beta1) * (gradient - first)
         second *= scalar(beta2)
         second += scalar(1 - beta2) * gradient * gradient
@@ -230,8 +228,5 @@ class Descent:
                 total += value * len(batch)
                 if not np.isfinite(total):
                     return total
-                self._state.step += 1
-                self._optimizer.update(
-                    self._params, gradient, self._state.moments, self._state.step, learning_rate
-                )
+                self._optimizer.update(self._params, gradient, self._state, learning_rate)
         return total / len(order) if np.isfinite(self._params).all() else float("nan")
