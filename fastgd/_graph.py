@@ -162,10 +162,13 @@ class Graph:
             if name in values:
                 raise TypeError(f"{name} was given twice, by its place and by its name")
             values[name] = value
-        values = {name: self.parameters[name] for name in self._parameter_names} | values
-        missing = [name for name in self._arguments if name not in values]
+        for name in self.parameters:
+            _validation.check_choice("the name of a parameter", name, self._parameter_names)
+        values = self.parameters | values
+        missing = [name for name in self._leaves if name not in values]
         if missing:
-            raise TypeError(f"{', '.join(missing)} was not given, but {takes}")
+            takes += f" and learns {', '.join(self._parameter_names) or 'nothing'}"
+            raise TypeError(f"{', '.join(missing)} has no value, but {takes}")
         return values
 
     def backward(self, upstream: ArrayLike = 1.0) -> dict[str, FloatArray]:

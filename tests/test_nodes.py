@@ -516,7 +516,7 @@ def test_wrong_upstream(upstream):
 @pytest.mark.parametrize(
     ("arrays", "named", "error", "message"),
     [
-        ((), {"x": [1]}, TypeError, "y was not given, but the graph takes x, y"),
+        ((), {"x": [1]}, TypeError, "y has no value, but the graph takes x, y and learns theta1"),
         (([1], [1], [1]), {}, TypeError, "3 inputs were given, but the graph takes x, y"),
         (([1], [1]), {"x": [1]}, TypeError, "x was given twice"),
         (([1], [1]), {"theta2": 1}, ValueError, "did you mean 'theta"),
@@ -556,6 +556,20 @@ NODE = Square()
 def test_wrong_graphs(inputs, nodes, error, message):
     with pytest.raises(error, match=message):
         Graph(inputs, nodes)
+
+
+def test_a_parameter_that_was_taken_away():
+    graph = linear_cost()
+    del graph.parameters["theta1"]
+    with pytest.raises(TypeError, match="theta1 has no value"):
+        graph.forward([1.0], [2.0])
+
+
+def test_a_parameter_that_was_added():
+    graph = linear_cost()
+    graph.parameters["theta2"] = 1.0
+    with pytest.raises(ValueError, match="the name of a parameter is 'theta2', but must be one of"):
+        graph.forward([1.0], [2.0])
 
 
 def test_wrong_parameters():
