@@ -1,0 +1,91 @@
+"""Draw every picture that fastgd has: how batch size, sampling, noise and learning rate act.
+
+Run it: `python examples/pictures.py FOLDER`; needs `pip install fastgd[plot]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+
+import fastgd as gd
+from fastgd import plot
+from fastgd.data import load_digits
+
+BATCH_SIZES = (1, 8, 64, None)
+
+
+def main() -> None:
+    """Write the pictures into a folder, and say what each of them shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where to write; made if it is not there")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in PICTURES.items():
+        ax = draw()
+        file = folder / f"{name}.png"
+        figure = ax.get_figure()
+        figure.savefig(file, dpi=120)
+        plt.close(figure)
+        print(f"{file}: {ax.get_title(loc='left').replace(chr(10), ' ')}")
+    X, y = line_data()
+    print(plot.animate_paths(X, y, line_runs(), folder / "paths.gif", start=(0, 0)))
+
+
+def line_data() -> tuple[np.ndarray, np.ndarray]:
+    """Return points about the line 1.5 x + 4, with x away from 0: a long and narrow bowl."""
+    rng = np.random.default_rng(1)
+    X = rng.uniform(0, 3, size=(256, 1))
+    return X, 1.5 * X[:, 0] + 4 + rng.normal(0, 1.5, 256)
+
+
+def line_runs() -> dict[int | None, gd.History]:
+    """Fit the line by each batch size, from (0, 0)."""
+    X, y = line_data()
+    return {
+        size: gd.train(
+            gd.Network([1, 1], dtype="float64"), X, y, batch_size=size, epochs=40,
+            optimizer=gd.SGD(0.02 if size == 1 else 0.1), record=("params",), rng=0,
+        )
+        for size in BATCH_SIZES
+    }  # fmt: skip
+
+
+def digits_runs() -> dict[int | None, gd.History]:
+    """Train a network on the digits by each batch size, with a learning rate that suits it."""
+    images, labels = load_digits()
+    X, y = (images / 16.0).astype(np.float32), labels.astype(np.int64)
+    rates = {1: 0.03, 8: 0.1, 64: 0.4, None: 1.0}
+    return {
+        size: gd.train(
+            gd.Network([64, 64, 10], loss="cross_entropy", rng=0), X[400:], y[400:],
+            batch_size=size, epochs=30, optimizer=gd.SGD(rates[size]),
+            validation=(X[:400], y[:400]), rng=0,
+        )
+        for size in BATCH_SIZES
+    }  # fmt: skip
+
+
+def paths() -> plt.Axes:
+    """Draw the ways of theta1 and theta0."""
+    X, y = line_data()
+    return plot.paths(X, y, line_runs(), start=(0, 0))
+
+
+PICTURES = {
+    "loss_by_epoch": lambda: plot.loss(digits_runs(), against="epoch"),
+    "loss_by_update": lambda: plot.loss(digits_runs(), against="update"),
+    "loss_by_second": lambda: plot.loss(digits_runs(), against="second", target=0.1),
+    "validation": lambda: plot.loss(digits_runs(), validation=True, target=0.2),
+    "paths": paths,
+    "coverage": lambda: plot.coverage(["shuffle", "replacement", "sequential"], 10_000),
+}
+
+if __name__ == "__main__":
+    main()

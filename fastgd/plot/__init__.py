@@ -1,0 +1,34 @@
+"""Pictures of gradient descent; needs matplotlib (``pip install fastgd[plot]``).
+
+Every function draws on the axes that it is given, or on a new figure, and returns the axes. Its
+title says what the picture shows, computed from what is drawn. Lines differ in dashes and
+markers, so that they can be told apart in grey.
+
+A function checks what it was given, computes all that will be drawn, and only then touches the
+axes. What is drawn comes from the rest of the package: nothing here trains.
+"""
+
+try:
+    import matplotlib  # noqa: F401, to say which extra brings it
+except ImportError as error:
+    raise ImportError(
+        "fastgd.plot draws with matplotlib, which can not be imported "
+        f"({error}): pip install fastgd[plot]"
+    ) from error
+
+from fastgd.plot._coverage import coverage
+from fastgd.plot._escape import escape
+from fastgd.plot._loss import loss
+from fastgd.plot._paths import animate_paths, paths
+from fastgd.plot._schedules import schedules
+from fastgd.plot._spread import gradient_spread
+
+__all__ = [
+    "animate_paths",
+    "coverage",
+    "escape",
+    "gradient_spread",
+    "loss",
+    "paths",
+    "schedules",
+]

@@ -1,0 +1,136 @@
+"""How much of the data the samplings see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from fastgd import _validation
+from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd.plot import _drawing
+from fastgd.sampling import Sampler, make_sampler
+
+__all__ = ["coverage"]
+
+
+def coverage(
+    samplings: str | Sampler | Iterable[str] | Mapping[str, str | Sampler],
+    n: int,
+    *,
+    epochs: int = 1,
+    labels: ArrayLike | None = None,
+    rng: RngLike = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how much of the data the samplings have seen after so many draws.
+
+    An epoch without replacement sees every sample once; n draws with replacement see
+    1 - (1 - 1/n)^n of them, 63.2 % of a large data set.
+
+    Parameters
+    ----------
+    samplings : str, sampler, sequence of str, or dict
+        What ``fastgd.train(sampling=)`` takes, or several, by name.
+    n : int
+        Samples in the data set.
+    epochs : int
+        How many epochs are drawn.
+    labels : array_like of shape (n,), optional
+        Each sample's class; "stratified" needs it.
+    rng : None, int or numpy.random.Generator
+        Draws the orders; each sampling begins with the same seed.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    Examples
+    --------
+    >>> from fastgd import plot
+    >>> ax = plot.coverage(["shuffle", "replacement"], 10_000)
+    >>> ax.get_ylabel()
+    'distinct samples seen (% of all)'
+    """
+    n = _validation.check_int("n", n, at_least=1)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    classes = None if labels is None else np.asarray(labels)
+    if classes is not None and classes.shape != (n,):
+        raise ValueError(f"labels has shape {classes.shape}, but must have ({n},), one a sample")
+    samplers = _samplers(samplings, classes)
+    seed = _validation.check_rng(rng).integers(1 << 63)
+    _drawing.check_axes(ax)
+    seen = {name: _seen(each, n, epochs, int(seed)) for name, each in samplers.items()}
+
+    ax = _drawing.new_axes(ax)
+    looks = _drawing.styles(list(seen))
+    for place, (name, shares) in enumerate(seen.items()):
+        at = np.linspace(0, len(shares) - 1, min(len(shares), 1001)).round().astype(np.int64)
+        marks = _drawing.sparse_marks(len(at), place)
+        ax.plot(at, 100 * shares[at], markevery=marks, **looks[name])
+    if len(seen) > 1 or "" not in seen:
+        _drawing.legend(ax, ax.get_lines()[-len(seen) :], seen)
+    ax.set_ylim(0, 105)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.set_xlabel(f"draws (an epoch of {n:,} samples has {n:,})")
+    ax.set_ylabel("distinct samples seen (% of all)")
+    _drawing.title(ax, _coverage_finding(seen))
+    return ax
+
+
+def _samplers(
+    samplings: str | Sampler | Iterable[str] | Mapping[str, str | Sampler],
+    classes: AnyArray | None,
+) -> dict[str, Sampler]:
+    if callable(getattr(samplings, "epoch", None)):
+        given: dict[str, Any] = {"": samplings}
+    elif isinstance(samplings, str):
+        given = {samplings: samplings}
+    elif isinstance(samplings, Mapping):
+        given = {str(name): sampling for name, sampling in samplings.items()}
+    elif isinstance(samplings, Iterable):
+        given = {name if isinstance(name, str) else repr(name): name for name in samplings}
+    else:
+        raise TypeError(f"samplings must name samplings, as in ['shuffle'], not {samplings!r}")
+    if not given:
+        raise ValueError("samplings is empty: there is nothing to draw")
+    if classes is None and "stratified" in [s for s in given.values() if isinstance(s, str)]:
+        raise ValueError("the sampling 'stratified' needs labels=, each sample's class")
+    return {name: make_sampler(sampling, classes) for name, sampling in given.items()}
+
+
+def _seen(sampler: Sampler, n: int, epochs: int, seed: int) -> FloatArray:
+    """Return the share of distinct samples after 0, 1, 2, ... draws."""
+    rng = np.random.default_rng(seed)
+    order = np.concatenate([np.asarray(sampler.epoch(n, rng)) for _ in range(epochs)])
+    new = np.zeros(len(order) + 1)
+    new[np.unique(order, return_index=True)[1] + 1] = 1
+    result: FloatArray = np.cumsum(new) / n
+    return result
+
+
+def _coverage_finding(seen: Mapping[str, FloatArray]) -> str:
+    ends = {name: float(shares[-1]) for name, shares in seen.items()}
+    low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
+    draws = {len(shares) - 1 for shares in seen.values()}
+    after = f"After {draws.pop():,} draws" if len(draws) == 1 else "At its end"
+    if len(ends) == 1:
+        who = f"the sampling {low!r}" if low else "the sampling"
+        return f"{after} {who} has seen {_drawing.percent(ends[low])} of the samples"
+    if ends[low] == ends[high]:
+        return f"{after} each sampling has seen {_drawing.percent(ends[low])} of the samples"
+    return (
+        f"{after} the sampling {low!r} has seen {_drawing.percent(ends[low])} of the samples, "
+        f"{high!r} {_drawing.percent(ends[high])}"
+    )

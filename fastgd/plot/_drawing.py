@@ -1,0 +1,203 @@
+"""What all pictures share: names, numbers in words, line styles, axes and titles.
+
+Nothing here knows what is drawn; that is the business of the modules beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import Any, TypeAlias
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.legend import Legend
+
+from fastgd import _validation
+from fastgd.history import History
+
+__all__ = [
+    "Histories",
+    "capital",
+    "check_axes",
+    "label",
+    "legend",
+    "named",
+    "new_axes",
+    "number",
+    "percent",
+    "progress_label",
+    "round_up",
+    "safe",
+    "sparse_marks",
+    "styles",
+    "title",
+]
+
+#: colours that people tell apart whatever their sight (Okabe & Ito 2008, Color Universal Design);
+#: in grey the markers and dashes do it
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1.5)))
+MARKS_A_LINE = 8
+#: how much of the axes' width and height a legend takes, at most about
+LEGEND_SHARE = (0.38, 0.45)
+
+#: what the functions that draw trainings take
+Histories: TypeAlias = History | Mapping[Any, History]
+
+
+def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
+    """Return what is to be drawn by its label, from one object or a mapping.
+
+    A key that is a whole number stands for a batch size, and None for that of all samples.
+    """
+    if isinstance(given, kind):
+        return {"": given}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} must be {what}, or a dict of names and such, not {given!r}")
+    if not given:
+        raise ValueError(f"{name} is empty: there is nothing to draw")
+    for key, value in given.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}[{key!r}] must be {what}, not {value!r}")
+    labels = [label(key) for key in given]
+    for text in labels:
+        if labels.count(text) > 1:
+            raise ValueError(f"{name} has two entries that are called {text!r}; name them apart")
+    return dict(zip(labels, given.values(), strict=True))
+
+
+def label(key: Any) -> str:
+    """Return a mapping's key as the label of a line."""
+    if key is None:
+        return "batch size n"
+    try:
+        return f"batch size {_validation.check_int('key', key, at_least=1):,}"
+    except (TypeError, ValueError):
+        return str(key) or "unnamed"
+
+
+def capital(text: str) -> str:
+    """Return a sentence with a capital first letter, unless a user's own name begins it."""
+    ours = ("batch size ", "the ", "one ", "all ", "no ", "its ", "sampling ")
+    return text[:1].upper() + text[1:] if text.startswith(ours) else text
+
+
+def safe(text: str) -> str:
+    """Return a label that matplotlib shows as it is: no formulas, and none left out."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text  # a leading _ hides a label
+
+
+def number(value: float) -> str:
+    """Return a number in three digits."""
+    if math.isfinite(value) and value == round(value) and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent, never rounded to all or nothing where it is neither."""
+    for digits in (1, 2, 3, 4):
+        text = f"{100 * share:.{digits}f}"
+        if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
+            return f"{text.rstrip('0').rstrip('.')} %"
+    return f"almost {round(share):.0%}".replace("%", " %")
+
+
+def round_up(value: float) -> float:
+    """Return the least number of two digits that is not below value."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    exponent = math.floor(math.log10(abs(value))) - 1
+    units = math.ceil(value / 10.0**exponent)
+    for candidate in (units - 1, units, units + 1):
+        rounded = float(f"{candidate}e{exponent}")
+        if rounded >= value:
+            return rounded
+    return value
+
+
+def check_axes(ax: Axes | None) -> None:
+    """Check that ax is what matplotlib draws on; called before anything is computed."""
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(
+            f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not {ax!r}"
+        )
+
+
+def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
+    """Return the axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return for each name what its line looks like; in grey too no two of 30 are alike."""
+    looks = zip(names, cycle(COLORS), cycle(MARKERS), cycle(DASHES), strict=False)
+    return {
+        name: {"color": color, "marker": marker, "linestyle": dashes, "markersize": 5.5}
+        for name, color, marker, dashes in looks
+    }
+
+
+def sparse_marks(length: int, place: int) -> tuple[int, int]:
+    """Return markevery for a line: some marks, beside those of the lines before it."""
+    step = max(1, length // MARKS_A_LINE)
+    return (place * step // 3) % step, step
+
+
+def title(ax: Axes, text: str) -> None:
+    """Write the finding above the axes, in as many lines as it needs."""
+    figure = ax.get_figure(root=True)
+    points = min(float(ax.title.get_fontsize()), 11.0)
+    width = (figure.get_figwidth() if figure else 6.4) * ax.get_position().width * 72
+    lines = textwrap.wrap(safe(text), max(24, int(width / (0.5 * points))))
+    ax.set_title("\n".join(lines), loc="left", fontsize=points)
+
+
+def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: Any) -> Legend:
+    """Add a legend, in the corner with the least in it; it shows the labels as they are."""
+    return ax.legend(
+        list(handles), [safe(text) for text in labels], loc=_free_corner(ax), framealpha=0.85,
+        **settings,
+    )  # fmt: skip
+
+
+def _free_corner(ax: Axes) -> Any:
+    """Return the corner of the axes in which the least of the lines' lengths lies.
+
+    matplotlib's own choice, ``loc="best"``, looks at every point whenever the figure is drawn,
+    and warns that this takes long.
+    """
+    ax.get_xlim(), ax.get_ylim()  # makes them up to date
+    corners = dict.fromkeys(("upper right", "lower left", "upper left", "lower right"), 0.0)
+    for line in ax.get_lines():
+        points = np.asarray(line.get_xydata(), np.float64)
+        points = points[:: max(1, len(points) // 500)]
+        places = ax.transAxes.inverted().transform(line.get_transform().transform(points))
+        places = places[np.isfinite(places).all(axis=1)]
+        if len(places) > 1:  # the way between the points counts as well
+            parts = np.linspace(0, 1, 10, endpoint=False)[:, None, None]
+            places = (places[:-1] + parts * np.diff(places, axis=0)).reshape(-1, 2)
+        for corner in corners if len(places) else ():
+            x, y = places.T
+            across = x > 1 - LEGEND_SHARE[0] if "right" in corner else x < LEGEND_SHARE[0]
+            along = y > 1 - LEGEND_SHARE[1] if "upper" in corner else y < LEGEND_SHARE[1]
+            corners[corner] += float(np.mean(across & along))
+    return min(corners, key=lambda corner: corners[corner])
+
+
+def progress_label(unit: str) -> str:
+    """Return the label of an axis that counts epochs, updates or time."""
+    return {
+        "epoch": "epochs",
+        "update": "updates of the parameters",
+        "second": "training time (seconds)",
+        "millisecond": "training time (milliseconds)",
+    }[unit]

@@ -1,0 +1,393 @@
+"""The way of a line's two parameters over the cost's contours."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.animation import PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from fastgd import _validation
+from fastgd._typing import FloatArray, IndexArray
+from fastgd.history import History
+from fastgd.plot import _drawing
+from fastgd.plot._drawing import Histories
+
+__all__ = ["animate_paths", "paths"]
+
+#: points of a path that are drawn; more of them can not be seen
+MOST_POINTS = 20_000
+#: what costs more than this many times the starts' (above the least) is left out of the picture
+FAR = 4.0
+
+
+@dataclass(frozen=True)
+class _Bowl:
+    """The cost of a line through points, mean((theta1 x + theta0 - y)^2), about its minimum.
+
+    It is ``least + a u^2 + 2 b u v + v^2``, with u and v the distances of theta1 and theta0 from
+    the minimum, a the mean of x^2 and b the mean of x; so it is never rounded below the least.
+    """
+
+    minimum: FloatArray
+    least: float
+    a: float
+    b: float
+    unique: bool
+
+    def excess(self, theta1: FloatArray, theta0: FloatArray) -> FloatArray:
+        """Return how far the cost is above the least."""
+        u, v = theta1 - self.minimum[0], theta0 - self.minimum[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            result: FloatArray = (v + self.b * u) ** 2 + (self.a - self.b**2) * u**2
+        return result
+
+
+@dataclass(frozen=True)
+class _Track:
+    """Where the parameters of one run went: (theta1, theta0), one row an update."""
+
+    name: str
+    points: FloatArray
+    epochs: int
+
+    def wandering(self) -> float:
+        """Return the length of the way over that of the straight way to its end."""
+        straight = float(np.linalg.norm(self.points[-1] - self.points[0]))
+        length = float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+        return length / straight if straight > 0 and math.isfinite(length) else math.nan
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that one picture of paths shows."""
+
+    bowl: _Bowl
+    tracks: list[_Track]
+    #: left, right, bottom, top
+    box: tuple[float, float, float, float]
+
+
+def paths(
+    X: ArrayLike,
+    y: ArrayLike,
+    histories: Histories,
+    *,
+    start: ArrayLike | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the way of theta1 and theta0 over the contours of the cost.
+
+    The model is the line theta1 x + theta0, ``fastgd.Network([1, 1])``; the cost the mean of
+    its squared errors. The title compares how much the runs wander: the length of the way over
+    that of the straight way to its end.
+
+    Parameters
+    ----------
+    X : array_like of shape (n, 1)
+        Samples.
+    y : array_like of shape (n,) or (n, 1)
+        Targets.
+    histories : History or dict of History
+        What ``fastgd.train(..., record=("params",))`` returned, by name. A whole number as name
+        stands for a batch size, None for batch gradient descent.
+    start : array_like of shape (2,), optional
+        theta1 and theta0 before training, ``net.params.copy()``, as a history does not know
+        them; without it a path begins after the first update.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    See Also
+    --------
+    animate_paths : The same as a moving picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> from fastgd import plot
+    >>> X = np.linspace(-1, 2, 64).reshape(-1, 1)
+    >>> y = 2 * X[:, 0] + 1 + np.random.default_rng(0).normal(size=64)
+    >>> runs = {}
+    >>> for batch_size in (1, None):
+    ...     net = gd.Network([1, 1])
+    ...     runs[batch_size] = gd.train(
+    ...         net, X, y, batch_size=batch_size, optimizer=gd.SGD(0.1), record=("params",), rng=0
+    ...     )
+    >>> ax = plot.paths(X, y, runs, start=(0, 0))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()][:2]
+    ['batch size 1', 'batch size n']
+    """
+    scene = _scene(X, y, histories, start)
+    _drawing.check_axes(ax)
+    ax = _drawing.new_axes(ax, (6.4, 5.2))
+    _draw_ground(ax, scene)
+    lines = _draw_tracks(ax, scene)
+    for track, line in zip(scene.tracks, lines, strict=True):
+        line.set_markevery(_drawing.sparse_marks(min(len(track.points), MOST_POINTS), 0))
+        ax.plot(
+            *track.points[-1],
+            linestyle="",
+            marker=line.get_marker(),
+            color=line.get_color(),
+            markersize=9,
+            markeredgecolor="black",
+            zorder=5,
+        )
+    _drawing.title(ax, _paths_finding(scene))
+    return ax
+
+
+def animate_paths(
+    X: ArrayLike,
+    y: ArrayLike,
+    histories: Histories,
+    path: str | os.PathLike[str],
+    *,
+    start: ArrayLike | None = None,
+    frames: int = 60,
+    fps: int = 12,
+    dpi: int = 80,
+) -> Path:
+    """Write the ways of `paths` as a moving picture, in which all runs pass an epoch together.
+
+    Parameters
+    ----------
+    X : array_like of shape (n, 1)
+        Samples.
+    y : array_like of shape (n,) or (n, 1)
+        Targets.
+    histories : History or dict of History
+        As for `paths`.
+    path : path_like
+        The file, which ends in ``.gif``. An older one is replaced.
+    start : array_like of shape (2,), optional
+        theta1 and theta0 before training.
+    frames : int
+        Pictures from the beginning to the end; the last one stays for two seconds.
+    fps : int
+        Pictures a second.
+    dpi : int
+        Pixels an inch; the picture is 6.4 by 5.2 inches large.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above. Nothing was written then.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastgd as gd
+    >>> from fastgd import plot
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.5]
+    >>> history = gd.train(gd.Network([1, 1]), X, y, batch_size=1, record=("params",), rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = plot.animate_paths(X, y, history, os.path.join(folder, "way.gif"), frames=3)
+    ...     file.stat().st_size > 1000
+    True
+    """
+    scene = _scene(X, y, histories, start)
+    frames = _validation.check_int("frames", frames, at_least=2)
+    fps = _validation.check_int("fps", fps, at_least=1)
+    dpi = _validation.check_int("dpi", dpi, at_least=10)
+    file = Path(path)
+    if file.suffix.lower() != ".gif":
+        raise ValueError(f"path is {os.fspath(path)!r}, but must end in .gif")
+    if not file.parent.is_dir():
+        raise ValueError(f"the folder of {os.fspath(path)!r} does not exist; make it first")
+    _write_frames(scene, file, frames, fps, dpi)
+    return file
+
+
+def _scene(X: ArrayLike, y: ArrayLike, histories: Histories, start: ArrayLike | None) -> _Scene:
+    """Check what `paths` takes; compute all that is drawn."""
+    runs = _drawing.named("histories", histories, History, "what fastgd.train returned")
+    double = np.dtype(np.float64)
+    X = _validation.check_X(X, 1, double)
+    y = _validation.check_y(y, len(X), 1, "squared_error", double)
+    first = None if start is None else np.asarray(start, np.float64)
+    if first is not None and (first.shape != (2,) or not np.isfinite(first).all()):
+        raise ValueError(f"start must be theta1 and theta0, two finite numbers, not {start!r}")
+    bowl = _bowl(X[:, 0], y[:, 0])
+    tracks = [_track(name, run, first) for name, run in runs.items()]
+    return _Scene(bowl, tracks, _box(bowl, tracks))
+
+
+def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
+    columns = np.stack([x, np.ones_like(x)], axis=1)
+    minimum, _, rank, _ = np.linalg.lstsq(columns, y, rcond=None)
+    least = float(np.mean((columns @ minimum - y) ** 2))
+    return _Bowl(minimum, least, float(np.mean(x**2)), float(np.mean(x)), rank == 2)
+
+
+def _track(name: str, run: History, start: FloatArray | None) -> _Track:
+    which = f"histories[{name!r}]" if name else "the history"
+    points = run.trace.get("params")
+    if points is None:
+        raise ValueError(f"{which} has no parameters: train with record=('params',)")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(
+            f"{which} has {points.shape[-1]} parameters an update, but paths are drawn for the "
+            "two of a line, fastgd.Network([1, 1])"
+        )
+    points = points.astype(np.float64)
+    if start is not None:
+        points = np.concatenate([start[None], points])
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) == 0:
+        raise ValueError(f"{which} has no update: there is no path to draw")
+    return _Track(name, points, run.epochs)
+
+
+def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, float]:
+    """Return a box about the minimum and all that is not far off, with a margin."""
+    starts = np.stack([track.points[0] for track in tracks])
+    limit = FAR * float(bowl.excess(*starts.T).max())
+    near = [track.points[bowl.excess(*track.points.T) <= limit] for track in tracks]
+    if limit == 0:  # all begin at the minimum, and may leave it
+        near = [track.points for track in tracks]
+    shown = np.concatenate([starts, *near] + ([bowl.minimum[None]] if bowl.unique else []))
+    low, high = shown.min(axis=0), shown.max(axis=0)
+    size = high - low
+    size = np.where(size > 0, size, max(size.max(), 1e-3 * np.abs(shown).max(), 1e-6))
+    left, bottom = low - 0.12 * size
+    right, top = high + 0.12 * size
+    return float(left), float(right), float(bottom), float(top)
+
+
+def _draw_ground(ax: Axes, scene: _Scene) -> None:
+    """Draw the cost's contours, at 1 and 3 times the powers of ten, and the minimum."""
+    left, right, bottom, top = scene.box
+    theta1, theta0 = np.meshgrid(np.linspace(left, right, 121), np.linspace(bottom, top, 121))
+    excess = scene.bowl.excess(theta1, theta0)
+    highest = float(excess.max())
+    powers = np.arange(-5, 1) + math.floor(math.log10(highest)) if highest > 0 else np.empty(0)
+    levels = [d * 10.0**k for k in powers for d in (1, 3) if d * 10.0**k < highest]
+    if levels:
+        lines = ax.contour(theta1, theta0, excess, levels, colors="0.6", linewidths=0.7, zorder=0)
+        ax.clabel(lines, levels[-7:], fmt="%g", fontsize=7)
+    if scene.bowl.unique:
+        ax.plot(
+            *scene.bowl.minimum,
+            marker="*",
+            markersize=13,
+            linestyle="",
+            color="white",
+            markeredgecolor="black",
+            zorder=6,
+        )
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
+    ax.set_xlabel(r"$\theta_1$, slope (units of y a unit of x)")
+    ax.set_ylabel(r"$\theta_0$, intercept (units of y)")
+
+
+def _draw_tracks(ax: Axes, scene: _Scene) -> list[Line2D]:
+    """Draw a line for each run, and the legend."""
+    left, right, bottom, top = scene.box
+    looks = _drawing.styles([track.name for track in scene.tracks])
+    lines = []
+    for track in scene.tracks:  # a way that fills an area lies below one that is a line
+        width, order = (0.8, 2.0) if len(track.points) > 1000 else (1.5, 3.0)
+        order += 0.9 / (1 + len(track.points))
+        lines += ax.plot([], [], linewidth=width, zorder=order, **looks[track.name])
+    labels = []
+    for track in scene.tracks:
+        inside = (track.points >= (left, bottom)) & (track.points <= (right, top))
+        name = track.name or "the training"
+        labels.append(name if inside.all() else f"{name} (leaves the picture)")
+    least = _drawing.number(scene.bowl.least)
+    handles = [*lines, Line2D([], [], color="0.6", linewidth=0.7)]
+    labels.append("cost above the least")
+    if scene.bowl.unique:
+        star = Line2D([], [], marker="*", linestyle="", color="white", markersize=11)
+        star.set_markeredgecolor("black")
+        handles.append(star)
+        labels.append(f"least cost, {least}")
+    for track, line in zip(scene.tracks, lines, strict=True):
+        _show(line, track.points)
+    _drawing.legend(ax, handles, labels, fontsize="small")
+    return lines
+
+
+def _show(line: Line2D, points: FloatArray) -> None:
+    shown = points[_thin(len(points))]
+    line.set_data(shown[:, 0], shown[:, 1])
+
+
+def _thin(count: int) -> IndexArray:
+    """Return the indices of the points that are drawn, the first and the last among them."""
+    if count <= MOST_POINTS:
+        return np.arange(count)
+    return np.linspace(0, count - 1, MOST_POINTS).round().astype(np.int64)
+
+
+def _paths_finding(scene: _Scene) -> str:
+    """Compare how much the runs wander; the end of a run's way where that can not be said."""
+    ratios = {track.name: track.wandering() for track in scene.tracks}
+    known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+    if len(known) > 1:
+        most, least = max(known, key=lambda k: known[k]), min(known, key=lambda k: known[k])
+        large, small = (f"{known[name]:.3g}" for name in (most, least))
+        if large == small:
+            return f"All ways are {large} times as long as the straight ones to their ends"
+        return (
+            f"The way of {most} is {large} times as long as the straight one to its end, that of "
+            f"{least} {small} times"
+        )
+    ends = {t.name: float(scene.bowl.excess(*t.points[-1])) for t in scene.tracks}
+    best = min(ends, key=lambda k: ends[k])
+    return (
+        f"{_drawing.capital(best) or 'The training'} ends at a cost "
+        f"{_drawing.number(ends[best])} above the least, {_drawing.number(scene.bowl.least)}"
+    )
+
+
+def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) -> None:
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    ax = figure.subplots()
+    _draw_ground(ax, scene)
+    lines = _draw_tracks(ax, scene)
+    _drawing.title(ax, _paths_finding(scene))  # the highest title: it makes the room
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    most = max(track.epochs for track in scene.tracks)
+    writer = PillowWriter(fps=fps)
+    with writer.saving(figure, str(file), dpi):
+        for frame in range(frames):
+            epoch = most * frame / (frames - 1)
+            for track, line in zip(scene.tracks, lines, strict=True):
+                done = min(1.0, epoch / track.epochs) if track.epochs else 1.0
+                points = track.points[: 1 + round(done * (len(track.points) - 1))]
+                _show(line, points)
+                line.set_markevery([min(len(points), MOST_POINTS) - 1])
+            if frame < frames - 1:
+                _drawing.title(ax, f"After {epoch:.1f} of {most} epochs")
+            else:
+                _drawing.title(ax, _paths_finding(scene))
+            writer.grab_frame()
+        for _ in range(2 * fps):
+            writer.grab_frame()

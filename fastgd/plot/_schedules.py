@@ -1,0 +1,143 @@
+"""Learning rates against epochs or updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fastgd import _validation
+from fastgd._typing import FloatArray
+from fastgd.plot import _drawing
+
+__all__ = ["schedules"]
+
+UNITS = ("epoch", "update")
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What `schedules` draws: an object of `fastgd.schedules`."""
+
+    unit: str
+
+    def rates(self, base: float, start: int, count: int) -> FloatArray:
+        """Return the learning rates of `count` epochs, or updates, from number `start` on."""
+
+
+_SCHEDULE: Any = Schedule  # mypy: an abstract class as an argument
+
+
+def schedules(
+    schedules: Schedule | Mapping[Any, Schedule],
+    *,
+    learning_rate: float = 0.1,
+    epochs: int = 100,
+    updates_per_epoch: int = 1,
+    against: str = "epoch",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw learning-rate schedules.
+
+    Parameters
+    ----------
+    schedules : schedule or dict of schedules
+        Objects of `fastgd.schedules`, by name. One that reacts to the loss is not known before
+        the training; `History.learning_rate` holds what it did.
+    learning_rate : float
+        The optimizer's, from which the schedules start.
+    epochs : int
+        How many epochs are drawn.
+    updates_per_epoch : int
+        Batches an epoch, ``fastgd.plan(n, batch_size).batches``; matters for schedules whose
+        unit is the update, and for an axis of updates.
+    against : {"epoch", "update"}
+        What the horizontal axis counts.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+    """
+    plans = _drawing.named("schedules", schedules, _SCHEDULE, "a schedule of fastgd.schedules")
+    base = _validation.check_real("learning_rate", learning_rate, above=0)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    per_epoch = _validation.check_int("updates_per_epoch", updates_per_epoch, at_least=1)
+    _validation.check_choice("against", against, UNITS)
+    _drawing.check_axes(ax)
+    for name, schedule in plans.items():
+        if getattr(schedule, "watches_loss", False):
+            raise ValueError(
+                f"{name or schedule!r} reacts to the loss, so its learning rates are not known "
+                "beforehand; train with it, and draw History.learning_rate"
+            )
+    known = {name: _rates(plan, base, epochs, per_epoch) for name, plan in plans.items()}
+
+    ax = _drawing.new_axes(ax)
+    looks = _drawing.styles(list(known))
+    unit = per_epoch if against == "update" else 1
+    for place, (name, (times, rates)) in enumerate(known.items()):
+        ax.step(
+            times * unit,
+            rates,
+            where="post",
+            markevery=_drawing.sparse_marks(len(rates), place),
+            label=_drawing.safe(name),
+            **looks[name],
+        )
+    values = np.concatenate([rates for _, rates in known.values()])
+    if values.min() > 0 and values.max() > 1000 * values.min():
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0)
+    ax.set_xlabel(_drawing.progress_label(against))
+    ax.set_ylabel(f"learning rate (step size; the optimizer's is {_drawing.number(base)})")
+    if any(known):
+        _drawing.legend(ax, ax.get_lines()[-len(known) :], known)
+    _drawing.title(ax, _schedules_finding(known, epochs))
+    return ax
+
+
+def _rates(
+    schedule: Schedule, base: float, epochs: int, updates_per_epoch: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the times in epochs at which a rate begins, and the rates; the last one twice."""
+    if schedule.unit not in UNITS:
+        raise ValueError(f"{schedule!r} has the unit {schedule.unit!r}: must be epoch or update")
+    pieces = 1 if schedule.unit == "epoch" else updates_per_epoch
+    rates = np.asarray(schedule.rates(base, 0, epochs * pieces), np.float64)
+    if rates.shape != (epochs * pieces,) or not np.isfinite(rates).all():
+        raise ValueError(f"{schedule!r}.rates must give {epochs * pieces} finite numbers")
+    return np.arange(len(rates) + 1) / pieces, np.append(rates, rates[-1])
+
+
+def _schedules_finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) -> str:
+    when = "In the only epoch" if epochs == 1 else f"In the last of {epochs:,} epochs"
+    if len(known) > 1:
+        ends = {name: float(rates[-1]) for name, (_, rates) in known.items()}
+        low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
+        if ends[low] == ends[high]:
+            return f"{when} all learning rates end at {_drawing.number(ends[low])}"
+        return (
+            f"{when} the learning rate is down to {_drawing.number(ends[low])} with {low}, "
+            f"at {_drawing.number(ends[high])} with {high}"
+        )
+    times, rates = next(iter(known.values()))
+    first, last, peak = (_drawing.number(float(r)) for r in (rates[0], rates[-1], rates.max()))
+    at = _drawing.number(float(times[int(np.argmax(rates))]))
+    if float(np.ptp(rates)) == 0:
+        return f"The learning rate stays at {first}"
+    if rates[0] == rates.max():
+        return f"The learning rate begins at {first} and ends at {last}, after {epochs:,} epochs"
+    return (
+        f"The learning rate begins at {first}, is highest after {at} epochs ({peak}), and ends "
+        f"at {last}"
+    )

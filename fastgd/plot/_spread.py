@@ -1,0 +1,180 @@
+"""The gradients of single samples beside their mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from fastgd import _layout, _validation
+from fastgd._plan import check_batch_size
+from fastgd._typing import AnyArray, FloatArray
+from fastgd.network import Network
+from fastgd.plot import _drawing
+
+__all__ = ["gradient_spread"]
+
+#: points that are drawn of a cloud
+MOST_DOTS = 5_000
+CHUNK_BYTES = 1 << 24
+
+
+def gradient_spread(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    parameters: Sequence[int] = (0, -1),
+    batch_size: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the gradients of single samples, by two of the parameters, beside their mean.
+
+    The mean is the gradient of the batch of all samples, which hides how the single ones
+    differ. The ellipses are one standard deviation large: of a sample's gradient, and of the
+    gradient of a batch drawn without replacement, whose variance is (n - B) / (n - 1) / B times
+    as large (Cochran 1977, Sampling Techniques, theorem 2.2).
+
+    Parameters
+    ----------
+    net : Network
+        Where the gradients are taken; it is not changed.
+    X : array_like of shape (n, sizes[0])
+        Samples.
+    y : array_like of shape (n,) or (n, sizes[-1])
+        Targets, as the network's loss takes them.
+    parameters : sequence of two int
+        Places in ``net.params``; by default the first weight and the last bias, which are
+        theta1 and theta0 of a line.
+    batch_size : int, optional
+        A batch whose gradient's spread is drawn too; None draws the mean of all samples alone.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    chosen = _check_parameters(parameters, net.n_params)
+    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    y = _validation.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
+    size = check_batch_size(batch_size, len(X))
+    _drawing.check_axes(ax)
+    gradients = _sample_gradients(net, X, y, chosen)
+    n, mean = len(gradients), gradients.mean(axis=0)
+    covariance = np.cov(gradients.T, ddof=0) if n > 1 else np.zeros((2, 2))
+    shrink = (n - size) / (n - 1) / size if n > 1 else 0.0
+
+    ax = _drawing.new_axes(ax, (6.4, 5.2))
+    shown = np.linspace(0, n - 1, min(n, MOST_DOTS)).round().astype(np.int64)
+    dots = ax.plot(*gradients[shown].T, "o", color="0.55", fillstyle="none", markersize=4)[0]
+    some = "" if len(shown) == n else f"{len(shown):,} of "
+    handles, labels = [dots], [f"single samples ({some}{n:,})"]
+    for factor, dashes, name in (
+        (1.0, (0, (6, 2)), "spread of a sample"),
+        (shrink, "-", f"spread of a batch of {size:,}"),
+    ):
+        if factor > 0 and covariance.any() and not (size == 1 and factor != 1.0):
+            outline = _ellipse(mean, covariance * factor)
+            handles += ax.plot(*outline, color="#0072B2", linestyle=dashes, linewidth=1.6)
+            labels.append(name)
+    handles += ax.plot(
+        *mean, "X", color="#D55E00", markeredgecolor="black", markersize=11, linestyle="", zorder=5
+    )
+    labels.append(f"their mean ({', '.join(_drawing.number(float(m)) for m in mean)})")
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+    names = [_parameter_name(net.sizes, place) for place in chosen]
+    ax.set_xlabel(f"loss gradient by {names[0]} (loss a unit of it)")
+    ax.set_ylabel(f"loss gradient by {names[1]} (loss a unit of it)")
+    _drawing.legend(ax, handles, labels, fontsize="small")
+    _drawing.title(ax, _spread_finding(mean, covariance, n, size, shrink))
+    return ax
+
+
+def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, int]:
+    if isinstance(parameters, str) or not hasattr(parameters, "__len__") or len(parameters) != 2:
+        raise TypeError(f"parameters must be two places in net.params, not {parameters!r}")
+    places = [
+        _validation.check_int(f"parameters[{k}]", place, at_least=-n_params)
+        for k, place in enumerate(parameters)
+    ]
+    for k, place in enumerate(places):
+        if place >= n_params:
+            raise ValueError(
+                f"parameters[{k}] is {place}, but the network has {n_params} parameters, from 0 on"
+            )
+    first, second = (place % n_params for place in places)
+    if first == second:
+        raise ValueError(f"parameters names the parameter {first} twice; choose two")
+    return first, second
+
+
+def _sample_gradients(
+    net: Network, X: FloatArray, y: AnyArray, chosen: tuple[int, int]
+) -> FloatArray:
+    """Return the samples' gradients by two parameters, of shape (n, 2), in float64."""
+    import fastgd
+
+    per_sample: Any = getattr(fastgd, "per_sample_gradients")  # noqa: B009, not landed yet
+    rows = max(1, CHUNK_BYTES // (net.n_params * net.dtype.itemsize))
+    parts = [
+        per_sample(net, X[k : k + rows], y[k : k + rows])[:, chosen] for k in range(0, len(X), rows)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _ellipse(center: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the outline of one standard deviation, of shape (2, points)."""
+    variances, axes = np.linalg.eigh(covariance)
+    angle = np.linspace(0, 2 * np.pi, 181)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    outline: FloatArray = center[:, None] + (axes * np.sqrt(np.maximum(variances, 0))) @ circle
+    return outline
+
+
+def _parameter_name(sizes: Sequence[int], place: int) -> str:
+    """Return a parameter's name: theta1 and theta0 of a line, else its place in a layer."""
+    if tuple(sizes) == (1, 1):
+        return (r"$\theta_1$", r"$\theta_0$")[place]
+    marks = np.zeros(_layout.count(sizes))
+    marks[place] = 1
+    weights, biases = _layout.split(sizes, marks)
+    for kind, arrays in (("weights", weights), ("biases", biases)):
+        for layer, array in enumerate(arrays):
+            if array.any():
+                where = ", ".join(str(k) for k in np.argwhere(array)[0])
+                return f"{kind}[{layer}][{where}]"
+    raise AssertionError(place)
+
+
+def _spread_finding(
+    mean: FloatArray, covariance: FloatArray, n: int, size: int, shrink: float
+) -> str:
+    """Compare the root mean square distance from the mean with the mean's length."""
+    length, spread = float(np.linalg.norm(mean)), math.sqrt(max(0.0, float(np.trace(covariance))))
+    if n == 1:
+        return f"One sample: its gradient is the mean, {_drawing.number(length)} long"
+    if spread <= 1e-6 * length or spread == 0:
+        return f"The gradients of all {n:,} samples agree: {_drawing.number(length)} long"
+    if length < 1e-6 * spread:
+        return (
+            "The mean gradient vanishes, yet single ones are "
+            f"{_drawing.number(spread)} long (root mean square)"
+        )
+    text = f"Single gradients are off their mean by {_drawing.number(spread / length)} times its"
+    if 1 < size < n:
+        off = _drawing.number(math.sqrt(shrink) * spread / length)
+        return f"{text} length, those of batches of {size:,} by {off} times"
+    return f"{text} length (root mean square)"
