@@ -50,7 +50,7 @@ def line_runs() -> dict[int | None, gd.History]:
     X, y = line_data()
     return {
         size: gd.train(
-            gd.Network([1, 1], dtype="float64"), X, y, batch_size=size, epochs=40,
+            gd.Network([1, 1], dtype="float64"), X, y, batch_size=size, epochs=10,
             optimizer=gd.SGD(0.02 if size == 1 else 0.1), record=("params",), rng=0,
         )
         for size in BATCH_SIZES
@@ -78,12 +78,43 @@ def paths() -> plt.Axes:
     return plot.paths(X, y, line_runs(), start=(0, 0))
 
 
+def learning_rates() -> plt.Axes:
+    """Draw how the learning rate may fall."""
+    schedules = gd.schedules
+    return plot.schedules(
+        {
+            "step": schedules.Step(30, gamma=0.3),
+            "exponential": schedules.Exponential(0.96),
+            "cosine": schedules.Cosine(100),
+            "one cycle": schedules.OneCycle(3000),
+            "warm-up, then inverse scaling": schedules.WarmUp(10, schedules.InverseScaling(0.5)),
+        },
+        updates_per_epoch=30,
+    )
+
+
+def leave_saddle() -> plt.Axes:
+    """Draw how many runs leave the saddle of the quintic, and that of two dimensions."""
+    landscapes = gd.landscapes
+    return plot.escape(
+        {
+            name: landscapes.escape_share(landscape, n_seeds=100)
+            for name, landscape in (
+                ("quintic", landscapes.Quintic()),
+                ("two dimensions", landscapes.Saddle()),
+            )
+        }
+    )
+
+
 PICTURES = {
     "loss_by_epoch": lambda: plot.loss(digits_runs(), against="epoch"),
     "loss_by_update": lambda: plot.loss(digits_runs(), against="update"),
     "loss_by_second": lambda: plot.loss(digits_runs(), against="second", target=0.1),
     "validation": lambda: plot.loss(digits_runs(), validation=True, target=0.2),
     "paths": paths,
+    "schedules": learning_rates,
+    "escape": leave_saddle,
     "coverage": lambda: plot.coverage(["shuffle", "replacement", "sequential"], 10_000),
 }
 

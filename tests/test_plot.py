@@ -6,9 +6,6 @@ matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before 
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -18,11 +15,10 @@ import pytest
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.testing.compare import compare_images
-from PIL import Image
 
 import fastgd as gd
 from fastgd import plot
-from fastgd.plot import _drawing
+from fastgd.landscapes import EscapeShares, wilson_interval
 
 KEPT = Path(__file__).parent / "pictures"
 #: root mean square of the pixels' differences, of 255. Antialiasing of other versions makes less
@@ -75,28 +71,15 @@ def two_ways():
     return {1: traced(spiral), None: traced(np.linspace([0, 0], [2, 1], 12))}
 
 
-@dataclass(frozen=True)
-class Rates:
-    """A schedule of the form that fastgd.schedules has."""
-
-    factor: float
-    unit: str = "epoch"
-
-    def rates(self, base, start, count):
-        return base * self.factor ** np.arange(start, start + count, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Escapes:
-    batch_size: int | None
-    share: float
-    low: float
-    high: float
-    n: int = 200
-
-
-def some_escapes():
-    return [Escapes(None, 0.0, 0.0, 0.02), Escapes(1, 0.995, 0.97, 1.0), Escapes(8, 0.4, 0.3, 0.5)]
+def some_escapes(sizes=(64, 1, 8), escaped=(0, 199, 80), n_seeds=200):
+    escaped = np.array(escaped)
+    low, high = wilson_interval(escaped, n_seeds, 0.95)
+    return EscapeShares(
+        landscape=gd.landscapes.Quintic(), batch_sizes=np.array(sizes), n_seeds=n_seeds,
+        updates=500, learning_rate=0.3, confidence=0.95, escaped=escaped,
+        diverged=np.zeros(len(sizes), np.int64), share=escaped / n_seeds, low=low, high=high,
+        median_updates=np.full(len(sizes), 100.0),
+    )  # fmt: skip
 
 
 def single_gradients(net, X, y):
@@ -129,7 +112,10 @@ PICTURES = {
     "loss": lambda ax: plot.loss(three_runs(), against="second", ax=ax),
     "paths": lambda ax: plot.paths(*line_data(), two_ways(), start=(0, 0), ax=ax),
     "schedules": lambda ax: plot.schedules(
-        {"falls": Rates(0.95), "falls each update": Rates(0.99, "update")},
+        {
+            "falls": gd.schedules.Exponential(0.95),
+            "falls each update": gd.schedules.Exponential(0.99, unit="update"),
+        },
         updates_per_epoch=4, epochs=40, ax=ax,
     ),
     "coverage": lambda ax: plot.coverage(["shuffle", "replacement"], 300, ax=ax),

@@ -85,7 +85,7 @@ def coverage(
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel(f"draws (an epoch of {n:,} samples has {n:,})")
     ax.set_ylabel("distinct samples seen (% of all)")
-    _drawing.title(ax, _coverage_finding(seen))
+    _drawing.title(ax, _finding(seen))
     return ax
 
 
@@ -120,7 +120,7 @@ def _seen(sampler: Sampler, n: int, epochs: int, seed: int) -> FloatArray:
     return result
 
 
-def _coverage_finding(seen: Mapping[str, FloatArray]) -> str:
+def _finding(seen: Mapping[str, FloatArray]) -> str:
     ends = {name: float(shares[-1]) for name, shares in seen.items()}
     low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
     draws = {len(shares) - 1 for shares in seen.values()}

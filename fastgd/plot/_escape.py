@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from fastgd.landscapes import EscapeShares
 from fastgd.plot import _drawing
 
 __all__ = ["escape"]
 
-
-class Share(Protocol):
-    """What `escape` draws: how many of n runs with a batch size escaped."""
-
-    @property
-    def batch_size(self) -> int | None:
-        """Samples a batch; None for all."""
-
-    @property
-    def share(self) -> float:
-        """The share of the runs that escaped."""
-
-    @property
-    def low(self) -> float:
-        """The lower end of its confidence interval."""
-
-    @property
-    def high(self) -> float:
-        """The upper end of its confidence interval."""
-
-    @property
-    def n(self) -> int:
-        """How many runs were made."""
+Shares: TypeAlias = EscapeShares | Mapping[Any, EscapeShares]
 
 
-def escape(shares: Iterable[Share], *, ax: Axes | None = None) -> Axes:
+def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     """Draw the share of runs that escape from a saddle, by batch size.
 
     Parameters
     ----------
-    shares : sequence of objects
-        One a batch size, as `fastgd.landscapes` makes them, with the attributes ``batch_size``
-        (None for all samples), ``share``, ``low`` and ``high`` (the ends of its confidence
-        interval), and ``n`` (how many runs there were).
+    shares : EscapeShares or dict of EscapeShares
+        What `fastgd.landscapes.escape_share` returned, by name.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
 
@@ -58,61 +34,83 @@ def escape(shares: Iterable[Share], *, ax: Axes | None = None) -> Axes:
     ------
     TypeError, ValueError
         When an argument is not as above.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> from fastgd import plot
+    >>> shares = gd.landscapes.escape_share(
+    ...     gd.landscapes.Quintic(), -3.0, [1, None], n_seeds=50
+    ... )
+    >>> print(plot.escape(shares).get_title(loc="left"))
+    Batch size 1 leaves the saddle in 100 % of 50 runs, batch size
+    64 (all) in 0 %
     """
-    rows = _check_shares(shares)
-    _drawing.check_axes(ax)
-    ax = _drawing.new_axes(ax)
-    places = np.arange(len(rows))
-    values = 100 * np.array([[row.low, row.share, row.high] for row in rows]).T
-    low, middle, high = values
-    ax.errorbar(
-        places,
-        middle,
-        yerr=np.maximum([middle - low, high - middle], 0),
-        color="#0072B2",
-        marker="o",
-        markersize=6,
-        capsize=5,
-        linewidth=1.2,
-        linestyle=(0, (1, 2)),
+    given = _drawing.named(
+        "shares", shares, EscapeShares, "what fastgd.landscapes.escape_share returned"
     )
-    sizes = ["n" if row.batch_size is None else f"{row.batch_size:,}" for row in rows]
-    ax.set_xticks(places, sizes)
-    ax.set_xlim(-0.5, len(rows) - 0.5)
+    _drawing.check_axes(ax)
+    sizes = sorted({int(size) for each in given.values() for size in each.batch_sizes})
+    if not sizes:
+        raise ValueError("shares has no batch size: there is nothing to draw")
+
+    ax = _drawing.new_axes(ax)
+    looks = _drawing.styles(list(given))
+    handles = []
+    for place, (name, each) in enumerate(given.items()):
+        order = np.argsort(each.batch_sizes, kind="stable")
+        shift = 0.12 * (place - (len(given) - 1) / 2)  # so that bars do not cover each other
+        middle, low, high = (100 * values[order] for values in (each.share, each.low, each.high))
+        bars = ax.errorbar(
+            np.searchsorted(sizes, each.batch_sizes[order]) + shift,
+            middle,
+            yerr=np.maximum([middle - low, high - middle], 0),
+            capsize=4,
+            linewidth=1.2,
+            **looks[name],
+        )
+        handles.append(bars)
+    ends = {each.landscape.n for each in given.values()}
+    ax.set_xticks(range(len(sizes)), [_size(size, ends) for size in sizes])
+    ax.set_xlim(-0.5, len(sizes) - 0.5)
     ax.set_ylim(-4, 104)
-    ax.set_xlabel("batch size (samples; n: all)" if "n" in sizes else "batch size (samples)")
-    ax.set_ylabel("runs that escape (%, with confidence interval)")
-    _drawing.title(ax, _escape_finding(rows))
+    ax.set_xlabel("batch size (samples an update)")
+    levels = {f"{100 * each.confidence:g} %" for each in given.values()}
+    ax.set_ylabel(f"runs that leave the saddle (%, {' and '.join(sorted(levels))} interval)")
+    if any(given):
+        _drawing.legend(ax, handles, given)
+    _drawing.title(ax, _finding(given))
     return ax
 
 
-def _check_shares(shares: Iterable[Share]) -> list[Share]:
-    if not isinstance(shares, Iterable):
-        raise TypeError(f"shares must list one object a batch size, not {shares!r}")
-    rows = list(shares)
-    if not rows:
-        raise ValueError("shares is empty: there is nothing to draw")
-    for k, row in enumerate(rows):
-        for name in ("batch_size", "share", "low", "high", "n"):
-            if not hasattr(row, name):
-                raise TypeError(f"shares[{k}] has no {name}: it is {row!r}")
-        if not 0 <= row.low <= row.share <= row.high <= 1:
-            raise ValueError(
-                f"shares[{k}] has the share {row.share} in the interval from {row.low} to "
-                f"{row.high}, but must have 0 <= low <= share <= high <= 1"
-            )
-    return sorted(rows, key=lambda row: math.inf if row.batch_size is None else row.batch_size)
+def _size(size: int, all_sizes: set[int]) -> str:
+    return f"{size:,} (all)" if all_sizes == {size} else f"{size:,}"
 
 
-def _escape_finding(rows: Sequence[Share]) -> str:
-    best, worst = max(rows, key=lambda row: row.share), min(rows, key=lambda row: row.share)
-    names = [_drawing.label(row.batch_size) for row in (best, worst)]
-    runs = f"of {best.n:,} runs" if best.n == worst.n else "of the runs"
-    if best.share == worst.share:
-        who = _drawing.capital(names[0]) if len(rows) == 1 else "Every batch size"
-        return f"{who} escapes from the saddle in {_drawing.percent(best.share)} {runs}"
-    text = (
-        f"{_drawing.capital(names[0])} escapes from the saddle in {_drawing.percent(best.share)} "
-        f"{runs}, {names[1]} in {_drawing.percent(worst.share)}"
-    )
-    return f"{text} (the intervals overlap)" if best.low <= worst.high else text
+def _finding(given: Mapping[str, EscapeShares]) -> str:
+    """Say where most runs escape, and where fewest."""
+    ends = {each.landscape.n for each in given.values()}
+    points = [
+        (
+            f"batch size {_size(int(each.batch_sizes[k]), ends)}" + (f", {name}," if name else ""),
+            float(each.share[k]),
+            (float(each.low[k]), float(each.high[k])),
+            each.n_seeds,
+        )
+        for name, each in given.items()
+        for k in range(len(each.batch_sizes))
+    ]
+    best, worst = max(points, key=lambda p: p[1]), min(points, key=lambda p: p[1])
+    counts = {point[3] for point in points}
+    runs = f"of {counts.pop():,} runs" if len(counts) == 1 else "of its runs"
+    much = _drawing.percent(best[1])
+    if best[1] == worst[1]:
+        who = _drawing.capital(best[0]) if len(points) == 1 else "Every batch size"
+        text = f"{who} leaves the saddle in {much} {runs}"
+    else:
+        text = f"{_drawing.capital(best[0])} leaves the saddle in {much} {runs}, {worst[0]} in "
+        text += _drawing.percent(worst[1])
+        if best[2][0] <= worst[2][1]:
+            text += " (their intervals overlap)"
+    diverged = sum(int(each.diverged.sum()) for each in given.values())
+    return f"{text}; {diverged:,} of all runs diverged" if diverged else text

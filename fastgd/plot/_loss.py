@@ -112,7 +112,7 @@ def loss(
         labels.append(f"loss {_drawing.number(level)}")
     if len(lines) > 1 or labels[0]:
         _drawing.legend(ax, lines, labels)
-    _drawing.title(ax, _loss_finding(curves, level, unit, target is not None))
+    _drawing.title(ax, _finding(curves, level, unit, target is not None))
     return ax
 
 
@@ -184,7 +184,7 @@ def _common_level(curves: Sequence[_Curve]) -> float | None:
     return _drawing.round_up(max(lowest)) if lowest else None
 
 
-def _loss_finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bool) -> str:
+def _finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bool) -> str:
     """Say which run is first at the level, and which last."""
     if level is None or (len(curves) == 1 and not given):
         return _loss_change(curves)

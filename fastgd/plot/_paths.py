@@ -151,7 +151,7 @@ def paths(
             markeredgecolor="black",
             zorder=5,
         )
-    _drawing.title(ax, _paths_finding(scene))
+    _drawing.title(ax, _finding(scene))
     return ax
 
 
@@ -345,7 +345,7 @@ def _thin(count: int) -> IndexArray:
     return np.linspace(0, count - 1, MOST_POINTS).round().astype(np.int64)
 
 
-def _paths_finding(scene: _Scene) -> str:
+def _finding(scene: _Scene) -> str:
     """Compare how much the runs wander; the end of a run's way where that can not be said."""
     ratios = {track.name: track.wandering() for track in scene.tracks}
     known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
@@ -371,7 +371,7 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
     ax = figure.subplots()
     _draw_ground(ax, scene)
     lines = _draw_tracks(ax, scene)
-    _drawing.title(ax, _paths_finding(scene))  # the highest title: it makes the room
+    _drawing.title(ax, _finding(scene))  # the highest title: it makes the room
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     most = max(track.epochs for track in scene.tracks)
@@ -387,7 +387,7 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
             if frame < frames - 1:
                 _drawing.title(ax, f"After {epoch:.1f} of {most} epochs")
             else:
-                _drawing.title(ax, _paths_finding(scene))
+                _drawing.title(ax, _finding(scene))
             writer.grab_frame()
         for _ in range(2 * fps):
             writer.grab_frame()

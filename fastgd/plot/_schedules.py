@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,23 +11,11 @@ from matplotlib.axes import Axes
 from fastgd import _validation
 from fastgd._typing import FloatArray
 from fastgd.plot import _drawing
+from fastgd.schedules import Schedule
 
 __all__ = ["schedules"]
 
 UNITS = ("epoch", "update")
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """What `schedules` draws: an object of `fastgd.schedules`."""
-
-    unit: str
-
-    def rates(self, base: float, start: int, count: int) -> FloatArray:
-        """Return the learning rates of `count` epochs, or updates, from number `start` on."""
-
-
-_SCHEDULE: Any = Schedule  # mypy: an abstract class as an argument
 
 
 def schedules(
@@ -43,9 +31,9 @@ def schedules(
 
     Parameters
     ----------
-    schedules : schedule or dict of schedules
-        Objects of `fastgd.schedules`, by name. One that reacts to the loss is not known before
-        the training; `History.learning_rate` holds what it did.
+    schedules : Schedule or dict of Schedule
+        Schedules, as `fastgd.schedules` has them, by name. What `OnPlateau` does is not known
+        before the training; `History.learning_rate` tells it afterwards.
     learning_rate : float
         The optimizer's, from which the schedules start.
     epochs : int
@@ -65,19 +53,27 @@ def schedules(
     Raises
     ------
     TypeError, ValueError
-        When an argument is not as above.
+        When an argument is not as above, or a schedule gives a rate that is none.
+
+    Examples
+    --------
+    >>> from fastgd import plot, schedules
+    >>> ax = plot.schedules({"step": schedules.Step(30), "cosine": schedules.Cosine(100)})
+    >>> print(ax.get_title(loc="left"))
+    In the last of 100 epochs the learning rate is 0.0001 with
+    step, 2.47e-05 with cosine
     """
-    plans = _drawing.named("schedules", schedules, _SCHEDULE, "a schedule of fastgd.schedules")
+    plans = _drawing.named("schedules", schedules, Schedule, "a schedule of fastgd.schedules")
     base = _validation.check_real("learning_rate", learning_rate, above=0)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     per_epoch = _validation.check_int("updates_per_epoch", updates_per_epoch, at_least=1)
     _validation.check_choice("against", against, UNITS)
     _drawing.check_axes(ax)
     for name, schedule in plans.items():
-        if getattr(schedule, "watches_loss", False):
+        if schedule.watches_loss:
             raise ValueError(
-                f"{name or schedule!r} reacts to the loss, so its learning rates are not known "
-                "beforehand; train with it, and draw History.learning_rate"
+                f"{name or schedule} reacts to the loss, so that its learning rates are known "
+                "after a training only; draw History.learning_rate"
             )
     known = {name: _rates(plan, base, epochs, per_epoch) for name, plan in plans.items()}
 
@@ -102,7 +98,7 @@ def schedules(
     ax.set_ylabel(f"learning rate (step size; the optimizer's is {_drawing.number(base)})")
     if any(known):
         _drawing.legend(ax, ax.get_lines()[-len(known) :], known)
-    _drawing.title(ax, _schedules_finding(known, epochs))
+    _drawing.title(ax, _finding(known, epochs))
     return ax
 
 
@@ -110,25 +106,21 @@ def _rates(
     schedule: Schedule, base: float, epochs: int, updates_per_epoch: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return the times in epochs at which a rate begins, and the rates; the last one twice."""
-    if schedule.unit not in UNITS:
-        raise ValueError(f"{schedule!r} has the unit {schedule.unit!r}: must be epoch or update")
     pieces = 1 if schedule.unit == "epoch" else updates_per_epoch
-    rates = np.asarray(schedule.rates(base, 0, epochs * pieces), np.float64)
-    if rates.shape != (epochs * pieces,) or not np.isfinite(rates).all():
-        raise ValueError(f"{schedule!r}.rates must give {epochs * pieces} finite numbers")
+    rates = schedule.rates(base, 0, epochs * pieces)
     return np.arange(len(rates) + 1) / pieces, np.append(rates, rates[-1])
 
 
-def _schedules_finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) -> str:
+def _finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) -> str:
     when = "In the only epoch" if epochs == 1 else f"In the last of {epochs:,} epochs"
     if len(known) > 1:
         ends = {name: float(rates[-1]) for name, (_, rates) in known.items()}
         low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
         if ends[low] == ends[high]:
-            return f"{when} all learning rates end at {_drawing.number(ends[low])}"
+            return f"{when} all learning rates are {_drawing.number(ends[low])}"
         return (
-            f"{when} the learning rate is down to {_drawing.number(ends[low])} with {low}, "
-            f"at {_drawing.number(ends[high])} with {high}"
+            f"{when} the learning rate is {_drawing.number(ends[high])} with {high}, "
+            f"{_drawing.number(ends[low])} with {low}"
         )
     times, rates = next(iter(known.values()))
     first, last, peak = (_drawing.number(float(r)) for r in (rates[0], rates[-1], rates.max()))

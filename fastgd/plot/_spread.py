@@ -99,7 +99,7 @@ def gradient_spread(
     ax.set_xlabel(f"loss gradient by {names[0]} (loss a unit of it)")
     ax.set_ylabel(f"loss gradient by {names[1]} (loss a unit of it)")
     _drawing.legend(ax, handles, labels, fontsize="small")
-    _drawing.title(ax, _spread_finding(mean, covariance, n, size, shrink))
+    _drawing.title(ax, _finding(mean, covariance, n, size, shrink))
     return ax
 
 
@@ -159,9 +159,7 @@ def _parameter_name(sizes: Sequence[int], place: int) -> str:
     raise AssertionError(place)
 
 
-def _spread_finding(
-    mean: FloatArray, covariance: FloatArray, n: int, size: int, shrink: float
-) -> str:
+def _finding(mean: FloatArray, covariance: FloatArray, n: int, size: int, shrink: float) -> str:
     """Compare the root mean square distance from the mean with the mean's length."""
     length, spread = float(np.linalg.norm(mean)), math.sqrt(max(0.0, float(np.trace(covariance))))
     if n == 1:
