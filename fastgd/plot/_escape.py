@@ -42,9 +42,8 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     >>> shares = gd.landscapes.escape_share(
     ...     gd.landscapes.Quintic(), -3.0, [1, None], n_seeds=50
     ... )
-    >>> print(plot.escape(shares).get_title(loc="left"))
-    Batch size 1 leaves the saddle in 100 % of 50 runs, batch size
-    64 (all) in 0 %
+    >>> print(*plot.escape(shares).get_title(loc="left").split())
+    Batch size 1 leaves the saddle in 100 % of 50 runs, batch size 64 (all) in 0 %
     """
     given = _drawing.named(
         "shares", shares, EscapeShares, "what fastgd.landscapes.escape_share returned"

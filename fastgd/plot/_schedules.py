@@ -59,9 +59,8 @@ def schedules(
     --------
     >>> from fastgd import plot, schedules
     >>> ax = plot.schedules({"step": schedules.Step(30), "cosine": schedules.Cosine(100)})
-    >>> print(ax.get_title(loc="left"))
-    In the last of 100 epochs the learning rate is 0.0001 with
-    step, 2.47e-05 with cosine
+    >>> print(*ax.get_title(loc="left").split())
+    In the last of 100 epochs the learning rate is 0.0001 with step, 2.47e-05 with cosine
     """
     plans = _drawing.named("schedules", schedules, Schedule, "a schedule of fastgd.schedules")
     base = _validation.check_real("learning_rate", learning_rate, above=0)
