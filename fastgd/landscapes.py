@@ -25,6 +25,7 @@ from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History
 from fastgd.optimizers import SGD, Optimizer
 from fastgd.sampling import Sampler, make_sampler
+from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [
     "Bowl",
@@ -600,10 +601,10 @@ class _Runs:
         """Return the losses of each run's batch, of shape (n_runs, batch)."""
         return self.landscape.losses(self.params, samples)
 
-    def step(self, samples: IndexArray) -> None:
+    def step(self, samples: IndexArray, learning_rate: float) -> None:
         """Make one update of each run with its batch, of shape (n_runs, batch)."""
         gradient = _mean(self.landscape.gradients(self.params, samples))
-        self.optimizer.update(self.params, gradient, self.state, self.optimizer.learning_rate)
+        self.optimizer.update(self.params, gradient, self.state, learning_rate)
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
         """Go on with some of the runs only."""
@@ -618,6 +619,7 @@ def descend(
     batch_size: int | None = 1,
     epochs: int = 10,
     optimizer: Optimizer | None = None,
+    schedule: Schedule | Callable[[int], float] | None = None,
     sampling: str | Sampler = "shuffle",
     drop_last: bool = False,
     callbacks: Sequence[Callable[[FloatArray, History], Any]] = (),
@@ -643,6 +645,9 @@ def descend(
     optimizer : Optimizer, optional
         How parameters move; SGD with half of ``landscape.largest_learning_rate`` if not
         given.
+    schedule : fastgd.schedules.Schedule or callable, optional
+        How the learning rate changes: one of `fastgd.schedules`, or a function from the number
+        of the epoch, counted from 0, to a factor of the optimizer's learning rate.
     sampling : str or object
         "shuffle", "replacement", "sequential", or an object with a method ``epoch(n, rng)``.
         With "replacement" a batch of n terms is still a random one.
@@ -687,6 +692,7 @@ def descend(
     size = check_batch_size(batch_size, n)
     epochs = _validation.check_int("epochs", epochs, at_least=0)
     optimizer = _check_optimizer(landscape, optimizer)
+    schedule = make_schedule(schedule)
     sampler = make_sampler(sampling, None)
     drop_last = _validation.check_bool("drop_last", drop_last)
     if callable(callbacks) or not all(callable(callback) for callback in callbacks):
@@ -698,10 +704,15 @@ def descend(
     runs = _Runs(landscape, point, 1, optimizer)
     history = History(optimizer=optimizer)
     traces: dict[str, list[Any]] = {name: [] for name in sorted(recorded)}
-    for _ in range(epochs):
+    state = schedule.initial_state()
+    for epoch in range(epochs):
         order = sampler.epoch(n, generator)
         steps = count_steps(len(order), size, drop_last)
-        _epoch(runs, order, size, steps, history, traces)
+        by_epoch = schedule.unit == "epoch"
+        times = (epoch, 1) if by_epoch else (history.updates, steps)
+        rates = schedule.rates(optimizer.learning_rate, *times, state)
+        _epoch(runs, order, size, np.broadcast_to(rates, steps), history, traces)
+        state = schedule.observe(state, history.loss[-1])
         theta = runs.params[0].copy()
         stop = [callback(theta, history) is True for callback in callbacks]
         if any(stop):
@@ -714,7 +725,7 @@ def _epoch(
     runs: _Runs,
     order: IndexArray,
     size: int,
-    steps: int,
+    rates: FloatArray,
     history: History,
     traces: dict[str, list[Any]],
 ) -> None:
@@ -723,10 +734,10 @@ def _epoch(
     losses, params = [], []
     used, total = 0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # found as a loss that is not finite
-        for step in range(steps):
+        for step, rate in enumerate(rates.tolist()):
             samples = order[None, step * size : (step + 1) * size]
             batch = float(runs.losses(samples).sum())
-            runs.step(samples)
+            runs.step(samples, rate)
             used += samples.shape[1]
             total += batch
             losses.append(batch / samples.shape[1])
@@ -736,14 +747,14 @@ def _epoch(
         _set_trace(history, traces, runs.params.shape[1])
         raise DivergenceError(
             f"the cost stopped being finite in epoch {history.epochs + 1}, with learning rate "
-            f"{runs.optimizer.learning_rate:g}. Try a lower one: batch gradient descent stays at "
+            f"{max(rates):g}. Try a lower one: batch gradient descent stays at "
             f"the minima of {runs.landscape!r} below {runs.landscape.largest_learning_rate:.3g}.",
             history,
         )
     history.loss.append(total / used if used else math.nan)
-    history.learning_rate.append(runs.optimizer.learning_rate)
+    history.learning_rate.append(float(rates[0]) if len(rates) else math.nan)
     history.seconds.append(time.perf_counter() - begun)
-    history.updates += steps
+    history.updates += len(rates)
     history.sample_gradients += used
     for name, values in (("loss", losses), ("params", params)):
         if name in traces:
@@ -757,7 +768,7 @@ def _set_trace(history: History, traces: dict[str, list[Any]], n_params: int) ->
         history.trace[name] = np.array(values, np.float64).reshape(shapes[name])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EscapeShares:
     """How many of many runs left a saddle, by batch size; `escape_share` makes it.
 
@@ -971,12 +982,13 @@ def _first_escapes(
     seeds = np.arange(len(runs.params))
     first = np.full(len(seeds), STAYED)
     generators = [np.random.default_rng(int(seed)) for seed in seeds]
+    learning_rate = runs.optimizer.learning_rate
     with np.errstate(over="ignore", invalid="ignore"):  # counted as diverged
         while runs.state.step < updates and len(seeds):
             orders = np.stack([sampler.epoch(landscape.n, generators[seed]) for seed in seeds])
             steps = count_steps(orders.shape[1], size, drop_last)
             for step in range(min(steps, updates - runs.state.step)):
-                runs.step(orders[:, step * size : (step + 1) * size])
+                runs.step(orders[:, step * size : (step + 1) * size], learning_rate)
                 away = landscape.escaped(runs.params)
                 lost = ~np.isfinite(runs.params).all(axis=1)
                 first[seeds[away]] = runs.state.step
@@ -1017,7 +1029,7 @@ def wilson_interval(
     return low, high
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvexityCheck:
     """Whether a cost was found to be not convex; `is_convex_on` makes it.
 

@@ -287,6 +287,54 @@ def test_history_counts(batch_size, drop_last, updates, used):
     assert history.trace["params"].shape == (3 * updates, 1)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (None, [0.5] * 6),
+        (lambda epoch: 1 / (epoch + 1), [0.5, 0.5, 0.25, 0.25, 0.5 / 3, 0.5 / 3]),
+        (gd.schedules.Step(1, gamma=0.5), [0.5, 0.5, 0.25, 0.25, 0.125, 0.125]),
+        (
+            gd.schedules.Function(lambda update: 2.0**-update, unit="update"),
+            [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625],
+        ),
+        (
+            gd.schedules.OnPlateau(0.5, patience=0, threshold=0.9),
+            [0.5, 0.5, 0.5, 0.5, 0.25, 0.25],
+        ),
+    ],
+    ids=["None", "function", "Step", "Function", "OnPlateau"],
+)
+def test_schedules_give_each_steps_learning_rate(schedule, rates):
+    """On a slope of 1 the steps are the learning rates."""
+
+    class Slope(gd.landscapes.Landscape):
+        n, n_params, start, minima = 4, 1, np.array([3.0]), np.array([[0.0]])
+
+        def losses(self, theta, samples):
+            return theta + 100 + 0 * samples
+
+        def gradients(self, theta, samples):
+            return np.ones((*samples.shape, 1))
+
+        def hessian(self, theta):
+            return np.zeros((1, 1))
+
+    _, history = descend(Slope(), batch_size=2, epochs=3, optimizer=gd.SGD(0.5), schedule=schedule)
+    steps = -np.diff(history.trace["params"][:, 0], prepend=3.0)
+    np.testing.assert_allclose(steps, rates, rtol=1e-12)
+    np.testing.assert_allclose(history.learning_rate, rates[::2], rtol=1e-12)
+
+
+def test_falling_rates_settle_where_constant_ones_wander():
+    """The notes: learning rates that fall from large to small."""
+    bowl = Bowl(condition=1)
+    far = []
+    for schedule in (None, lambda epoch: 1 / (1 + epoch)):
+        _, history = descend(bowl, epochs=100, optimizer=gd.SGD(0.5), schedule=schedule, rng=0)
+        far.append(np.linalg.norm(history.trace["params"][-64:], axis=1).mean())
+    assert far[1] < 0.1 * far[0]
+
+
 def test_trace_ends_where_the_descent_ends():
     theta, history = descend(Saddle(), epochs=2, rng=0)
     assert history.trace["params"][-1].tolist() == theta.tolist()
@@ -438,11 +486,11 @@ def test_many_runs_give_the_bits_of_one(landscape, batch_size, optimizer):
     samples = orders[:, :batch_size]
     together = gd.landscapes._Runs(landscape, landscape.start, 11, optimizer)
     for _ in range(3):
-        together.step(samples)
+        together.step(samples, 0.01)
     for k in range(11):
         alone = gd.landscapes._Runs(landscape, landscape.start, 1, optimizer)
         for _ in range(3):
-            alone.step(samples[k : k + 1])
+            alone.step(samples[k : k + 1], 0.01)
         assert alone.params[0].tolist() == together.params[k].tolist()
 
 
@@ -614,6 +662,7 @@ def test_f_can_not_change_what_is_checked():
         (lambda: descend(Saddle(), batch_size=65), ValueError, "batch_size is 65, but there are"),
         (lambda: descend(Saddle(), epochs=-1), ValueError, "epochs is -1"),
         (lambda: descend(Saddle(), optimizer=0.1), TypeError, "optimizer must be an optimizer"),
+        (lambda: descend(Saddle(), schedule="step"), TypeError, "schedule must be None, a sched"),
         (lambda: descend(Saddle(), sampling="random"), ValueError, "sampling is 'random'"),
         (lambda: descend(Saddle(), record="loss"), TypeError, "record must list names"),
         (lambda: descend(Saddle(), record=["lost"]), ValueError, "did you mean 'loss'"),
