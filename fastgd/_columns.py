@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Column", "as_html", "as_rich", "cells", "fill", "head", "line", "number", "seconds"]
+__all__ = [
+    "Column",
+    "as_html",
+    "as_rich",
+    "cells",
+    "duration",
+    "fill",
+    "head",
+    "line",
+    "number",
+    "seconds",
+]
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,7 @@ class Column:
     width: int
     cell: Callable[[Any], str]
     left: bool = False
+    names_rows: bool = False
 
     @property
     def name(self) -> str:
@@ -68,6 +80,14 @@ def seconds(value: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:.1f}"
 
 
+def duration(value: float) -> str:
+    """Return a time in words."""
+    for unit, name in ((1.0, "seconds"), (1e-3, "milliseconds")):
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{value * 1e6:.3g} microseconds"
+
+
 def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption: str) -> Any:
     """Return a table of the package rich, which asks for it."""
     from rich import box
@@ -88,25 +108,26 @@ def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption:
     return table
 
 
-def as_html(columns: Sequence[Column], rows: Sequence[Any], caption: str, marked: Any) -> str:
-    """Return a table element; the marked row is in bold, and says so to a screen reader."""
+def as_html(
+    columns: Sequence[Column], rows: Sequence[Any], caption: str, marks: Sequence[tuple[Any, str]]
+) -> str:
+    """Return a table element, with the column that names the rows first.
+
+    `marks` are rows and what is said of them; that of the first is of class marked.
+    """
     from html import escape
 
-    heads = "".join(
-        f'<th scope="col"{_side(column)}>{escape(column.name)}</th>' for column in columns
-    )
+    columns = sorted(columns, key=lambda column: not column.names_rows)
+    heads = "".join(f'<th scope="col">{escape(column.name)}</th>' for column in columns)
     body = []
     for row in rows:
-        texts = [escape(text) for text in cells(columns, row)]
-        if row is marked:
-            texts[0] += " <strong>(best)</strong>"
-        first, *others = (
-            f"{_side(column)}>{text}" for column, text in zip(columns, texts, strict=True)
-        )
-        style = ' style="font-weight: bold"' if row is marked else ""
+        said = [what for marked, what in marks if marked is row]
+        kind = ' class="marked"' if marks and marks[0][0] is row else ""
+        name, *others = (escape(text) for text in cells(columns, row))
+        mark = f"<strong>({escape(', '.join(said))})</strong> " if said else ""
         body.append(
-            f'<tr{style}><th scope="row"{first}</th>'
-            + "".join(f"<td{text}</td>" for text in others)
+            f'<tr{kind}><th scope="row">{mark}{name}</th>'
+            + "".join(f"<td>{text}</td>" for text in others)
             + "</tr>"
         )
     return (
@@ -114,7 +135,3 @@ def as_html(columns: Sequence[Column], rows: Sequence[Any], caption: str, marked
         + "\n".join(body)
         + "\n</tbody>\n</table>"
     )
-
-
-def _side(column: Column) -> str:
-    return f' style="text-align: {"left" if column.left else "right"}"'

@@ -1,6 +1,7 @@
 """The command line.
 
-`python -m fastgd` trains one model from one start at several batch sizes and compares them;
+`python -m fastgd` trains one model from one start at several batch sizes and compares them, on a
+page with `--html`;
 `python -m fastgd predict` uses a model that was saved. Options are in `_options`, what is shown
 in `_report`; the work is done in `comparison`, `_problem`, `_encoding` and `_tables`.
 """
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["predict"]:
             code = _predict(predict_parser().parse_args(words[1:]))
         else:
-            code = _train(train_parser().parse_args(words))
+            code = _train(train_parser().parse_args(words[words[:1] == ["compare"] :]))
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -87,9 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class _Task:
-    """A table and what is to be learned from it."""
+    """A table and what is to be learned from it: in words, and in numbers."""
 
     title: str
+    about: list[str]
     table: Table
     encoding: Encoding
     rows: tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -97,27 +99,43 @@ class _Task:
 
 def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
-    if options.save is not None:
-        _check_place(options.save)
+    for name in ("save", "html"):
+        _check_place(f"--{name}", getattr(options, name))
+    if options.html is not None:
+        _check_pictures()
     backends.load(options.backend)  # what can not run is said before anything is read
     task = _user_task(options) if options.file is not None else _digits_task(options)
     problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
     sizes = _check_batch_sizes(options.batch_size, len(problem.X))
     rates = _check_learning_rates(options.learning_rate, sizes, problem)
-    _print_task(task, problem)
+    first, *others = task.about
+    print(first, *map(fill, others), _about_model(problem), "", sep="\n", flush=True)
     result = _run_all(problem, sizes, rates, options)
-    print("", *map(fill, explain(problem, result)), sep="\n")
+    print("", *map(fill, [*result.advice(), *explain(problem, result)]), sep="\n")
     if options.save is not None:
         _save(options.save, task.encoding, result)
+    if options.html is not None:
+        _write_page(options.html, task, problem, result)
     return int(len(result.trained) < len(result))
 
 
-def _check_place(path: str) -> None:
-    """Refuse a place for the model before the time is spent on training it."""
+def _check_place(option: str, path: str | None) -> None:
+    """Refuse a place for a file before the time is spent on training what goes there."""
+    if path is None:
+        return
     if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"--save {path}: that is not a file but a folder or device")
+        raise InputError(f"{option} {path}: that is not a file but a folder or device")
     if not Path(path).resolve().parent.is_dir():
-        raise InputError(f"--save {path}: there is no such folder")
+        raise InputError(f"{option} {path}: there is no such folder")
+
+
+def _check_pictures() -> None:
+    from fastgd._page import require_pictures  # only for --html
+
+    try:
+        require_pictures()
+    except ImportError as error:
+        raise InputError(f"--html: {error}") from error
 
 
 def _digits_task(options: argparse.Namespace) -> _Task:
@@ -188,9 +206,11 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
         ignore=options.ignore,
         max_categories=options.max_categories,
     )
+    about = title.splitlines()
     if options.file is not None:
-        title += "\n" + fill(f"Inputs: {encoding.describe()}")
-    return _Task(title, table, encoding, rows)
+        about.append(f"Inputs: {encoding.describe()}")
+    name = "handwritten digits" if options.file is None else f"{options.target} in {table.source}"
+    return _Task(name, about, table, encoding, rows)
 
 
 def _read(options: argparse.Namespace) -> Table:
@@ -235,13 +255,13 @@ def _check_learning_rates(
     return [[rate] for rate in wanted] * (1 if len(wanted) == len(sizes) else len(sizes))
 
 
-def _print_task(task: _Task, problem: Problem) -> None:
+def _about_model(problem: Problem) -> str:
     layers = "-".join(str(size) for size in problem.start.sizes)
     kind = "relu network" if problem.start.hidden else "linear model"
-    print(
-        f"{task.title}\n{len(problem.X):,} rows train, {len(problem.X_valid):,} validate.", end=" "
+    return (
+        f"{len(problem.X):,} rows train, {len(problem.X_valid):,} validate. "
+        f"Model: {layers} {kind}, the same start for each run."
     )
-    print(f"Model: {layers} {kind}, the same start for each run.\n", flush=True)
 
 
 def _run_all(
@@ -295,6 +315,7 @@ def _run_one(
         optimizer=[SGD(rate) for rate in rates],
         validation=problem.validation,
         score=problem.score,
+        goal=options.goal,
         callbacks=[on_epoch],
         rng=options.seed,
         n_threads=options.threads,
@@ -315,6 +336,23 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     except OSError as error:
         raise InputError(f"--save {path}: {error.strerror or error}") from error
     print(f"Saved the model of batch size {best.batch_size:,} to {path}.")
+
+
+def _write_page(path: str, task: _Task, problem: Problem, result: Comparison) -> None:
+    """Write the comparison as a page."""
+    from fastgd._page import page
+
+    text = page(
+        result,
+        title=f"Batch sizes compared: {task.title}",
+        about=[*task.about, _about_model(problem)],
+        columns=table_columns(problem),
+        advice=result.advice(),
+        notes=explain(problem, result),
+    )
+    with _output("--html", path) as stream:
+        stream.write(text)
+    print(f"Wrote the page {path}.")
 
 
 def _load(path: str) -> tuple[Network, Encoding]:
@@ -364,7 +402,7 @@ def _predict(options: argparse.Namespace) -> int:
                 row += [f"{chance:.6g}" for chance in chances]
         for i, row in zip(np.flatnonzero(complete).tolist(), found, strict=True):
             rows[i] = row
-    with _output(options.output) as stream:
+    with _output("--output", options.output) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerows([heads, *(row + [""] * (len(heads) - len(row)) for row in rows)])
     if options.output is not None:
@@ -373,7 +411,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _output(path: str | None) -> Iterator[IO[str]]:
+def _output(option: str, path: str | None) -> Iterator[IO[str]]:
     """Open standard output, or a file that is there only once it is complete."""
     if path is None:
         yield sys.stdout
@@ -391,4 +429,4 @@ def _output(path: str | None) -> Iterator[IO[str]]:
             if not in_place:
                 written.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"--output {path}: {error.strerror or error}") from error
+        raise InputError(f"{option} {path}: {error.strerror or error}") from error

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -34,11 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Entry", "Reached", "compare"]
 
 OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
+SHARE_OF_THE_WAY = 0.98
 REFUSED = {"resume": "every run begins with net as it is"}
 
 
 class Reached(NamedTuple):
-    """What a run had done when its loss was first as low as asked."""
+    """What a run had done when its loss was first as low as asked.
+
+    The seconds are those of as many median epochs.
+    """
 
     epochs: int
     updates: int
@@ -110,17 +115,16 @@ class Entry:
         return sum(self.history.seconds)
 
     @property
+    def seconds_an_epoch(self) -> float:
+        """What an epoch takes: the median, which a moment of other work does not change."""
+        return median(self.history.seconds) if self.history.seconds else math.nan
+
+    @property
     def method(self) -> str:
         """What gradient descent with this batch size is called."""
         if self.batch_size == self.plan.n_samples:
             return "batch"
         return "stochastic" if self.batch_size == 1 else "mini-batch"
-
-    @property
-    def label(self) -> str:
-        """The entry's name in a picture."""
-        size = f"{self.batch_size:,}"
-        return f"batch size {size} (all)" if self.method == "batch" else f"batch size {size}"
 
     @property
     def curve(self) -> list[float]:
@@ -132,7 +136,7 @@ class Entry:
         for done, value in enumerate(self.curve, 1):
             if value <= loss:
                 updates = round(self.updates * done / self.epochs)
-                return Reached(done, updates, sum(self.history.seconds[:done]))
+                return Reached(done, updates, done * self.seconds_an_epoch)
         return None
 
     def __repr__(self) -> str:
@@ -185,8 +189,9 @@ def compare(
         Called as ``score(net)`` with each trained network, for a number that is better the
         higher it is, such as its accuracy on other data.
     goal : float, optional
-        The loss to which the entries' times are compared; the lowest that all of them reach, if
-        not given. It is a validation loss where there are validation data.
+        The loss to which the entries' times are compared; 98 % of the way from the start's loss
+        to the lowest of all runs, if not given. It is a validation loss where there are
+        validation data.
     rng : None, int or numpy.random.Generator
         Draws the seed that all runs use; a number is that seed.
     n_threads : int, optional
@@ -219,7 +224,8 @@ def compare(
     the seconds of each are those of one thread on a busy machine, and may change by some ten
     percent from call to call. With ``side_by_side=False`` they are those of a run that has the
     machine to itself. Compare seconds of one comparison only; epochs, updates and losses are
-    always exact.
+    always exact. Times to a loss count the median epoch's seconds, so that a moment in which
+    the machine does something else does not decide which batch size is fastest.
 
     Examples
     --------
@@ -264,6 +270,8 @@ def compare(
     nets, each = [run[1] for run in runs], [run[2] for run in runs]
     histories = (_together if together else _in_turn)(nets, X, y, each, n_threads)
     weight = settings.get("sample_weight")
+    data: Any = (X, y, weight) if validation is None else (*validation, None)
+    start_loss = net.loss_value(data[0], data[1], sample_weight=data[2])
     entries = [
         _entry(plan, trained, history, X, y, weight)
         for (plan, trained, _), history in zip(runs, histories, strict=True)
@@ -274,6 +282,7 @@ def compare(
         seed=seed,
         side_by_side=together and len(runs) > 1,
         start=net.copy(),
+        start_loss=start_loss,
         tried=max(len(several) for several in tried),
     )
 
@@ -416,6 +425,8 @@ class Comparison(Sequence[Entry]):
         One for each batch size.
     start : Network
         The parameters with which all runs began.
+    start_loss : float
+        Its loss, on the validation data where there are such data.
     seed : int
         What all runs drew their samples with: ``fastgd.train(start.copy(), X, y, rng=seed, ...)``
         makes any of them again.
@@ -430,6 +441,7 @@ class Comparison(Sequence[Entry]):
         entries: Iterable[Entry],
         *,
         start: Network,
+        start_loss: float,
         seed: int,
         goal: float | None = None,
         side_by_side: bool = False,
@@ -437,6 +449,7 @@ class Comparison(Sequence[Entry]):
     ) -> None:
         self.entries = tuple(entries)
         self.start = start
+        self.start_loss = start_loss
         self.seed = seed
         self.side_by_side = side_by_side
         self.tried = tried
@@ -449,6 +462,7 @@ class Comparison(Sequence[Entry]):
         return cls(
             (entry for part in parts for entry in part),
             start=first.start,
+            start_loss=first.start_loss,
             seed=first.seed,
             goal=first._goal,
             side_by_side=any(part.side_by_side for part in parts),
@@ -471,14 +485,22 @@ class Comparison(Sequence[Entry]):
         return tuple(entry for entry in self.entries if not entry.diverged)
 
     @property
-    def goal(self) -> float:
-        """The loss to which times are compared: what was asked for, or the lowest all reached.
+    def validated(self) -> bool:
+        """Whether there were validation data."""
+        return any(entry.history.validation_loss for entry in self)
 
-        Only entries count that did not diverge; nan where there is none.
+    @property
+    def goal(self) -> float:
+        """The loss to which times are compared; nan where every run diverged.
+
+        What was asked for, or `SHARE_OF_THE_WAY` from the start's loss to the lowest that an
+        entry's `curve` reached: good enough, however long the last bit takes.
         """
         if self._goal is not None:
             return self._goal
-        return max((min(entry.curve) for entry in self.trained), default=math.nan)
+        lowest = min((min(entry.curve) for entry in self.trained), default=math.nan)
+        way = max(self.start_loss - lowest, 0.0)
+        return lowest + (1 - SHARE_OF_THE_WAY) * way
 
     @property
     def best(self) -> Entry | None:
@@ -499,31 +521,57 @@ class Comparison(Sequence[Entry]):
         )[1]
 
     @property
-    def histories(self) -> dict[str, History]:
-        """The histories by the entries' labels, as the functions of `fastgd.plot` take them."""
-        return {entry.label: entry.history for entry in self.entries}
+    def marks(self) -> list[tuple[Entry, str]]:
+        """The entries of which a table says something."""
+        named = (self.fastest, "first to the goal"), (self.best, "best")
+        return [(entry, words) for entry, words in named if entry is not None]
+
+    @property
+    def histories(self) -> dict[int, History]:
+        """The histories by batch size, as the functions of `fastgd.plot` take them."""
+        return {entry.batch_size: entry.history for entry in self.entries}
 
     def plot(self, against: str = "epoch", **options: Any) -> Any:
         """Draw the losses: needs the extra ``plot``.
 
+        Against seconds every epoch of a run is as wide as its median one, as in `Entry.time_to`.
+
         Parameters
         ----------
         against : {"epoch", "update", "second"}
-            What the horizontal axis shows.
+            What the horizontal axis counts.
         **options
-            Further arguments of `fastgd.plot.loss`.
+            Further arguments of `fastgd.plot.loss`: ``target`` is `goal` if not given, and
+            ``validation`` is `validated`.
 
         Returns
         -------
-        matplotlib Axes or Figure
-            What `fastgd.plot.loss` returns.
+        matplotlib.axes.Axes
         """
-        return import_module("fastgd.plot").loss(self.histories, against=against, **options)
+        target = self.goal if self.trained else None
+        options = {"target": target, "validation": self.validated} | options
+        histories = {
+            entry.batch_size: replace(
+                entry.history, seconds=[entry.seconds_an_epoch] * entry.epochs
+            )
+            for entry in self
+        }
+        return import_module("fastgd.plot").loss(histories, against=against, **options)
+
+    def advice(self) -> list[str]:
+        """Return in a few sentences which batch size to take, and why.
+
+        Returns
+        -------
+        list of str
+            Advised is the batch size that reached `goal` in the fewest seconds.
+        """
+        return _advice(self)
 
     def columns(self) -> list[Column]:
         """Return the columns of the table, those without content left out."""
         names = ["method", "batch_size", "updates", "learning_rate", "seconds", "loss"]
-        if any(entry.history.validation_loss for entry in self):
+        if self.validated:
             names.append("validation_loss")
         if any(not math.isnan(entry.score) for entry in self):
             names.append("score")
@@ -550,9 +598,11 @@ class Comparison(Sequence[Entry]):
                 "lowest training loss."
             )
         if not math.isnan(self.goal):
-            kind = "validation" if any(e.history.validation_loss for e in self) else "training"
-            which = "" if self._goal is not None else ", the lowest that all of them reached"
-            notes.append(f"The goal is a {kind} loss of {self.goal:.4g}{which}.")
+            kind = "validation" if self.validated else "training"
+            goal = f"The goal is a {kind} loss of {self.goal:.4g}"
+            if self._goal is None:
+                goal += f": {SHARE_OF_THE_WAY:.0%} of the way from the start's to the lowest"
+            notes.append(f"{goal}.")
         if self.side_by_side:
             notes.append(
                 "Seconds are those of runs side by side, one thread each, on a busy machine; "
@@ -573,8 +623,65 @@ class Comparison(Sequence[Entry]):
         """Return what a notebook shows."""
         from html import escape
 
-        table = _columns.as_html(self.columns(), self, self._title(), self.best)
+        table = _columns.as_html(self.columns(), self, self._title(), self.marks)
         return f"{table}\n<p>{escape(self._notes())}</p>"
+
+
+def _advice(result: Comparison) -> list[str]:
+    chosen, best = result.fastest, result.best
+    if best is None:
+        return [
+            "Every run diverged: try lower learning rates, or scale the features to mean 0 and "
+            "variance 1."
+        ]
+    kind = "validation" if result.validated else "training"
+    if chosen is None:
+        return [
+            f"No run reached the goal, a {kind} loss of {result.goal:.4g}. Nearest came "
+            f"batch size {best.batch_size:,}: train it longer, or with other learning rates."
+        ]
+    time = chosen.time_to(result.goal)
+    assert time is not None
+    lines = [
+        f"Take batch size {chosen.batch_size:,}: of these it was the first to reach a {kind} loss "
+        f"of {result.goal:.4g}, after {_columns.duration(time.seconds)}, "
+        f"{_count(time.epochs, 'epoch')} and {_count(time.updates, 'update')}.",
+        *(_beside(entry, chosen, result.goal) for entry in result.trained if entry is not chosen),
+    ]
+    if best is not chosen:
+        lines.append(
+            f"Trained to the end, batch size {best.batch_size:,} came out best, with a {kind} loss "
+            f"of {_rank(best)[1]:.4g} against {_rank(chosen)[1]:.4g}: take that if the last bit is "
+            "worth the time."
+        )
+    if result.tried == 1 and len(result) > 1:
+        lines.append(
+            "Each batch size had one learning rate. Larger batches allow longer steps: compare "
+            "several rates before you rule a batch size out."
+        )
+    return lines
+
+
+def _beside(entry: Entry, chosen: Entry, goal: float) -> str:
+    """Say why an entry took longer than the one that was chosen: more epochs, or longer ones."""
+    name = f"Batch size {entry.batch_size:,}"
+    mine, time = entry.time_to(goal), chosen.time_to(goal)
+    assert time is not None
+    if mine is None:
+        return f"{name} did not get there in {_count(entry.epochs, 'epoch')}."
+    return (
+        f"{name} took {_ratio(mine.seconds, time.seconds)} as long: "
+        f"{_count(mine.epochs, 'epoch')} and {_count(mine.updates, 'update')}, and an epoch took "
+        f"{_ratio(entry.seconds_an_epoch, chosen.seconds_an_epoch)} the time."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
+
+
+def _ratio(one: float, other: float) -> str:
+    return f"{one / other:.2g} times" if other > 0 else "many times"
 
 
 def _rank(entry: Entry) -> tuple[float, float]:
@@ -589,7 +696,9 @@ def _loss_text(value: float) -> str:
 #: the table's columns; the command line's table is made of them too
 COLUMNS = {
     "method": Column("", "method", 10, lambda entry: entry.method, left=True),
-    "batch_size": Column("batch", "size", 9, lambda entry: f"{entry.batch_size:,}"),
+    "batch_size": Column(
+        "batch", "size", 9, lambda entry: f"{entry.batch_size:,}", names_rows=True
+    ),
     "updates": Column("", "updates", 11, lambda entry: f"{entry.updates:,}"),
     "batches": Column("updates", "an epoch", 11, lambda entry: f"{entry.plan.batches:,}"),
     "epochs": Column("", "epochs", 7, lambda entry: f"{entry.epochs:,}"),

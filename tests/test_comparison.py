@@ -131,20 +131,34 @@ def test_the_time_to_a_loss():
     losses = entry.history.validation_loss
     assert losses == entry.curve == sorted(losses, reverse=True)
     reached = entry.time_to(losses[1])
-    assert reached == (2, 30, sum(entry.history.seconds[:2]))
+    assert reached == (2, 30, 2 * np.median(entry.history.seconds))
     assert entry.time_to(losses[-1] / 2) is None
     assert entry.time_to(losses[0]).updates == 15
 
 
-def test_the_goal_is_the_lowest_loss_that_all_reached_or_what_was_asked_for():
-    result = compare()
-    assert result.goal == result[2].history.loss[-1]
-    assert all(entry.time_to(result.goal) for entry in result)
-    assert result.fastest in result
+def test_the_goal_is_98_percent_of_the_way_to_the_lowest_loss():
+    result = compare(1, 8, None, validation=VALIDATION)
+    start = gd.Network([3, 1]).loss_value(*VALIDATION)
+    lowest = min(min(entry.history.validation_loss) for entry in result)
+    assert result.start_loss == start
+    assert result.goal == pytest.approx(lowest + 0.02 * (start - lowest))
+    assert result[0].time_to(result.goal) is not None
+    assert result[2].time_to(result.goal) is None
+    assert str(result).count(" never") == 1
+    assert result.fastest in result[:2]
+
+
+def test_a_goal_that_is_asked_for():
     assert compare(goal=5.0).goal == 5.0
     never = compare(8, None, goal=-1.0)
     assert never.fastest is None
     assert str(never).count(" never") == 2
+
+
+def test_a_goal_where_every_run_only_got_worse():
+    result = compare(8, 32, optimizer=gd.SGD(5.0), epochs=1)
+    assert min(min(entry.curve) for entry in result) > result.start_loss
+    assert result.goal == min(min(entry.curve) for entry in result)
 
 
 def test_the_best_has_the_highest_score_then_the_lowest_loss():
@@ -202,12 +216,12 @@ def test_the_table_of_a_notebook():
     result = compare(optimizer=lambda size: gd.SGD(rates[size]))
     cells = Cells(result._repr_html_()).cells
     heads = [text for tag, scope, text in cells if scope == "col"]
-    assert heads[:3] == ["method", "batch size", "updates"]
+    assert heads[:3] == ["batch size", "method", "updates"]
     assert heads[-1] == "seconds to goal"
     assert [text for _, scope, text in cells if scope == "row"] == [
-        "stochastic",
-        "mini-batch (best)",
-        "batch",
+        "1",
+        "(first to the goal, best) 8",
+        "120",
     ]
     assert cells[2 * len(heads) - 1][2] == "diverged"
 
@@ -233,8 +247,43 @@ def test_plot_is_given_the_histories_by_name(monkeypatch):
     result = compare()
     result.plot("second")
     assert given["against"] == "second"
-    assert list(given["h"]) == ["batch size 1", "batch size 8", "batch size 120 (all)"]
-    assert given["h"]["batch size 8"] is result[1].history
+    assert given["target"] == result.goal
+    assert not given["validation"]
+    assert list(given["h"]) == [1, 8, 120]
+    assert given["h"][8].loss == result[1].history.loss
+    assert given["h"][8].seconds == [result[1].seconds_an_epoch] * 4
+
+
+def with_seconds(result, *seconds):
+    """Give each epoch of the entries a duration."""
+    for entry, value in zip(result, seconds, strict=True):
+        entry.history.seconds[:] = [value] * entry.epochs
+    return result
+
+
+def test_the_advice_is_the_first_to_the_goal_and_says_why():
+    result = with_seconds(compare(1, 8, None), 0.05, 0.01, 0.002)
+    advice = result.advice()
+    small, chosen = (entry.time_to(result.goal) for entry in result[:2])
+    assert result.fastest is result[1]
+    assert advice[0] == (
+        f"Take batch size 8: of these it was the first to reach a training loss of "
+        f"{result.goal:.4g}, after {10 * chosen.epochs} milliseconds, {chosen.epochs} epochs and "
+        f"{chosen.updates} updates."
+    )
+    assert advice[1] == (
+        f"Batch size 1 took {5 * small.epochs / chosen.epochs:.2g} times as long: "
+        f"{small.epochs} epochs and {small.updates} updates, and an epoch took 5 times the time."
+    )
+    assert advice[2] == "Batch size 120 did not get there in 4 epochs."
+    assert advice[3].startswith("Trained to the end, batch size 1 came out best")
+    assert "one learning rate" in advice[4]
+    assert len(advice) == 5
+
+
+def test_the_advice_when_no_run_is_good_enough():
+    assert compare(optimizer=gd.SGD(1e30)).advice()[0].startswith("Every run diverged")
+    assert "No run reached the goal, a training loss of -1." in compare(goal=-1.0).advice()[0]
 
 
 def test_it_is_a_sequence():

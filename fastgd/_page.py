@@ -1,0 +1,106 @@
+"""The HTML page of a comparison: one file that needs no other, and no network.
+
+What its sentences say is the business of `comparison` and `_report`, what its pictures show that
+of `plot`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import string
+from collections.abc import Sequence
+from html import escape
+from importlib import import_module, resources
+from typing import Any
+
+from fastgd import _columns
+from fastgd._columns import Column
+from fastgd.comparison import Comparison
+from fastgd.config import show_config
+
+__all__ = ["page", "require_pictures"]
+
+#: what the pictures' horizontal axes count, and what to look for there
+PICTURES = {
+    "epoch": "Against epochs: what each pass over the rows is worth.",
+    "update": "Against updates: what each step is worth. Steps of larger batches cost more rows.",
+    "second": "Against time: what counts in the end, on the machine that ran this.",
+}
+WIDTH, HEIGHT = 5.2, 3.8  # inches: narrow, so that the letters can be read on a phone
+
+
+def require_pictures() -> None:
+    """Raise ImportError, which names the extra to install, when pictures can not be drawn."""
+    import_module("fastgd.plot")
+
+
+def page(
+    result: Comparison,
+    *,
+    title: str,
+    about: Sequence[str],
+    columns: Sequence[Column],
+    advice: Sequence[str],
+    notes: Sequence[str],
+) -> str:
+    """Return the page; all texts are plain ones, which are escaped here."""
+    template = resources.files("fastgd").joinpath("_comparison.html").read_text(encoding="utf-8")
+    facts = show_config("dicts") or {}
+    return string.Template(template).substitute(
+        version=escape(facts["fastgd"]),
+        title=escape(title),
+        about=_paragraphs(about),
+        advice=_advice(advice),
+        table=_columns.as_html(columns, result, "One row for each batch size", result.marks),
+        notes=_paragraphs(notes),
+        pictures=_pictures(result),
+        machine=escape(_machine(facts)),
+    )
+
+
+def _paragraphs(texts: Sequence[str]) -> str:
+    return "\n".join(f"<p>{escape(text)}</p>" for text in texts)
+
+
+def _advice(texts: Sequence[str]) -> str:
+    """Return the first sentence as a paragraph, and its reasons as a list."""
+    first, *reasons = texts
+    listed = "\n".join(f"<li>{escape(text)}</li>" for text in reasons)
+    return _paragraphs([first]) + (f"\n<ul>\n{listed}\n</ul>" if reasons else "")
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    return (
+        f"Made by fastgd {facts['fastgd']} ({facts['instruction level']}, at most "
+        f"{facts['threads']} threads). Seconds are those of this machine; all other numbers are "
+        "the same on every machine with fused multiply-add."
+    )
+
+
+def _pictures(result: Comparison) -> str:
+    if not any(math.isfinite(loss) for entry in result for loss in entry.curve):
+        return "<p>No run had a finite loss, so there is nothing to draw.</p>"
+    figures = "\n".join(_figure(result, against, text) for against, text in PICTURES.items())
+    return f'<div class="figures">\n{figures}\n</div>'
+
+
+def _figure(result: Comparison, against: str, text: str) -> str:
+    """Return a picture as SVG inside an img element, whose alternative text says its finding."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # not pyplot, which may open a display
+
+    with rc_context({"svg.hashsalt": "fastgd", "font.size": 10}):
+        figure = Figure((WIDTH, HEIGHT), layout="constrained")
+        axes = result.plot(against, ax=figure.subplots())
+        stream = io.BytesIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    source = base64.b64encode(stream.getvalue()).decode("ascii")
+    found = " ".join(axes.get_title(loc="left").split())
+    alternative = f"Line chart of the loss of each batch size against {axes.get_xlabel()}. {found}"
+    return (
+        f'<figure>\n<img src="data:image/svg+xml;base64,{source}" alt="{escape(alternative)}" '
+        f'width="{round(WIDTH * 96)}" height="{round(HEIGHT * 96)}">\n'
+        f"<figcaption>{escape(text)}</figcaption>\n</figure>"
+    )

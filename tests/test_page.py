@@ -1,0 +1,232 @@
+"""The page of `python -m fastgd compare --html`, read as HTML and opened in a browser."""
+
+import base64
+import os
+import re
+import shutil
+
+import pytest
+
+from fastgd import cli
+
+pytest.importorskip("fastgd.plot", reason="pictures need the extra plot")
+
+NASTY = "<b>\"price\"</b> & $1 'x' \N{HANGUL SYLLABLE GAM}"
+WORDS = ["--epochs", "3", "--hidden", "8", "--batch-size", "4,16,full"]
+
+
+def write_data(path, target=NASTY):
+    quoted = target.replace('"', '""')
+    rows = [f"{i % 7},{(i * 5) % 11},{3 * (i % 7) - i % 5 + 0.5}" for i in range(60)]
+    path.write_text("\n".join([f'a,b,"{quoted}"', *rows]), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Make one page of runs that end well, and one where a batch size diverged."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_data(folder / "a&b.csv")
+    words = ["compare", str(folder / "a&b.csv"), "--target", NASTY, *WORDS]
+    assert cli.main([*words, "--html", str(folder / "good.html")]) == 0
+    rates = ["--learning-rate", "1e20,0.01,0.02"]
+    assert cli.main([*words, *rates, "--html", str(folder / "diverged.html")]) == 1
+    assert cli.main([*words, "--learning-rate", "1e25", "--html", str(folder / "bad.html")]) == 1
+    return folder
+
+
+@pytest.fixture(params=["good", "diverged", "bad"])
+def text(request, pages):
+    return (pages / f"{request.param}.html").read_text(encoding="utf-8")
+
+
+def test_it_is_valid_html(text):
+    html5lib = pytest.importorskip("html5lib")
+    html5lib.HTMLParser(strict=True).parse(text)
+    identifiers = re.findall(r' id="([^"]*)"', text)
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_it_needs_nothing_else(text):
+    assert "<script" not in text
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
+    assert sources
+    assert all(source.startswith(("data:image/svg+xml;base64,", "data:,")) for source in sources)
+    assert "url(" not in text
+    assert "@import" not in text
+    for picture in re.findall(r"svg\+xml;base64,([^\"]*)", text):
+        svg = base64.b64decode(picture).decode()
+        assert not re.search(r"(?:href|src)=\"(?!#)", svg)
+
+
+def test_what_the_user_wrote_is_text(text):
+    assert "<b>" not in text
+    assert "&lt;b&gt;&quot;price&quot;&lt;/b&gt; &amp; $1 &#x27;x&#x27; 감" in text
+    assert "a&amp;b.csv" in text
+
+
+def test_pictures_have_words_for_those_who_do_not_see_them(pages):
+    text = (pages / "good.html").read_text(encoding="utf-8")
+    alternatives = re.findall(r'<img src="[^"]*" alt="([^"]*)"', text)
+    assert len(alternatives) == 3
+    for words, axis in zip(alternatives, ("epochs", "updates", "training time"), strict=True):
+        assert words.startswith(f"Line chart of the loss of each batch size against {axis}")
+        assert "atch size" in words.split(". ", 1)[1]
+
+
+def test_a_run_that_diverged_is_a_row_that_says_so(pages):
+    text = (pages / "diverged.html").read_text(encoding="utf-8")
+    assert text.count("<td>diverged</td>") == 1
+    assert text.count("<img") == 3
+    text = (pages / "bad.html").read_text(encoding="utf-8")
+    assert text.count("<td>diverged</td>") == 3
+    assert "Every run diverged" in text
+    assert "there is nothing to draw" in text
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere/r.html", "--html nowhere/r.html: there is no such folder"),
+        (".", "--html .: that is not a file but a folder or device"),
+    ],
+)
+def test_places_that_can_not_be_written(capsys, place, message):
+    assert cli.main(["--html", place]) == 2
+    assert message in capsys.readouterr().err
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+def missing(what):
+    """Skip; in continuous integration, where nothing may be missing, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}: .ci/run installs it")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright can not be imported (extra: test)")
+    program = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if program is None:
+        missing("there is no chromium on the PATH (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Return a function that opens a page on a screen of some width, and watches it."""
+    contexts = []
+
+    def visit(name, width):
+        context = browser.new_context(viewport={"width": width, "height": 800})
+        contexts.append(context)
+        page = context.new_page()
+        page.problems = []
+        page.on("console", lambda message: page.problems.append(message.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                page.problems.append(request.url[:80])
+                if not request.url.startswith(("file:", "data:"))
+                else None
+            ),
+        )
+        page.goto((pages / f"{name}.html").as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+WIDTHS = [360, 768, 1400]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["good", "diverged", "bad"])
+def test_it_opens_without_complaint_and_fits_the_screen(visit, name, width):
+    page = visit(name, width)
+    assert page.problems == []
+    assert page.title().startswith("Batch sizes compared: <b>")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    pictures = page.locator("img")
+    for i in range(pictures.count()):
+        assert pictures.nth(i).evaluate("image => image.complete && image.naturalWidth") > 0
+        box = pictures.nth(i).bounding_box()
+        assert 300 < box["width"] <= width
+        assert box["width"] / box["height"] == pytest.approx(5.2 / 3.8, rel=0.02)
+
+
+@pytest.mark.slow
+def test_headings_table_and_pictures_have_their_roles(visit):
+    page = visit("good", 1400)
+    assert page.locator("html").get_attribute("lang") == "en"
+    levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(h => h.tagName)")
+    assert levels == ["H1", "H2", "H2", "H2"]
+    assert page.get_by_role("main").count() == 1
+    assert page.get_by_role("table").count() == 1
+    assert page.get_by_role("columnheader").count() == 9
+    names = page.get_by_role("rowheader").all_inner_texts()
+    assert [name.split()[-1] for name in names] == ["4", "16", "48"]
+    assert page.get_by_role("img").count() == 3
+    assert page.get_by_role("region", name="The runs").count() == 1
+
+
+@pytest.mark.slow
+def test_the_table_scrolls_by_keyboard_on_a_phone_and_keeps_its_row_names(visit):
+    page = visit("good", 360)
+    region = page.get_by_role("region", name="The runs")
+    region.focus()
+    head = page.get_by_role("rowheader").first
+    before = head.bounding_box()["x"]
+    for _ in range(100):  # scrolling is animated
+        page.keyboard.press("ArrowRight")
+        if region.evaluate("region => region.scrollLeft") > 50:
+            break
+    else:
+        pytest.fail("the table did not scroll")
+    assert head.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
+@pytest.mark.slow
+def test_letters_in_pictures_are_large_enough_on_a_phone(visit):
+    page = visit("good", 360)
+    width = page.locator("img").first.bounding_box()["width"]
+    assert width / (5.2 * 72) * 9 > 7.5  # CSS pixels of the smallest letters, 9 points
+
+
+CONTRAST = """
+all => all.map(e => {
+  const parts = getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number);
+  const linear = parts.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05);
+})
+"""
+
+
+@pytest.mark.slow
+def test_text_stands_out_from_the_white_page(visit):
+    page = visit("good", 1400)
+    ratios = page.locator("p, th, td, li, h1, h2, caption, figcaption").evaluate_all(CONTRAST)
+    assert min(ratios) > 7  # WCAG 2.2, success criterion 1.4.6
+
+
+@pytest.mark.slow
+def test_it_prints_on_a4_without_cutting_the_table(visit):
+    page = visit("good", 794)  # the width of A4 at 96 pixels an inch
+    page.emulate_media(media="print")
+    table = page.get_by_role("table").bounding_box()
+    assert table["x"] + table["width"] <= 794
+    assert len(page.pdf(format="A4")) > 10_000
