@@ -109,7 +109,10 @@ def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption:
 
 
 def as_html(
-    columns: Sequence[Column], rows: Sequence[Any], caption: str, marks: Sequence[tuple[Any, str]]
+    columns: Sequence[Column],
+    rows: Sequence[Any],
+    caption: str,
+    marks: Sequence[tuple[Any, str]] = (),
 ) -> str:
     """Return a table element, with the column that names the rows first.
 

@@ -833,7 +833,7 @@ class EscapeShares:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return _columns.as_html(self._columns(), self._rows(), self._title(), None)
+        return _columns.as_html(self._columns(), self._rows(), self._title())
 
 
 class _Row:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _engine, _validation
+from fastgd import _validation
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -767,6 +767,8 @@ def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
 
 def _real_power(base: FloatArray, exponent: float) -> FloatArray:
     """Return positive numbers to a real power."""
+    from fastgd import _engine  # compiled code is loaded when it is needed
+
     logarithm = _engine.math("log", base, np.empty_like(base))
     return _engine.math("exp", exponent * logarithm, np.empty_like(base))
 

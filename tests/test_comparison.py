@@ -8,6 +8,7 @@ import pytest
 from conftest import make_data
 
 import fastgd as gd
+from fastgd import plot
 
 X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
 Y = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
@@ -239,7 +240,6 @@ def test_the_table_of_rich():
 
 
 def test_plot_is_given_the_histories_by_name(monkeypatch):
-    plot = pytest.importorskip("fastgd.plot")
     given = {}
     monkeypatch.setattr(
         plot, "loss", lambda histories, **options: given.update(options, h=histories)

@@ -5,11 +5,10 @@ import os
 import re
 import shutil
 
+import html5lib
 import pytest
 
 from fastgd import cli
-
-pytest.importorskip("fastgd.plot", reason="pictures need the extra plot")
 
 NASTY = "<b>\"price\"</b> & $1 'x' \N{HANGUL SYLLABLE GAM}"
 WORDS = ["--epochs", "3", "--hidden", "8", "--batch-size", "4,16,full"]
@@ -40,7 +39,6 @@ def text(request, pages):
 
 
 def test_it_is_valid_html(text):
-    html5lib = pytest.importorskip("html5lib")
     html5lib.HTMLParser(strict=True).parse(text)
     identifiers = re.findall(r' id="([^"]*)"', text)
     assert len(set(identifiers)) == len(identifiers)
