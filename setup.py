@@ -171,6 +171,7 @@ if __name__ == "__main__":
                     depends=KERNEL_SOURCES,
                 ),
                 extension("_sampling", []),
+                extension("_sgd", [], depends=["src_c/fastgd.h"]),
             ],
             language_level=3,
         ),

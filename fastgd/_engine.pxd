@@ -1,6 +1,6 @@
 """The kernel interface of src_c/fastgd.h, as Cython sees it."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 
 cdef extern from "fastgd.h" nogil:
@@ -27,6 +27,42 @@ cdef extern from "fastgd.h" nogil:
         size_t n, const void *const *rows, size_t n_in, const void *y, const void *weight,
         void *params, void *bias, const double *coefficient, double *value,
     ) noexcept nogil
+    enum:
+        FGD_SQUARED_ERROR
+        FGD_HUBER
+        FGD_EPSILON_INSENSITIVE
+        FGD_SQUARED_EPSILON_INSENSITIVE
+        FGD_HINGE
+        FGD_SQUARED_HINGE
+        FGD_MODIFIED_HUBER
+        FGD_LOG_LOSS
+        FGD_GIVEN_RATE
+        FGD_PASSIVE_AGGRESSIVE_1
+        FGD_PASSIVE_AGGRESSIVE_2
+    ctypedef struct fgd_rows:
+        const void *values
+        const int32_t *columns
+        const int32_t *starts
+        size_t n_columns
+    ctypedef struct fgd_linear:
+        size_t n_weights
+        void *weights
+        void *average
+        void *paid
+        const void *targets
+        const void *sample_weight
+        double scale, intercept
+        double average_a, average_b, average_intercept
+        double owed
+        double squares, sizes
+        double t
+        double loss_sum, penalty_sum
+        int loss, rule
+        double parameter
+        double l1, l2
+        double intercept_rate
+        double average_from
+        size_t batch_size
     ctypedef struct fgd_kernels:
         size_t itemsize
         size_t lanes
@@ -64,6 +100,15 @@ cdef extern from "fastgd.h" nogil:
         void (*add)(size_t n, void *sum, const void *other) noexcept nogil
         int (*all_finite)(size_t n, const void *x) noexcept nogil
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
+        void (*per_sample)(
+            size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+            fgd_linear *model, double *far,
+        ) noexcept nogil
+        void (*settle)(fgd_linear *model) noexcept nogil
+        void (*margin_losses)(
+            int loss, double parameter, size_t n, const double *y, const double *p,
+            double *value, double *slope,
+        ) noexcept nogil
         fgd_activation *(*activation)(const char *name) noexcept nogil
         fgd_loss *(*loss)(const char *name) noexcept nogil
         fgd_stochastic *(*stochastic)(const char *loss) noexcept nogil
@@ -73,3 +118,7 @@ cdef extern from "fastgd.h" nogil:
     int fgd_supports(const char *level) noexcept nogil
     const fgd_kernels *fgd_table(const char *level, int is_double) noexcept nogil
     double fgd_sum(size_t n, const double *x) noexcept nogil
+
+
+cdef const fgd_kernels *_table(str level, bint is_double) except NULL
+cdef char *_address(object array) except NULL

@@ -54,6 +54,50 @@ typedef void fgd_stochastic(size_t n, const void *const *rows, size_t n_in, cons
                             const void *weight, void *params, void *bias, const double *coefficient,
                             double *value);
 
+/* Rows of a matrix: dense and contiguous, or compressed (CSR): row i has the values and the
+ * columns from starts[i] to starts[i + 1]. */
+typedef struct fgd_rows {
+    const void *values;
+    const int32_t *columns; /* NULL: dense */
+    const int32_t *starts;
+    size_t n_columns;
+} fgd_rows;
+
+enum {
+    FGD_SQUARED_ERROR,
+    FGD_HUBER,
+    FGD_EPSILON_INSENSITIVE,
+    FGD_SQUARED_EPSILON_INSENSITIVE,
+    FGD_HINGE,
+    FGD_SQUARED_HINGE,
+    FGD_MODIFIED_HUBER,
+    FGD_LOG_LOSS
+};
+enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
+
+/* A linear model of one output while per_sample() trains it. Weights, `average` and `paid` are
+ * padded with zeros to n_weights elements, a multiple of 64 bytes. */
+typedef struct fgd_linear {
+    size_t n_weights;
+    void *weights; /* the model's are `scale` times these */
+    void *average; /* NULL: none is wanted */
+    void *paid;    /* what each weight paid to L1; NULL without */
+    const void *targets;
+    const void *sample_weight; /* NULL: ones */
+    double scale, intercept;
+    double average_a, average_b, average_intercept;
+    double owed;           /* to L1, by a weight that was always met */
+    double squares, sizes; /* of the weights that the last step met */
+    double t;              /* number of the next step, from 1 */
+    double loss_sum, penalty_sum;
+    int loss, rule;
+    double parameter;      /* of the loss */
+    double l1, l2;         /* strengths */
+    double intercept_rate; /* of the weights' learning rate */
+    double average_from;   /* the first step that counts */
+    size_t batch_size;
+} fgd_linear;
+
 typedef struct fgd_kernels {
     size_t itemsize; /* of T */
     size_t lanes;    /* elements in a native vector */
@@ -92,6 +136,16 @@ typedef struct fgd_kernels {
     int (*all_finite)(size_t n, const void *x);
     /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */
     int (*math)(const char *name, size_t n, const void *x, void *out);
+
+    /* Steps of batches of model->batch_size of the n samples that order lists, with a learning
+     * rate each; `far` has room for one batch. A passive-aggressive rule takes batches of one. */
+    void (*per_sample)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+                       fgd_linear *model, double *far);
+    /* Make model->scale 1 and the average complete. */
+    void (*settle)(fgd_linear *model);
+    /* value[n] and slope[n] of a loss at the raw outputs p[n], for tests */
+    void (*margin_losses)(int loss, double parameter, size_t n, const double *y, const double *p,
+                          double *value, double *slope);
 
     /* by name; NULL for an unknown one */
     fgd_activation *(*activation)(const char *name);

@@ -15,5 +15,6 @@ from fastgd.sklearn._common import check_scikit_learn
 check_scikit_learn()
 
 from fastgd.sklearn._mlp import MLPClassifier, MLPRegressor  # noqa: E402, after the check
+from fastgd.sklearn._sgd import SGDClassifier, SGDRegressor  # noqa: E402
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "SGDClassifier", "SGDRegressor"]

@@ -17,6 +17,7 @@
 #include "dense.inc.c"
 #include "linear.inc.c"
 #include "loss.inc.c"
+#include "per_sample.inc.c"
 #include "stochastic.inc.c"
 #include "update.inc.c"
 
@@ -40,6 +41,9 @@ const fgd_kernels FGD_TABLE = {
     .add = add,
     .all_finite = all_finite,
     .math = math,
+    .per_sample = per_sample,
+    .settle = settle,
+    .margin_losses = margin_losses,
     .activation = activation_named,
     .loss = loss_named,
     .stochastic = stochastic_named,

@@ -1,0 +1,307 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""Epochs of a linear model with one output, over dense or compressed rows: `Descent`.
+
+This room holds what one epoch of scikit-learn's SGD estimators is made of: the order of the
+samples, the learning rate of each step, and stretches of steps without the GIL, short enough that
+Ctrl-C is seen in between. When to stop belongs to fastgd/sklearn/_sgd.py, arithmetic to src_c/.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.string cimport memset
+
+from fastgd._engine cimport (
+    FGD_EPSILON_INSENSITIVE,
+    FGD_GIVEN_RATE,
+    FGD_HINGE,
+    FGD_HUBER,
+    FGD_LOG_LOSS,
+    FGD_MODIFIED_HUBER,
+    FGD_PASSIVE_AGGRESSIVE_1,
+    FGD_PASSIVE_AGGRESSIVE_2,
+    FGD_SQUARED_EPSILON_INSENSITIVE,
+    FGD_SQUARED_ERROR,
+    FGD_SQUARED_HINGE,
+    _address,
+    _table,
+    fgd_kernels,
+    fgd_linear,
+    fgd_rows,
+)
+
+import numpy as np
+
+from fastgd._engine import LEVEL
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef dict LOSSES = {
+    "squared_error": FGD_SQUARED_ERROR,
+    "huber": FGD_HUBER,
+    "epsilon_insensitive": FGD_EPSILON_INSENSITIVE,
+    "squared_epsilon_insensitive": FGD_SQUARED_EPSILON_INSENSITIVE,
+    "hinge": FGD_HINGE,
+    "perceptron": FGD_HINGE,
+    "squared_hinge": FGD_SQUARED_HINGE,
+    "modified_huber": FGD_MODIFIED_HUBER,
+    "log_loss": FGD_LOG_LOSS,
+}
+cdef dict RULES = {"pa1": FGD_PASSIVE_AGGRESSIVE_1, "pa2": FGD_PASSIVE_AGGRESSIVE_2}
+
+cdef enum:
+    STRETCH = 1 << 20  # elements of rows that are walked without a look at signals
+    PADDING = 16       # elements of a logical vector of float
+
+
+def padded(Py_ssize_t n):
+    """Return how many elements a vector of n weights needs in memory."""
+    return (n + PADDING - 1) // PADDING * PADDING
+
+
+def shuffle(order, uint32_t seed):
+    """Exchange the samples of an order as scikit-learn's SGD estimators do before each epoch.
+
+    The 32-bit xorshift generator (Marsaglia 2003, doi:10.18637/jss.v008.i14) with the shifts 13,
+    17 and 5 draws the exchanges of a Fisher-Yates shuffle, each by a remainder.
+
+    Parameters
+    ----------
+    order : ndarray of uint32
+        Is changed in place.
+    seed : int
+        The generator's state; 0, which it could not leave, is taken for 1.
+    """
+    cdef uint32_t[::1] samples = order
+    cdef uint32_t state = seed if seed else 1, held
+    cdef Py_ssize_t n = samples.shape[0], i, j
+    with nogil:
+        for i in range(n - 1):
+            state ^= state << 13
+            state ^= state >> 17
+            state ^= state << 5
+            j = i + (state & 0x7FFFFFFF) % <uint32_t> (n - i)
+            held = samples[i]
+            samples[i] = samples[j]
+            samples[j] = held
+
+
+def margin_losses(str loss, double parameter, y, p, str level=LEVEL):
+    """Return the kernels' losses and slopes at raw outputs p, two float64 arrays: for tests."""
+    cdef const fgd_kernels *kernels = _table(level, True)
+    y, p = (np.ascontiguousarray(a, np.float64) for a in (y, p))
+    value, slope = np.empty_like(p), np.empty_like(p)
+    kernels.margin_losses(
+        LOSSES[loss], parameter, p.size, <const double *> _address(y),
+        <const double *> _address(p), <double *> _address(value), <double *> _address(slope),
+    )
+    return value, slope
+
+
+cdef class Descent:
+    """A model and the data that it is trained on.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_columns) or tuple
+        C-contiguous rows, or (data, indices, indptr, n_columns) of a CSR matrix with int32
+        indices.
+    y : ndarray of shape (n,)
+        Targets, in X's dtype: -1 and 1 for the margin losses, 0 to 1 for log_loss.
+    sample_weight : ndarray of shape (n,) or None
+        In X's dtype.
+    weights, average, paid : ndarray of shape (padded(n_columns),)
+        In X's dtype, zeros in the padding; they are trained in place. `average` may be None, and
+        `paid` too where l1 is 0.
+    loss : str
+        One of scikit-learn's names.
+    parameter : float
+        Of the loss: epsilon, or the margin's threshold.
+    l1, l2 : float
+        Strengths of the penalties l1 |w| and l2 w^2 / 2.
+    rates : tuple
+        ("constant",), ("optimal", alpha, offset) for 1 / (alpha (offset + t - 1)),
+        ("invscaling", power) for eta0 / t^power, or ("pa1",) or ("pa2",).
+    intercept_rate : float
+        The intercept's learning rate over the weights'; 0 leaves it alone.
+    average_from : float
+        The first step that the average counts.
+    batch_size : int
+        Samples a step.
+    level : str
+        The instruction level.
+    """
+
+    cdef fgd_linear model
+    cdef fgd_rows rows
+    cdef const fgd_kernels *kernels
+    cdef const fgd_kernels *doubles
+    cdef list _kept
+    cdef str _rule
+    cdef double _alpha, _offset, _power
+    cdef double _row_elements
+    cdef object _rates, _far
+
+    def __cinit__(
+        self, X, y, sample_weight, weights, average, paid, *, str loss, double parameter,
+        double l1, double l2, tuple rates, double intercept_rate, double average_from,
+        Py_ssize_t batch_size, str level=LEVEL,
+    ):
+        cdef fgd_linear *model = &self.model
+        memset(model, 0, sizeof(fgd_linear))
+        memset(&self.rows, 0, sizeof(fgd_rows))
+        self.kernels = _table(level, y.dtype == np.float64)
+        self.doubles = _table(level, True)
+        self._kept = [X, y, sample_weight, weights, average, paid]
+        if isinstance(X, tuple):
+            data, indices, indptr, n_columns = X
+            self.rows.columns = <const int32_t *> _address(indices)
+            self.rows.starts = <const int32_t *> _address(indptr)
+            self.rows.n_columns = n_columns
+            self._row_elements = len(indices) / max(1, len(y))
+        else:
+            data = X
+            self.rows.n_columns = X.shape[1]
+            self._row_elements = X.shape[1]
+        self.rows.values = _address(data)
+        model.n_weights = len(weights)
+        model.weights = _address(weights)
+        model.average = NULL if average is None else _address(average)
+        model.paid = NULL if paid is None else _address(paid)
+        model.targets = _address(y)
+        model.sample_weight = NULL if sample_weight is None else _address(sample_weight)
+        model.scale = model.average_b = model.t = 1
+        model.loss, model.parameter = LOSSES[loss], parameter
+        model.l1, model.l2 = l1, l2
+        model.intercept_rate, model.average_from = intercept_rate, average_from
+        model.batch_size = batch_size
+        self._rule = rates[0]
+        model.rule = RULES.get(self._rule, FGD_GIVEN_RATE)
+        if self._rule == "optimal":
+            self._alpha, self._offset = rates[1:]
+        elif self._rule == "invscaling":
+            self._power = rates[1]
+        self._far = np.empty(batch_size, np.float64)
+
+    def numbers(self):
+        """Return what changes beside the vectors, as `set_numbers` takes it."""
+        cdef fgd_linear *m = &self.model
+        return (m.intercept, m.average_intercept, m.average_a, m.average_b, m.owed, m.squares,
+                m.sizes, m.t)
+
+    def set_numbers(
+        self, double intercept, double average_intercept, double average_a, double average_b,
+        double owed, double squares, double sizes, double t,
+    ):
+        """Set what changes beside the vectors.
+
+        Parameters
+        ----------
+        intercept, average_intercept : float
+            Now, and on average.
+        average_a, average_b : float
+            The averaged weights are (average + average_a * weights) / average_b.
+        owed : float
+            To L1, by a weight that every step had met.
+        squares, sizes : float
+            Sums of w^2 and of |w| over the weights that the last step met.
+        t : float
+            The number of the next step, from 1.
+        """
+        cdef fgd_linear *m = &self.model
+        m.intercept, m.average_intercept = intercept, average_intercept
+        m.average_a, m.average_b = average_a, average_b
+        m.owed, m.squares, m.sizes, m.t = owed, squares, sizes, t
+
+    @property
+    def intercept(self):
+        return self.model.intercept
+
+    @property
+    def average_intercept(self):
+        return self.model.average_intercept
+
+    @property
+    def t(self):
+        return self.model.t
+
+    @property
+    def norm(self):
+        """Of the weights that the last step met."""
+        return self.model.squares ** 0.5
+
+    def epoch(self, order, double eta0, stop=None):
+        """Run one epoch of steps.
+
+        Parameters
+        ----------
+        order : ndarray of uint32
+            The samples, in the order of their use.
+        eta0 : float
+            The learning rate, or what it is made of.
+        stop : callable, optional
+            Is asked between stretches whether to give up.
+
+        Returns
+        -------
+        loss, penalty : float
+            Their sums over the samples, as the steps saw them.
+        finite : bool
+            Whether the parameters still are finite.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Or whatever else a signal handler raises, or `InterruptedError` when told to stop.
+        """
+        cdef fgd_linear *model = &self.model
+        cdef const uint32_t *samples = <const uint32_t *> _address(order)
+        cdef size_t n = len(order), start = 0, count, steps, batch = model.batch_size
+        cdef size_t most = <size_t> max(1.0, STRETCH / ((self._row_elements + 32) * batch))
+        cdef double *far = <double *> _address(self._far)
+        cdef double *rates
+        cdef bint finite
+        most = min(most, <size_t> 1 << 14, (n + batch - 1) // batch)
+        if self._rates is None or len(self._rates) < most:
+            self._rates = np.empty(most, np.float64)
+        rates = <double *> _address(self._rates)
+        model.loss_sum = model.penalty_sum = 0
+        while start < n:
+            count = min(most * batch, n - start)
+            steps = (count + batch - 1) // batch
+            with nogil:
+                self._fill_rates(rates, steps, eta0)
+                self.kernels.per_sample(count, samples + start, rates, &self.rows, model, far)
+            start += count
+            if start < n:
+                PyErr_CheckSignals()
+                if stop is not None and stop():
+                    raise InterruptedError("told to stop")
+        with nogil:
+            self.kernels.settle(model)
+            finite = (
+                self.kernels.all_finite(model.n_weights, model.weights)
+                and model.intercept - model.intercept == 0
+            )
+        return model.loss_sum, model.penalty_sum, finite
+
+    cdef void _fill_rates(self, double *rate, size_t n, double eta0) noexcept nogil:
+        """Write the learning rates of the next n steps."""
+        cdef size_t i
+        cdef double t = self.model.t
+        if self._offset != 0:
+            for i in range(n):
+                rate[i] = 1 / (self._alpha * (self._offset + t + i - 1))
+        elif self._power != 0:
+            for i in range(n):
+                rate[i] = t + i
+            self.doubles.math("log", n, rate, rate)
+            for i in range(n):
+                rate[i] = -self._power * rate[i]
+            self.doubles.math("exp", n, rate, rate)
+            for i in range(n):
+                rate[i] = eta0 * rate[i]
+        else:
+            for i in range(n):
+                rate[i] = eta0

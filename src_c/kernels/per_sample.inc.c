@@ -1,0 +1,370 @@
+/* Steps of a linear model with one output, over dense rows or rows of a compressed matrix (CSR),
+ * with the losses, penalties, step rules and averages of scikit-learn's SGD estimators.
+ *
+ * A step costs the non-zeros of its rows. The weights are `scale` times what is stored, so that
+ * L2 shrinks them by one multiplication (Shalev-Shwartz et al. 2011, "Pegasos",
+ * doi:10.1007/s10107-010-0420-4); L1 takes from a weight what it owes when a row meets it
+ * (Tsuruoka, Tsujii and Ananiadou 2009, aclanthology.org/P09-1054, cumulative penalty); the
+ * average is average_b^-1 (average + average_a * weights) (Bottou 2012, "Stochastic Gradient
+ * Descent Tricks", section 5.1, doi:10.1007/978-3-642-35289-8_25).
+ *
+ * What belongs to a whole step is computed in double; dot products are kept in the lanes of one
+ * logical vector, element k of a row in lane k % LANES, for both kinds of rows.
+ */
+
+#define LEAST_SCALE (FGD_F64 ? 1e-9 : 1e-6)
+#define GREATEST_SLOPE 1e12
+enum { AHEAD_STARTS = 16, AHEAD_VALUES = 6 };
+
+/* The rows as the kernel below reads them, one at a time. */
+typedef struct {
+    const T *x;
+    const int32_t *columns; /* NULL: the columns are 0, 1, ... */
+    size_t n;
+} fgd_row;
+
+FGD_INLINE fgd_row row_of(const fgd_rows *rows, size_t sample, const int sparse) {
+    if (!sparse)
+        return (fgd_row){(const T *)rows->values + sample * rows->n_columns, NULL, rows->n_columns};
+    const size_t start = (size_t)rows->starts[sample];
+    return (fgd_row){(const T *)rows->values + start, rows->columns + start,
+                     (size_t)rows->starts[sample + 1] - start};
+}
+
+FGD_INLINE void prefetch_sample(const fgd_rows *rows, const fgd_linear *model,
+                                const uint32_t *order, size_t left, const int sparse) {
+    if (sparse && left > AHEAD_STARTS) {
+        const size_t far = order[AHEAD_STARTS];
+        __builtin_prefetch(rows->starts + far);
+        __builtin_prefetch((const T *)model->targets + far);
+        if (model->sample_weight) __builtin_prefetch((const T *)model->sample_weight + far);
+    }
+    if (left <= AHEAD_VALUES) return;
+    const fgd_row row = row_of(rows, order[AHEAD_VALUES], sparse);
+    if (row.n == 0) return;
+    prefetch_row(row.x, smaller(row.n * sizeof(T), 2048));
+    if (sparse) prefetch_row(row.columns, smaller(row.n * sizeof(int32_t), 1024));
+}
+
+/* One logical vector of weights, those of LANES columns. */
+FGD_INLINE void gather(const T *w, const int32_t *at, V lanes[NV]) {
+    EACH (v, NV) {
+        const int32_t *a = at + v * VL;
+#if FGD_VBYTES == 16 && FGD_F64
+        lanes[v] = (V){w[a[0]], w[a[1]]};
+#elif FGD_VBYTES == 16 || (FGD_VBYTES == 32 && FGD_F64)
+        lanes[v] = (V){w[a[0]], w[a[1]], w[a[2]], w[a[3]]};
+#elif FGD_VBYTES == 32 || FGD_F64
+        lanes[v] = (V){w[a[0]], w[a[1]], w[a[2]], w[a[3]], w[a[4]], w[a[5]], w[a[6]], w[a[7]]};
+#else
+        lanes[v] =
+            (V){w[a[0]], w[a[1]], w[a[2]],  w[a[3]],  w[a[4]],  w[a[5]],  w[a[6]],  w[a[7]],
+                w[a[8]], w[a[9]], w[a[10]], w[a[11]], w[a[12]], w[a[13]], w[a[14]], w[a[15]]};
+#endif
+    }
+}
+
+/* The columns of LANES elements from k on; behind the row's last, a column of the row again. */
+FGD_INLINE void columns_of(fgd_row row, size_t k, int32_t at[LANES]) {
+    EACH (l, LANES) at[l] = row.columns[k + (size_t)l < row.n ? k + (size_t)l : k];
+}
+
+FGD_INLINE T dot_sparse(fgd_row row, const T *w) {
+    V sum[NV], g[NV];
+    EACH (v, NV) sum[v] = (V){0};
+    size_t k = 0;
+    for (; k + LANES <= row.n; k += LANES) {
+        gather(w, row.columns + k, g);
+        EACH (v, NV) sum[v] = vfma(vload(row.x + k + v * VL), g[v], sum[v]);
+    }
+    if (k < row.n) {
+        int32_t at[LANES];
+        V x[NV];
+        columns_of(row, k, at);
+        load_lanes(row.x + k, row.n - k, x);
+        gather(w, at, g);
+        EACH (v, NV) sum[v] = vfma(x[v], g[v], sum[v]);
+    }
+    return vsum(sum);
+}
+
+/* Dense weights are padded with zeros to whole logical vectors. */
+FGD_INLINE T dot_any(fgd_row row, const T *w, const int sparse) {
+    return sparse ? dot_sparse(row, w) : dot_row(row.x, row.n, w);
+}
+
+/* One lane of a native vector, with the vector's arithmetic. */
+FGD_INLINE T fma_one(T a, T b, T c) {
+#if defined(__FMA__) || (defined(__ARM_NEON) && defined(__aarch64__))
+    return FGD_F64 ? (T)__builtin_fma(a, b, c) : (T)__builtin_fmaf((float)a, (float)b, (float)c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* w += factor * row; the squares and sizes of the weights met are added up when they are wanted.
+ * A row may name a column twice: sparse weights are moved one by one. */
+FGD_INLINE void add_row(fgd_row row, T *w, T factor, const int sparse, const int measure,
+                        T *squares, T *sizes) {
+    V square[NV], size[NV];
+    EACH (v, NV) square[v] = size[v] = (V){0};
+    const V f = vset1(factor);
+    for (size_t k = 0; k < row.n; k += LANES) {
+        V now[NV];
+        if (!sparse) {
+            load_lanes(row.x + k, row.n - k, now);
+            EACH (v, NV) {
+                now[v] = vfma(now[v], f, vload(w + k + v * VL));
+                vstore(w + k + v * VL, now[v]);
+            }
+        } else {
+            const int count = (int)smaller(LANES, row.n - k);
+            T moved[LANES];
+            if (count == LANES) {
+                EACH (l, LANES) {
+                    T *at = w + row.columns[k + (size_t)l];
+                    *at = moved[l] = fma_one(row.x[k + (size_t)l], factor, *at);
+                }
+            } else {
+                EACH (l, LANES) moved[l] = 0;
+                for (int l = 0; l < count; l++) {
+                    T *at = w + row.columns[k + (size_t)l];
+                    *at = moved[l] = fma_one(row.x[k + (size_t)l], factor, *at);
+                }
+            }
+            if (measure)
+                EACH (v, NV) now[v] = vload(moved + v * VL);
+        }
+        if (measure)
+            EACH (v, NV) {
+                square[v] = vfma(now[v], now[v], square[v]);
+                size[v] += vabs(now[v]);
+            }
+    }
+    if (measure) {
+        *squares = vsum(square);
+        *sizes = vsum(size);
+    }
+}
+
+/* What a logical vector of weights is once it has paid what it owes to L1, down to zero at most. */
+FGD_INLINE V pay(V before, V *paid, V owed, V scale, V per_scale) {
+    const V zero = {0};
+    const V down = vmax(zero, vfma(-(owed + *paid), per_scale, before));
+    const V up = vmin(zero, vfma(owed - *paid, per_scale, before));
+    const V after = vselect((VI)(before > zero), down, vselect((VI)(before < zero), up, before));
+    *paid = vfma(scale, after - before, *paid);
+    return after;
+}
+
+/* A column that a row names twice gives the same numbers twice. */
+FGD_INLINE void pay_row(fgd_row row, const fgd_linear *model, const int sparse) {
+    T *w = model->weights, *paid = model->paid;
+    const V owed = vset1((T)model->owed), scale = vset1((T)model->scale);
+    const V per_scale = vset1((T)(1 / model->scale));
+    for (size_t k = 0; k < row.n; k += LANES) {
+        if (!sparse) {
+            EACH (v, NV) {
+                V p = vload(paid + k + v * VL);
+                const V now = pay(vload(w + k + v * VL), &p, owed, scale, per_scale);
+                vstore(w + k + v * VL, now);
+                vstore(paid + k + v * VL, p);
+            }
+            continue;
+        }
+        int32_t at[LANES];
+        V now[NV], p[NV];
+        T w_now[LANES], p_now[LANES];
+        columns_of(row, k, at);
+        gather(w, at, now);
+        gather(paid, at, p);
+        EACH (v, NV) {
+            vstore(w_now + v * VL, pay(now[v], &p[v], owed, scale, per_scale));
+            vstore(p_now + v * VL, p[v]);
+        }
+        EACH (l, LANES) {
+            w[at[l]] = w_now[l];
+            paid[at[l]] = p_now[l];
+        }
+    }
+}
+
+/* Multiply the scale into the weights; the average stays what it is. */
+static void settle(fgd_linear *model) {
+    T *w = model->weights;
+    if (model->scale == 1) return;
+    if (model->scale != 0) model->average_a /= model->scale;
+    for (size_t k = 0; k < model->n_weights; k += LANES)
+        EACH (v, NV) vstore(w + k + v * VL, vload(w + k + v * VL) * vset1((T)model->scale));
+    model->scale = 1;
+}
+
+/* Make the average complete: average_a 0 and average_b 1. */
+static void settle_average(fgd_linear *model) {
+    const V a = vset1((T)model->average_a), b = vset1((T)(1 / model->average_b));
+    const T *w = model->weights;
+    T *average = model->average;
+    for (size_t k = 0; k < model->n_weights; k += LANES)
+        EACH (v, NV) {
+            T *at = average + k + v * VL;
+            vstore(at, vfma(a, vload(w + k + v * VL), vload(at)) * b);
+        }
+    model->average_a = 0;
+    model->average_b = 1;
+}
+
+/* The loss at the raw output p, and its slope there: fastgd/sklearn/_margins.py has the
+ * formulas. y is -1 or 1 for the margin losses, 0 to 1 for log_loss. */
+FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, double *slope) {
+    const double z = y * p, r = p - y, size = r < 0 ? -r : r, sign = r < 0 ? -1 : 1;
+    const double excess = size - parameter, short_of = parameter - z;
+    switch (loss) {
+    case FGD_SQUARED_ERROR: *slope = r; return 0.5 * r * r;
+    case FGD_HUBER:
+        *slope = excess <= 0 ? r : sign * parameter;
+        return excess <= 0 ? 0.5 * r * r : parameter * (size - 0.5 * parameter);
+    case FGD_EPSILON_INSENSITIVE: *slope = excess > 0 ? sign : 0; return excess > 0 ? excess : 0;
+    case FGD_SQUARED_EPSILON_INSENSITIVE:
+        *slope = excess > 0 ? 2 * sign * excess : 0;
+        return excess > 0 ? excess * excess : 0;
+    case FGD_HINGE: *slope = short_of >= 0 ? -y : 0; return short_of > 0 ? short_of : 0;
+    case FGD_SQUARED_HINGE:
+        *slope = short_of > 0 ? -2 * y * short_of : 0;
+        return short_of > 0 ? short_of * short_of : 0;
+    case FGD_MODIFIED_HUBER:
+        *slope = z >= 1 ? 0 : z >= -1 ? -2 * y * (1 - z) : -4 * y;
+        return z >= 1 ? 0 : z >= -1 ? (1 - z) * (1 - z) : -4 * z;
+    default: { /* FGD_LOG_LOSS */
+        const V raw = vset1((T)p);
+        *slope = (double)vsigmoid(raw)[0] - y;
+        return (double)vsoftplus(raw)[0] - z;
+    }
+    }
+}
+
+/* The sum of the squares of a row's values. */
+FGD_INLINE double squared_length(fgd_row row) {
+    V sum[NV], x[NV];
+    EACH (v, NV) sum[v] = (V){0};
+    for (size_t k = 0; k < row.n; k += LANES) {
+        load_lanes(row.x + k, row.n - k, x);
+        EACH (v, NV) sum[v] = vfma(x[v], x[v], sum[v]);
+    }
+    return (double)vsum(sum);
+}
+
+/* How far to go along a row: minus the rate times the slope, or a passive-aggressive step
+ * (Crammer et al. 2006, PA-I and PA-II). 0 with *skips set: the row makes no step at all. */
+FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, double p, double rate,
+                             double slope, double value, int *skips) {
+    if (model->rule == FGD_GIVEN_RATE) {
+        slope = slope < -GREATEST_SLOPE ? -GREATEST_SLOPE : slope;
+        return -rate * (slope > GREATEST_SLOPE ? GREATEST_SLOPE : slope);
+    }
+    const double square = squared_length(row);
+    double step;
+    if (model->rule == FGD_PASSIVE_AGGRESSIVE_1) {
+        *skips = square == 0;
+        if (*skips) return 0;
+        step = value / square < rate ? value / square : rate;
+    } else {
+        step = value / (square + 0.5 / rate);
+    }
+    return model->loss == FGD_HINGE ? step * y : y < p ? -step : step;
+}
+
+/* The first half of a step: the loss of a sample, and how far to go along its row. */
+FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, double rate,
+                                 int *skips, const int sparse) {
+    const double y = (double)((const T *)model->targets)[sample];
+    const double p = (double)dot_any(row, model->weights, sparse) * model->scale + model->intercept;
+    double slope;
+    const double value = margin_loss(model->loss, y, p, model->parameter, &slope);
+    model->loss_sum += value;
+    model->penalty_sum += 0.5 * model->l2 * model->squares + model->l1 * model->sizes;
+    const double step = step_along(model, row, y, p, rate, slope, value, skips);
+    return model->sample_weight ? step * (double)((const T *)model->sample_weight)[sample] : step;
+}
+
+FGD_INLINE void shrink(fgd_linear *model, double rate) {
+    const double kept = 1 - rate * model->l2, factor = kept > 0 ? kept : 0;
+    model->scale *= factor;
+    model->squares *= factor * factor;
+    model->sizes *= factor;
+    if (model->scale < LEAST_SCALE) {
+        if (model->average) settle_average(model);
+        settle(model);
+    }
+}
+
+/* The second half: along the rows of a batch, `far` along each. */
+FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const uint32_t *order,
+                     const double *far, int averages, const int sparse) {
+    const int measures = model->l1 != 0 || model->l2 != 0;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (far[i] == 0) continue;
+        const fgd_row row = row_of(rows, order[i], sparse);
+        const T factor = (T)(far[i] / model->scale);
+        T squares, sizes;
+        sum += far[i];
+        if (measures) {
+            add_row(row, model->weights, factor, sparse, 1, &squares, &sizes);
+            model->squares = (double)squares * model->scale * model->scale;
+            model->sizes = (double)sizes * model->scale;
+        } else {
+            add_row(row, model->weights, factor, sparse, 0, NULL, NULL);
+        }
+        if (averages && model->average_a != 0)
+            add_row(row, model->average, (T)-model->average_a * factor, sparse, 0, NULL, NULL);
+    }
+    model->intercept += sum * model->intercept_rate;
+}
+
+/* The average over the last `count` steps, this one included. */
+FGD_INLINE void average_in(fgd_linear *model, double count) {
+    const double share = 1 / count;
+    if (count > 1) model->average_b /= 1 - share;
+    model->average_a += share * model->average_b * model->scale;
+    model->average_intercept += (model->intercept - model->average_intercept) / count;
+}
+
+FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, const double *rate,
+                         const fgd_rows *rows, fgd_linear *model, double *far) {
+    for (size_t first = 0; first < n; first += model->batch_size, rate++) {
+        const size_t count = smaller(model->batch_size, n - first);
+        const uint32_t *batch = order + first;
+        int skips = 0;
+        for (size_t i = 0; i < count; i++) {
+            prefetch_sample(rows, model, batch + i, n - first - i, sparse);
+            const fgd_row row = row_of(rows, batch[i], sparse);
+            far[i] = measure_sample(model, row, batch[i], *rate, &skips, sparse);
+        }
+        if (skips) continue;
+        if (count > 1)
+            for (size_t i = 0; i < count; i++) far[i] /= (double)count;
+        if (model->l2 != 0) shrink(model, *rate);
+        const double averaged = model->average ? model->t - model->average_from + 1 : 0;
+        move(model, rows, count, batch, far, averaged >= 1, sparse);
+        if (averaged >= 1) average_in(model, averaged);
+        if (model->l1 != 0) {
+            model->owed += *rate * model->l1;
+            for (size_t i = 0; i < count; i++)
+                pay_row(row_of(rows, batch[i], sparse), model, sparse);
+        }
+        model->t += 1;
+    }
+}
+
+static void per_sample(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+                       fgd_linear *model, double *far) {
+    if (rows->columns)
+        steps_of(1, n, order, rate, rows, model, far);
+    else
+        steps_of(0, n, order, rate, rows, model, far);
+}
+
+static void margin_losses(int loss, double parameter, size_t n, const double *y, const double *p,
+                          double *value, double *slope) {
+    for (size_t i = 0; i < n; i++) value[i] = margin_loss(loss, y[i], p[i], parameter, slope + i);
+}
