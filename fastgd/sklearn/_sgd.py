@@ -479,7 +479,8 @@ class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
         if self.warm_start and getattr(self, "coef_", None) is not None:
             coef_init = self.coef_ if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
-        self.coef_ = self.intercept_ = None
+        for name in ("coef_", "intercept_"):
+            self.__dict__.pop(name, None)
         self.t_ = 1.0
         self._fit_classes(X, y, classes, sample_weight, coef_init, intercept_init, self.max_iter)
         self._warn_after_fit()
