@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -808,6 +809,21 @@ class EscapeShares:
     low: FloatArray
     high: FloatArray
     median_updates: FloatArray
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the shares with their intervals: needs the extra ``plot``.
+
+        Parameters
+        ----------
+        **options
+            Further arguments of `fastgd.plot.escape`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What `fastgd.plot.escape` returns.
+        """
+        return import_module("fastgd.plot").escape(self, **options)
 
     def _rows(self) -> list[_Row]:
         return [_Row(self, k) for k in range(len(self.batch_sizes))]
