@@ -229,7 +229,8 @@ def test_data_frames_bring_feature_names(library):
     module = pytest.importorskip(library)
     frame = module.DataFrame(dict(zip("abcd", X_IRIS.T, strict=True)))
     clf = MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
-    assert list(clf.feature_names_in_) == list("abcd")
+    theirs = neural_network.MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
+    assert list(clf.feature_names_in_) == list(theirs.feature_names_in_) == list("abcd")
     plain = clone(clf).fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X_IRIS))
 

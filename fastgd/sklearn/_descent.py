@@ -24,7 +24,7 @@ from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
 
-__all__ = ["Cost", "Descent", "EfficientAdam", "Momentum", "pack", "unpack"]
+__all__ = ["Cost", "Descent", "EfficientAdam", "Momentum", "mean_loss", "pack", "unpack"]
 
 
 def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
@@ -118,11 +118,7 @@ class Cost:
         self.sizes = tuple(sizes)
         self.alpha = alpha
         self.sample_weight = sample_weight
-        outputs = 1 if LOSSES[loss].targets == "class" else self.sizes[-1]
-        self.factor = outputs / 2 if loss == "squared_error" else float(outputs)
-        #: the reported loss of squared errors is a mean over the outputs, though the slope is
-        #: a sum's: so are scikit-learn's
-        self._reported = 1 / outputs if LOSSES[loss].targets == "real" else 1.0
+        self.factor, self._reported = _factors(loss, self.sizes[-1])
         self._constant = _poisson_constant(y) if loss == "poisson" else None
         weight = self._engine_weight(len(X), X.dtype.type)
         self.plan = Plan(
@@ -176,6 +172,33 @@ class Cost:
         return float(values[batch] @ self.sample_weight[batch])
 
 
+def _factors(loss: str, outputs: int) -> tuple[float, float]:
+    """Return what makes the engine's loss the one descended on, and that the one reported.
+
+    The engine's is a mean over the outputs, and its squared error has no factor of one half. A
+    squared error (and its kin) is reported as a mean over the outputs, though its slope is a
+    sum's: so it is in scikit-learn.
+    """
+    if LOSSES[loss].targets == "class":
+        return 1.0, 1.0
+    if LOSSES[loss].targets == "real":
+        return outputs / 2 if loss == "squared_error" else float(outputs), 1 / outputs
+    return float(outputs), 1.0
+
+
+def mean_loss(
+    loss: str, z: FloatArray, targets: AnyArray, sample_weight: FloatArray | None
+) -> float:
+    """Return the loss as it is reported, without the penalty, of raw outputs (n, outputs)."""
+    factor, reported = _factors(loss, z.shape[1])
+    y = targets.astype(z.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = LOSSES[loss].value(z, y).astype(np.float64) * (factor * reported)
+    if loss == "poisson":
+        values += _poisson_constant(y)
+    return float(np.average(values, weights=sample_weight))
+
+
 def _poisson_constant(y: FloatArray) -> FloatArray:
     """Return y log(y) - y, summed over the outputs: what the deviance has and the loss has not."""
     y = np.asarray(y, np.float64)
@@ -215,18 +238,23 @@ class Descent:
         self._params = params
         self._state = state
 
-    def epoch(self, order: IndexArray, learning_rate: float) -> float:
+    def count_steps(self, n: int) -> int:
+        """Return the steps of an epoch over n samples."""
+        return -(-n // self._batch_size)
+
+    def epoch(self, order: IndexArray, learning_rate: float | FloatArray) -> float:
         """Run one epoch; return the mean cost, each batch's as it was before its step.
 
         A mean that is not finite says that the epoch diverged.
         """
         total = 0.0
+        rates = np.broadcast_to(learning_rate, self.count_steps(len(order)))
         with np.errstate(all="ignore"):
-            for start in range(0, len(order), self._batch_size):
-                batch = order[start : start + self._batch_size]
+            for step, rate in enumerate(rates):
+                batch = order[step * self._batch_size : (step + 1) * self._batch_size]
                 value, _, gradient = self._cost.value_and_gradient(self._params, batch)
                 total += value * len(batch)
                 if not np.isfinite(total):
                     return total
-                self._optimizer.update(self._params, gradient, self._state, learning_rate)
+                self._optimizer.update(self._params, gradient, self._state, rate)
         return total / len(order) if np.isfinite(self._params).all() else float("nan")

@@ -1,14 +1,12 @@
 """`MLPClassifier` and `MLPRegressor`: scikit-learn's, on fastgd's engine.
 
-This room holds what a user of scikit-learn meets: parameters, checks, attributes, messages and
-the rules by which a training stops. Arithmetic belongs in `_descent`.
+This room holds what a user of scikit-learn meets: parameters, checks, predictions. The rules by
+which a training goes on and stops belong in `_epochs`, arithmetic in `_descent`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -16,10 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, is_classifier
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -30,12 +26,14 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd import _sampling
-from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends import compiled
 from fastgd.losses import LOSSES
-from fastgd.optimizers import Optimizer, OptimizerState
+from fastgd.optimizers import Optimizer
+from fastgd.schedules import Schedule
 from fastgd.sklearn._common import CallbackSupport, Progress
-from fastgd.sklearn._descent import Cost, Descent, EfficientAdam, Momentum, pack, unpack
+from fastgd.sklearn._descent import Cost, pack, unpack
+from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -49,51 +47,10 @@ LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "softmax": LOSSES["cross_entropy"].link,
     "exp": LOSSES["poisson"].link,
 }
-#: a learning rate of "adaptive" is not lowered below this
-LOWEST_RATE = 1e-6
+#: sparse samples are made dense in pieces of this many numbers
+DENSE_AT_ONCE = 1 << 22
 
 Draws = np.random.RandomState | np.random.Generator
-
-
-@dataclass
-class _TrainingState:
-    """What a later call needs to go on: it is pickled with the estimator.
-
-    Attributes
-    ----------
-    solver : object
-        The `solver` parameter it belongs to.
-    learning_rate : float
-        As it was reached.
-    initial_rate : float
-        The `learning_rate_init` it began with.
-    steps : OptimizerState
-        The optimizer's.
-    params : ndarray
-        The parameters as they were reached, where the estimator has gone back to better ones.
-    order : ndarray or None
-        The order of the samples in the last epoch, from which the next is shuffled.
-    split : object
-        The generator's state before validation data was set aside.
-    """
-
-    solver: Any
-    learning_rate: float
-    initial_rate: float
-    steps: OptimizerState
-    params: FloatArray | None = None
-    order: IndexArray | None = None
-    split: Any = None
-
-
-@dataclass
-class _Validation:
-    """Data on which an epoch is judged, as the user's `score` takes it."""
-
-    X: FloatArray
-    y: AnyArray
-    sample_weight: FloatArray | None
-    cost: Cost | None = None
 
 
 class _BaseMLP(CallbackSupport, BaseEstimator):
@@ -105,7 +62,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -166,8 +123,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()
         self.coefs_, self.intercepts_ = self._draw(layer_units, dtype)
-        self._optimizer: _TrainingState | None = None
-        self._best: FloatArray | None = None
+        self._optimizer: TrainingState | None = None
         if self.solver == "lbfgs":
             return
         self.loss_curve_: list[float] = []
@@ -175,6 +131,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         self.best_loss_ = None if self.early_stopping else np.inf
         self.validation_scores_: list[float] | None = [] if self.early_stopping else None
         self.best_validation_score_ = -np.inf if self.early_stopping else None
+        self.validation_loss_curve_: list[float] | None = None
 
     def _draw(
         self, layer_units: list[int], dtype: Any
@@ -193,13 +150,24 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
         return coefs, intercepts
 
-    def _outputs(self, X: FloatArray) -> FloatArray:
-        """Return the last layer's activations for samples that are checked, (n, outputs)."""
+    def _raw_outputs(self, X: Any) -> FloatArray:
+        """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
         dtype = self.coefs_[0].dtype
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
-        params = pack(self.coefs_, self.intercepts_)
-        dense = np.require(_dense(X), dtype, ["C", "A"])
-        z = compiled.forward(sizes, self._hidden(), params, dense, self.n_threads or 0)
+        params, hidden = pack(self.coefs_, self.intercepts_), self._hidden()
+        rows = X.shape[0]
+        if scipy.sparse.issparse(X):
+            X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
+        parts = [
+            compiled.forward(
+                sizes, hidden, params, _dense(X[start : start + rows], dtype), self.n_threads or 0
+            )
+            for start in range(0, X.shape[0], rows)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _link(self, z: FloatArray) -> FloatArray:
+        """Return the last layer's activations."""
         with np.errstate(over="ignore", invalid="ignore"):
             return LINKS[self.out_activation_](z)
 
@@ -209,7 +177,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         X = validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
         )
-        return self._outputs(X)
+        return self._link(self._raw_outputs(X))
 
     # -------------------------------------------------------------------- training
 
@@ -221,15 +189,15 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] | None = None,
     ) -> Any:
-        hidden = self._hidden()
+        self._hidden()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         original = X, y
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         sample_weight = self._weigh_classes(y, sample_weight, incremental)
-        judged = self._check_validation(validation)
         self.n_outputs_ = targets.shape[1]
+        judged = self._check_validation(validation)
         layer_units = [X.shape[1], *self._layers(), self.n_outputs_]
         self._random_state = self._draws(first_pass or incremental)
         if first_pass:
@@ -242,16 +210,12 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         )  # fmt: skip
         with progress:
             if self.solver == "lbfgs":
-                self._fit_lbfgs(X, targets, sample_weight, layer_units, hidden, progress)
+                self._fit_lbfgs(X, targets, sample_weight, layer_units, progress)
             else:
-                _Training(self, layer_units, hidden, incremental, progress).run(
-                    X, targets, y, sample_weight, judged
-                )
+                training = Epochs(self, layer_units, incremental, progress)
+                training.run(X, targets, sample_weight, judged)
         if not all(np.isfinite(part).all() for part in (*self.coefs_, *self.intercepts_)):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed."
-            )
+            raise ValueError(NOT_FINITE)
         return self
 
     def _check_shapes(self, layer_units: list[int]) -> None:
@@ -281,19 +245,18 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
     def _cost(
         self,
         sizes: Sequence[int],
-        hidden: Sequence[str],
         X: Any,
         targets: AnyArray,
         sample_weight: FloatArray | None,
     ) -> Cost:
         """Return the cost of the network on data that is checked."""
-        X = np.require(_dense(X), X.dtype, ["C", "A"])
+        X = _dense(X, X.dtype)
         if self._engine_loss() == "cross_entropy":
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
         else:
             y = np.ascontiguousarray(targets, X.dtype)
         return Cost(
-            sizes, hidden, self._engine_loss(), float(self.alpha), X, y, sample_weight,
+            sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
             self.n_threads or 0,
         )  # fmt: skip
 
@@ -303,12 +266,11 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         targets: AnyArray,
         sample_weight: FloatArray | None,
         sizes: list[int],
-        hidden: tuple[str, ...],
         progress: Progress,
     ) -> None:
         """Run SciPy's L-BFGS-B on the compiled gradient over all samples, in float64."""
         dtype = self.coefs_[0].dtype
-        cost = self._cost(sizes, hidden, X.astype(np.float64, copy=False), targets, sample_weight)
+        cost = self._cost(sizes, X.astype(np.float64, copy=False), targets, sample_weight)
         everything = np.arange(X.shape[0], dtype=_sampling.index_dtype(X.shape[0]))
         reported: dict[float, float] = {}
 
@@ -359,7 +321,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             )
         return True
 
-    def _check_validation(self, validation: tuple[Any, Any, Any] | None) -> _Validation | None:
+    def _check_validation(self, validation: tuple[Any, Any, Any] | None) -> Validation | None:
         """Check the user's own validation data."""
         if validation is None or all(part is None for part in validation):
             return None
@@ -370,15 +332,12 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             raise ValueError(
                 "X_val and y_val go together: give both, or neither to set a part of X aside"
             )
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
+        X, y, targets = self._validate_targets(X, y, reset=False)
+        if targets.shape[1] != self.n_outputs_:
+            raise ValueError(f"y_val has {targets.shape[1]} outputs, but y has {self.n_outputs_}")
+        return Validation(
+            X, y, targets, None if weight is None else _check_sample_weight(weight, X)
         )
-        y = np.asarray(y)
-        if len(y) != X.shape[0]:
-            raise ValueError(f"X_val has {X.shape[0]} samples, but y_val has {len(y)}")
-        if weight is not None:
-            weight = _check_sample_weight(weight, X)
-        return _Validation(X, y, weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -386,250 +345,9 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         return tags
 
 
-def _dense(X: Any) -> Any:
-    return X.toarray() if scipy.sparse.issparse(X) else X
-
-
-class _Training:
-    """The epochs of one call of `fit` or `partial_fit`, and the rules by which they end."""
-
-    def __init__(
-        self,
-        estimator: Any,
-        sizes: list[int],
-        hidden: tuple[str, ...],
-        incremental: bool,
-        progress: Progress,
-    ) -> None:
-        self.estimator = estimator
-        self.sizes = sizes
-        self.hidden = hidden
-        self.incremental = incremental
-        self.progress = progress
-        if estimator.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        self.optimizer = self._make_optimizer()
-        self.params = pack(estimator.coefs_, estimator.intercepts_)
-        self.state = self._resume()
-        self.judged: _Validation | None = None
-        self.best = self.params
-
-    def _make_optimizer(self) -> Optimizer:
-        est = self.estimator
-        if isinstance(est.solver, Optimizer):
-            return est.solver
-        if est.solver == "adam":
-            return EfficientAdam(
-                est.learning_rate_init, betas=(est.beta_1, est.beta_2), eps=est.epsilon
-            )
-        nesterov = bool(est.nesterovs_momentum and est.momentum > 0)
-        return Momentum(est.learning_rate_init, momentum=est.momentum, nesterov=nesterov)
-
-    def _resume(self) -> _TrainingState:
-        """Return the state to go on from: the last call's, where that fits."""
-        est, rate = self.estimator, float(self.optimizer.learning_rate)
-        state: _TrainingState | None = getattr(est, "_optimizer", None)
-        moments = self.optimizer.n_moments
-        if (
-            state is None
-            or state.solver != est.solver
-            or len(state.steps.moments) != moments
-            or any(m.shape != self.params.shape for m in state.steps.moments)
-        ):
-            fresh = self.optimizer.initial_state(self.params)
-            return _TrainingState(est.solver, rate, rate, fresh)
-        if state.params is not None and not self.incremental:
-            self.params = state.params
-        if rate != state.initial_rate and not self.incremental:
-            self.state = state
-            self._change_rate(rate)
-            state.initial_rate = rate
-        return state
-
-    def _change_rate(self, rate: float) -> None:
-        """Set the learning rate, such that scikit-learn's velocities stay what they are.
-
-        A velocity there has the learning rate in it, the engine's has not (it is torch's).
-        """
-        if isinstance(self.optimizer, Momentum) and rate != self.state.learning_rate:
-            for moment in self.state.steps.moments:
-                moment *= moment.dtype.type(self.state.learning_rate / rate)
-        self.state.learning_rate = rate
-
-    def run(
-        self,
-        X: Any,
-        targets: AnyArray,
-        y: AnyArray,
-        sample_weight: FloatArray | None,
-        judged: _Validation | None,
-    ) -> None:
-        """Train until a rule, a callback or the user ends it."""
-        est = self.estimator
-        if judged is None and est.early_stopping:
-            X, targets, sample_weight, judged = self._set_aside(X, targets, y, sample_weight)
-        self.judged = judged
-        if judged is not None and est.validation_scores_ is None:
-            est.validation_scores_, est.best_validation_score_ = [], -np.inf
-        n = X.shape[0]
-        cost = est._cost(self.sizes, self.hidden, X, targets, sample_weight)
-        descent = Descent(cost, self.optimizer, self._batch_size(n), self.params, self.state.steps)
-        est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
-        best = getattr(est, "_best", None)
-        self.best = self.params.copy() if best is None else best
-        order = self._first_order(n)
-        est.n_iter_ = 0
-        try:
-            while est.n_iter_ < est.max_iter:
-                order = self._shuffled(order)
-                if self._epoch(descent, order) or self.incremental:
-                    break
-                if est.n_iter_ == est.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and "
-                        "the optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=5,
-                    )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        self._finish(order)
-
-    def _finish(self, order: IndexArray) -> None:
-        """Leave the best parameters in the estimator, and what a later call needs."""
-        est, state = self.estimator, self.state
-        state.order = order if est.warm_start and est.shuffle else None
-        state.params = None
-        if self.judged is not None:
-            est._best = self.best
-            state.params = self.params if est.warm_start else None
-            est._adopt(self.sizes, self.best)
-        est._optimizer = state
-
-    def _set_aside(
-        self, X: Any, targets: AnyArray, y: AnyArray, sample_weight: FloatArray | None
-    ) -> tuple[Any, AnyArray, FloatArray | None, _Validation]:
-        """Split validation data off; a training that goes on gets the same split again."""
-        est = self.estimator
-        stratify = targets if is_classifier(est) and est.n_outputs_ == 1 else None
-        draws = est._random_state
-        if isinstance(draws, np.random.Generator):
-            seed: Any = int(draws.integers(2**31)) if self.state.split is None else self.state.split
-            self.state.split = seed
-        else:
-            seed = draws
-            if self.state.split is None:
-                self.state.split = draws.get_state()
-            else:
-                seed = np.random.RandomState()
-                seed.set_state(self.state.split)
-        weight = np.ones(len(targets)) if sample_weight is None else sample_weight
-        parts = train_test_split(
-            X, targets, weight, random_state=seed, test_size=est.validation_fraction,
-            stratify=stratify,
-        )  # fmt: skip
-        X, X_val, targets, y_val, weight, weight_val = parts
-        if X_val.shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
-        if is_classifier(est):
-            y_val = est._label_binarizer.inverse_transform(y_val)
-        if sample_weight is None:
-            return X, targets, None, _Validation(X_val, y_val, None)
-        return X, targets, weight, _Validation(X_val, y_val, weight_val)
-
-    def _batch_size(self, n: int) -> int:
-        if self.estimator.batch_size == "auto":
-            return min(200, n)
-        if self.estimator.batch_size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=6,
-            )
-        return int(min(self.estimator.batch_size, n))
-
-    def _first_order(self, n: int) -> IndexArray:
-        order = self.state.order
-        if order is not None and len(order) == n and not self.incremental:
-            return order
-        return np.arange(n, dtype=_sampling.index_dtype(n))
-
-    def _shuffled(self, order: IndexArray) -> IndexArray:
-        """Return the order of the next epoch; with a RandomState it is scikit-learn's."""
-        draws = self.estimator._random_state
-        if not self.estimator.shuffle:
-            return order
-        if isinstance(draws, np.random.Generator):
-            return _sampling.permutation(len(order), draws)
-        places = np.arange(len(order), dtype=order.dtype)
-        draws.shuffle(places)
-        return order[places]
-
-    def _epoch(self, descent: Descent, order: IndexArray) -> bool:
-        """Run one epoch and judge it; return whether to stop."""
-        est = self.estimator
-        self.progress.begin_epoch()
-        est.loss_ = descent.epoch(order, self.state.learning_rate)
-        diverged = not np.isfinite(est.loss_)
-        if diverged:
-            self.params[:] = np.nan
-        est.n_iter_ += 1
-        est.t_ += len(order)
-        est.loss_curve_.append(est.loss_)
-        self.progress.say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
-        self._judge()
-        if self._schedules("invscaling"):
-            self._change_rate(self.state.initial_rate / (est.t_ + 1) ** est.power_t)
-        stop = self._exhausted()
-        shown = {"loss": est.loss_}
-        if self.judged is not None:
-            shown["score"] = est.validation_scores_[-1]
-        return self.progress.end_epoch(**shown) or stop or (diverged and not self.incremental)
-
-    def _schedules(self, name: str) -> bool:
-        """Whether the learning rate follows the schedule of this name."""
-        return self.estimator.solver == "sgd" and self.estimator.learning_rate == name
-
-    def _judge(self) -> None:
-        """Count the epochs without improvement, and keep the best parameters."""
-        est = self.estimator
-        if self.judged is not None:
-            score = est._score(self.judged.X, self.judged.y, self.judged.sample_weight)
-            est.validation_scores_.append(score)
-            self.progress.say(f"Validation score: {score:f}")
-            stalled = score < est.best_validation_score_ + est.tol
-            if score > est.best_validation_score_:
-                est.best_validation_score_ = score
-                self.best = self.params.copy()
-        if not est.early_stopping:
-            stalled = est.loss_ > est.best_loss_ - est.tol
-            if est.loss_ < est.best_loss_:
-                est.best_loss_ = est.loss_
-        est._no_improvement_count = est._no_improvement_count + 1 if stalled else 0
-
-    def _exhausted(self) -> bool:
-        """Whether too many epochs did not improve and the learning rate can not fall."""
-        est = self.estimator
-        if est._no_improvement_count <= est.n_iter_no_change:
-            return False
-        what = "Validation score" if est.early_stopping else "Training loss"
-        message = (
-            f"{what} did not improve more than tol={est.tol:f} for "
-            f"{est.n_iter_no_change} consecutive epochs."
-        )
-        if not self._schedules("adaptive"):
-            self.progress.say(message + " Stopping.")
-            return True
-        if self.state.learning_rate <= LOWEST_RATE:
-            self.progress.say(message + " Learning rate too small. Stopping.")
-            return True
-        self._change_rate(self.state.learning_rate / 5)
-        self.progress.say(message + f" Setting learning rate to {self.state.learning_rate:f}")
-        est._no_improvement_count = 0
-        return False
+def _dense(X: Any, dtype: Any) -> FloatArray:
+    """Return samples as a C-contiguous array, in place where they are one."""
+    return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])
 
 
 class MLPClassifier(ClassifierMixin, _BaseMLP):
@@ -935,9 +653,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         labels: AnyArray = self._label_binarizer.inverse_transform(p)
         return labels
 
-    def _score(self, X: Any, y: AnyArray, sample_weight: FloatArray | None) -> float:
-        """Return the accuracy on data that is checked; nan when the network has diverged."""
-        outputs = self._outputs(X)
+    def _score(self, outputs: FloatArray, y: AnyArray, sample_weight: FloatArray | None) -> float:
+        """Return the accuracy; nan when the network has diverged."""
         if not np.isfinite(outputs).all():
             return float("nan")
         return float(accuracy_score(y, self._labels(outputs), sample_weight=sample_weight))
@@ -968,17 +685,26 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, AnyArray, AnyArray]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-            dtype=(np.float64, np.float32), reset=reset,
-        )  # fmt: skip
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_classes(unique_labels(y))
+        return X, y, self._label_binarizer.transform(y).astype(bool)
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+            dtype=(np.float64, np.float32), reset=reset,
+        )  # fmt: skip
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
+        X, y = self._checked(X, y, reset)
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has classes that y has not: {unknown}")
         return X, y, self._label_binarizer.transform(y).astype(bool)
 
     def _check_classes(self, classes: AnyArray) -> None:
@@ -1261,9 +987,9 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
     def _values(self, outputs: FloatArray) -> FloatArray:
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
-    def _score(self, X: Any, y: AnyArray, sample_weight: FloatArray | None) -> float:
-        """Return R^2 on data that is checked; nan when the network has diverged."""
-        predicted = self._values(self._outputs(X))
+    def _score(self, outputs: FloatArray, y: AnyArray, sample_weight: FloatArray | None) -> float:
+        """Return R^2; nan when the network has diverged."""
+        predicted = self._values(outputs)
         if not np.isfinite(predicted).all():
             return float("nan")
         return float(r2_score(y, predicted, sample_weight=sample_weight))
@@ -1282,6 +1008,9 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, AnyArray, AnyArray]:
+        return self._validate_targets(X, y, reset)
+
+    def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=(np.float64, np.float32), reset=reset,
