@@ -20,6 +20,7 @@ __all__ = [
     "line",
     "number",
     "seconds",
+    "significant",
 ]
 
 
@@ -77,7 +78,16 @@ def number(value: float, digits: int) -> str:
 
 def seconds(value: float) -> str:
     """Return a time of a table's cell."""
-    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+    digits = 4 if value < 0.01 else 3 if value < 1 else 1
+    return f"{value:.{digits}f}"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Return a number in words: so many digits, and no exponent where that can be avoided."""
+    rounded = float(f"{value:.{digits}g}")
+    if 1 <= abs(rounded) < 1e15:
+        return f"{rounded:,.{max(0, digits - len(str(int(abs(rounded)))))}f}"
+    return f"{rounded:.{digits}g}"
 
 
 def duration(value: float) -> str:
@@ -121,16 +131,22 @@ def as_html(
     from html import escape
 
     columns = sorted(columns, key=lambda column: not column.names_rows)
-    heads = "".join(f'<th scope="col">{escape(column.name)}</th>' for column in columns)
+    sides = [' style="text-align: left"' if column.left else "" for column in columns]
+    heads = "".join(
+        f'<th scope="col"{side}>{escape(column.name)}</th>'
+        for column, side in zip(columns, sides, strict=True)
+    )
     body = []
     for row in rows:
-        said = [what for marked, what in marks if marked is row]
+        said = ", ".join(words for marked, words in marks if marked is row)
         kind = ' class="marked"' if marks and marks[0][0] is row else ""
         name, *others = (escape(text) for text in cells(columns, row))
-        mark = f"<strong>({escape(', '.join(said))})</strong> " if said else ""
+        mark = f" <span>{escape(said)}</span>" if said else ""
         body.append(
-            f'<tr{kind}><th scope="row">{mark}{name}</th>'
-            + "".join(f"<td>{text}</td>" for text in others)
+            f'<tr{kind}><th scope="row">{name}{mark}</th>'
+            + "".join(
+                f"<td{side}>{text}</td>" for text, side in zip(others, sides[1:], strict=True)
+            )
             + "</tr>"
         )
     return (

@@ -28,7 +28,7 @@ PICTURES = {
     "update": "Against updates: what each step is worth. Steps of larger batches cost more rows.",
     "second": "Against time: what counts in the end, on the machine that ran this.",
 }
-WIDTH, HEIGHT = 5.2, 3.8  # inches: narrow, so that the letters can be read on a phone
+WIDTH, HEIGHT = 4.5, 3.6  # inches: narrow, so that the letters can be read on a phone
 
 
 def require_pictures() -> None:

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from fastgd._columns import Column, number
+from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
 from fastgd.comparison import COLUMNS, Comparison, Entry
@@ -100,7 +100,8 @@ def _verdict(problem: Problem, best: Entry) -> str:
     """Say how good the best run is, in words."""
     target = problem.encoding.target
     if isinstance(target, NumberTarget):
-        error = f"is off by {best.validation_loss**0.5 * target.scale:.4g} (root mean square)"
+        off = significant(best.validation_loss**0.5 * target.scale)
+        error = f"is off by {off} (root mean square)"
         if best.score <= 0:
             return f"{error}: no better than always predicting the mean."
         return f"explains {best.score:.1%} of the variance of {target.name}, and {error}."

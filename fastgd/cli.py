@@ -209,7 +209,11 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     about = title.splitlines()
     if options.file is not None:
         about.append(f"Inputs: {encoding.describe()}")
-    name = "handwritten digits" if options.file is None else f"{options.target} in {table.source}"
+    name = (
+        "handwritten digits"
+        if options.file is None
+        else f"{options.target} in {Path(table.source).name}"
+    )
     return _Task(name, about, table, encoding, rows)
 
 

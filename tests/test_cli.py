@@ -95,6 +95,33 @@ def test_the_same_seed_prints_the_same_numbers(run):
     assert numbers() != numbers("--seed", "1")
 
 
+def test_compare_is_the_main_jobs_name(folder, run):
+    words = ["house.csv", "--target", "price", *FAST]
+    tables = [
+        [row[:5] + row[6:] for row in body(run(*job, *words)[1])] for job in ([], ["compare"])
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_the_advice_is_for_the_goal(folder, run):
+    words = ["house.csv", "--target", "price", "--hidden", "none"]
+    advice = run(*words)[1].split("\n\n")[-1]
+    assert re.match(r"Take batch size \d+: of these it was the first to reach a validation", advice)
+    advice = " ".join(run(*words, "--goal", "-1")[1].split("\n\n")[-1].split())
+    assert advice.startswith("No run reached the goal, a validation loss of -1. Nearest came batch")
+
+
+def test_a_page_without_matplotlib_names_the_extra(monkeypatch, run):
+    for name in [name for name in sys.modules if name.startswith("fastgd.plot")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = run("--html", "report.html")
+    assert (code, out) == (2, "")
+    assert err.startswith("fastgd: error: --html: ")
+    assert "pip install fastgd[plot]" in err
+    assert err.count("\n") == 1
+
+
 def test_backends_print_the_same_table(folder, run):
     outputs = [
         [row[:5] + row[6:] for row in body(out)]
@@ -243,6 +270,9 @@ def test_unknown_categories(folder, run):
         ("--learning-rate 0", "argument --learning-rate: '0' must be numbers above 0"),
         ("--learning-rate 1,2", "has 2 numbers for 3 batch sizes"),
         ("--validation 1", "argument --validation: '1' is not a number between 0 and 1"),
+        ("--goal low", "argument --goal: 'low' is not a number"),
+        ("--html nowhere/r.html", "--html nowhere/r.html: there is no such folder"),
+        ("--html .", "--html .: that is not a file but a folder or device"),
         ("--seed -1", "argument --seed: '-1' is not a whole number, 0 or above"),
         ("--delimiter ab", "argument --delimiter: 'ab' is not one character"),
         ("--target price", "--target needs a FILE"),

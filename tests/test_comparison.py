@@ -221,7 +221,7 @@ def test_the_table_of_a_notebook():
     assert heads[-1] == "seconds to goal"
     assert [text for _, scope, text in cells if scope == "row"] == [
         "1",
-        "(first to the goal, best) 8",
+        "8 first to the goal, best",
         "120",
     ]
     assert cells[2 * len(heads) - 1][2] == "diverged"
