@@ -17,11 +17,12 @@ from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
 from fastgd.comparison import Comparison, compare
 from fastgd.config import show_config
-from fastgd.gradients import gradient
+from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
 from fastgd.landscapes import is_convex_on
 from fastgd.many import train_many
 from fastgd.network import Network, load
+from fastgd.noise import noise_scale
 from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
 from fastgd.training import train
 
@@ -48,7 +49,10 @@ __all__ = [
     "landscapes",
     "load",
     "load_checkpoint",
+    "noise_scale",
     "nodes",
+    "per_sample_gradients",
+    "per_sample_norms",
     "plan",
     "save_checkpoint",
     "schedules",

@@ -99,6 +99,20 @@ cdef extern from "fastgd.h" nogil:
         ) noexcept nogil
         void (*add)(size_t n, void *sum, const void *other) noexcept nogil
         int (*all_finite)(size_t n, const void *x) noexcept nogil
+        void (*row_squares)(
+            size_t n, const void *const *rows, size_t width, double *square
+        ) noexcept nogil
+        void (*column_norms)(
+            size_t n_rows, size_t width, const void *tile, double linear, double square,
+            double *sum,
+        ) noexcept nogil
+        void (*scale)(size_t n, void *x, double factor) noexcept nogil
+        void (*add_scaled)(size_t n, void *x, const void *other, double factor) noexcept nogil
+        void (*clip)(size_t n, void *x, double limit) noexcept nogil
+        void (*shrink)(size_t n, void *x, double amount) noexcept nogil
+        void (*outer)(
+            size_t n_in, size_t n_out, const void *x, const void *delta, void *out
+        ) noexcept nogil
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
         void (*per_sample)(
             size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,

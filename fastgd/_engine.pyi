@@ -42,13 +42,32 @@ class Engine:
         order: IndexArray | None,
         batch_size: int,
         reduction: str,
+        rates: FloatArray | None,
+        *,
         drop_last: bool = False,
-        learning_rate: float = 0,
+        bounds: IndexArray | None = None,
         step: int = 0,
-        trace_loss: FloatArray | None = None,
-        trace_params: FloatArray | None = None,
+        record_every: int = 0,
+        loss: FloatArray | None = None,
+        gradient_norm: FloatArray | None = None,
+        sample_squares: FloatArray | None = None,
+        params: FloatArray | None = None,
     ) -> float: ...
     def gradient(
         self, out: FloatArray, reduction: str, order: IndexArray | None = None
     ) -> FloatArray: ...
+    def adjust(
+        self,
+        *,
+        l1: float = 0,
+        l2: float = 0,
+        summed: bool = False,
+        clip_value: float = 0,
+        clip_norm: float = 0,
+        clip_sample: float = 0,
+        noise: float = 0,
+        rng: np.random.Generator | None = None,
+    ) -> None: ...
+    def sample_gradients(self, out: FloatArray) -> FloatArray: ...
+    def sample_norms(self, out: FloatArray) -> FloatArray: ...
     def outputs(self, out: FloatArray) -> FloatArray: ...

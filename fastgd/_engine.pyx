@@ -19,7 +19,7 @@ size, added up as a fixed tree.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, threadid
-from libc.math cimport INFINITY, isfinite
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -200,6 +200,10 @@ cdef struct Tile:           # what one thread owns in the second phase
     size_t last
     size_t column
     size_t width
+    size_t offset           # into the packed vectors, in elements
+    size_t n_weights        # elements that are weights; in front of those that are biases
+    size_t count
+    size_t sums             # into a vector of sums of squares
 
 
 cdef struct Window:         # a thread's view of a stretch of the epoch's order
@@ -216,7 +220,30 @@ cdef struct Step:           # one update: each thread has its own copy
     size_t index            # in the epoch, from 0
     double scale            # of a sample's gradient in the batch's
     double scalars[FGD_MAX_SCALARS]
+    double rate
+    double l2               # what the step makes of the penalty
+    bint recorded           # the trace wants it
+    bint norms              # the samples' gradients' norms are needed
     double coefficients[FGD_MAX_COEFFICIENTS]
+
+
+cdef struct Adjust:         # what becomes of a gradient before the update; 0: nothing
+    double l1
+    double l2
+    bint summed             # the penalty belongs to a batch's sum, and is divided with it
+    double clip_value
+    double clip_norm
+    double clip_sample
+    double noise            # standard deviation of what is added to the batch's sum
+
+
+cdef struct Record:         # where the trace of an epoch goes; NULL: it is not wanted
+    size_t every            # steps, counted from the first of all
+    size_t slot
+    double *loss
+    double *norm            # of the batch's gradient
+    double *squares         # mean squared norm of the samples' gradients
+    char *params
 
 
 cdef struct Pace:           # what one thread and what all threads cost, in seconds a sample
@@ -247,13 +274,26 @@ cdef struct Run:
     const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
     double hyperparameters[FGD_MAX_COEFFICIENTS]
     double scalars[FGD_MAX_SCALARS]     # before the next stretch
+    Adjust adjust
+    Record record
+    size_t n_sums
+    double *record_sums     # sums of squares of the batch's gradient
+    double *clip_sums       # of the adjusted gradient
+    double *penalty_sums    # of the weights
+    char *noise             # n_packed, of this step
+    char *flat_noise        # the same, laid out as Network.params
+    double *input_squares   # |x|^2 + 1 of every sample
+    double *squares         # chunk: the samples' gradients' squared norms
+    double *square_parts    # chunk: two factors of one layer's share of them
     # a single output without hidden layers: partial gradients of fixed blocks of samples
     bint linear
     size_t max_blocks
     char *partials
     double *partial_losses
+    double *partial_squares
     # data
     const char *X
+    size_t n_samples
     size_t row_bytes
     const char *y
     size_t target_bytes
@@ -263,13 +303,15 @@ cdef struct Run:
     size_t order_bytes
     size_t n_order
     size_t batch_size
+    const int64_t *bounds   # where each batch begins and the last ends; NULL: batch_size each
+    size_t n_steps
     bint mean
-    double learning_rate
+    const double *rates     # one a step
     int64_t step            # before this epoch
     # the stretch of it that the threads are sent to run
     size_t start
-    size_t stop
     size_t index
+    size_t stop
     bint split_first        # the first layer's columns are shared out, not its samples
     # what the first thread tells the others: written between the two barriers of a step and
     # read after the second, so that all leave the loop at the same step
@@ -279,9 +321,8 @@ cdef struct Run:
     bint interrupted
     # the first thread's own
     double step_loss
+    double step_squares
     double loss_sum
-    double *trace_loss
-    char *trace_params
     size_t n_params
     void *engine
     bint check_signals
@@ -301,6 +342,14 @@ cdef enum:
     CHUNK_ELEMENTS = 1 << 18
     BLOCK = 64
     MAX_BLOCKS = 64
+    SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's
+
+
+cdef enum:                  # what the threads are sent to do
+    STEPS
+    OUTPUTS
+    SAMPLE_NORMS
+    SAMPLE_GRADIENTS
 
 # How the engine finds out whether threads pay, in seconds: steps too short for two barriers,
 # work too long to begin on one thread, a trial and an ordinary stretch of steps, how many times
@@ -313,7 +362,7 @@ cdef double PATIENCE = 3
 cdef double FIRST_GAP = 2e-2
 cdef double LAST_GAP = 1.0
 # Parameters times samples from which the outputs are computed on all threads.
-cdef double OUTPUTS_A_THREAD = 1e7
+cdef double WORK_A_THREAD = 1e7
 
 
 cdef inline size_t _round_up(size_t n, size_t multiple) noexcept nogil:
@@ -425,40 +474,105 @@ cdef void _backward(Run *run, size_t first, size_t n) noexcept nogil:
             )
 
 
-cdef void _own(
-    Run *run, const Tile *tile, const void *const *inputs, size_t n, bint add,
-    const double *coefficients,
+cdef void _gradient(
+    Run *run, const Tile *tile, const void *const *inputs, size_t n, bint add
 ) noexcept nogil:
-    """Compute a tile's gradient over the chunk and, with coefficients, move its parameters."""
+    """Compute a tile's gradient over the chunk, or with `add` add it to what is there."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Layer *layer = &run.layers[tile.layer]
-    cdef size_t size = run.itemsize, offset, count
+    cdef size_t size = run.itemsize
+    cdef char *out = run.gradient + tile.offset * size
     if tile.layer > 0:
         inputs = run.layers[tile.layer - 1].output_rows
     if layer.ld == 1:
-        offset, count = layer.weights, layer.bias + 64 / size - layer.weights
         kernels.dot_gradient(
-            n, inputs, layer.n_in, layer.delta, run.gradient + offset * size,
-            run.gradient + layer.bias * size, add,
+            n, inputs, layer.n_in, layer.delta, out, run.gradient + layer.bias * size, add
         )
     elif tile.first == tile.last:
-        offset, count = layer.bias, layer.ld
-        kernels.column_sum(n, layer.ld, layer.delta, run.gradient + offset * size, add)
+        kernels.column_sum(n, layer.ld, layer.delta, out, add)
     else:
-        offset = layer.weights + tile.column * layer.n_in + tile.first * tile.width
-        count = (tile.last - tile.first) * tile.width
         kernels.dense_gradient(
             n, inputs, tile.first, tile.last, tile.width, layer.delta + tile.column * size,
-            layer.ld, run.gradient + offset * size, add,
+            layer.ld, out, add,
         )
-    if coefficients == NULL:
+
+
+cdef void _tile_sums(
+    const Run *run, const Tile *tile, const char *packed, size_t count, double linear,
+    double square, double *sums
+) noexcept nogil:
+    """Write the sums of |w| and w^2 of the first elements of a tile, in an order that depends on
+    neither the panels nor the tiles."""
+    cdef size_t size = run.itemsize, k = tile.first, rows
+    cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
+    cdef const char *at = packed + tile.offset * size
+    if run.layers[tile.layer].ld == 1 or tile.first == tile.last:
+        run.kernels.column_norms(1, count, at, linear, square, sums + tile.sums)
         return
+    while k < tile.last:
+        rows = _min(SUM_ROWS, tile.last - k)
+        run.kernels.column_norms(
+            rows, tile.width, at, linear, square,
+            sums + tile.sums + (k - tile.first) / SUM_ROWS * padded,
+        )
+        at += rows * tile.width * size
+        k += rows
+
+
+cdef void _finish(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+    """Take a tile from its gradient over the whole batch to the update, where nothing has to
+    wait for the other tiles."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef const Adjust *adjust = &run.adjust
+    cdef size_t at = tile.offset * run.itemsize
+    cdef char *gradient = run.gradient + at
+    if run.optimizer == NULL:
+        return
+    if step.recorded and run.record_sums != NULL:
+        _tile_sums(run, tile, run.gradient, tile.count, 0, 1, run.record_sums)
+    if run.noise != NULL:
+        kernels.add_scaled(tile.count, gradient, run.noise + at, adjust.noise * step.scale)
+    if run.penalty_sums != NULL and tile.n_weights > 0:
+        _tile_sums(run, tile, run.params, tile.n_weights, adjust.l1, 0.5 * adjust.l2,
+                   run.penalty_sums)
+        if step.l2 > 0:
+            kernels.add_scaled(tile.n_weights, gradient, run.params + at, step.l2)
+    if adjust.clip_value > 0:
+        kernels.clip(tile.count, gradient, adjust.clip_value)
+    if adjust.clip_norm > 0:
+        _tile_sums(run, tile, run.gradient, tile.count, 0, 1, run.clip_sums)
+    else:
+        _move(run, tile, step)
+
+
+cdef void _move(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+    """Move a tile's parameters along its gradient."""
+    cdef Layer *layer = &run.layers[tile.layer]
+    cdef size_t at = tile.offset * run.itemsize
     run.optimizer.update(
-        count, run.params + offset * size, run.gradient + offset * size,
-        run.moments + offset * size, run.n_packed, coefficients,
+        tile.count, run.params + at, run.gradient + at, run.moments + at, run.n_packed,
+        step.coefficients,
     )
+    if run.adjust.l1 > 0 and tile.n_weights > 0:
+        run.kernels.shrink(tile.n_weights, run.params + at, step.rate * run.adjust.l1 * (
+            step.scale if run.adjust.summed else 1.0
+        ))
     if layer.transposed != NULL and tile.first < tile.last:
         _transpose(run, layer, tile)
+
+
+cdef void _clip_and_move(
+    Run *run, const Tile *tile, const Step *step, double factor
+) noexcept nogil:
+    if factor < 1:
+        run.kernels.scale(tile.count, run.gradient + tile.offset * run.itemsize, factor)
+    _move(run, tile, step)
+
+
+cdef double _clip_factor(const Run *run) noexcept nogil:
+    """Return what shortens the gradient to the longest that is allowed, as torch's
+    clip_grad_norm_ does."""
+    return run.adjust.clip_norm / (sqrt(fgd_sum(run.n_sums, run.clip_sums)) + 1e-6)
 
 
 cdef void _transpose(Run *run, const Layer *layer, const Tile *tile) noexcept nogil:
@@ -481,17 +595,44 @@ cdef void _transpose(Run *run, const Layer *layer, const Tile *tile) noexcept no
         first += panel
 
 
-cdef void _book(Run *run, double loss, const Step *step, bint last) noexcept nogil:
-    """Count a chunk's loss in; at the end of a step, record it and look for divergence."""
+cdef void _book(Run *run, double loss, double squares) noexcept nogil:
+    """Count a chunk's loss in, and look for divergence."""
     run.step_loss += loss
-    if last:
-        run.loss_sum += run.step_loss
-        if run.trace_loss != NULL:
-            run.trace_loss[step.index] = run.step_loss / step.n
-        run.step_loss = 0
+    run.step_squares += squares
     run.stopped = run.interrupted or not isfinite(run.loss_sum + run.step_loss)
     if run.n_threads > 1:
         run.paused = fgd_seconds() > run.deadline
+
+
+cdef void _record(Run *run, const Step *step) noexcept nogil:
+    """Count a step in when all threads have made it, and keep of it what is wanted."""
+    cdef Record *record = &run.record
+    cdef size_t slot = record.slot
+    if run.penalty_sums != NULL:
+        run.step_loss += fgd_sum(run.n_sums, run.penalty_sums) * (
+            1.0 if run.adjust.summed else 1 / step.scale
+        )
+    run.loss_sum += run.step_loss
+    if step.recorded:
+        if record.loss != NULL:
+            record.loss[slot] = run.step_loss / step.n
+        if record.norm != NULL:
+            record.norm[slot] = sqrt(fgd_sum(run.n_sums, run.record_sums))
+        if record.squares != NULL:
+            record.squares[slot] = run.step_squares / step.n
+        if record.params != NULL:
+            _unpack(run, run.params, record.params + slot * run.n_params * run.itemsize)
+        record.slot += 1
+    run.step_loss = run.step_squares = 0
+
+
+cdef void _draw_noise(Run *run) noexcept nogil:
+    """Draw a standard normal number for each parameter, in the order of Network.params."""
+    with gil:
+        if not (<Engine> run.engine).fill_noise():
+            FGD_RAISE_FLAG(run.interrupted)
+            return
+    _convert(run, run.noise, run.flat_noise, True)
 
 
 cdef void _attend(Run *run, size_t n) noexcept nogil:
@@ -507,6 +648,66 @@ cdef void _attend(Run *run, size_t n) noexcept nogil:
         with gil:
             if (<Engine> run.engine).signalled():
                 FGD_RAISE_FLAG(run.interrupted)
+
+
+cdef void _sample_norms(
+    Run *run, const void *const *inputs, size_t place, size_t first, size_t n, double scale,
+    char *deltas, double *squares, double *parts
+) noexcept nogil:
+    """Write the squared norms of n samples' gradients, from row `first` of the chunk on.
+
+    The gradient of a dense layer's weights is the outer product of its input and its delta, so
+    the norm of the one is the product of the norms of the others (I. Goodfellow 2015,
+    "Efficient Per-Example Gradient Computations", arXiv:1510.01799). `place` is where the
+    samples are in the epoch's order; deltas are those of a model of one layer.
+    """
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef size_t depth, i, size = run.itemsize
+    cdef Layer *layer
+    for i in range(n):
+        squares[i] = 0
+    for depth in range(run.n_layers):
+        layer = &run.layers[depth]
+        if layer.ld > 1:
+            kernels.row_squares(n, layer.delta_rows + first, layer.n_out, parts)
+        elif run.linear:
+            kernels.column_norms(1, n, deltas, 0, 1, parts)
+        else:
+            kernels.column_norms(1, n, layer.delta + first * size, 0, 1, parts)
+        if depth > 0:
+            kernels.row_squares(n, run.layers[depth - 1].output_rows + first, layer.n_in,
+                                parts + n)
+            for i in range(n):
+                squares[i] += parts[i] * (parts[n + i] + 1)
+        elif run.input_squares != NULL:
+            for i in range(n):
+                squares[i] += parts[i] * run.input_squares[_sample(run, place + i)]
+        else:
+            kernels.row_squares(n, inputs, layer.n_in, parts + n)
+            for i in range(n):
+                squares[i] += parts[i] * (parts[n + i] + 1)
+    for i in range(n):
+        squares[i] /= scale * scale
+
+
+cdef void _clip_samples(
+    Run *run, size_t first, size_t n, char *deltas, double *squares
+) noexcept nogil:
+    """Shorten the gradients of samples that are longer than is allowed."""
+    cdef double most = run.adjust.clip_sample, factor
+    cdef size_t i, depth, size = run.itemsize
+    cdef Layer *layer
+    for i in range(n):
+        if squares[i] <= most * most:
+            continue
+        factor = most / sqrt(squares[i])
+        squares[i] = most * most
+        if run.linear:
+            run.kernels.scale(1, deltas + i * size, factor)
+            continue
+        for depth in range(run.n_layers):
+            layer = &run.layers[depth]
+            run.kernels.scale(layer.ld, layer.delta + (first + i) * layer.ld * size, factor)
 
 
 cdef inline void _wait(Run *run) noexcept nogil:
@@ -549,6 +750,13 @@ cdef void _share_samples(
             step.scale, run.values + b,
         )
         _backward(run, b, rows)
+        if step.norms:
+            _sample_norms(
+                run, window.rows + at + b, window.start + at + b, b, rows, step.scale, NULL,
+                run.squares + b, run.square_parts + 2 * b,
+            )
+            if run.adjust.clip_sample > 0:
+                _clip_samples(run, b, rows, NULL, run.squares + b)
         b += threads * block
 
 
@@ -563,10 +771,11 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make one step of a network, chunk by chunk: this thread's part."""
     cdef Window *window = &run.windows[thread]
     cdef size_t done = 0, n, at, t
-    cdef bint last
+    cdef double factor
+    if thread == 0 and run.noise != NULL:
+        _draw_noise(run)
     while done < step.n and not run.stopped:
         n = _min(run.chunk, step.n - done)
-        last = done + n == step.n
         at = _look(run, window, step.start + done, n)
         if run.split_first:
             _first_layer(run, window.rows + at, n, thread)
@@ -575,20 +784,35 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         _wait(run)
         if thread == 0:
             _attend(run, n)
-            _book(run, fgd_sum(n, run.values), step, last)
+            _book(run, fgd_sum(n, run.values), fgd_sum(n, run.squares) if step.norms else 0)
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
-                _own(
-                    run, &run.tiles[t], window.rows + at, n, done > 0,
-                    step.coefficients if last and run.optimizer != NULL else NULL,
-                )
+                _gradient(run, &run.tiles[t], window.rows + at, n, done > 0)
+                if done + n == step.n:
+                    _finish(run, &run.tiles[t], step)
         _wait(run)
         done += n
+    if step.n == 0:
+        if thread == 0:
+            _book(run, 0, 0)
+        _wait(run)
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                memset(run.gradient + run.tiles[t].offset * run.itemsize, 0,
+                       run.tiles[t].count * run.itemsize)
+                _finish(run, &run.tiles[t], step)
+        _wait(run)
+    if run.clip_sums != NULL and not run.stopped:
+        factor = _clip_factor(run)
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                _clip_and_move(run, &run.tiles[t], step, factor)
+        _wait(run)
 
 
 cdef inline bint _is_stochastic(const Run *run) noexcept nogil:
     """Whether this run's steps are those that have a kernel of their own."""
-    return run.stochastic != NULL and run.batch_size == 1 and run.trace_params == NULL
+    return run.stochastic != NULL and run.batch_size == 1 and run.bounds == NULL
 
 
 cdef void _stochastic_steps(Run *run) noexcept nogil:
@@ -597,11 +821,16 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     cdef Layer *layer = &run.layers[0]
     cdef Step step
     cdef size_t start = run.start, n, at, i, size = run.itemsize
-    run.optimizer.prepare(1, run.learning_rate, run.hyperparameters, step.scalars,
-                          step.coefficients)
+    step.n, step.scale = 1, 1
     while start < run.stop and not run.stopped:
         n = _min(run.chunk, run.stop - start)
         at = _look(run, window, start, n)
+        for i in range(1, n):  # a call has one learning rate
+            if run.rates[start + i] != run.rates[start]:
+                n = i
+                break
+        run.optimizer.prepare(1, run.rates[start], run.hyperparameters, step.scalars,
+                              step.coefficients)
         run.stochastic(
             n, window.rows + at, layer.n_in, window.targets + at * run.target_bytes,
             NULL if run.sample_weight == NULL else window.weights + at * size,
@@ -609,8 +838,9 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
         )
         _attend(run, n)
         for i in range(n):
-            step.index, step.n = start + i, 1
-            _book(run, run.values[i], &step, True)
+            step.recorded = _is_recorded(run, start + i)
+            _book(run, run.values[i], 0)
+            _record(run, &step)
         start += n
     run.reached = run.reached_index = start
 
@@ -629,17 +859,19 @@ cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
         stride *= 2
 
 
-cdef double _block_gradient(
-    Run *run, const Step *step, size_t first, size_t end, char *partial, int thread
+cdef void _block_gradient(
+    Run *run, const Step *step, size_t first, size_t end, size_t b, int thread
 ) noexcept nogil:
-    """Write the gradient of a linear model over a block of a batch; return its loss."""
+    """Write the gradient and the loss of a linear model over block number b of a batch."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Window *window = &run.windows[thread]
     cdef Layer *layer = &run.layers[0]
     cdef size_t size = run.itemsize, n, at
+    cdef char *partial = run.partials + b * run.n_packed * size
     cdef char *z = layer.output + thread * run.chunk * size
     cdef double *values = run.values + thread * run.chunk
-    cdef double loss = 0
+    cdef double *squares = run.squares + thread * run.chunk
+    cdef double loss = 0, square = 0
     cdef bint add = False
     while first < end:
         n = _min(run.chunk, end - first)
@@ -652,49 +884,74 @@ cdef double _block_gradient(
             step.scale, values,
         )
         loss += fgd_sum(n, values)
+        if step.norms:
+            _sample_norms(
+                run, window.rows + at, window.start + at, 0, n, step.scale, z, squares,
+                run.square_parts + 2 * thread * run.chunk,
+            )
+            if run.adjust.clip_sample > 0:
+                _clip_samples(run, 0, n, z, squares)
+            square += fgd_sum(n, squares)
         kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
                              partial + layer.bias * size, add)
         if thread == 0:
             _attend(run, n)
         first += n
         add = True
-    return loss
+    run.partial_losses[b], run.partial_squares[b] = loss, square
 
 
 cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make one step of a model of one output and no hidden layer: this thread's part."""
-    cdef size_t block = _round_up((step.n + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
+    cdef size_t block = _round_up((max(step.n, 1) + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
     cdef size_t n_blocks = (step.n + block - 1) / block, b = thread
     while b < n_blocks and not FGD_FLAG(run.interrupted):
-        run.partial_losses[b] = _block_gradient(
-            run, step, b * block, _min((b + 1) * block, step.n),
-            run.partials + b * run.n_packed * run.itemsize, thread,
-        )
+        _block_gradient(run, step, b * block, _min((b + 1) * block, step.n), b, thread)
         b += run.n_threads
     _wait(run)
     if thread == 0:
+        if run.noise != NULL:
+            _draw_noise(run)
+        if step.n == 0:
+            memset(run.gradient, 0, run.n_packed * run.itemsize)
         _add_up(run, n_blocks)
-        _book(run, fgd_sum(n_blocks, run.partial_losses), step, True)
-        if run.optimizer != NULL:
-            run.optimizer.update(run.n_packed, run.params, run.partials, run.moments,
-                                 run.n_packed, step.coefficients)
+        _book(run, fgd_sum(n_blocks, run.partial_losses), fgd_sum(n_blocks, run.partial_squares))
+        _finish(run, &run.tiles[0], step)
+        if run.clip_sums != NULL:
+            _clip_and_move(run, &run.tiles[0], step, _clip_factor(run))
     _wait(run)
 
 
+cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
+    """Whether the trace wants this step of the epoch."""
+    return run.record.every > 0 and (
+        (run.step + <int64_t> index + 1) % <int64_t> run.record.every == 0
+    )
+
+
 cdef void _steps(Run *run, int thread) noexcept nogil:
-    """Make the steps of the samples from run.start to run.stop: this thread's part."""
+    """Make the steps from number run.index to run.stop: this thread's part."""
+    cdef const Adjust *adjust = &run.adjust
     cdef Step step
     if _is_stochastic(run):
         _stochastic_steps(run)
         return
-    step.start, step.index = run.start, run.index
+    step.start, step.index, step.rate = run.start, run.index, 0
     memcpy(step.scalars, run.scalars, sizeof(step.scalars))
-    while step.start < run.stop and not run.stopped and not run.paused:
-        step.n = _min(run.batch_size, run.n_order - step.start)
-        step.scale = 1.0 / step.n if run.mean else 1.0
+    while step.index < run.stop and not run.stopped and not run.paused:
+        if run.bounds == NULL:
+            step.n = _min(run.batch_size, run.n_order - step.start)
+            step.scale = 1.0 / step.n if run.mean else 1.0
+        else:
+            step.n = run.bounds[step.index + 1] - run.bounds[step.index]
+            step.scale = 1.0 / run.batch_size if run.mean else 1.0
+        step.recorded = _is_recorded(run, step.index)
+        step.norms = adjust.clip_sample > 0 or (step.recorded and run.record.squares != NULL)
+        step.l2 = adjust.l2 * (step.scale if adjust.summed else 1.0)
         if run.optimizer != NULL:
+            step.rate = run.rates[step.index]
             run.optimizer.prepare(
-                run.step + <int64_t> step.index + 1, run.learning_rate, run.hyperparameters,
+                run.step + <int64_t> step.index + 1, step.rate, run.hyperparameters,
                 step.scalars, step.coefficients,
             )
         if run.linear:
@@ -708,12 +965,6 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
     if thread == 0:
         run.reached, run.reached_index = step.start, step.index
         memcpy(run.scalars, step.scalars, sizeof(step.scalars))
-
-
-cdef void _record(Run *run, const Step *step) noexcept nogil:
-    """Keep the parameters after a step, if they are wanted."""
-    if run.trace_params != NULL:
-        _unpack(run, run.params, run.trace_params + step.index * run.n_params * run.itemsize)
 
 
 cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
@@ -740,6 +991,63 @@ cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
         if thread == 0:
             _attend(run, m)
         start += m
+
+
+cdef void _sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil:
+    """Write each sample's gradient, or with `norms` its norm only: this thread's blocks."""
+    cdef Window *window = &run.windows[thread]
+    cdef Layer *top = &run.layers[run.n_layers - 1]
+    cdef size_t threads = run.n_threads, size = run.itemsize
+    cdef size_t start = 0, m, at, b, n, i, place
+    cdef size_t share = (_min(run.chunk, run.n_order) + threads - 1) / threads
+    cdef size_t block = _min(MIN_CHUNK, _round_up(share, 8))
+    while start < run.n_order and not FGD_FLAG(run.interrupted):
+        m = _min(run.chunk, run.n_order - start)
+        at = _look(run, window, start, m)
+        b = thread * block
+        while b < m:
+            n = _min(block, m - b)
+            place = at + b
+            _forward(run, window.rows + place, b, n, False)
+            run.loss(
+                n, top.n_out, top.ld, top.output + b * top.ld * size,
+                window.targets + place * run.target_bytes,
+                NULL if run.sample_weight == NULL else window.weights + place * size,
+                1.0, run.values + b,
+            )
+            _backward(run, b, n)
+            if norms != NULL:
+                _sample_norms(
+                    run, window.rows + place, start + b, b, n, 1.0, top.delta + b * size,
+                    norms + start + b, run.square_parts + 2 * b,
+                )
+                for i in range(start + b, start + b + n):
+                    norms[i] = sqrt(norms[i])
+            else:
+                for i in range(b, b + n):
+                    _write_gradient(run, window.rows[at + i], i,
+                                    out + (start + i) * run.n_params * size)
+            b += threads * block
+        if thread == 0:
+            _attend(run, m)
+        start += m
+
+
+cdef void _write_gradient(
+    const Run *run, const void *input, size_t row, char *out
+) noexcept nogil:
+    """Write the gradient of the sample in one row of the chunk, laid out as Network.params."""
+    cdef size_t size = run.itemsize, depth
+    cdef const Layer *layer
+    for depth in range(run.n_layers):
+        layer = &run.layers[depth]
+        run.kernels.outer(
+            layer.n_in, layer.n_out, input, layer.delta + row * layer.ld * size, out
+        )
+        out += layer.n_in * layer.n_out * size
+        memcpy(out, layer.delta + row * layer.ld * size, layer.n_out * size)
+        out += layer.n_out * size
+        input = layer.output + row * layer.ld * size
 
 
 cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil:
@@ -807,6 +1115,8 @@ cdef class Engine:
     cdef char *_free
     cdef size_t _n_free
     cdef object _signal
+    cdef object _rng
+    cdef object _drawn
     cdef tuple _sizes
     cdef readonly Py_ssize_t steps  # of the last epoch
     cdef readonly double loss       # of the last gradient
@@ -902,6 +1212,8 @@ cdef class Engine:
                 layer.delta = <char *> self._take(n, size)
                 layer.delta_rows = self._row_list(layer.delta, layer.ld * size)
         run.values = <double *> self._take(run.chunk * copies, sizeof(double))
+        run.squares = <double *> self._take(run.chunk * copies, sizeof(double))
+        run.square_parts = <double *> self._take(2 * run.chunk * copies, sizeof(double))
         run.windows = <Window *> self._take(run.most_threads, sizeof(Window))
         for t in range(run.most_threads):
             run.windows[t].rows = <const void **> self._take(listed, sizeof(void *))
@@ -926,6 +1238,8 @@ cdef class Engine:
             run.max_blocks = MAX_BLOCKS
             run.partials = <char *> self._take(MAX_BLOCKS * run.n_packed, size)
             run.partial_losses = <double *> self._take(MAX_BLOCKS, sizeof(double))
+            run.partial_squares = <double *> self._take(MAX_BLOCKS, sizeof(double))
+            run.gradient = run.partials
         rows = 48 if 48 % panel == 0 else 64
         tiles = []
         for depth in range(run.n_layers):
@@ -945,8 +1259,30 @@ cdef class Engine:
         run.n_tiles = len(tiles)
         run.tiles = <Tile *> self._take(run.n_tiles, sizeof(Tile))
         for k, (layer_, first, last, column_, width) in enumerate(tiles):
-            run.tiles[k] = Tile(layer_, first, last, column_, width)
+            run.tiles[k] = self._tile(layer_, first, last, column_, width)
         return 0
+
+    cdef Tile _tile(self, size_t depth, size_t first, size_t last, size_t column, size_t width):
+        """Return a tile with its places in the packed vectors and in the sums of squares."""
+        cdef Run *run = &self.run
+        cdef Layer *layer = &run.layers[depth]
+        cdef Tile tile = Tile(depth, first, last, column, width, 0, 0, 0, 0)
+        cdef size_t padded = _round_up(layer.n_out, SUM_ROWS)
+        cdef size_t groups = _round_up(layer.n_in, SUM_ROWS) / SUM_ROWS
+        if layer.ld == 1:  # its weights and its bias
+            tile.offset, tile.n_weights = layer.weights, layer.bias - layer.weights
+            tile.count = tile.n_weights + 64 / run.itemsize
+            tile.sums = run.n_sums
+            run.n_sums += tile.count
+        elif first == last:  # the bias, the last of a layer's tiles
+            tile.offset, tile.count = layer.bias, layer.ld
+            tile.sums = run.n_sums + groups * padded
+            run.n_sums += (groups + 1) * padded
+        else:
+            tile.offset = layer.weights + column * layer.n_in + first * width
+            tile.n_weights = tile.count = (last - first) * width
+            tile.sums = run.n_sums + first / SUM_ROWS * padded + column
+        return tile
 
     def set_data(self, X, y=None, sample_weight=None):
         """Point at the samples; they are read in place, and kept alive with self."""
@@ -955,7 +1291,7 @@ cdef class Engine:
         self._kept += [X, y, sample_weight]
         run.X = _address(X)
         run.row_bytes = X.shape[1] * run.itemsize
-        run.n_order = X.shape[0]
+        run.n_samples = run.n_order = X.shape[0]
         if y is not None:
             run.y = _address(y)
             run.target_bytes = y.nbytes // len(y)
@@ -965,6 +1301,51 @@ cdef class Engine:
             run.sample_weight = _address(sample_weight)
             for t in range(run.most_threads):
                 run.windows[t].weights = <char *> self._take(run.chunk, run.itemsize)
+
+    def adjust(self, *, double l1=0, double l2=0, bint summed=False, double clip_value=0,
+               double clip_norm=0, double clip_sample=0, double noise=0, rng=None):
+        """Say what is to become of every gradient before its update; 0 for nothing.
+
+        Parameters
+        ----------
+        l1, l2 : float
+            Penalties on the weights.
+        summed : bool
+            Whether they belong to the sum of a batch's losses, not to the mean.
+        clip_value, clip_norm, clip_sample : float
+            The largest size of an element, of the gradient, and of a sample's gradient.
+        noise : float
+            The standard deviation of what is added to the sum of a batch's gradients.
+        rng : numpy.random.Generator
+            Draws it.
+        """
+        cdef Run *run = &self.run
+        run.adjust = Adjust(l1, l2, summed, clip_value, clip_norm, clip_sample, noise)
+        if l1 > 0 or l2 > 0:
+            run.penalty_sums = <double *> self._take(run.n_sums, sizeof(double))
+        if clip_norm > 0:
+            run.clip_sums = <double *> self._take(run.n_sums, sizeof(double))
+        if noise > 0:
+            self._rng = rng
+            self._drawn = np.empty(run.n_params, "f8" if run.itemsize == 8 else "f4")
+            run.flat_noise = _address(self._drawn)
+            run.noise = <char *> self._take(run.n_packed, run.itemsize)
+        if run.penalty_sums != NULL or clip_norm > 0 or clip_value > 0 or clip_sample > 0:
+            run.stochastic = NULL
+
+    def _square_inputs(self):
+        """Compute once what every step with norms needs of the samples."""
+        cdef Run *run = &self.run
+        cdef size_t i, n = run.n_samples
+        cdef const void *row
+        if run.input_squares != NULL:
+            return
+        run.input_squares = <double *> self._take(n, sizeof(double))
+        with nogil:
+            for i in range(n):
+                row = run.X + i * run.row_bytes
+                run.kernels.row_squares(1, &row, run.layers[0].n_in, run.input_squares + i)
+                run.input_squares[i] += 1
 
     def load(self, params, moments=()):
         """Take parameters and moments over, from flat arrays laid out as Network.params."""
@@ -1001,8 +1382,9 @@ cdef class Engine:
         for place in range(len(scalars)):
             scalars[place] = self.run.scalars[place]
 
-    def epoch(self, order, size_t batch_size, str reduction, bint drop_last=False,
-              double learning_rate=0, int64_t step=0, trace_loss=None, trace_params=None):
+    def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
+              bounds=None, int64_t step=0, size_t record_every=0, loss=None, gradient_norm=None,
+              sample_squares=None, params=None):
         """Run the steps of one epoch; return the sum of the samples' losses.
 
         Parameters
@@ -1013,14 +1395,20 @@ cdef class Engine:
             Samples a step.
         reduction : {"mean", "sum"}
             How the samples of a batch make one gradient.
+        rates : ndarray of float64, or None
+            Each step's learning rate; None computes the gradient only.
         drop_last : bool
             Whether to leave out a last batch that is not full.
-        learning_rate : float
-            The step size of this epoch.
+        bounds : ndarray of int64, or None
+            Where in the order each batch begins, and the last ends; the mean then divides by
+            batch_size whatever the batch holds.
         step : int
             How many steps came before: the optimizer counts them.
-        trace_loss, trace_params : ndarray or None
-            Where to keep each step's mean loss, and the parameters after it.
+        record_every : int
+            Which steps, counted from the first of all, are recorded; 0 for none.
+        loss, gradient_norm, sample_squares, params : ndarray or None
+            Where to keep each recorded step's mean loss, its gradient's norm, the mean of its
+            samples' gradients' squared norms, and the parameters after it.
 
         Returns
         -------
@@ -1038,23 +1426,44 @@ cdef class Engine:
         else:
             run.order, run.order_bytes = _address(order), order.itemsize
             run.n_order = len(order)
-        if drop_last:
+        if drop_last and bounds is None:
             run.n_order -= run.n_order % batch_size
-        self.steps = (run.n_order + batch_size - 1) / batch_size
+        run.bounds = NULL if bounds is None else <int64_t *> _address(bounds)
+        run.n_steps = (run.n_order + batch_size - 1) / batch_size if bounds is None else (
+            len(bounds) - 1
+        )
+        self.steps = run.n_steps
         run.batch_size = batch_size
         run.mean = reduction == "mean"
-        run.learning_rate = learning_rate
+        run.rates = NULL if rates is None else <double *> _address(rates)
         run.step = step
-        run.trace_loss = NULL if trace_loss is None else <double *> _address(trace_loss)
-        run.trace_params = NULL if trace_params is None else _address(trace_params)
-        run.loss_sum = run.step_loss = 0
+        self._set_record(record_every, loss, gradient_norm, sample_squares, params)
+        run.loss_sum = run.step_loss = run.step_squares = 0
         run.start = run.index = 0
         self._begin()
         with nogil:
-            while run.start < run.n_order and not run.stopped:
+            while run.index < run.n_steps and not run.stopped:
                 self._stretch()
         self._end()
         return run.loss_sum
+
+    def _set_record(self, every, loss, gradient_norm, sample_squares, params):
+        cdef Record *record = &self.run.record
+        memset(record, 0, sizeof(Record))
+        record.every = every
+        if loss is not None:
+            record.loss = <double *> _address(loss)
+        if params is not None:
+            record.params = _address(params)
+        if gradient_norm is not None:
+            record.norm = <double *> _address(gradient_norm)
+            if self.run.record_sums == NULL:
+                self.run.record_sums = <double *> self._take(self.run.n_sums, sizeof(double))
+        if sample_squares is not None:
+            record.squares = <double *> _address(sample_squares)
+            self._square_inputs()
+        if params is not None or gradient_norm is not None or sample_squares is not None:
+            self.run.stochastic = NULL
 
     def gradient(self, out, str reduction, order=None):
         """Write the flat gradient over samples (None: all) at the loaded parameters.
@@ -1064,20 +1473,35 @@ cdef class Engine:
         cdef Run *run = &self.run
         run.optimizer = NULL
         run.stochastic = NULL
-        self.loss = self.epoch(order, run.n_order if order is None else len(order), reduction)
-        _unpack(run, run.partials if run.linear else run.gradient, _address(out))
+        n = run.n_order if order is None else len(order)
+        self.loss = self.epoch(order, n, reduction, None)
+        _unpack(run, run.gradient, _address(out))
+        return out
+
+    def sample_gradients(self, out):
+        """Write each sample's gradient, at the loaded parameters, into a row of an array."""
+        self._over_samples(SAMPLE_GRADIENTS, _address(out))
+        return out
+
+    def sample_norms(self, out):
+        """Write the norm of each sample's gradient, at the loaded parameters, as float64."""
+        self._over_samples(SAMPLE_NORMS, _address(out))
         return out
 
     def outputs(self, out):
         """Write the raw outputs of all samples into a C-contiguous array."""
+        self._over_samples(OUTPUTS, _address(out))
+        return out
+
+    cdef int _over_samples(self, int what, char *out) except -1:
+        """Write something of each sample, with the threads that its work pays for."""
         cdef Run *run = &self.run
-        cdef char *start = _address(out)
-        cdef bint pays = <double> run.n_order * run.n_params > OUTPUTS_A_THREAD
+        cdef bint pays = <double> run.n_order * run.n_params > WORK_A_THREAD
         self._begin()
         with nogil:
-            self._send(run.most_threads if pays or self._all_threads else 1, start)
+            self._send(run.most_threads if pays or self._all_threads else 1, what, out)
         self._end()
-        return out
+        return 0
 
     cdef int _begin(self) except -1:
         """Make ready for a run without the GIL."""
@@ -1106,7 +1530,7 @@ cdef class Engine:
         """
         cdef Run *run = &self.run
         cdef Pace *pace = &run.pace
-        cdef double step = <double> _min(run.batch_size, run.n_order)
+        cdef double step = <double> max(<size_t> 1, _min(run.batch_size, run.n_order))
         cdef double guess = 6e-11 * run.n_params, begun = fgd_seconds(), cost, seconds
         cdef double known = pace.cost[0] if pace.cost[0] > 0 else guess
         cdef bint trial = False
@@ -1121,7 +1545,7 @@ cdef class Engine:
         elif pace.cost[0] == 0 and guess * step < LONG_STEP:
             trial = True
         elif pace.cost[1] == 0:
-            choice = known * <double> (run.n_order - run.start) > LONG_STEP
+            choice = known * step * <double> (run.n_steps - run.index) > LONG_STEP
             trial = choice == 1
         elif pace.cost[0] == 0:
             trial = True
@@ -1132,16 +1556,15 @@ cdef class Engine:
                 choice = not choice
         known = pace.cost[choice] if pace.cost[choice] > 0 else known
         steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
-        steps = _min(steps, run.n_order)
-        run.stop = _min(run.n_order, run.start + steps * run.batch_size)
+        run.stop = run.index + _min(steps, run.n_steps - run.index)
         run.paused = False
         # A thread that another process keeps from its core holds up all at every barrier.
         run.deadline = INFINITY if self._all_threads else (
             begun + PATIENCE * (steps * step * known + SHORTEST_STEP)
         )
-        self._send(run.most_threads if choice else 1, NULL)
+        self._send(run.most_threads if choice else 1, STEPS, NULL)
         seconds = fgd_seconds() - begun
-        cost = seconds / <double> (run.reached - run.start)
+        cost = seconds / (step * <double> max(<size_t> 1, run.reached_index - run.index))
         pace.cost[choice] = cost if trial or pace.cost[choice] == 0 or run.paused else (
             0.5 * (cost + pace.cost[choice])
         )
@@ -1151,8 +1574,8 @@ cdef class Engine:
             pace.next_trial = begun + seconds + max(pace.gap, 20 * seconds)
         run.start, run.index = run.reached, run.reached_index
 
-    cdef void _send(self, int threads, char *out) noexcept nogil:
-        """Let the threads run the stretch, or with `out` write the outputs."""
+    cdef void _send(self, int threads, int what, char *out) noexcept nogil:
+        """Let the threads run the stretch, or write something of all samples."""
         global _threads_started
         cdef Run *run = &self.run
         cdef Layer *first = &run.layers[0]
@@ -1164,17 +1587,30 @@ cdef class Engine:
             and first.n_in > 2 * _min(run.chunk, run.batch_size)
         )
         if threads == 1:
-            self._work(0, out)
+            self._work(0, what, out)
             return
         FGD_RAISE_FLAG(_threads_started)
         with parallel(num_threads=threads):
-            self._work(threadid(), out)
+            self._work(threadid(), what, out)
 
-    cdef void _work(self, int thread, char *out) noexcept nogil:
-        if out != NULL:
-            _outputs(&self.run, thread, out)
-        else:
+    cdef void _work(self, int thread, int what, char *out) noexcept nogil:
+        if what == STEPS:
             _steps(&self.run, thread)
+        elif what == OUTPUTS:
+            _outputs(&self.run, thread, out)
+        elif what == SAMPLE_NORMS:
+            _sample_gradients(&self.run, thread, NULL, <double *> out)
+        else:
+            _sample_gradients(&self.run, thread, out, NULL)
+
+    cdef bint fill_noise(self) noexcept:
+        """Draw the noise of one step; whether that worked."""
+        try:
+            self._rng.standard_normal(out=self._drawn, dtype=self._drawn.dtype)
+        except BaseException as error:
+            self._signal = error
+            return False
+        return True
 
     cdef bint signalled(self) noexcept:
         """Whether a signal's handler raised; what it raised is kept for the caller."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastgd import _validation
-from fastgd._typing import AnyArray, FloatArray
-from fastgd.optimizers import Optimizer
+import numpy as np
 
-__all__ = ["BatchPlan", "Plan", "count_steps", "plan"]
+from fastgd import _validation
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.optimizers import Optimizer
+from fastgd.sampling import count_steps
+
+__all__ = ["BatchPlan", "Plan", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,16 @@ class Plan:
         How a batch's samples make one gradient.
     n_threads : int
         The most threads to use; 0 for as many as OpenMP would.
+    l1, l2 : float
+        Factors of the penalty: of the weights' sizes, and of half their squares.
+    penalty_of_sum : bool
+        Whether the penalty is added to the sum of a batch's losses, and divided with it, not to
+        their mean.
+    clip_value, clip_norm, clip_per_sample : float or None
+        The largest size of an element of a batch's gradient, the largest norm of that gradient,
+        and of a sample's.
+    noise_multiplier : float
+        The standard deviation of the noise in a batch's summed gradient, in clip_per_sample.
     """
 
     sizes: tuple[int, ...]
@@ -56,19 +69,19 @@ class Plan:
     drop_last: bool
     reduction: str
     n_threads: int
+    l1: float = 0.0
+    l2: float = 0.0
+    penalty_of_sum: bool = False
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    clip_per_sample: float | None = None
+    noise_multiplier: float = 0.0
 
-    def batch_starts(self, n_samples: int) -> range:
-        """Return where the batches of an epoch over n_samples indices begin."""
-        return range(
-            0,
-            count_steps(n_samples, self.batch_size, self.drop_last) * self.batch_size,
-            self.batch_size,
-        )
-
-
-def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
-    """Return the number of batches in an epoch."""
-    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
+    def bounds(self, n_samples: int) -> IndexArray:
+        """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
+        steps = count_steps(n_samples, self.batch_size, self.drop_last)
+        bounds = np.arange(steps + 1, dtype=np.int64) * self.batch_size
+        return np.minimum(bounds, n_samples)
 
 
 @dataclass(frozen=True, slots=True)

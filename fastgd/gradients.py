@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from numpy.typing import ArrayLike
 
 from fastgd import _validation, backends
@@ -10,7 +12,7 @@ from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import SGD
 
-__all__ = ["gradient"]
+__all__ = ["gradient", "per_sample_gradients", "per_sample_norms"]
 
 
 def gradient(
@@ -56,7 +58,130 @@ def gradient(
     >>> import fastgd as gd
     >>> gd.gradient(gd.Network([1, 1]), [[1.0], [2.0]], [1.0, 3.0]).tolist()
     [-7.0, -4.0]
+
+    See Also
+    --------
+    per_sample_gradients : Of which it is the mean.
     """
+    module, plan = _prepare(net, X, y, sample_weight, reduction, backend)
+    result: FloatArray = module.gradient(plan, net.params)
+    return result
+
+
+def per_sample_gradients(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    backend: str = "compiled",
+) -> FloatArray:
+    """Return the gradient of each sample's loss.
+
+    Parameters
+    ----------
+    net : Network
+        Where the gradients are taken; it is not changed.
+    X : array_like of shape (n, sizes[0])
+        Samples.
+    y : array_like of shape (n,) or (n, sizes[-1])
+        Targets, as the network's loss takes them.
+    sample_weight : array_like of shape (n,), optional
+        Factors of the samples' losses.
+    backend : {"compiled", "vectorized", "loop"}
+        Which implementation computes them.
+
+    Returns
+    -------
+    ndarray of shape (n, n_params)
+        A sample's gradient a row, laid out as ``net.params``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    See Also
+    --------
+    per_sample_norms : Their norms, without n * n_params numbers in memory.
+    gradient : Their mean.
+
+    Examples
+    --------
+    Two samples, y = 1 at x = 1 and y = 3 at x = 2, at theta1 = theta0 = 0:
+
+    >>> import fastgd as gd
+    >>> net = gd.Network([1, 1])
+    >>> gd.per_sample_gradients(net, [[1.0], [2.0]], [1.0, 3.0]).tolist()
+    [[-2.0, -2.0], [-12.0, -6.0]]
+    """
+    module, plan = _prepare(net, X, y, sample_weight, "sum", backend)
+    result: FloatArray = module.sample_gradients(plan, net.params)
+    return result
+
+
+def per_sample_norms(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    backend: str = "compiled",
+) -> FloatArray:
+    r"""Return the norm of each sample's gradient, without forming the gradients.
+
+    The gradient of a layer's weights :math:`W` is the outer product of the layer's input
+    :math:`a` and the derivative :math:`\delta` by its raw outputs, so that
+
+    .. math:: |g_i|^2 = \sum_{\text{layers}} (|a_i|^2 + 1) \, |\delta_i|^2
+
+    (Goodfellow 2015, "Efficient Per-Example Gradient Computations", arXiv:1510.01799), where the
+    one is the bias's share.
+
+    Parameters
+    ----------
+    net : Network
+        Where the gradients are taken; it is not changed.
+    X : array_like of shape (n, sizes[0])
+        Samples.
+    y : array_like of shape (n,) or (n, sizes[-1])
+        Targets, as the network's loss takes them.
+    sample_weight : array_like of shape (n,), optional
+        Factors of the samples' losses.
+    backend : {"compiled", "vectorized", "loop"}
+        Which implementation computes them.
+
+    Returns
+    -------
+    ndarray of float64, of shape (n,)
+        Euclidean norms.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> net = gd.Network([1, 1])
+    >>> gd.per_sample_norms(net, [[0.0], [1.0]], [1.0, 1.0]).round(4).tolist()
+    [2.0, 2.8284]
+    """
+    module, plan = _prepare(net, X, y, sample_weight, "sum", backend)
+    result: FloatArray = module.sample_norms(plan, net.params)
+    return result
+
+
+def _prepare(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    reduction: str,
+    backend: str,
+) -> tuple[ModuleType, Plan]:
+    """Check the arguments; return the backend, and a plan of one batch of all samples."""
     if not isinstance(net, Network):
         raise TypeError(f"net must be a fastgd.Network, not {net!r}")
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
@@ -76,5 +201,4 @@ def gradient(
         reduction=reduction,
         n_threads=0,
     )
-    result: FloatArray = backends.load(backend).gradient(plan, net.params)
-    return result
+    return backends.load(backend), plan

@@ -13,6 +13,8 @@ from fastgd import _files
 from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
+from fastgd.schedules import Schedule, from_entry, make_schedule
+from fastgd.schedules import State as ScheduleState
 
 __all__ = ["DivergenceError", "History", "Trace", "load_checkpoint", "save_checkpoint"]
 
@@ -35,17 +37,51 @@ class DivergenceError(ArithmeticError):
 
 @dataclass
 class Trace:
-    """Where the steps of one epoch leave what was asked to be recorded."""
+    """Where the steps of one epoch leave what was asked to be recorded.
 
+    Attributes
+    ----------
+    every : int
+        Which steps are recorded, counted from the first of all.
+    loss, gradient_norm, sample_squares : ndarray of float64 with one element a step, or None
+        The mean loss, the norm of the batch's gradient (before penalties, noise and clipping),
+        and the mean of its samples' gradients' squared norms.
+    params : ndarray of shape (steps, n_params), or None
+        The parameters after the step.
+    """
+
+    every: int
     loss: FloatArray | None = None
+    gradient_norm: FloatArray | None = None
+    sample_squares: FloatArray | None = None
     params: FloatArray | None = None
+    _slot: int = 0
 
-    def keep(self, index: int, loss: float, params: FloatArray) -> None:
-        """Keep the mean loss of step number index, and the parameters after it."""
+    def keep(
+        self, step: int, n: int, loss: float, norm: float, squares: float, params: FloatArray
+    ) -> None:
+        """Keep step number `step` of n samples, if it is wanted; loss and squares are sums."""
+        if step % self.every:
+            return
+        slot, self._slot = self._slot, self._slot + 1
         if self.loss is not None:
-            self.loss[index] = loss
+            self.loss[slot] = loss / n if n else np.nan
+        if self.gradient_norm is not None:
+            self.gradient_norm[slot] = norm
+        if self.sample_squares is not None:
+            self.sample_squares[slot] = squares / n if n else np.nan
         if self.params is not None:
-            self.params[index] = params
+            self.params[slot] = params
+
+    def places(self) -> dict[str, Any]:
+        """Return what the engine's epoch takes."""
+        return {
+            "record_every": self.every,
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            "sample_squares": self.sample_squares,
+            "params": self.params,
+        }
 
 
 @dataclass
@@ -60,7 +96,7 @@ class History:
     validation_loss : list of float
         The mean loss on the validation data after each epoch; empty without such data.
     learning_rate : list of float
-        Each epoch's step size.
+        Each epoch's learning rate, in its first step.
     seconds : list of float
         How long each epoch took, validation and callbacks left out.
     updates : int
@@ -68,10 +104,16 @@ class History:
     sample_gradients : int
         How many samples' gradients went into these updates; as many samples went forward.
     trace : dict of str to ndarray
-        What ``record`` asked for: "loss" of shape (updates,), the mean loss of each batch before
-        its update, and "params" of shape (updates, n_params), the parameters after it.
+        What ``record`` asked for, an array whose first dimension counts the recorded steps:
+        "step", their numbers, from 1; "loss", the mean loss of the batch before its update;
+        "params" of shape (steps, n_params), the parameters after it; "gradient_norm", the norm of
+        the batch's gradient, before penalties, noise and clipping; and with "noise_scale" its
+        parts too, "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose
+        means over the last 100 recorded steps it divides.
     optimizer : Optimizer
         The optimizer that was used.
+    schedule : Schedule
+        How its learning rate changed.
     diverged : bool
         Whether the training ended because the loss stopped being finite.
     """
@@ -84,8 +126,10 @@ class History:
     sample_gradients: int = 0
     trace: dict[str, FloatArray] = field(default_factory=dict)
     optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
     diverged: bool = False
     _state: OptimizerState | None = field(default=None, repr=False)
+    _schedule_state: ScheduleState = field(default=(), repr=False)
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def copy(self) -> History:
@@ -154,6 +198,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         "scalars": history._state.scalars.tolist(),
         "rng": _plain(history._rng_state),
         "optimizer": [history.optimizer.name, vars(history.optimizer)],
+        "schedule": make_schedule(history.schedule).to_entry(),
+        "schedule state": list(history._schedule_state),
     }
     _files.write(path, "checkpoint", entries)
 
@@ -213,6 +259,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
         history = History(
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
             optimizer=optimizer,
+            schedule=from_entry(kept.get("schedule", ["constant", {}])),
+            _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
             _state=OptimizerState(int(kept["step"]), moments, _scalars(kept, optimizer)),
             _rng_state=kept["rng"],
         )

@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgd import _columns, _validation
 from fastgd._columns import Column
-from fastgd._plan import check_batch_size, count_steps
+from fastgd._plan import check_batch_size
 from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History
 from fastgd.optimizers import SGD, Optimizer
-from fastgd.sampling import Sampler, make_sampler
+from fastgd.sampling import Sampler, count_steps, make_sampler
 from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [

@@ -16,14 +16,22 @@ from fastgd._typing import AnyArray, IndexArray
 
 __all__ = [
     "SAMPLINGS",
+    "Poisson",
     "Replacement",
     "Sampler",
     "Sequential",
     "Shuffle",
     "Stratified",
     "Subset",
+    "count_steps",
+    "draw_batches",
     "make_sampler",
 ]
+
+
+def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
+    """Return the number of batches in an epoch."""
+    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
 class Sampler(Protocol):
@@ -89,6 +97,51 @@ class Stratified:
         return np.argsort(position, kind="stable").astype(_sampling.index_dtype(n))
 
 
+class Poisson:
+    """Each batch takes each sample with probability batch_size / n, independently of all others.
+
+    Batches differ in size, and may be empty. Privacy accounting of differentially private
+    gradient descent assumes this sampling (Abadi et al. 2016, arXiv:1607.00133).
+
+    Parameters
+    ----------
+    batch_size : int
+        Samples a batch, on average.
+    drop_last : bool
+        Whether an epoch has floor(n / batch_size) batches, not ceil(n / batch_size).
+    """
+
+    def __init__(self, batch_size: int, drop_last: bool) -> None:
+        self._batch_size = batch_size
+        self._drop_last = drop_last
+
+    def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
+        """Return the batches one after the other."""
+        return self.batches(n, rng)[0]
+
+    def batches(self, n: int, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:
+        """Return the batches one after the other, and where each begins and the last ends."""
+        steps = count_steps(n, self._batch_size, self._drop_last)
+        sizes = rng.binomial(n, self._batch_size / n, steps)
+        batches = [rng.choice(n, size, replace=False, shuffle=False) for size in sizes]
+        order = np.concatenate([*batches, np.empty(0, np.int64)])
+        bounds = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        return order.astype(_sampling.index_dtype(n)), bounds
+
+
+def draw_batches(
+    sampler: Sampler, n: int, rng: np.random.Generator
+) -> tuple[IndexArray, IndexArray | None]:
+    """Return an epoch's order and, where batches differ in size, where they begin and end."""
+    if isinstance(sampler, Poisson):
+        return sampler.batches(n, rng)
+    if isinstance(sampler, Subset):
+        places, bounds = draw_batches(sampler.sampling, n, rng)
+        return sampler.samples[places], bounds
+    order: IndexArray = sampler.epoch(n, rng)
+    return order, None
+
+
 class _Checked:
     """A user's own sampling, whose every order is checked."""
 
@@ -111,22 +164,29 @@ class Subset:
     """
 
     def __init__(self, sampling: Sampler, samples: IndexArray) -> None:
-        self._sampling = sampling
-        self._samples = samples
+        self.sampling = sampling
+        self.samples = samples
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
         """Return the samples at the places that the other sampling draws."""
-        order: IndexArray = self._samples[self._sampling.epoch(n, rng)]
-        return order
+        return draw_batches(self, n, rng)[0]
 
 
-#: Every sampling by name: how to make it from the samples' classes (None where they have none).
-SAMPLINGS: dict[str, Callable[[AnyArray | None], Sampler]] = {
-    "shuffle": lambda labels: Shuffle(),
-    "replacement": lambda labels: Replacement(),
-    "sequential": lambda labels: Sequential(),
-    "stratified": lambda labels: _stratified(labels),
+#: Every sampling by name: how to make it from the samples' classes (None where they have none),
+#: the batch size, and whether a last batch that is not full is left out.
+SAMPLINGS: dict[str, Callable[[AnyArray | None, int | None, bool], Sampler]] = {
+    "shuffle": lambda labels, batch_size, drop_last: Shuffle(),
+    "replacement": lambda labels, batch_size, drop_last: Replacement(),
+    "sequential": lambda labels, batch_size, drop_last: Sequential(),
+    "stratified": lambda labels, batch_size, drop_last: _stratified(labels),
+    "poisson": lambda labels, batch_size, drop_last: _poisson(batch_size, drop_last),
 }
+
+
+def _poisson(batch_size: int | None, drop_last: bool) -> Sampler:
+    if batch_size is None:
+        raise ValueError("sampling='poisson' makes batches that differ in size: not possible here")
+    return Poisson(batch_size, drop_last)
 
 
 def _stratified(labels: AnyArray | None) -> Sampler:
@@ -138,8 +198,16 @@ def _stratified(labels: AnyArray | None) -> Sampler:
     return Stratified(labels)
 
 
-def make_sampler(sampling: str | Sampler, labels: AnyArray | None) -> Sampler:
-    """Return the sampling of a name, or a user's own with its orders checked."""
+def make_sampler(
+    sampling: str | Sampler,
+    labels: AnyArray | None,
+    batch_size: int | None = None,
+    drop_last: bool = False,
+) -> Sampler:
+    """Return the sampling of a name, or a user's own with its orders checked.
+
+    Without a batch size, batches are cut from the order, so that none may set its own bounds.
+    """
     if callable(getattr(sampling, "epoch", None)) and not isinstance(sampling, str):
         return _Checked(sampling)
     if not isinstance(sampling, str):
@@ -147,4 +215,5 @@ def make_sampler(sampling: str | Sampler, labels: AnyArray | None) -> Sampler:
             f"sampling must be one of {', '.join(map(repr, SAMPLINGS))}, or an object with a "
             f"method epoch(n, rng), not {sampling!r}"
         )
-    return SAMPLINGS[_validation.check_choice("sampling", sampling, SAMPLINGS)](labels)
+    make = SAMPLINGS[_validation.check_choice("sampling", sampling, SAMPLINGS)]
+    return make(labels, batch_size, drop_last)

@@ -16,12 +16,14 @@ from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History, Trace, restore_rng
 from fastgd.losses import LOSSES
 from fastgd.network import Network
+from fastgd.noise import smoothed_ratio, unbiased
 from fastgd.optimizers import SGD, Optimizer
-from fastgd.sampling import Sampler, Subset, make_sampler
+from fastgd.sampling import Sampler, Subset, count_steps, draw_batches, make_sampler
+from fastgd.schedules import Schedule, make_schedule
 
 __all__ = ["Run", "prepare", "train"]
 
-RECORDS = ("loss", "params")
+RECORDS = ("loss", "params", "gradient_norm", "noise_scale")
 
 
 def train(
@@ -32,13 +34,21 @@ def train(
     batch_size: int | None = 32,
     epochs: int = 10,
     optimizer: Optimizer | None = None,
+    schedule: Schedule | Callable[[int], float] | None = None,
     sampling: str | Sampler = "shuffle",
     drop_last: bool = False,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
     validation: Sequence[ArrayLike] | None = None,
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+    clip_per_sample: float | None = None,
+    noise_multiplier: float = 0.0,
     record: Sequence[str] = (),
+    record_every: int = 1,
     rng: RngLike = None,
     n_threads: int | None = None,
     backend: str = "compiled",
@@ -69,10 +79,15 @@ def train(
         Passes over the data.
     optimizer : Optimizer, optional
         How parameters move; ``SGD(0.01)`` if not given.
+    schedule : Schedule or callable, optional
+        How the optimizer's learning rate changes: one of `fastgd.schedules`, or a function from
+        the number of the epoch, counted from 0, to a factor. A schedule that waits for a plateau
+        looks at the validation loss where there is one, else at the training loss.
     sampling : str or object
         "shuffle" (without replacement, in a new order each epoch), "replacement",
-        "sequential", "stratified" (shuffled, with each class spread evenly), or an object with
-        a method ``epoch(n, rng)`` that returns sample indices.
+        "sequential", "stratified" (shuffled, with each class spread evenly), "poisson" (each
+        batch takes each sample with probability batch_size / n), or an object with a method
+        ``epoch(n, rng)`` that returns sample indices.
     drop_last : bool
         Whether a last batch that is not full is left out.
     reduction : {"mean", "sum"}
@@ -86,8 +101,24 @@ def train(
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``; training stops after an
         epoch in which one returns True.
+    l1, l2 : float
+        Penalties ``l1 * |w|_1 + l2 / 2 * |w|^2`` on the weights, not on the biases, as part of
+        the loss; that of `l1` by a proximal step after each update, so that weights become
+        exactly zero.
+    clip_value, clip_norm : float, optional
+        The largest size of an element of a batch's gradient, or the largest norm of it, to which
+        a longer one is shortened (as torch's ``clip_grad_value_`` and ``clip_grad_norm_``).
+    clip_per_sample : float, optional
+        The largest norm of a sample's gradient in a batch's.
+    noise_multiplier : float
+        Adds Gaussian noise of standard deviation ``noise_multiplier * clip_per_sample`` to the
+        sum of a batch's gradients: with ``sampling="poisson"``, differentially private gradient
+        descent (Abadi et al. 2016, arXiv:1607.00133). What privacy that gives is for an
+        accounting library to say. The mean divides by `batch_size`, whatever a batch holds.
     record : sequence of str
-        What `History.trace` keeps of every step: "loss" and "params".
+        What `History.trace` keeps: "loss", "params", "gradient_norm" and "noise_scale".
+    record_every : int
+        Every how many steps it does.
     rng : None, int or numpy.random.Generator
         Draws the order of the samples; None draws a fresh one.
     n_threads : int, optional
@@ -96,8 +127,8 @@ def train(
     backend : {"compiled", "vectorized", "loop"}
         Which implementation runs: they compute the same.
     resume : History, optional
-        Go on where this training ended, with its optimizer, the optimizer's state and the
-        generator's: 4 epochs and then 6 give the bits of 10.
+        Go on where this training ended, with its optimizer and schedule, and their state and
+        the generator's: 4 epochs and then 6 give the bits of 10.
 
     Returns
     -------
@@ -129,10 +160,13 @@ def train(
     [ 1.  -2.   0.5  3. ]
     """
     return prepare(
-        net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer, sampling=sampling,
+        net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer, schedule=schedule,
+        sampling=sampling,
         drop_last=drop_last, reduction=reduction, sample_weight=sample_weight,
-        validation=validation, callbacks=callbacks, record=record, rng=rng, n_threads=n_threads,
-        backend=backend, resume=resume,
+        validation=validation, callbacks=callbacks, l1=l1, l2=l2, clip_value=clip_value,
+        clip_norm=clip_norm, clip_per_sample=clip_per_sample, noise_multiplier=noise_multiplier,
+        record=record, record_every=record_every, rng=rng, n_threads=n_threads, backend=backend,
+        resume=resume,
     ).go()  # fmt: skip
 
 
@@ -144,13 +178,21 @@ def prepare(
     batch_size: int | None = 32,
     epochs: int = 10,
     optimizer: Optimizer | None = None,
+    schedule: Schedule | Callable[[int], float] | None = None,
     sampling: str | Sampler = "shuffle",
     drop_last: bool = False,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
     validation: Sequence[ArrayLike] | None = None,
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+    clip_per_sample: float | None = None,
+    noise_multiplier: float = 0.0,
     record: Sequence[str] = (),
+    record_every: int = 1,
     rng: RngLike = None,
     n_threads: int | None = None,
     backend: str = "compiled",
@@ -164,21 +206,24 @@ def prepare(
     if not isinstance(net, Network):
         raise TypeError(f"net must be a fastgd.Network, not {net!r}")
     run = Run(net)
-    run.read_settings(epochs, callbacks, record, backend)
-    run.read_resumed(optimizer, rng, resume)
+    run.read_settings(epochs, callbacks, backend)
+    run.read_resumed(optimizer, schedule, rng, resume)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     run.validation = _check_validation(net, validation)
     labels = _class_labels(net, targets)
-    if samples is None:
-        run.n_samples = n
-        run.sampler = make_sampler(sampling, labels)
-    else:
+    run.n_samples = n
+    if samples is not None:
         samples = _validation.check_samples(samples, n)
         run.n_samples = len(samples)
-        own = make_sampler(sampling, None if labels is None else labels[samples])
-        run.sampler = Subset(own, samples)
+        labels = None if labels is None else labels[samples]
+    batch_size = check_batch_size(batch_size, run.n_samples)
+    drop_last = _validation.check_bool("drop_last", drop_last)
+    run.sampler = make_sampler(sampling, labels, batch_size, drop_last)
+    if samples is not None:
+        run.sampler = Subset(run.sampler, samples)
+    run.read_record(record, record_every, batch_size)
     run.plan = Plan(
         sizes=net.sizes,
         hidden=net.hidden,
@@ -187,12 +232,46 @@ def prepare(
         X=X,
         y=targets,
         sample_weight=_validation.check_sample_weight(sample_weight, n, net.dtype),
-        batch_size=check_batch_size(batch_size, run.n_samples),
-        drop_last=_validation.check_bool("drop_last", drop_last),
+        batch_size=batch_size,
+        drop_last=drop_last,
         reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
         n_threads=check_threads(n_threads),
+        l1=_validation.check_real("l1", l1, at_least=0),
+        l2=_validation.check_real("l2", l2, at_least=0),
+        **_check_clipping(clip_value, clip_norm, clip_per_sample, noise_multiplier, sampling),
     )
     return run
+
+
+def _check_clipping(
+    clip_value: float | None,
+    clip_norm: float | None,
+    clip_per_sample: float | None,
+    noise_multiplier: float,
+    sampling: str | Sampler,
+) -> dict[str, Any]:
+    given = {
+        "clip_value": clip_value,
+        "clip_norm": clip_norm,
+        "clip_per_sample": clip_per_sample,
+    }
+    for name, value in given.items():
+        if value is not None:
+            given[name] = _validation.check_real(name, value, above=0)
+    if clip_value is not None and clip_norm is not None:
+        raise ValueError("clip_value and clip_norm clip the same gradient: give one of them")
+    noise = _validation.check_real("noise_multiplier", noise_multiplier, at_least=0)
+    if noise > 0 and clip_per_sample is None:
+        raise ValueError(
+            "noise_multiplier needs clip_per_sample: the noise hides one sample's gradient, "
+            "whose norm must be bounded"
+        )
+    if noise > 0 and isinstance(sampling, str) and sampling != "poisson":
+        raise ValueError(
+            f"noise_multiplier goes with sampling='poisson', not {sampling!r}: privacy "
+            "accounting assumes that sampling"
+        )
+    return {**given, "noise_multiplier": noise}
 
 
 def check_threads(n_threads: int | None) -> int:
@@ -233,12 +312,12 @@ class Run:
     def __init__(self, net: Network) -> None:
         self.net = net
         self.cancelled = False
+        self.traced: dict[str, list[AnyArray]] = {}
 
     def read_settings(
         self,
         epochs: int,
         callbacks: Sequence[Callable[[Network, History], Any]],
-        record: Sequence[str],
         backend: str,
     ) -> None:
         """Check what concerns neither data nor optimizer."""
@@ -246,17 +325,29 @@ class Run:
         if callable(callbacks) or not all(callable(callback) for callback in callbacks):
             raise TypeError("callbacks must list functions that take (net, history)")
         self.callbacks = tuple(callbacks)
-        if isinstance(record, str):
-            raise TypeError(f"record must list names, as in record=({record!r},)")
-        self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
         self.backend = backends.load(
             _validation.check_choice("backend", backend, backends.BACKENDS)
         )
 
+    def read_record(self, record: Sequence[str], record_every: int, batch_size: int) -> None:
+        """Check what the trace is to keep."""
+        if isinstance(record, str):
+            raise TypeError(f"record must list names, as in record=({record!r},)")
+        self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
+        self.record_every = _validation.check_int("record_every", record_every, at_least=1)
+        if "noise_scale" in self.record and batch_size == 1:
+            raise ValueError(
+                "record='noise_scale' needs batches of at least 2 samples: one has no variance"
+            )
+
     def read_resumed(
-        self, optimizer: Optimizer | None, rng: RngLike, resume: History | None
+        self,
+        optimizer: Optimizer | None,
+        schedule: Schedule | Callable[[int], float] | None,
+        rng: RngLike,
+        resume: History | None,
     ) -> None:
-        """Take optimizer, state, generator and history over, or begin them."""
+        """Take optimizer, schedule, their state, generator and history over, or begin them."""
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(
                 f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
@@ -265,68 +356,109 @@ class Run:
             self.optimizer = SGD(0.01) if optimizer is None else optimizer
             self.rng = _validation.check_rng(rng)
             self.state = self.optimizer.initial_state(self.net.params)
-            self.history = History(optimizer=self.optimizer)
+            self.schedule = make_schedule(schedule)
+            self.history = History(optimizer=self.optimizer, schedule=self.schedule)
+            self.history._schedule_state = self.schedule.initial_state()
             return
         if not isinstance(resume, History) or resume.optimizer is None:
             raise TypeError(f"resume must be what fastgd.train returned, not {resume!r}")
-        if optimizer is not None or rng is not None:
-            raise ValueError("resume brings the optimizer and the generator: leave both out")
+        if optimizer is not None or schedule is not None or rng is not None:
+            raise ValueError(
+                "resume brings the optimizer, the schedule and the generator: leave them out"
+            )
         state = resume._state
         if state is None or any(m.shape != self.net.params.shape for m in state.moments):
             raise ValueError("resume is the history of another network")
-        self.optimizer = resume.optimizer
+        self.optimizer, self.schedule = resume.optimizer, make_schedule(resume.schedule)
         self.rng = restore_rng(resume)
         self.state = state.copy()
         self.history = resume.copy()
 
     def go(self) -> History:
         """Run the epochs; return the history."""
-        run_epoch = self.backend.start(self.plan, self.net.params, self.state)
-        traces: list[Trace] = []
+        run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
         try:
             for _ in range(self.epochs):
                 if self.cancelled:
                     break
-                trace = self._epoch(run_epoch)
-                if trace is not None:
-                    traces.append(trace)
+                self._epoch(run_epoch)
                 if self._after_epoch():
                     break
         finally:
-            self._finish(traces)
+            self._finish()
         return self.history
 
-    def _epoch(self, run_epoch: Callable[..., float]) -> Trace | None:
+    def _epoch(self, run_epoch: Callable[..., float]) -> None:
         plan, history = self.plan, self.history
         begun = time.perf_counter()
-        order = self.sampler.epoch(self.n_samples, self.rng)
-        starts = plan.batch_starts(len(order))
-        used = min(len(order), len(starts) * plan.batch_size)
-        trace = self._trace(len(starts)) if self.record else None
-        learning_rate = plan.optimizer.learning_rate
-        total = run_epoch(order, learning_rate, trace)
+        order, bounds = draw_batches(self.sampler, self.n_samples, self.rng)
+        if bounds is None:
+            steps = count_steps(len(order), plan.batch_size, plan.drop_last)
+            used = min(len(order), steps * plan.batch_size)
+        else:
+            steps, used = len(bounds) - 1, len(order)
+        first = self.state.step
+        rates = self._rates(steps)
+        trace = self._trace(first, steps) if self.record else None
+        total = run_epoch(order, rates, trace, bounds)
         if not math.isfinite(total):
             history.diverged = True
             raise DivergenceError(
                 f"the loss stopped being finite in epoch {history.epochs + 1}, with learning "
-                f"rate {learning_rate:g}. The network holds the parameters of the epoch before. "
-                "Try a lower learning rate, or scale the features to mean 0 and variance 1.",
+                f"rate {rates.max(initial=0):g}. The network holds the parameters of the epoch "
+                "before. Try a lower learning rate, or scale the features to mean 0 and "
+                "variance 1.",
                 history,
             )
         history.loss.append(total / used if used else math.nan)
-        history.learning_rate.append(learning_rate)
+        history.learning_rate.append(float(rates[0]) if steps else math.nan)
         history.seconds.append(time.perf_counter() - begun)
-        history.updates += len(starts)
+        history.updates += steps
         history.sample_gradients += used
+        if trace is not None:
+            sizes = np.diff(plan.bounds(len(order)) if bounds is None else bounds)
+            self._keep(trace, np.arange(first + 1, first + steps + 1), sizes)
+
+    def _rates(self, steps: int) -> FloatArray:
+        """Return the next epoch's learning rates, one a step."""
+        base, state = self.optimizer.learning_rate, self.history._schedule_state
+        if self.schedule.unit == "update":
+            return self.schedule.rates(base, self.history.updates, steps, state)
+        return np.full(steps, self.schedule.rates(base, self.history.epochs, 1, state)[0])
+
+    def _trace(self, first: int, steps: int) -> Trace:
+        """Return room for those of the steps after step number `first` that are recorded."""
+        kept = (first + steps) // self.record_every - first // self.record_every
+        trace = Trace(self.record_every)
+        if "loss" in self.record:
+            trace.loss = np.empty(kept)
+        if self.record & {"gradient_norm", "noise_scale"}:
+            trace.gradient_norm = np.empty(kept)
+        if "noise_scale" in self.record:
+            trace.sample_squares = np.empty(kept)
+        if "params" in self.record:
+            trace.params = np.empty((kept, self.net.n_params), self.net.dtype)
         return trace
 
-    def _trace(self, steps: int) -> Trace:
-        trace = Trace()
-        if "loss" in self.record:
-            trace.loss = np.empty(steps, np.float64)
-        if "params" in self.record:
-            trace.params = np.empty((steps, self.net.n_params), self.net.dtype)
-        return trace
+    def _keep(self, trace: Trace, numbers: IndexArray, sizes: IndexArray) -> None:
+        """Add an epoch's trace to the history's."""
+        recorded = numbers % self.record_every == 0
+        series = {
+            "step": numbers[recorded],
+            "loss": trace.loss,
+            "gradient_norm": trace.gradient_norm,
+            "params": trace.params,
+        }
+        if trace.sample_squares is not None and trace.gradient_norm is not None:
+            norms = trace.gradient_norm
+            if self.plan.reduction == "sum":
+                norms = norms / np.maximum(sizes[recorded], 1)
+            series["gradient_variance"], series["gradient_square"] = unbiased(
+                trace.sample_squares, norms**2, sizes[recorded]
+            )
+        for name, values in series.items():
+            if values is not None and (name != "gradient_norm" or name in self.record):
+                self.traced.setdefault(name, []).append(values)
 
     def _after_epoch(self) -> bool:
         """Validate, call the callbacks; return whether one wants to stop."""
@@ -334,17 +466,22 @@ class Run:
             values = self.net._losses(*self.validation)
             loss = float(values.sum(dtype=np.float64)) / len(values)
             self.history.validation_loss.append(loss)
+        history = self.history
+        seen = history.loss if self.validation is None else history.validation_loss
+        history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
         stop = [callback(self.net, self.history) is True for callback in self.callbacks]
         return any(stop)
 
-    def _finish(self, traces: list[Trace]) -> None:
-        """Leave in the history what was recorded, and what a later run needs to go on."""
+    def _finish(self) -> None:
+        """Leave in the history what a later run needs to go on."""
         history = self.history
-        for name in sorted(self.record):
-            parts = [getattr(trace, name) for trace in traces]
-            if name in history.trace:
-                parts.insert(0, history.trace[name])
-            if parts:
-                history.trace[name] = np.concatenate(parts)
+        for name, parts in self.traced.items():
+            before = [history.trace[name]] if name in history.trace else []
+            history.trace[name] = np.concatenate(before + parts)
+        self.traced.clear()
+        if "gradient_variance" in history.trace:
+            history.trace["noise_scale"] = smoothed_ratio(
+                history.trace["gradient_variance"], history.trace["gradient_square"]
+            )
         history._state = self.state
         history._rng_state = self.rng.bit_generator.state

@@ -134,6 +134,22 @@ typedef struct fgd_kernels {
     void (*add)(size_t n, void *sum, const void *other);
     /* whether every one of x[n] is finite */
     int (*all_finite)(size_t n, const void *x);
+
+    /* square[i] = sum over k of rows[i][k]^2 */
+    void (*row_squares)(size_t n, const void *const *rows, size_t width, double *square);
+    /* sum[j] = sum over k of linear * |tile[k][j]| + square * tile[k][j]^2 */
+    void (*column_norms)(size_t n_rows, size_t width, const void *tile, double linear,
+                         double square, double *sum);
+    /* x[n] *= factor */
+    void (*scale)(size_t n, void *x, double factor);
+    /* x[n] += factor * other[n]; n is a multiple of `lanes` */
+    void (*add_scaled)(size_t n, void *x, const void *other, double factor);
+    /* x[n] to the nearest number from -limit to limit */
+    void (*clip)(size_t n, void *x, double limit);
+    /* x[n] towards zero by `amount`, and no further */
+    void (*shrink)(size_t n, void *x, double amount);
+    /* out[k][j] = x[k] * delta[j] */
+    void (*outer)(size_t n_in, size_t n_out, const void *x, const void *delta, void *out);
     /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */
     int (*math)(const char *name, size_t n, const void *x, void *out);
 

@@ -142,19 +142,74 @@ def test_every_level_agrees(sizes, loss, isa, n_threads, dtype):
     assert_close(*gradients, dtype, 300, max(sizes))
 
 
-@pytest.mark.parametrize("record", [("loss",), ("params",), ("loss", "params")])
-def test_traces_agree(record, dtype):
-    sizes = [3, 4, 1]
+@pytest.mark.parametrize("sizes", [[3, 4, 2], [5, 1]], ids=str)
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("record", [("loss",), ("params",), ("loss", "gradient_norm")], ids=str)
+def test_traces_agree(record, every, sizes, dtype):
     traces = [
-        train(backend, sizes, loss="squared_error", dtype=dtype, batch_size=7, record=record)[
-            1
-        ].trace
+        train(
+            backend, sizes, loss="squared_error", dtype=dtype, batch_size=7, record=record,
+            record_every=every,
+        )[1].trace
         for backend in ("loop", "vectorized", "compiled")
-    ]
-    assert set(traces[0]) == set(record)
-    for trace in traces[1:]:
+    ]  # fmt: skip
+    assert set(traces[0]) == {*record, "step"}
+    for trace in traces:
+        assert trace["step"].tolist() == list(range(every, 17, every))
         for name in record:
             assert_close(trace[name], traces[0][name], dtype, 2 * N, N)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("sizes", [[3, 4, 2], [5, 1]], ids=str)
+def test_traces_of_the_noise_agree(sizes, reduction):
+    traces = [
+        train(backend, sizes, loss="huber", batch_size=7, reduction=reduction,
+              record=("noise_scale",))[1].trace
+        for backend in ("loop", "vectorized", "compiled")
+    ]  # fmt: skip
+    for trace in traces:
+        assert set(trace) == {"step", "noise_scale", "gradient_variance", "gradient_square"}
+        for name in trace:
+            finite = np.isfinite(traces[0][name])
+            np.testing.assert_allclose(trace[name][finite], traces[0][name][finite], rtol=1e-9)
+
+
+ADJUSTMENTS = {
+    "l2": {"l2": 0.3},
+    "l1": {"l1": 0.05},
+    "elastic net": {"l1": 0.02, "l2": 0.1},
+    "values clipped": {"clip_value": 0.05},
+    "norm clipped": {"clip_norm": 0.1},
+    "norm clipped, penalty": {"clip_norm": 0.1, "l2": 0.3, "l1": 0.01},
+    "samples clipped": {"clip_per_sample": 0.3},
+    "samples clipped, then the batch": {"clip_per_sample": 0.3, "clip_norm": 0.1},
+    "private": {"clip_per_sample": 0.3, "noise_multiplier": 1.0, "sampling": "poisson"},
+}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+@pytest.mark.parametrize("sizes", [[3, 17, 2], [33, 1], [20, 5, 1]], ids=str)
+def test_adjusted_gradients_agree(sizes, adjustment, reduction, dtype):
+    assert_same_training(
+        sizes,
+        loss="squared_error",
+        optimizer=gd.SGD(0.001, momentum=0.5),
+        reduction=reduction,
+        batch_size=7,
+        dtype=dtype,
+        **ADJUSTMENTS[adjustment],
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, N])
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+def test_adjusted_gradients_agree_at_every_batch_size(adjustment, batch_size):
+    for sizes in ([3, 4, 1], [5, 1]):
+        assert_same_training(
+            sizes, loss="log_loss", batch_size=batch_size, **ADJUSTMENTS[adjustment]
+        )
 
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)

@@ -77,6 +77,36 @@ def test_optimizers_give_the_same_bits_on_threads(model, optimizer):
     assert one == many
 
 
+ADJUSTMENTS = {
+    "elastic net": {"l1": 0.01, "l2": 0.1},
+    "clipped": {"clip_norm": 0.1, "record": ("gradient_norm", "loss")},
+    "private": {"clip_per_sample": 0.3, "noise_multiplier": 1.0, "sampling": "poisson"},
+    "measured": {"record": ("noise_scale",), "l2": 0.1},
+}
+
+
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("model", MODELS)
+def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeypatch):
+    def bits(level, n_threads):
+        monkeypatch.setattr(compiled, "LEVEL", level)
+        sizes, loss = MODELS[model]
+        X, y = make_data(sizes, loss, 150, dtype)
+        net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=0)
+        history = gd.train(
+            net, X, y, epochs=2, optimizer=gd.SGD(0.01), rng=0, batch_size=40,
+            n_threads=n_threads, **ADJUSTMENTS[adjustment],
+        )  # fmt: skip
+        norms = gd.per_sample_norms(net, X, y)
+        gradients = gd.per_sample_gradients(net, X, y)
+        recorded = [values.tobytes() for values in history.trace.values()]
+        return net.params.tobytes(), history.loss, norms.tobytes(), gradients.tobytes(), recorded
+
+    first, *others = [bits(level, threads) for level in FMA_LEVELS for threads in (1, 3)]
+    assert all(other == first for other in others)
+
+
 @pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has one level that fuses")
 @pytest.mark.parametrize("activation", ["relu", "gelu", "softplus", "sigmoid", "silu"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

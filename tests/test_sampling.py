@@ -118,7 +118,7 @@ def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
 def test_a_generators_state_says_what_comes_next(name, bits):
     labels = np.arange(100) % 3
-    sampler = make_sampler(name, labels)
+    sampler = make_sampler(name, labels, 10, False)
     rng = generator(5, bits)
     sampler.epoch(100, rng)
     state = rng.bit_generator.state
@@ -129,7 +129,7 @@ def test_a_generators_state_says_what_comes_next(name, bits):
 
 @pytest.mark.parametrize("name", ["shuffle", "sequential", "stratified"])
 def test_without_replacement_each_sample_comes_once(name):
-    order = make_sampler(name, np.arange(100) % 7).epoch(100, generator())
+    order = make_sampler(name, np.arange(100) % 7, 10, False).epoch(100, generator())
     assert sorted(order.tolist()) == list(range(100))
 
 

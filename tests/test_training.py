@@ -230,3 +230,55 @@ def test_a_history_can_be_pickled_and_resumed(small_run):
     net, X, y = small_run
     history = pickle.loads(pickle.dumps(gd.train(net, X, y, epochs=2, rng=0)))
     assert gd.train(net, X, y, epochs=1, resume=history).epochs == 3
+
+
+@pytest.mark.parametrize("unit", ["epoch", "update"])
+def test_a_schedule_sets_each_steps_learning_rate(unit, backend):
+    """With a gradient of one, parameters fall by the sum of the learning rates."""
+    net = gd.Network([1, 1], loss="absolute_error", dtype="float64")
+    net.biases[0][:] = 100
+    schedule = gd.schedules.Step(3, gamma=0.5, unit=unit)
+    history = gd.train(
+        net, np.zeros((8, 1)), np.zeros(8), batch_size=2, epochs=5, backend=backend,
+        optimizer=gd.SGD(1.0), schedule=schedule,
+    )  # fmt: skip
+    times = np.repeat(np.arange(5), 4) if unit == "epoch" else np.arange(20)
+    rates = 0.5 ** (times // 3)
+    assert 100 - net.biases[0][0] == pytest.approx(rates.sum(), rel=1e-14)
+    assert history.learning_rate == rates[::4].tolist()
+
+
+def test_a_schedule_of_steps_of_one_sample():
+    """Runs of equal learning rates take the special kernel, with the general path's bits."""
+    X, y = make_data([5, 1], "squared_error", 40)
+    nets = [gd.Network([5, 1], dtype="float64", rng=0) for _ in range(2)]
+    schedule = gd.schedules.Step(7, gamma=0.9, unit="update")
+    for net, record in zip(nets, [(), ("params",)], strict=True):
+        gd.train(net, X, y, batch_size=1, epochs=3, schedule=schedule, rng=0, record=record)
+    np.testing.assert_array_equal(nets[0].params, nets[1].params)
+
+
+def test_a_plateau_is_one_of_the_validation_loss(small_run):
+    net, X, y = small_run
+    schedule = gd.schedules.OnPlateau(factor=0.5, patience=0, threshold=0.5)
+    history = gd.train(
+        net, X, y, epochs=6, schedule=schedule, optimizer=gd.SGD(1e-6), validation=(X, y), rng=0
+    )
+    assert history.learning_rate == [1e-6 * 0.5 ** max(0, t - 1) for t in range(6)]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [gd.schedules.OnPlateau(patience=1), gd.schedules.Cosine(50, unit="update")],
+    ids=repr,
+)
+def test_a_resumed_schedule_goes_on(schedule, tmp_path):
+    nets = [gd.Network([3, 5, 1], rng=0) for _ in range(2)]
+    X, y = make_data([3, 5, 1], "squared_error", 40)
+    whole = gd.train(nets[0], X, y, batch_size=8, epochs=10, schedule=schedule, rng=0)
+    first = gd.train(nets[1], X, y, batch_size=8, epochs=4, schedule=schedule, rng=0)
+    gd.save_checkpoint(tmp_path / "run.npz", nets[1], first)
+    net, first = gd.load_checkpoint(tmp_path / "run.npz")
+    second = gd.train(net, X, y, batch_size=8, epochs=6, resume=first)
+    assert second.learning_rate == whole.learning_rate
+    np.testing.assert_array_equal(net.params, nets[0].params)

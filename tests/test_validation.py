@@ -168,7 +168,7 @@ def test_resume_takes_neither_optimizer_nor_generator():
     net = gd.Network([3, 1])
     history = gd.train(net, X, Y, batch_size=5)
     for extra in ({"optimizer": gd.SGD(0.1)}, {"rng": 0}):
-        with pytest.raises(ValueError, match="leave both out"):
+        with pytest.raises(ValueError, match="leave them out"):
             gd.train(net, X, Y, batch_size=5, resume=history, **extra)
     other = gd.train(gd.Network([3, 2, 1]), X, Y, batch_size=5, optimizer=gd.Adam())
     with pytest.raises(ValueError, match="another network"):

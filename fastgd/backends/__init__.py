@@ -1,16 +1,19 @@
 """The same algorithm three times: `loop`, `vectorized` and `compiled`.
 
-Each backend module has three functions of one signature:
+Each backend module has the same functions:
 
-``start(plan, params, state)`` returns ``epoch(order, learning_rate, trace=None)``, which runs
-one epoch over the sample indices ``order`` and returns the sum of weight times loss over the
-samples it has seen, each sample's loss as it was before its batch's update. ``params`` and
+``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``, which
+runs one epoch over the sample indices ``order``, with a learning rate a step, and returns the sum
+of weight times loss over the samples it has seen, each sample's loss as it was before its batch's
+update. ``bounds`` says where each batch begins, and the last ends, where batches differ in size:
+their mean then divides by the plan's batch size. ``rng`` draws noise. ``params`` and
 ``state`` are updated in place when the epoch ends with finite losses and finite parameters, and
 only then: an epoch that diverges returns a sum that is not finite, and one that is interrupted
-raises, and both leave them as they were. ``trace`` has arrays ``loss`` (steps,) and ``params``
-(steps, n_params) to fill, each of which may be None.
+raises, and both leave them as they were. ``trace`` is a `fastgd.history.Trace` to fill.
 
-``gradient(plan, params)`` returns the flat gradient over all samples.
+``gradient(plan, params)`` returns the flat gradient over all samples,
+``sample_gradients(plan, params)`` that of each sample, as rows, and ``sample_norms(plan, params)``
+their norms.
 
 ``objective(plan)`` returns ``value_and_gradient(params, order)``, which gives the sum of weight
 times loss over the samples of ``order`` and their flat gradient, and changes nothing: what an

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
 
-__all__ = ["forward", "gradient", "objective", "start"]
+__all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
 # Tests set these: a lower level, and all threads at work on the smallest step.
 LEVEL = _engine.LEVEL
@@ -46,24 +46,42 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
     return engine
 
 
-def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
+def start(
+    plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
+) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends` for its contract."""
     engine = _workspace(plan, plan.optimizer)
+    clip_per_sample = plan.clip_per_sample or 0.0
+    engine.adjust(
+        l1=plan.l1,
+        l2=plan.l2,
+        summed=plan.penalty_of_sum,
+        clip_value=plan.clip_value or 0.0,
+        clip_norm=plan.clip_norm or 0.0,
+        clip_sample=clip_per_sample,
+        noise=plan.noise_multiplier * clip_per_sample,
+        rng=rng,
+    )
     engine.load(params, state.moments)
     if state.scalars.size:
         engine.load_scalars(state.scalars)
     reached = np.empty_like(params)
 
-    def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
+    def epoch(
+        order: IndexArray,
+        rates: FloatArray,
+        trace: Trace | None = None,
+        bounds: IndexArray | None = None,
+    ) -> float:
         loss = engine.epoch(
             order,
             plan.batch_size,
             plan.reduction,
-            plan.drop_last,
-            learning_rate,
-            state.step,
-            None if trace is None else trace.loss,
-            None if trace is None else trace.params,
+            rates,
+            drop_last=plan.drop_last,
+            bounds=bounds,
+            step=state.step,
+            **({} if trace is None else trace.places()),
         )
         if not np.isfinite(loss):
             return loss
@@ -97,6 +115,20 @@ def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, Flo
         return engine.loss, slope
 
     return value_and_gradient
+
+
+def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return each sample's flat gradient, of shape (n, n_params)."""
+    engine = _workspace(plan, None)
+    engine.load(params)
+    return engine.sample_gradients(np.empty((len(plan.X), len(params)), params.dtype))
+
+
+def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return the norm of each sample's gradient, in float64."""
+    engine = _workspace(plan, None)
+    engine.load(params)
+    return engine.sample_norms(np.empty(len(plan.X)))
 
 
 def forward(

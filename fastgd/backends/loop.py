@@ -7,12 +7,14 @@ parameters move, once.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._layout import split
+from fastgd._step import clip_factors, make_step, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["gradient", "objective", "start"]
+__all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
 
 def sample_gradient(
@@ -52,38 +54,64 @@ def sample_gradient(
     return float(value), gradient
 
 
-def _batch(plan: Plan, params: FloatArray, batch: IndexArray) -> tuple[float, FloatArray]:
-    """Return a batch's summed loss and its gradient: the mean, or the sum, of the samples'."""
-    total, summed = 0.0, np.zeros_like(params)
+def _weighted(plan: Plan, params: FloatArray, i: Any) -> tuple[float, FloatArray]:
+    """Return the loss and the gradient of sample i, times its weight."""
+    value, gradient = sample_gradient(plan, params, plan.X[i], plan.y[i : i + 1])
+    if plan.sample_weight is not None:
+        value *= float(plan.sample_weight[i])
+        gradient *= plan.sample_weight[i]
+    return value, gradient
+
+
+def _norm(gradient: FloatArray) -> float:
+    return float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
+
+
+def _batch(
+    plan: Plan, params: FloatArray, batch: IndexArray, scale: float
+) -> tuple[float, FloatArray, float]:
+    """Return a batch's summed loss, its gradient, and the sum of its samples' squared norms."""
+    total, squares, summed = 0.0, 0.0, np.zeros_like(params)
     for i in batch:
-        value, gradient = sample_gradient(plan, params, plan.X[i], plan.y[i : i + 1])
-        if plan.sample_weight is not None:
-            value *= float(plan.sample_weight[i])
-            gradient *= plan.sample_weight[i]
+        value, gradient = _weighted(plan, params, i)
+        norm = _norm(gradient)
+        if plan.clip_per_sample is not None:
+            factor = clip_factors(norm, plan.clip_per_sample)
+            gradient *= gradient.dtype.type(factor)
+            norm *= float(factor)
         total += value
+        squares += norm**2
         summed += gradient
-    if plan.reduction == "mean":
-        summed /= summed.dtype.type(len(batch))
-    return total, summed
+    summed *= summed.dtype.type(scale)
+    return total, summed, squares
 
 
-def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
+def start(
+    plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
+) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
-    def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
+    def epoch(
+        order: IndexArray,
+        rates: FloatArray,
+        trace: Trace | None = None,
+        bounds: IndexArray | None = None,
+    ) -> float:
         reached, moved = params.copy(), state.copy()
-        total, step = 0.0, 0
+        total = 0.0
+        ends = plan.bounds(len(order)) if bounds is None else bounds
         with np.errstate(all="ignore"):
-            for first in plan.batch_starts(len(order)):
-                batch = order[first : first + plan.batch_size].astype(np.intp)
-                value, gradient = _batch(plan, reached, batch)
+            for index, (first, last) in enumerate(itertools.pairwise(ends)):
+                batch = order[first:last].astype(np.intp)
+                scale = scale_of(plan, len(batch), bounds is not None)
+                value, gradient, squares = _batch(plan, reached, batch, scale)
+                norm = _norm(gradient)
+                value += make_step(plan, reached, gradient, moved, rates[index], scale, rng)
                 total += value
                 if not np.isfinite(total):
                     return total
-                step += 1
-                plan.optimizer.update(reached, gradient, moved, learning_rate)
                 if trace is not None:
-                    trace.keep(step - 1, value / len(batch), reached)
+                    trace.keep(moved.step, len(batch), value, norm, squares, reached)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached
@@ -96,7 +124,8 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
 def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
-        return _batch(plan, params, np.arange(len(plan.X)))[1]
+        scale = scale_of(plan, len(plan.X), False)
+        return _batch(plan, params, np.arange(len(plan.X)), scale)[1]
 
 
 def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
@@ -104,6 +133,19 @@ def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, Flo
 
     def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
         with np.errstate(all="ignore"):
-            return _batch(plan, params, order.astype(np.intp))
+            scale = scale_of(plan, len(order), False)
+            value, slope, _ = _batch(plan, params, order.astype(np.intp), scale)
+        return value, slope
 
     return value_and_gradient
+
+
+def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return each sample's flat gradient, of shape (n, n_params)."""
+    with np.errstate(all="ignore"):
+        return np.array([_weighted(plan, params, i)[1] for i in range(len(plan.X))])
+
+
+def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return the norm of each sample's gradient, in float64."""
+    return np.array([_norm(gradient) for gradient in sample_gradients(plan, params)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd._layout import split
+from fastgd._step import clip_factors, make_step, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["forward", "gradient", "objective", "start"]
+__all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
 
 def _layers(
@@ -41,48 +43,88 @@ def forward(
     return _layers(sizes, hidden, params, X)[1][-1]
 
 
-def _batch(
+def _deltas(
     plan: Plan, params: FloatArray, X: FloatArray, y: AnyArray, weight: FloatArray | None
-) -> tuple[float, FloatArray]:
-    """Return a batch's summed loss and its flat gradient."""
+) -> tuple[FloatArray, list[FloatArray], list[FloatArray]]:
+    """Return the samples' losses, each layer's inputs, and the derivatives by its outputs."""
     loss = LOSSES[plan.loss]
     inputs, raw = _layers(plan.sizes, plan.hidden, params, X)
     values = loss.value(raw[-1], y)
-    delta = loss.gradient(raw[-1], y)
+    deltas = [loss.gradient(raw[-1], y)]
     if weight is not None:
         values = weight * values
-        delta = weight[:, None] * delta
-    if plan.reduction == "mean":
-        delta = delta / delta.dtype.type(len(X))
+        deltas[0] = weight[:, None] * deltas[0]
+    weights, _ = split(plan.sizes, params)
+    for layer in reversed(range(1, len(weights))):
+        slope = ACTIVATIONS[plan.hidden[layer - 1]].derivative(raw[layer - 1])
+        deltas.insert(0, (deltas[0] @ weights[layer].T) * slope)
+    return values, inputs, deltas
+
+
+def _norms(inputs: list[FloatArray], deltas: list[FloatArray]) -> FloatArray:
+    """Return the norms of the samples' gradients: those of outer products (and of biases)."""
+    squares = np.zeros(len(deltas[0]))
+    for a, delta in zip(inputs, deltas, strict=True):
+        squares += _row_squares(delta) * (_row_squares(a) + 1)
+    return np.sqrt(squares)
+
+
+def _row_squares(x: FloatArray) -> FloatArray:
+    wide = x.astype(np.float64)
+    squares: FloatArray = np.einsum("ij,ij->i", wide, wide)
+    return squares
+
+
+def _batch(
+    plan: Plan, params: FloatArray, batch: IndexArray | slice, scale: float, norms: bool
+) -> tuple[float, FloatArray, float]:
+    """Return a batch's summed loss, its gradient and, with norms, the samples' squared norms."""
+    weight = None if plan.sample_weight is None else plan.sample_weight[batch]
+    values, inputs, deltas = _deltas(plan, params, plan.X[batch], plan.y[batch], weight)
+    squares = 0.0
+    factor = np.full(len(values), scale)
+    if norms or plan.clip_per_sample is not None:
+        lengths = _norms(inputs, deltas)
+        if plan.clip_per_sample is not None:
+            shorten = clip_factors(lengths, plan.clip_per_sample)
+            factor, lengths = factor * shorten, lengths * shorten
+        squares = float((lengths**2).sum())
     gradient = np.empty_like(params)
     d_weights, d_biases = split(plan.sizes, gradient)
-    weights, _ = split(plan.sizes, params)
-    for layer in reversed(range(len(weights))):
+    for layer, delta in enumerate(deltas):
+        delta = delta * factor[:, None].astype(delta.dtype)
         d_weights[layer][...] = inputs[layer].T @ delta
         d_biases[layer][...] = delta.sum(axis=0)
-        if layer > 0:
-            slope = ACTIVATIONS[plan.hidden[layer - 1]].derivative(raw[layer - 1])
-            delta = (delta @ weights[layer].T) * slope
-    return float(values.sum(dtype=np.float64)), gradient
+    return float(values.sum(dtype=np.float64)), gradient, squares
 
 
-def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[..., float]:
+def start(
+    plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
+) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
 
-    def epoch(order: IndexArray, learning_rate: float, trace: Trace | None = None) -> float:
+    def epoch(
+        order: IndexArray,
+        rates: FloatArray,
+        trace: Trace | None = None,
+        bounds: IndexArray | None = None,
+    ) -> float:
         reached, moved = params.copy(), state.copy()
         total = 0.0
+        norms = trace is not None and trace.sample_squares is not None
+        ends = plan.bounds(len(order)) if bounds is None else bounds
         with np.errstate(all="ignore"):
-            for index, first in enumerate(plan.batch_starts(len(order))):
-                batch = order[first : first + plan.batch_size]
-                weight = None if plan.sample_weight is None else plan.sample_weight[batch]
-                value, gradient = _batch(plan, reached, plan.X[batch], plan.y[batch], weight)
+            for index, (first, last) in enumerate(itertools.pairwise(ends)):
+                batch = order[first:last]
+                scale = scale_of(plan, len(batch), bounds is not None)
+                value, gradient, squares = _batch(plan, reached, batch, scale, norms)
+                norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
+                value += make_step(plan, reached, gradient, moved, rates[index], scale, rng)
                 total += value
                 if not np.isfinite(total):
                     return total
-                plan.optimizer.update(reached, gradient, moved, learning_rate)
                 if trace is not None:
-                    trace.keep(index, value / len(batch), reached)
+                    trace.keep(moved.step, len(batch), value, norm, squares, reached)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached
@@ -95,15 +137,38 @@ def start(plan: Plan, params: FloatArray, state: OptimizerState) -> Callable[...
 def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
-        return _batch(plan, params, plan.X, plan.y, plan.sample_weight)[1]
+        scale = scale_of(plan, len(plan.X), False)
+        return _batch(plan, params, slice(None), scale, False)[1]
 
 
 def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
     """Return the function of params and sample indices that gives summed loss and gradient."""
 
     def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
-        weight = None if plan.sample_weight is None else plan.sample_weight[order]
         with np.errstate(all="ignore"):
-            return _batch(plan, params, plan.X[order], plan.y[order], weight)
+            scale = scale_of(plan, len(order), False)
+            value, slope, _ = _batch(plan, params, order, scale, False)
+        return value, slope
 
     return value_and_gradient
+
+
+def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return each sample's flat gradient, of shape (n, n_params)."""
+    with np.errstate(all="ignore"):
+        _, inputs, deltas = _deltas(plan, params, plan.X, plan.y, plan.sample_weight)
+    out = np.empty((len(plan.X), len(params)), params.dtype)
+    end = 0
+    for a, delta in zip(inputs, deltas, strict=True):
+        for part in (a[:, :, None] * delta[:, None, :], delta):
+            start = end
+            end += part[0].size
+            out[:, start:end] = part.reshape(len(out), -1)
+    return out
+
+
+def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
+    """Return the norm of each sample's gradient, in float64."""
+    with np.errstate(all="ignore"):
+        _, inputs, deltas = _deltas(plan, params, plan.X, plan.y, plan.sample_weight)
+        return _norms(inputs, deltas)

@@ -21,6 +21,8 @@
 #include "stochastic.inc.c"
 #include "update.inc.c"
 
+#include "adjust.inc.c"
+
 static int math(const char *name, size_t n, const void *x, void *out) {
     return fgd_math(name, n, x, out);
 }
@@ -40,6 +42,13 @@ const fgd_kernels FGD_TABLE = {
     .dot_scale = dot_scale,
     .add = add,
     .all_finite = all_finite,
+    .row_squares = row_squares,
+    .column_norms = column_norms,
+    .scale = scale,
+    .add_scaled = add_scaled,
+    .clip = clip,
+    .shrink = shrink,
+    .outer = outer,
     .math = math,
     .per_sample = per_sample,
     .settle = settle,

@@ -1,0 +1,95 @@
+"""From a batch's gradient to the next parameters: the definition, in NumPy.
+
+Both Python backends make their steps with it; the engine's kernels do the same on tiles of the
+parameters (src_c/kernels/adjust.inc.c).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._layout import split
+from fastgd._typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastgd._plan import Plan
+    from fastgd.optimizers import OptimizerState
+
+__all__ = ["clip_factors", "make_step", "scale_of"]
+
+
+def scale_of(plan: Plan, n: int, poisson: bool) -> float:
+    """Return the factor of each sample's gradient in the gradient of a batch of n."""
+    if plan.reduction == "sum":
+        return 1.0
+    return 1.0 / (plan.batch_size if poisson else n)
+
+
+def clip_factors(norms: Any, longest: float) -> Any:
+    """Return what each sample's gradient is multiplied by to be no longer than is allowed.
+
+    That is 1 / max(1, norm / longest): Abadi et al. 2016, "Deep Learning with Differential
+    Privacy", arXiv:1607.00133.
+    """
+    return np.minimum(1.0, longest / np.maximum(norms, np.finfo(np.float64).tiny))
+
+
+def make_step(
+    plan: Plan,
+    params: FloatArray,
+    gradient: FloatArray,
+    state: OptimizerState,
+    learning_rate: float,
+    scale: float,
+    rng: np.random.Generator,
+) -> float:
+    r"""Move params by one step, in place; return what the penalty adds to the summed loss.
+
+    Noise is added to the gradient first, then the penalty's own; then it is clipped; then the
+    optimizer moves the parameters; the L1 penalty last, as the proximal step
+
+    .. math:: w \leftarrow \operatorname{sign}(w) \max(|w| - \eta \lambda_1, 0)
+
+    (Parikh & Boyd 2014, "Proximal Algorithms", section 6.5.2). Penalties leave the biases alone.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the run.
+    params, gradient : ndarray of shape (n_params,)
+        The parameters, and the batch's gradient at them, which is overwritten.
+    state : OptimizerState
+        The optimizer's, which moves on too.
+    learning_rate : float
+        The step size.
+    scale : float
+        The factor of each sample's gradient in the batch's.
+    rng : numpy.random.Generator
+        Draws the noise.
+    """
+    dtype = params.dtype.type
+    if plan.noise_multiplier and plan.clip_per_sample:
+        noise = rng.standard_normal(len(params), dtype=params.dtype)
+        gradient += dtype(plan.noise_multiplier * plan.clip_per_sample * scale) * noise
+    weights, _ = split(plan.sizes, params)
+    share = scale if plan.penalty_of_sum else 1.0
+    penalty = 0.0
+    if plan.l1 or plan.l2:
+        for W, slope in zip(weights, split(plan.sizes, gradient)[0], strict=True):
+            sizes = np.abs(W.astype(np.float64))
+            penalty += float(plan.l1 * sizes.sum() + plan.l2 / 2 * (sizes**2).sum())
+            slope += dtype(plan.l2 * share) * W
+        penalty *= 1.0 if plan.penalty_of_sum else 1.0 / scale
+    if plan.clip_value is not None:
+        np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
+    if plan.clip_norm is not None:
+        norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
+        gradient *= dtype(min(1.0, plan.clip_norm / (norm + 1e-6)))
+    plan.optimizer.update(params, gradient, state, learning_rate)
+    if plan.l1:
+        for W in weights:
+            shrunk = np.abs(W) - dtype(learning_rate * plan.l1 * share)
+            W[...] = np.sign(W) * np.maximum(shrunk, 0)
+    return penalty

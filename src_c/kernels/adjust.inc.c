@@ -1,0 +1,76 @@
+/* What a gradient goes through between the backward pass and the update: norms, penalties,
+ * clipping, and the gradients of single samples (fastgd/_step.py has the formulas).
+ *
+ * Sums are kept in double, along columns or on eight lanes, with C's own operations: no level
+ * changes their order.
+ */
+
+/* square[i] = sum over k of rows[i][k]^2 */
+static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {
+    for (size_t i = 0; i < n; i++) {
+        const T *x = rows[i];
+        double lane[8] = {0};
+        size_t k = 0;
+        for (; k + 8 <= width; k += 8)
+            for (size_t l = 0; l < 8; l++) lane[l] += (double)x[k + l] * (double)x[k + l];
+        for (size_t l = 0; k + l < width; l++) lane[l] += (double)x[k + l] * (double)x[k + l];
+        for (size_t half = 4; half > 0; half /= 2)
+            for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
+        square[i] = lane[0];
+    }
+}
+
+/* sum[j] = sum over k of linear * |tile[k][j]| + square * tile[k][j]^2 */
+static void column_norms(size_t n_rows, size_t width, const void *tile, double linear,
+                         double square, double *sum) {
+    const T *t = tile;
+    for (size_t j = 0; j < width; j++) sum[j] = 0;
+    for (size_t k = 0; k < n_rows; k++, t += width)
+        for (size_t j = 0; j < width; j++) {
+            const double x = (double)t[j], size = x < 0 ? -x : x;
+            sum[j] += linear * size + square * (x * x);
+        }
+}
+
+/* x[n] *= factor */
+static void scale(size_t n, void *x, double factor) {
+    T *p = x;
+    const T f = (T)factor;
+    for (size_t i = 0; i < n; i++) p[i] *= f;
+}
+
+/* x[n] += factor * other[n]; n is a multiple of VL */
+static void add_scaled(size_t n, void *x, const void *other, double factor) {
+    T *p = x;
+    const T *q = other;
+    const V f = vset1((T)factor);
+    EACH_VECTOR
+        vstore(p + i, vfma(f, vload(q + i), vload(p + i)));
+}
+
+/* x[n] to the nearest number from -limit to limit */
+static void clip(size_t n, void *x, double limit) {
+    T *p = x;
+    const T most = (T)limit;
+    for (size_t i = 0; i < n; i++) p[i] = p[i] > most ? most : p[i] < -most ? -most : p[i];
+}
+
+/* x[n] towards zero by `amount`, and no further */
+static void shrink(size_t n, void *x, double amount) {
+    T *p = x;
+    const T a = (T)amount;
+    for (size_t i = 0; i < n; i++)
+        p[i] = p[i] > a ? p[i] - a : p[i] < -a ? p[i] + a : p[i] == p[i] ? 0 : p[i];
+}
+
+/* out[k][j] = x[k] * delta[j] */
+static void outer(size_t n_in, size_t n_out, const void *input, const void *delta, void *out) {
+    const T *x = input, *d = delta;
+    T *o = out;
+    if (n_out == 1) {
+        for (size_t k = 0; k < n_in; k++) o[k] = x[k] * d[0];
+        return;
+    }
+    for (size_t k = 0; k < n_in; k++, o += n_out)
+        for (size_t j = 0; j < n_out; j++) o[j] = x[k] * d[j];
+}

@@ -1,0 +1,231 @@
+"""Per-sample gradients, their norms, and the noise scale that follows from them."""
+
+import numpy as np
+import pytest
+from conftest import assert_close, make_data
+
+import fastgd as gd
+from fastgd.losses import LOSSES
+
+SIZES = [[5], [33], [20, 17], [3, 70, 3]]
+
+
+def problem(sizes, loss, dtype, n=70):
+    sizes = [*sizes, 5 if LOSSES[loss].targets == "class" else 1]
+    net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=0)
+    return net, *make_data(sizes, loss, n, dtype)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_their_mean_is_the_gradient(sizes, loss, isa, n_threads, dtype):
+    net, X, y = problem(sizes, loss, dtype)
+    each = gd.per_sample_gradients(net, X, y)
+    assert each.shape == (70, net.n_params)
+    assert each.dtype == net.dtype
+    assert_close(each.mean(axis=0), gd.gradient(net, X, y), dtype, 70, max(sizes))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_backends_agree(sizes, loss, dtype):
+    net, X, y = problem(sizes, loss, dtype, n=20)
+    expected = gd.per_sample_gradients(net, X, y, backend="loop")
+    norms = gd.per_sample_norms(net, X, y, backend="loop")
+    for backend in ("vectorized", "compiled"):
+        each = gd.per_sample_gradients(net, X, y, backend=backend)
+        assert_close(each, expected, dtype, max(sizes), len(sizes))
+        lengths = gd.per_sample_norms(net, X, y, backend=backend)
+        assert_close(lengths, norms, dtype, max(sizes), len(sizes))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_norms_are_those_of_the_gradients(sizes, loss, isa, n_threads, dtype):
+    net, X, y = problem(sizes, loss, dtype)
+    norms = gd.per_sample_norms(net, X, y)
+    expected = np.linalg.norm(gd.per_sample_gradients(net, X, y).astype(float), axis=1)
+    assert norms.dtype == np.float64
+    assert_close(norms, expected, dtype, max(sizes), len(sizes))
+
+
+def test_several_outputs_with_a_matrix_of_targets(dtype):
+    net = gd.Network([4, 6, 3], loss="huber", dtype=dtype, rng=0)
+    X, y = make_data(net.sizes, "huber", 300, dtype)
+    each = gd.per_sample_gradients(net, X, y)
+    assert_close(each.mean(axis=0), gd.gradient(net, X, y), dtype, 300)
+
+
+def test_weights_are_factors():
+    net, X, y = problem([4, 6], "log_loss", "float64")
+    weight = np.random.default_rng(0).uniform(0, 2, len(X))
+    plain = gd.per_sample_gradients(net, X, y)
+    weighted = gd.per_sample_gradients(net, X, y, sample_weight=weight)
+    np.testing.assert_allclose(weighted, weight[:, None] * plain, rtol=1e-13)
+    norms = gd.per_sample_norms(net, X, y, sample_weight=weight)
+    np.testing.assert_allclose(norms, weight * gd.per_sample_norms(net, X, y), rtol=1e-13)
+
+
+def test_one_sample():
+    net, X, y = problem([4, 6], "huber", "float64", n=1)
+    np.testing.assert_allclose(
+        gd.per_sample_gradients(net, X, y)[0], gd.gradient(net, X, y), rtol=1e-13
+    )
+
+
+def test_clipped_samples_are_what_a_step_takes():
+    net, X, y = problem([4, 6], "huber", "float64")
+    each = gd.per_sample_gradients(net, X, y)
+    shorten = np.minimum(1, 0.2 / np.linalg.norm(each, axis=1))
+    before = net.params.copy()
+    gd.train(net, X, y, batch_size=None, epochs=1, optimizer=gd.SGD(1.0), clip_per_sample=0.2)
+    np.testing.assert_allclose(
+        before - net.params, (shorten[:, None] * each).mean(axis=0), atol=1e-14
+    )
+
+
+def test_noise_has_the_stated_size():
+    net = gd.Network([50, 40, 1], rng=0)
+    X, y = make_data(net.sizes, "squared_error", 100, "float32")
+    before = net.params.copy()
+    gd.train(
+        net, X, y, batch_size=100, epochs=1, sampling="poisson", optimizer=gd.SGD(1.0),
+        clip_per_sample=1e-6, noise_multiplier=1e4, rng=0,
+    )  # fmt: skip
+    assert np.std(net.params - before) == pytest.approx(1e4 * 1e-6 / 100, rel=0.1)
+
+
+def test_an_empty_batch_moves_nothing_but_noise(backend):
+    net, X, y = problem([3], "huber", "float64", n=5)
+    history = gd.train(
+        net, X, y, batch_size=1, epochs=200, sampling="poisson", rng=0, backend=backend,
+        record=("loss", "params"), optimizer=gd.SGD(0.1),
+    )  # fmt: skip
+    empty = np.flatnonzero(np.isnan(history.trace["loss"]))[1:]
+    assert len(empty) > 100
+    params = history.trace["params"]
+    np.testing.assert_array_equal(params[empty], params[empty - 1])
+    assert history.sample_gradients == pytest.approx(1000, rel=0.2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_scale_is_that_of_the_sample_covariance(dtype):
+    net, X, y = problem([4, 6], "squared_error", dtype)
+    y = y + 3
+    each = gd.per_sample_gradients(net, X, y).astype(float)
+    trace = np.trace(np.cov(each.T))
+    square = (each.mean(axis=0) ** 2).sum() - trace / len(X)
+    measured = gd.noise_scale(net, X, y)
+    assert measured.simple == pytest.approx(trace / square, rel=1e-4)
+    assert measured.gradient_variance == pytest.approx(trace, rel=1e-5)
+    assert measured.full is None
+
+
+def constant_prediction(n, distance, spread):
+    """One parameter that counts, the bias: gradients 2 (bias - y), Hessian 2."""
+    net = gd.Network([1, 1], dtype="float64")
+    net.biases[0][:] = distance
+    return net, np.zeros((n, 1)), np.random.default_rng(1).normal(0, spread, n)
+
+
+@pytest.mark.parametrize(("distance", "spread"), [(1.0, 1.0), (0.5, 2.0), (3.0, 0.1)])
+def test_noise_scale_of_a_constant_is_known(distance, spread):
+    net, X, y = constant_prediction(200_000, distance, spread)
+    expected = (spread / distance) ** 2
+    measured = gd.noise_scale(net, X, y, full=True, rng=0)
+    assert measured.simple == pytest.approx(expected, rel=0.05)
+    # 32 directions, each the square of one normal number: standard error sqrt(2 / 32)
+    assert measured.full == pytest.approx(expected, rel=3 * 0.25)
+
+
+def test_full_noise_scale_weighs_directions_by_curvature():
+    """Inputs along the axes, of size a_k in direction k, with weights 0 and targets c_k + noise.
+
+    With d features and one-hot rows the gradient of weight k is 2 a_k (w_k a_k - y) for its own
+    rows, and the curvature 2 a_k^2 / d: exact moments follow from the data themselves.
+    """
+    rng = np.random.default_rng(0)
+    scale, n = np.geomspace(1, 3, 20), 40_000
+    which = rng.integers(20, size=n)
+    X = np.zeros((n, 20))
+    X[np.arange(n), which] = scale[which]
+    y = rng.normal(1, 1, n)
+    net = gd.Network([20, 1], dtype="float64")
+    net.params[:] = 0
+    each = gd.per_sample_gradients(net, X, y)
+    augmented = np.column_stack([X, np.ones(n)])
+    hessian = 2 * augmented.T @ augmented / n
+    mean = each.mean(axis=0)
+    expected = np.trace(hessian @ np.cov(each.T)) / (mean @ hessian @ mean)
+    measured = [gd.noise_scale(net, X, y, full=True, rng=seed).full for seed in range(5)]
+    assert np.mean(measured) == pytest.approx(expected, rel=0.3)
+    assert gd.noise_scale(net, X, y).simple != pytest.approx(expected, rel=0.3)
+
+
+def test_noise_scale_at_a_minimum_is_infinite():
+    X = np.array([[1.0], [-1.0]])
+    net = gd.Network([1, 1], dtype="float64")
+    net.params[:] = 0
+    assert gd.noise_scale(net, X, [1.0, 1.0]).simple > 0
+    net.biases[0][:] = 1
+    net.weights[0][:] = 0.5
+    assert gd.noise_scale(net, X, [1.0, 1.0]).simple == np.inf
+
+
+def test_noise_scale_of_a_trace_is_that_of_the_whole():
+    """Steps too small to move: each batch estimates the same two moments."""
+    net, X, y = constant_prediction(20_000, 1.0, 2.0)
+    history = gd.train(
+        net, X, y, batch_size=20, epochs=1, optimizer=gd.SGD(1e-12), record=("noise_scale",), rng=0
+    )
+    trace = history.trace
+    assert trace["gradient_variance"].mean() == pytest.approx(16, rel=0.1)
+    assert trace["gradient_square"].mean() == pytest.approx(4, rel=0.1)
+    # means of 100 steps: the squared gradient of a batch has standard error 2 sqrt(0.2)
+    assert trace["noise_scale"][-1] == pytest.approx(4, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise_multiplier": 1.0}, "clip_per_sample"),
+        ({"noise_multiplier": 1.0, "clip_per_sample": 1.0}, "poisson"),
+        ({"clip_value": 1.0, "clip_norm": 1.0}, "one of them"),
+        ({"clip_norm": 0.0}, "clip_norm"),
+        ({"l1": -1.0}, "l1"),
+        ({"record": ("noise_scale",), "batch_size": 1}, "at least 2"),
+        ({"record_every": 0}, "record_every"),
+    ],
+)
+def test_refused(options, message):
+    net, X, y = problem([3], "huber", "float64")
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=message):
+        gd.train(net, X, y, **options)
+    np.testing.assert_array_equal(net.params, before)
+
+
+def test_l1_makes_weights_exactly_zero(backend):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 10))
+    y = X[:, 0] * 2 + 0.01 * rng.standard_normal(200)
+    net = gd.Network([10, 1], dtype="float64", rng=0)
+    gd.train(
+        net, X, y, epochs=30, batch_size=20, optimizer=gd.SGD(0.05), l1=0.3, rng=0,
+        backend=backend,
+    )  # fmt: skip
+    weights = net.weights[0][:, 0]
+    assert (weights[1:] == 0).sum() >= 7
+    assert weights[0] == pytest.approx(2 - 0.3 / 2, abs=0.1)
+
+
+def test_penalties_are_part_of_the_loss(backend):
+    net, X, y = problem([4, 3], "huber", "float64")
+    squares = sum((w**2).sum() for w in net.weights)
+    sizes = sum(np.abs(w).sum() for w in net.weights)
+    loss = net.loss_value(X, y)
+    history = gd.train(
+        net, X, y, batch_size=None, epochs=1, l1=0.3, l2=0.5, optimizer=gd.SGD(1e-3),
+        backend=backend,
+    )  # fmt: skip
+    assert history.loss[0] == pytest.approx(loss + 0.3 * sizes + 0.25 * squares)
