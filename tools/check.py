@@ -62,7 +62,7 @@ class Checks:
     def docs(self) -> None:
         """Run the examples on the pages, and make the site: a warning is an error."""
         pages = ("docs", "--doctest-glob=*.md", "--doctest-glob=*.rst")
-        self.run(self.python, "-m", "pytest", "-q", *pages, MPLBACKEND="agg")
+        self.run(self.python, "-m", "pytest", "-q", *pages)
         site = self.folder / "site"
         self.run(
             self.python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", site
