@@ -220,12 +220,13 @@ def compare(
 
     Notes
     -----
-    Runs side by side share caches, memory bandwidth and the power that sets the clock, so that
-    the seconds of each are those of one thread on a busy machine, and may change by some ten
-    percent from call to call. With ``side_by_side=False`` they are those of a run that has the
-    machine to itself. Compare seconds of one comparison only; epochs, updates and losses are
-    always exact. Times to a loss count the median epoch's seconds, so that a moment in which
-    the machine does something else does not decide which batch size is fastest.
+    Runs side by side share caches, memory bandwidth and the power that sets the clock: the
+    seconds of each are those of one thread on a busy machine, may be half as many again as
+    those of a run alone, and change from call to call. With ``side_by_side=False`` they are
+    those of a run that has the machine to itself. Compare the seconds of one comparison only;
+    epochs, updates and losses are always exact. Times to a loss count the median epoch's
+    seconds, so that a moment in which the machine does something else does not decide which
+    batch size is fastest.
 
     Examples
     --------

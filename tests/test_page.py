@@ -93,10 +93,8 @@ def missing(what):
 
 @pytest.fixture(scope="module")
 def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright can not be imported (extra: test)")
+    from playwright.sync_api import sync_playwright  # only where there is something to open
+
     program = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
@@ -113,8 +111,8 @@ def visit(browser, pages):
     """Return a function that opens a page on a screen of some width, and watches it."""
     contexts = []
 
-    def visit(name, width):
-        context = browser.new_context(viewport={"width": width, "height": 800})
+    def visit(name, width, **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
         contexts.append(context)
         page = context.new_page()
         page.problems = []
@@ -153,6 +151,16 @@ def test_it_opens_without_complaint_and_fits_the_screen(visit, name, width):
         box = pictures.nth(i).bounding_box()
         assert 290 < box["width"] <= width
         assert box["width"] / box["height"] == pytest.approx(4.5 / 3.6, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["good", "diverged", "bad"])
+def test_axe_finds_no_barrier(visit, name, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    results = Axe().run(visit(name, width, bypass_csp=True))
+    assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.slow
