@@ -109,7 +109,7 @@ cdef extern from "fastgd.h" nogil:
         void (*scale)(size_t n, void *x, double factor) noexcept nogil
         void (*add_scaled)(size_t n, void *x, const void *other, double factor) noexcept nogil
         void (*clip)(size_t n, void *x, double limit) noexcept nogil
-        void (*shrink)(size_t n, void *x, double amount) noexcept nogil
+        void (*soft_threshold)(size_t n, void *x, double amount) noexcept nogil
         void (*outer)(
             size_t n_in, size_t n_out, const void *x, const void *delta, void *out
         ) noexcept nogil

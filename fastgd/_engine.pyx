@@ -554,7 +554,7 @@ cdef void _move(Run *run, const Tile *tile, const Step *step) noexcept nogil:
         step.coefficients,
     )
     if run.adjust.l1 > 0 and tile.n_weights > 0:
-        run.kernels.shrink(tile.n_weights, run.params + at, step.rate * run.adjust.l1 * (
+        run.kernels.soft_threshold(tile.n_weights, run.params + at, step.rate * run.adjust.l1 * (
             step.scale if run.adjust.summed else 1.0
         ))
     if layer.transposed != NULL and tile.first < tile.last:

@@ -147,7 +147,7 @@ typedef struct fgd_kernels {
     /* x[n] to the nearest number from -limit to limit */
     void (*clip)(size_t n, void *x, double limit);
     /* x[n] towards zero by `amount`, and no further */
-    void (*shrink)(size_t n, void *x, double amount);
+    void (*soft_threshold)(size_t n, void *x, double amount);
     /* out[k][j] = x[k] * delta[j] */
     void (*outer)(size_t n_in, size_t n_out, const void *x, const void *delta, void *out);
     /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */

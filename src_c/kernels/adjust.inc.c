@@ -56,7 +56,7 @@ static void clip(size_t n, void *x, double limit) {
 }
 
 /* x[n] towards zero by `amount`, and no further */
-static void shrink(size_t n, void *x, double amount) {
+static void soft_threshold(size_t n, void *x, double amount) {
     T *p = x;
     const T a = (T)amount;
     for (size_t i = 0; i < n; i++)
