@@ -87,7 +87,7 @@ def learning_rates() -> plt.Axes:
             "exponential": schedules.Exponential(0.96),
             "cosine": schedules.Cosine(100),
             "one cycle": schedules.OneCycle(3000),
-            "warm-up, then inverse scaling": schedules.WarmUp(10, schedules.InverseScaling(0.5)),
+            "warm-up, then inverse scaling": schedules.WarmUp(300, schedules.InverseScaling(0.25)),
         },
         updates_per_epoch=30,
     )

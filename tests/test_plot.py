@@ -4,21 +4,25 @@ The kept images in tests/pictures hold no text, whose pixels differ between vers
 matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before you keep them.
 """
 
-from __future__ import annotations
-
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.testing.compare import compare_images
+from PIL import Image
 
 import fastgd as gd
 from fastgd import plot
 from fastgd.landscapes import EscapeShares, wilson_interval
+from fastgd.plot import _drawing, _paths
+
+matplotlib.use("Agg")
 
 KEPT = Path(__file__).parent / "pictures"
 #: root mean square of the pixels' differences, of 255. Antialiasing of other versions makes less
@@ -160,6 +164,506 @@ def test_a_missing_line_is_no_picture_as_kept(name, tmp_path, per_sample):
 
 def test_kept_pictures_are_small():
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 300_000
+
+
+# --- labels and numbers ---------------------------------------------------------------------
+
+
+def test_without_matplotlib_the_error_names_the_extra():
+    code = "import sys; sys.modules['matplotlib'] = None; import fastgd; import fastgd.plot"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "pip install fastgd[plot]" in run.stderr.splitlines()[-1]
+
+
+def test_the_package_itself_imports_no_matplotlib():
+    code = "import sys, fastgd; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_thirty_lines_differ_without_their_colours():
+    looks = _drawing.styles([str(k) for k in range(30)]).values()
+    assert len({(look["marker"], str(look["linestyle"])) for look in looks}) == 30
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0123, 0.013), (0.013, 0.013), (-0.0129, -0.012), (99.1, 100), (0, 0), (5e-324, 5e-324)],
+)
+def test_rounding_up(value, expected):
+    assert _drawing.round_up(value) == expected
+
+
+@given(value=st.floats(1e-300, 1e300))
+def test_rounding_up_is_never_below_and_close(value):
+    assert value <= _drawing.round_up(value) <= value * 1.11
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"), (1.0, "100 %"), (0.5, "50 %"), (0.63212, "63.2 %"), (0.9999, "99.99 %"),
+        (1 - 1e-9, "almost 100 %"), (1e-9, "almost 0 %"),
+    ],
+)  # fmt: skip
+def test_a_share_is_not_rounded_to_all_or_nothing(share, text):
+    assert _drawing.percent(share) == text
+
+
+def test_names_are_shown_as_they_are():
+    names = {"_a": history([2, 1]), "cost in $, x_1$": history([3, 2]), 8: history([2, 1])}
+    ax = plot.loss(names)
+    ax.get_figure().canvas.draw()
+    shown = [" _a", r"cost in \$, x_1\$", "batch size 8"]
+    assert labels_of(ax)[:3] == shown
+
+
+@pytest.mark.parametrize(
+    ("histories", "error", "words"),
+    [
+        ({}, ValueError, "empty"),
+        ([history([1])], TypeError, "dict"),
+        ({"a": [1, 2]}, TypeError, r"histories\['a'\]"),
+        ({8: history([1]), "batch size 8": history([1])}, ValueError, "two entries"),
+    ],
+)
+def test_what_is_no_history_is_refused(histories, error, words):
+    with pytest.raises(error, match=words):
+        plot.loss(histories)
+    assert plt.get_fignums() == []
+
+
+def axes_takers():
+    X, y = line_data()
+    return {
+        "loss": lambda ax: plot.loss(three_runs(), ax=ax),
+        "paths": lambda ax: plot.paths(X, y, two_ways(), ax=ax),
+        "schedules": lambda ax: plot.schedules(gd.schedules.Constant(), ax=ax),
+        "coverage": lambda ax: plot.coverage("shuffle", 10, ax=ax),
+        "escape": lambda ax: plot.escape(some_escapes(), ax=ax),
+        "gradient_spread": lambda ax: plot.gradient_spread(gd.Network([1, 1]), X, y, ax=ax),
+    }
+
+
+@pytest.mark.parametrize("name", axes_takers())
+def test_axes_are_those_given_or_new(name, per_sample):
+    draw = axes_takers()[name]
+    ax = plt.subplots()[1]
+    assert draw(ax) is ax
+    assert draw(None) is not ax
+    for label in (ax.get_xlabel(), ax.get_ylabel(), title_of(ax)):
+        assert len(label) > 5
+    with pytest.raises(TypeError, match="ax must be a matplotlib Axes"):
+        draw(ax.get_figure())
+
+
+# --- loss -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("against", "finding"),
+    [
+        ("epoch", "Batch size 1 reaches loss 0.25 in 6 epochs, batch size n in 20 "
+         "(3.3 times as many)"),
+        ("update", "Batch size n reaches loss 0.25 in 20 updates, batch size 1 in 384 "
+         "(19 times as many)"),
+        ("second", "Batch size 8 reaches loss 0.25 in 1.6 seconds, batch size 1 in 4.8 "
+         "(3.0 times as long)"),
+    ],
+)  # fmt: skip
+def test_loss_says_who_is_first_and_last(against, finding):
+    assert title_of(plot.loss(three_runs(), against=against)) == finding
+
+
+@pytest.mark.parametrize(
+    ("target", "finding"),
+    [
+        (0.01, "Batch size 1 reaches loss 0.01 in 15 epochs, batch size 8 in 19 (1.3 times as "
+         "many); batch size n does not"),
+        (0.002, "Batch size 1 reaches loss 0.002 in 20 epochs; 2 others do not"),
+        (1e-9, "No run reaches loss 1e-09: the lowest is 0.0016 (batch size 1)"),
+        (5, "All runs reach loss 5 in 1 epoch"),
+    ],
+)  # fmt: skip
+def test_loss_says_who_reaches_the_target(target, finding):
+    assert title_of(plot.loss(three_runs(), target=target)) == finding
+
+
+@pytest.mark.parametrize(
+    ("run", "finding"),
+    [
+        (history([2, 1, 0.5]), "The loss falls from 2 to 0.5 in 3 epochs"),
+        (history([1, 2]), "The loss rises from 1 to 2 in 2 epochs"),
+        (history([1, 2, 1]), "The loss is 1 in the first and in the last of 3 epochs"),
+        (history([0.5]), "The loss is 0.5 in the only epoch"),
+        (history([2, 5], diverged=True),
+         "The loss rises from 2 to 5 in 2 epochs, and then diverges"),
+    ],
+)  # fmt: skip
+def test_one_loss_says_how_it_goes(run, finding):
+    assert title_of(plot.loss(run)) == finding
+
+
+def test_one_loss_and_a_target():
+    run = history([2, 1, 0.5])
+    assert title_of(plot.loss(run, target=1)) == "The training reaches loss 1 in 2 epochs"
+    assert title_of(plot.loss(run, target=0.1)) == "Loss 0.1 is not reached: the lowest is 0.5"
+
+
+def test_a_run_that_diverged_at_once_is_named_and_does_not_set_the_level():
+    ax = plot.loss({8: history([2, 1]), 1: history([], diverged=True)})
+    assert labels_of(ax) == ["batch size 8", "batch size 1 (diverged)", "loss 1"]
+    assert title_of(ax) == "Batch size 8 reaches loss 1 in 2 epochs; batch size 1 does not"
+
+
+def test_what_was_validated_is_drawn():
+    run = history([2, 1], validation_loss=[3, 2.5])
+    ax = plot.loss(run, validation=True)
+    assert ax.get_lines()[0].get_ydata().tolist() == [3, 2.5]
+    assert ax.get_ylabel().startswith("validation loss")
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "words"),
+    [
+        (history([]), {}, "nothing to draw"),
+        (history([np.nan]), {}, "nothing to draw"),
+        (history([1]), {"validation": True}, "pass validation= to fastgd.train"),
+        (history([1, 2], validation_loss=[1]), {"validation": True}, "resumed"),
+        (history([1]), {"against": "batch"}, "against is 'batch'"),
+        (history([1]), {"target": np.nan}, "target is nan"),
+    ],
+)
+def test_loss_refuses(run, options, words):
+    with pytest.raises(ValueError, match=words):
+        plot.loss(run, **options)
+
+
+names = st.integers(1, 9) | st.none() | st.text("a_$ \\^{", max_size=5)
+losses = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    runs=st.dictionaries(
+        st.integers(1, 9) | st.none() | st.text("a_$ \\^{", max_size=5), losses, min_size=1
+    ),
+    against=st.sampled_from(["epoch", "update", "second"]),
+    seconds=st.sampled_from([0.0, 1e-7, 3.0]),
+)
+def test_loss_of_whatever_happened_is_drawn_or_refused(runs, against, seconds):
+    """No warning (an error here), and no crash while drawing."""
+    histories = {
+        name: history(values, seconds=[seconds] * len(values)) for name, values in runs.items()
+    }
+    if not any(np.any(np.abs(values) <= 1e300) for values in runs.values()):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            plot.loss(histories, against=against)
+        return
+    ax = plot.loss(histories, against=against)
+    ax.get_figure().canvas.draw()
+    plt.close("all")
+
+
+# --- paths ----------------------------------------------------------------------------------
+
+
+def test_the_bowl_is_the_cost():
+    X, y = line_data()
+    ax = plot.paths(X, y, two_ways())
+    slope, intercept = np.polyfit(X[:, 0], y, 1)
+    star = next(line for line in ax.get_lines() if line.get_marker() == "*")
+    np.testing.assert_allclose([star.get_xdata()[0], star.get_ydata()[0]], [slope, intercept])
+    least = np.mean((slope * X[:, 0] + intercept - y) ** 2)
+    assert labels_of(ax)[-1] == f"least cost, {least:.3g}"
+    bowl = _paths._bowl(X[:, 0], y)
+    for theta in ([0, 0], [1, -3], [2, 1]):
+        cost = np.mean((theta[0] * X[:, 0] + theta[1] - y) ** 2)
+        excess = bowl.excess(*np.array(theta, np.float64))
+        np.testing.assert_allclose(excess + least, cost)
+
+
+def test_paths_compare_the_wandering():
+    X, y = line_data()
+    there_and_back = traced([[0, 0], [3, 0], [1, 0]])
+    straight = traced([[0, 0], [1, 0.5], [2, 1]])
+    ax = plot.paths(X, y, {1: there_and_back, None: straight})
+    assert title_of(ax) == (
+        "The way of batch size 1 is 5 times as long as the straight one to its end, that of "
+        "batch size n 1 times"
+    )
+    ax = plot.paths(X, y, {1: straight, 2: straight})
+    assert title_of(ax) == "All ways are 1 times as long as the straight ones to their ends"
+
+
+def test_one_path_says_what_its_end_costs():
+    X = np.array([[-1.0], [1.0]])
+    ax = plot.paths(X, [0.0, 2.0], traced([[0, 0], [1, 1.5]]))
+    assert title_of(ax) == "The training ends at a cost 0.25 above the least, 0"
+
+
+def test_a_path_begins_at_the_start_if_that_is_given():
+    X, y = line_data()
+    first = plot.paths(X, y, two_ways(), start=(-1, 0.5)).get_lines()
+    ways = [line for line in first if len(line.get_xdata()) > 1]
+    assert [(way.get_xdata()[0], way.get_ydata()[0]) for way in ways] == [(-1, 0.5)] * 2
+
+
+@pytest.mark.parametrize("way", [
+    [[0, 0]],
+    [[0, 0], [0, 0]],
+    [[0, 0], [1, 1], [1e9, -1e9], [-1e200, 1e300]],
+    [[0, 0], [np.nan, 1], [np.inf, 1]],
+    [[2, 1], [2.0001, 1]],
+])  # fmt: skip
+@pytest.mark.parametrize("x", [[0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [1e6, 2e6, 3e6]])
+def test_any_way_is_drawn_within_a_picture_of_the_minimum(way, x):
+    y = 2 * np.array(x) + 1
+    ax = plot.paths(np.reshape(x, (-1, 1)), y, traced(way))
+    ax.get_figure().canvas.draw()
+    assert np.isfinite(ax.get_xlim() + ax.get_ylim()).all()
+    if np.ptp(x) > 0:  # else there is a valley, and no way in it is far
+        assert np.ptp(ax.get_xlim()) < 1e3
+
+
+def test_a_way_that_leaves_the_picture_says_so():
+    X, y = line_data()
+    ax = plot.paths(X, y, {"a": traced([[0, 0], [2, 1]]), "b": traced([[0, 0], [1e9, 1]])})
+    assert labels_of(ax)[:2] == ["a", "b (leaves the picture)"]
+
+
+def test_many_updates_are_thinned_to_what_can_be_seen():
+    X, y = line_data()
+    ax = plot.paths(X, y, traced(np.random.default_rng(0).normal(size=(100_000, 2))))
+    assert max(len(line.get_xdata()) for line in ax.get_lines()) == _paths.MOST_POINTS
+
+
+def test_paths_of_a_real_training():
+    X, y = line_data()
+    net = gd.Network([1, 1], dtype="float64")
+    run = gd.train(net, X, y, optimizer=gd.SGD(0.1), batch_size=8, record=("params",), rng=0)
+    way = plot.paths(X, y, run).get_lines()[1]
+    np.testing.assert_array_equal(way.get_xydata(), run.trace["params"])
+
+
+@pytest.mark.parametrize(
+    ("run", "start", "words"),
+    [
+        (history([1]), None, r"record=\('params',\)"),
+        (traced(np.ones((3, 4))), None, "4 parameters"),
+        (traced(np.full((3, 2), np.nan)), None, "no update"),
+        (traced(np.ones((3, 2))), (1, 2, 3), "start must be"),
+        (traced(np.ones((3, 2))), (1, np.inf), "start must be"),
+        (traced(np.full((3, 2), 1e200)), None, "too far"),
+    ],
+)
+def test_paths_refuse(run, start, words):
+    X, y = line_data()
+    with pytest.raises(ValueError, match=words):
+        plot.paths(X, y, {"a": run}, start=start)
+
+
+def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
+    X, y = line_data()
+    file = plot.animate_paths(X, y, two_ways(), tmp_path / "a.gif", frames=4, fps=10, dpi=40)
+    assert file == tmp_path / "a.gif"
+    with Image.open(file) as image:
+        assert (image.n_frames, image.size) == (4, (256, 208))
+        durations = []
+        for frame in range(4):
+            image.seek(frame)
+            durations.append(image.info["duration"])
+    assert durations == [100, 100, 100, 2000]
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("a.png", {}, "must end in .gif"),
+        ("none/a.gif", {}, "does not exist"),
+        ("a.gif", {"frames": 1}, "frames is 1"),
+        ("a.gif", {"fps": 0}, "fps is 0"),
+    ],
+)
+def test_moving_pictures_are_refused_before_anything_is_written(tmp_path, name, options, words):
+    with pytest.raises(ValueError, match=words):
+        plot.animate_paths(*line_data(), two_ways(), tmp_path / name, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- schedules ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "finding"),
+    [
+        (gd.schedules.Constant(), "The learning rate stays at 0.1"),
+        (gd.schedules.Step(5, gamma=0.5),
+         "The learning rate begins at 0.1 and ends at 0.05, after 10 epochs"),
+        (gd.schedules.Function(lambda t: 1 + (t == 4)),
+         "The learning rate begins at 0.1, is highest after 4 epochs (0.2), and ends at 0.1"),
+    ],
+)  # fmt: skip
+def test_one_schedule_says_where_it_goes(schedule, finding):
+    assert title_of(plot.schedules(schedule, epochs=10)) == finding
+
+
+def test_schedules_say_where_they_end():
+    two = {"half": gd.schedules.Step(1, gamma=0.5), "tenth": gd.schedules.Step(1, gamma=0.1)}
+    assert title_of(plot.schedules(two, epochs=2)) == (
+        "In the last of 2 epochs the learning rate is 0.05 with 'half', 0.01 with 'tenth'"
+    )
+
+
+@pytest.mark.parametrize(("against", "end"), [("epoch", 3), ("update", 12)])
+def test_rates_are_drawn_where_they_hold(against, end):
+    schedule = gd.schedules.Exponential(0.5, unit="update")
+    ax = plot.schedules(schedule, epochs=3, updates_per_epoch=4, against=against)
+    line = ax.get_lines()[0]
+    np.testing.assert_allclose(line.get_xdata(), np.linspace(0, end, 13))
+    np.testing.assert_allclose(line.get_ydata()[:-1], schedule.rates(0.1, 0, 12))
+
+
+def test_what_reacts_to_the_loss_is_not_drawn():
+    with pytest.raises(ValueError, match=r"History\.learning_rate"):
+        plot.schedules({"plateau": gd.schedules.OnPlateau()})
+
+
+# --- the spread of gradients ----------------------------------------------------------------
+
+
+def test_the_mean_and_the_spreads_are_those_of_the_definition(per_sample):
+    X, y = line_data()
+    net = gd.Network([1, 1], dtype="float64")
+    ax = plot.gradient_spread(net, X, y, batch_size=4)
+    dots, whole, batch, mean = ax.get_lines()[:4]
+    np.testing.assert_allclose(mean.get_xydata()[0], gd.gradient(net, X, y))
+    np.testing.assert_allclose(dots.get_xydata(), single_gradients(net, X, y))
+    np.testing.assert_allclose(np.ptp(whole.get_xdata()) / 2, dots.get_xdata().std(), rtol=1e-3)
+    rng = np.random.default_rng(0)
+    means = [dots.get_xdata()[rng.permutation(40)[:4]].mean() for _ in range(4000)]
+    np.testing.assert_allclose(np.ptp(batch.get_xdata()) / 2, np.std(means), rtol=0.05)
+
+
+def test_spread_is_said_in_lengths_of_the_mean(per_sample):
+    net = gd.Network([1, 1], dtype="float64")
+    ax = plot.gradient_spread(net, [[1.0], [1.0]], [0.5, 1.5])  # gradients -1 and -3, both ways
+    assert title_of(ax) == (
+        "Single gradients are off their mean by 0.5 times its length (root mean square)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "finding"),
+    [
+        ([[1.0]], [1.0], "One sample: its gradient is the mean, 2.83 long"),
+        ([[1.0], [1.0]], [1.0, 1.0], "The gradients of all 2 samples agree: 2.83 long"),
+        ([[1.0], [1.0]], [1.0, -1.0],
+         "The mean gradient vanishes, yet single ones are 2.83 long (root mean square)"),
+        ([[1.0], [2.0]], [0.0, 0.0], "The gradients of all 2 samples agree: 0 long"),
+    ],
+)  # fmt: skip
+def test_spread_of_odd_data(X, y, finding, per_sample):
+    ax = plot.gradient_spread(gd.Network([1, 1]), X, y, batch_size=1)
+    ax.get_figure().canvas.draw()
+    assert title_of(ax) == finding
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [((0, -1), ["weights[0][0, 0]", "biases[1][0]"]), ((8, 6), ["biases[0][2]", "biases[0][0]"])],
+)
+def test_parameters_are_named_by_their_place(parameters, names, per_sample):
+    net = gd.Network([2, 3, 1], rng=0)
+    ax = plot.gradient_spread(net, np.ones((3, 2)), [1, 2, 3], parameters=parameters)
+    assert names[0] in ax.get_xlabel()
+    assert names[1] in ax.get_ylabel()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [((0, 2), ValueError), ((1, -1), ValueError), ((0,), TypeError), ("01", TypeError)],
+)
+def test_parameters_that_are_none_are_refused(parameters, error):
+    with pytest.raises(error, match="parameters"):
+        plot.gradient_spread(gd.Network([1, 1]), [[1.0]], [1.0], parameters=parameters)
+
+
+# --- coverage -------------------------------------------------------------------------------
+
+
+def test_an_epoch_with_replacement_sees_63_per_cent():
+    ax = plot.coverage(["shuffle", "replacement"], 1_000_000)
+    assert title_of(ax) == (
+        "After 1,000,000 draws the sampling 'replacement' has seen 63.2 % of the samples, "
+        "'shuffle' 100 %"
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_coverage_counts_distinct_samples(epochs):
+    class Few:
+        def epoch(self, n, rng):
+            return np.array([0, 1, 1, 4])
+
+    ax = plot.coverage(Few(), 8, epochs=epochs)
+    line = ax.get_lines()[0].get_ydata().tolist()
+    assert line == [0, 12.5, 25, 25, 37.5] + [37.5] * (4 * epochs - 4)
+    assert title_of(ax) == (f"After {4 * epochs} draws the sampling has seen 37.5 % of the samples")
+
+
+def test_samplings_that_see_the_same():
+    ax = plot.coverage({"a": "shuffle", "b": "sequential"}, 1)
+    assert title_of(ax) == "After 1 draws each sampling has seen 100 % of the samples"
+
+
+@pytest.mark.parametrize(
+    ("samplings", "options", "error", "words"),
+    [
+        ("shufle", {}, ValueError, "did you mean 'shuffle'"),
+        ([], {}, ValueError, "empty"),
+        (3, {}, TypeError, "samplings must"),
+        ("stratified", {}, ValueError, "labels="),
+        ("stratified", {"labels": [1, 2]}, ValueError, "labels has shape"),
+        ("shuffle", {"epochs": 0}, ValueError, "epochs is 0"),
+    ],
+)
+def test_coverage_refuses(samplings, options, error, words):
+    with pytest.raises(error, match=words):
+        plot.coverage(samplings, 10, **options)
+
+
+# --- escape ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shares", "finding"),
+    [
+        (some_escapes(), "Batch size 1 leaves the saddle in 99.5 % of 200 runs, batch size 64 "
+         "(all) in 0 %"),
+        (some_escapes([1, 8], [5, 4], 10), "Batch size 1 leaves the saddle in 50 % of 10 runs, "
+         "batch size 8 in 40 % (their intervals overlap)"),
+        (some_escapes([8], [5], 10), "Batch size 8 leaves the saddle in 50 % of 10 runs"),
+        (some_escapes([1, 8], [10, 10], 10),
+         "Every batch size leaves the saddle in 100 % of 10 runs"),
+        ({"a": some_escapes(), "b": some_escapes([1, 4], [0, 0])},
+         "The largest batch size with which at least half of the runs leave the saddle: 1 (a), "
+         "none (b)"),
+    ],
+)  # fmt: skip
+def test_escape_says_where_most_and_fewest_runs_leave(shares, finding):
+    assert title_of(plot.escape(shares)) == finding
+
+
+def test_escape_draws_shares_with_their_intervals_in_order_of_batch_size():
+    shares = some_escapes()
+    ax = plot.escape(shares)
+    line, *caps = ax.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), [99.5, 40, 0])
+    np.testing.assert_allclose(caps[0].get_ydata(), 100 * shares.low[[1, 2, 0]], atol=1e-12)
+    np.testing.assert_allclose(caps[1].get_ydata(), 100 * shares.high[[1, 2, 0]])
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "8", "64 (all)"]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Nothing here knows what is drawn; that is the business of the modules beside it.
 
 from __future__ import annotations
 
+import decimal
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +13,8 @@ from itertools import cycle
 from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.legend import Legend
 
 from fastgd import _validation
@@ -29,6 +30,7 @@ __all__ = [
     "new_axes",
     "number",
     "percent",
+    "plain_log_ticks",
     "progress_label",
     "round_up",
     "safe",
@@ -111,15 +113,11 @@ def percent(share: float) -> str:
 
 def round_up(value: float) -> float:
     """Return the least number of two digits that is not below value."""
-    if value == 0 or not math.isfinite(value):
+    if not math.isfinite(value):
         return value
-    exponent = math.floor(math.log10(abs(value))) - 1
-    units = math.ceil(value / 10.0**exponent)
-    for candidate in (units - 1, units, units + 1):
-        rounded = float(f"{candidate}e{exponent}")
-        if rounded >= value:
-            return rounded
-    return value
+    two_digits = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
+    rounded = float(two_digits.create_decimal_from_float(value))
+    return rounded if math.isfinite(rounded) else value
 
 
 def check_axes(ax: Axes | None) -> None:
@@ -134,6 +132,8 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
     """Return the axes, or those of a new figure."""
     if ax is not None:
         return ax
+    from matplotlib import pyplot as plt  # where axes are given, no user interface is needed
+
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
@@ -154,10 +154,10 @@ def sparse_marks(length: int, place: int) -> tuple[int, int]:
 
 def title(ax: Axes, text: str) -> None:
     """Write the finding above the axes, in as many lines as it needs."""
-    figure = ax.get_figure(root=True)
     points = min(float(ax.title.get_fontsize()), 11.0)
-    width = (figure.get_figwidth() if figure else 6.4) * ax.get_position().width * 72
-    lines = textwrap.wrap(safe(text), max(24, int(width / (0.5 * points))))
+    figure = ax.get_figure()
+    width = ax.bbox.width * 72 / figure.dpi if figure else 400.0
+    lines = textwrap.wrap(safe(text), max(24, int(width / (0.5 * points))), break_on_hyphens=False)
     ax.set_title("\n".join(lines), loc="left", fontsize=points)
 
 
@@ -201,3 +201,18 @@ def progress_label(unit: str) -> str:
         "second": "training time (seconds)",
         "millisecond": "training time (milliseconds)",
     }[unit]
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Write 0.01 and 1,000 on a logarithmic axis in place of powers; 2 and 5 too on a short one."""
+
+    def text(value: float, place: float | None = None) -> str:
+        return f"{value:,.0f}" if 1 <= value < 1e6 and value == round(value) else f"{value:g}"
+
+    def minor(value: float, place: float | None = None) -> str:
+        low, high = sorted(axis.get_view_interval())
+        short = 0 < high < 100 * low
+        return text(value) if short and f"{value:e}"[0] in "25" else ""
+
+    axis.set_major_formatter(text)
+    axis.set_minor_formatter(minor)

@@ -69,8 +69,7 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
             **looks[name],
         )
         handles.append(bars)
-    ends = {each.landscape.n for each in given.values()}
-    ax.set_xticks(range(len(sizes)), [_size(size, ends) for size in sizes])
+    ax.set_xticks(range(len(sizes)), [_size(size, *given.values()) for size in sizes])
     ax.set_xlim(-0.5, len(sizes) - 0.5)
     ax.set_ylim(-4, 104)
     ax.set_xlabel("batch size (samples an update)")
@@ -82,34 +81,37 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _size(size: int, all_sizes: set[int]) -> str:
-    return f"{size:,} (all)" if all_sizes == {size} else f"{size:,}"
+def _size(size: int, *shares: EscapeShares) -> str:
+    return f"{size:,} (all)" if {each.landscape.n for each in shares} == {size} else f"{size:,}"
 
 
 def _finding(given: Mapping[str, EscapeShares]) -> str:
-    """Say where most runs escape, and where fewest."""
-    ends = {each.landscape.n for each in given.values()}
-    points = [
-        (
-            f"batch size {_size(int(each.batch_sizes[k]), ends)}" + (f", {name}," if name else ""),
-            float(each.share[k]),
-            (float(each.low[k]), float(each.high[k])),
-            each.n_seeds,
-        )
-        for name, each in given.items()
-        for k in range(len(each.batch_sizes))
-    ]
-    best, worst = max(points, key=lambda p: p[1]), min(points, key=lambda p: p[1])
-    counts = {point[3] for point in points}
-    runs = f"of {counts.pop():,} runs" if len(counts) == 1 else "of its runs"
-    much = _drawing.percent(best[1])
-    if best[1] == worst[1]:
-        who = _drawing.capital(best[0]) if len(points) == 1 else "Every batch size"
-        text = f"{who} leaves the saddle in {much} {runs}"
+    """Say where most runs escape, and where fewest; of several, where at least half do."""
+    if len(given) == 1:
+        text = _ends(next(iter(given.values())))
     else:
-        text = f"{_drawing.capital(best[0])} leaves the saddle in {much} {runs}, {worst[0]} in "
-        text += _drawing.percent(worst[1])
-        if best[2][0] <= worst[2][1]:
-            text += " (their intervals overlap)"
+        parts = []
+        for name, each in given.items():
+            half = each.batch_sizes[each.share >= 0.5]
+            parts.append(f"{_size(int(half.max()), each) if len(half) else 'none'} ({name})")
+        text = "The largest batch size with which at least half of the runs leave the saddle: "
+        text += ", ".join(parts)
     diverged = sum(int(each.diverged.sum()) for each in given.values())
     return f"{text}; {diverged:,} of all runs diverged" if diverged else text
+
+
+def _ends(shares: EscapeShares) -> str:
+    """Compare the batch size with the highest share and that with the lowest."""
+    ranked = sorted(
+        range(len(shares.share)), key=lambda k: (-shares.share[k], shares.batch_sizes[k])
+    )
+    best, worst = ranked[0], ranked[-1]
+    high, low = (_drawing.percent(float(shares.share[k])) for k in (best, worst))
+    first, last = (_size(int(shares.batch_sizes[k]), shares) for k in (best, worst))
+    runs = f"of {shares.n_seeds:,} runs"
+    if shares.share[best] == shares.share[worst]:
+        who = "Every batch size" if len(ranked) > 1 else f"Batch size {first}"
+        return f"{who} leaves the saddle in {high} {runs}"
+    text = f"Batch size {first} leaves the saddle in {high} {runs}, batch size {last} in {low}"
+    overlap = shares.low[best] <= shares.high[worst]
+    return f"{text} (their intervals overlap)" if overlap else text

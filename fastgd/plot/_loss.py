@@ -18,6 +18,8 @@ from fastgd.plot._drawing import Histories
 __all__ = ["loss"]
 
 AGAINST = ("epoch", "update", "second")
+#: losses that a picture can not show: it needs room above them
+TOO_LARGE = 1e300
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class _Curve:
     x: FloatArray
     y: FloatArray
     diverged: bool
+
+    @property
+    def lowest(self) -> float:
+        """The lowest loss that is a number; infinite if there is none."""
+        return float(np.min(self.y, where=np.isfinite(self.y), initial=np.inf))
 
     def reaches(self, level: float) -> float | None:
         """Return where the loss is first at most the level."""
@@ -95,7 +102,7 @@ def loss(
     longest = max(sum(run.seconds) for run in runs.values())
     scale, unit = (1e3, "millisecond") if against == "second" and longest < 1 else (1.0, against)
     curves = [_curve(name, run, against, scale, validation) for name, run in runs.items()]
-    if not any(np.isfinite(curve.y).any() for curve in curves):
+    if all(curve.lowest == np.inf for curve in curves):
         what = "validation losses: pass validation= to fastgd.train" if validation else "losses"
         raise ValueError(f"histories hold no {what}; there is nothing to draw")
     level = _common_level(curves) if target is None else target
@@ -131,16 +138,15 @@ def _curve(name: str, run: History, against: str, scale: float, validation: bool
         x = epochs * (run.updates / max(1, run.epochs))
     else:
         x = np.cumsum(run.seconds[: len(losses)], dtype=np.float64) * scale
-    return _Curve(name, x, np.array(losses, np.float64), run.diverged)
+    values = np.array(losses, np.float64)
+    values[np.abs(values) > TOO_LARGE] = np.nan
+    return _Curve(name, x, values, run.diverged)
 
 
 def _curve_label(curve: _Curve) -> str:
-    words = [
-        "diverged" if curve.diverged else "",
-        "" if np.isfinite(curve.y).any() else "no epoch",
-    ]
-    notes = ", ".join(word for word in words if word)
-    return f"{curve.name} ({notes})".strip() if notes else curve.name
+    if curve.diverged:
+        return f"{curve.name} (diverged)".lstrip()
+    return curve.name if curve.lowest < np.inf else f"{curve.name} (no loss)"
 
 
 def _draw_curves(ax: Axes, curves: Sequence[_Curve]) -> list[Line2D]:
@@ -162,9 +168,11 @@ def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit
     values = values[np.isfinite(values)]
     if values.min() > 0 and values.max() > 10 * values.min():
         ax.set_yscale("log")
+        _drawing.plain_log_ticks(ax.yaxis)
     ends = [float(curve.x[-1]) for curve in curves if len(curve.x)]
     if unit != "epoch" and min(ends) > 0 and max(ends) > 10 * min(ends):
         ax.set_xscale("log")
+        _drawing.plain_log_ticks(ax.xaxis)
     elif max(ends) >= 1000:
         ax.xaxis.set_major_formatter("{x:,.0f}")
 
@@ -176,11 +184,7 @@ def _amount(value: float, unit: str) -> str:
 
 def _common_level(curves: Sequence[_Curve]) -> float | None:
     """Return the lowest loss, to two digits, that all runs reach which did not diverge."""
-    lowest = [
-        float(np.nanmin(curve.y))
-        for curve in curves
-        if not curve.diverged and np.isfinite(curve.y).any()
-    ]
+    lowest = [curve.lowest for curve in curves if not curve.diverged and curve.lowest < np.inf]
     return _drawing.round_up(max(lowest)) if lowest else None
 
 
@@ -192,8 +196,8 @@ def _finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bo
     reached = {name: place for name, place in places.items() if place is not None}
     goal = f"loss {_drawing.number(level)}"
     if not reached:
-        best = min(curves, key=lambda curve: np.nanmin(curve.y, initial=np.inf))
-        lowest = f"the lowest is {_drawing.number(float(np.nanmin(best.y)))}"
+        best = min(curves, key=lambda curve: curve.lowest)
+        lowest = f"the lowest is {_drawing.number(best.lowest)}"
         if not best.name:
             return f"{goal.capitalize()} is not reached: {lowest}"
         return f"No run reaches {goal}: {lowest} ({best.name})"
@@ -223,7 +227,7 @@ def _times(large: float, small: float, words: str) -> str:
 
 def _loss_change(curves: Sequence[_Curve]) -> str:
     """Say how the loss of the first run that has one goes."""
-    curve = next(curve for curve in curves if np.isfinite(curve.y).any())
+    curve = next(curve for curve in curves if curve.lowest < np.inf)
     values = curve.y[np.isfinite(curve.y)]
     first, last = _drawing.number(float(values[0])), _drawing.number(float(values[-1]))
     of = f" of {curve.name}" if curve.name else ""

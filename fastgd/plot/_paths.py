@@ -7,13 +7,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
+from PIL import Image  # comes with matplotlib
 
 from fastgd import _validation
 from fastgd._typing import FloatArray, IndexArray
@@ -25,8 +27,13 @@ __all__ = ["animate_paths", "paths"]
 
 #: points of a path that are drawn; more of them can not be seen
 MOST_POINTS = 20_000
-#: what costs more than this many times the starts' (above the least) is left out of the picture
+#: what costs more above the least than so many times the starts, or the least, is not shown
 FAR = 4.0
+#: numbers whose squares are none
+TOO_FAR = 1e150
+#: colours of a moving picture: enough for some lines and their smooth edges
+COLORS = 64
+LAST_FRAME_MS = 2000
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ class _Bowl:
         """Return how far the cost is above the least."""
         u, v = theta1 - self.minimum[0], theta0 - self.minimum[1]
         with np.errstate(over="ignore", invalid="ignore"):
-            result: FloatArray = (v + self.b * u) ** 2 + (self.a - self.b**2) * u**2
-        return result
+            result = (v + self.b * u) ** 2 + max(0.0, self.a - self.b**2) * u**2
+        return np.where(np.isnan(result), np.inf, result)
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,9 @@ class _Track:
 
     def wandering(self) -> float:
         """Return the length of the way over that of the straight way to its end."""
-        straight = float(np.linalg.norm(self.points[-1] - self.points[0]))
-        length = float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+        with np.errstate(over="ignore"):
+            straight = float(np.hypot(*(self.points[-1] - self.points[0])))
+            length = float(np.hypot(*np.diff(self.points, axis=0).T).sum())
         return length / straight if straight > 0 and math.isfinite(length) else math.nan
 
 
@@ -139,18 +147,10 @@ def paths(
     _drawing.check_axes(ax)
     ax = _drawing.new_axes(ax, (6.4, 5.2))
     _draw_ground(ax, scene)
-    lines = _draw_tracks(ax, scene)
-    for track, line in zip(scene.tracks, lines, strict=True):
-        line.set_markevery(_drawing.sparse_marks(min(len(track.points), MOST_POINTS), 0))
-        ax.plot(
-            *track.points[-1],
-            linestyle="",
-            marker=line.get_marker(),
-            color=line.get_color(),
-            markersize=9,
-            markeredgecolor="black",
-            zorder=5,
-        )
+    for track, lines in zip(scene.tracks, _draw_tracks(ax, scene), strict=True):
+        _show(lines, track.points)
+        marks = _drawing.sparse_marks(min(len(track.points), MOST_POINTS), 0)
+        lines[0].set_markevery(marks)
     _drawing.title(ax, _finding(scene))
     return ax
 
@@ -240,6 +240,8 @@ def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
     columns = np.stack([x, np.ones_like(x)], axis=1)
     minimum, _, rank, _ = np.linalg.lstsq(columns, y, rcond=None)
     least = float(np.mean((columns @ minimum - y) ** 2))
+    if least <= (8 * np.finfo(np.float64).eps) ** 2 * float(np.mean(y**2)):
+        least = 0.0  # all but rounding
     return _Bowl(minimum, least, float(np.mean(x**2)), float(np.mean(x)), rank == 2)
 
 
@@ -265,12 +267,17 @@ def _track(name: str, run: History, start: FloatArray | None) -> _Track:
 def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, float]:
     """Return a box about the minimum and all that is not far off, with a margin."""
     starts = np.stack([track.points[0] for track in tracks])
-    limit = FAR * float(bowl.excess(*starts.T).max())
+    limit = FAR * max(float(bowl.excess(*starts.T).max()), bowl.least)
     near = [track.points[bowl.excess(*track.points.T) <= limit] for track in tracks]
     if limit == 0:  # all begin at the minimum, and may leave it
         near = [track.points for track in tracks]
     shown = np.concatenate([starts, *near] + ([bowl.minimum[None]] if bowl.unique else []))
     low, high = shown.min(axis=0), shown.max(axis=0)
+    if not max(np.abs(low).max(), np.abs(high).max()) < TOO_FAR:
+        raise ValueError(
+            f"the paths begin at {starts[0].tolist()}, and the minimum is at "
+            f"{bowl.minimum.tolist()}: too far away to be drawn; begin nearer"
+        )
     size = high - low
     size = np.where(size > 0, size, max(size.max(), 1e-3 * np.abs(shown).max(), 1e-6))
     left, bottom = low - 0.12 * size
@@ -305,37 +312,39 @@ def _draw_ground(ax: Axes, scene: _Scene) -> None:
     ax.set_ylabel(r"$\theta_0$, intercept (units of y)")
 
 
-def _draw_tracks(ax: Axes, scene: _Scene) -> list[Line2D]:
-    """Draw a line for each run, and the legend."""
+def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
+    """Draw each run's way and the mark at its end, and the legend."""
     left, right, bottom, top = scene.box
     looks = _drawing.styles([track.name for track in scene.tracks])
-    lines = []
+    lines, labels = [], []
     for track in scene.tracks:  # a way that fills an area lies below one that is a line
-        width, order = (0.8, 2.0) if len(track.points) > 1000 else (1.5, 3.0)
-        order += 0.9 / (1 + len(track.points))
-        lines += ax.plot([], [], linewidth=width, zorder=order, **looks[track.name])
-    labels = []
-    for track in scene.tracks:
+        look = looks[track.name]
+        width = 0.8 if len(track.points) > 1000 else 1.5
+        order = 2 + 1 / (1 + len(track.points))
+        way = ax.plot([], [], linewidth=width, zorder=order, **look)[0]
+        end = ax.plot([], [], zorder=5, **(look | {"linestyle": "", "markersize": 9}))[0]
+        end.set_markeredgecolor("black")
+        _show((way, end), track.points)
+        lines.append((way, end))
         inside = (track.points >= (left, bottom)) & (track.points <= (right, top))
         name = track.name or "the training"
         labels.append(name if inside.all() else f"{name} (leaves the picture)")
-    least = _drawing.number(scene.bowl.least)
-    handles = [*lines, Line2D([], [], color="0.6", linewidth=0.7)]
+    handles = [way for way, _ in lines] + [Line2D([], [], color="0.6", linewidth=0.7)]
     labels.append("cost above the least")
     if scene.bowl.unique:
         star = Line2D([], [], marker="*", linestyle="", color="white", markersize=11)
         star.set_markeredgecolor("black")
         handles.append(star)
-        labels.append(f"least cost, {least}")
-    for track, line in zip(scene.tracks, lines, strict=True):
-        _show(line, track.points)
+        labels.append(f"least cost, {_drawing.number(scene.bowl.least)}")
     _drawing.legend(ax, handles, labels, fontsize="small")
     return lines
 
 
-def _show(line: Line2D, points: FloatArray) -> None:
+def _show(lines: tuple[Line2D, Line2D], points: FloatArray) -> None:
+    """Let a run's way, and the mark at its end, show these points."""
     shown = points[_thin(len(points))]
-    line.set_data(shown[:, 0], shown[:, 1])
+    lines[0].set_data(shown[:, 0], shown[:, 1])
+    lines[1].set_data(shown[-1:, 0], shown[-1:, 1])
 
 
 def _thin(count: int) -> IndexArray:
@@ -360,14 +369,16 @@ def _finding(scene: _Scene) -> str:
         )
     ends = {t.name: float(scene.bowl.excess(*t.points[-1])) for t in scene.tracks}
     best = min(ends, key=lambda k: ends[k])
-    return (
-        f"{_drawing.capital(best) or 'The training'} ends at a cost "
-        f"{_drawing.number(ends[best])} above the least, {_drawing.number(scene.bowl.least)}"
-    )
+    who = _drawing.capital(best) or "The training"
+    if not math.isfinite(ends[best]):
+        return f"{who} diverges"
+    above, least = _drawing.number(ends[best]), _drawing.number(scene.bowl.least)
+    return f"{who} ends at a cost {above} above the least, {least}"
 
 
 def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) -> None:
-    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.2), dpi=dpi, layout="constrained")
+    canvas: Any = FigureCanvasAgg(figure)
     ax = figure.subplots()
     _draw_ground(ax, scene)
     lines = _draw_tracks(ax, scene)
@@ -375,19 +386,17 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     most = max(track.epochs for track in scene.tracks)
-    writer = PillowWriter(fps=fps)
-    with writer.saving(figure, str(file), dpi):
-        for frame in range(frames):
-            epoch = most * frame / (frames - 1)
-            for track, line in zip(scene.tracks, lines, strict=True):
-                done = min(1.0, epoch / track.epochs) if track.epochs else 1.0
-                points = track.points[: 1 + round(done * (len(track.points) - 1))]
-                _show(line, points)
-                line.set_markevery([min(len(points), MOST_POINTS) - 1])
-            if frame < frames - 1:
-                _drawing.title(ax, f"After {epoch:.1f} of {most} epochs")
-            else:
-                _drawing.title(ax, _finding(scene))
-            writer.grab_frame()
-        for _ in range(2 * fps):
-            writer.grab_frame()
+    images = []
+    for frame in range(frames):
+        epoch = most * frame / (frames - 1)
+        for track, pair in zip(scene.tracks, lines, strict=True):
+            done = min(1.0, epoch / track.epochs) if track.epochs else 1.0
+            _show(pair, track.points[: 1 + round(done * (len(track.points) - 1))])
+            pair[0].set_markevery([])
+        last = frame == frames - 1
+        _drawing.title(ax, _finding(scene) if last else f"After {epoch:.1f} of {most} epochs")
+        canvas.draw()
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        images.append(image.quantize(COLORS, dither=Image.Dither.NONE))
+    durations = [1000 / fps] * (frames - 1) + [LAST_FRAME_MS]
+    images[0].save(file, save_all=True, append_images=images[1:], duration=durations, loop=0)

@@ -60,7 +60,7 @@ def schedules(
     >>> from fastgd import plot, schedules
     >>> ax = plot.schedules({"step": schedules.Step(30), "cosine": schedules.Cosine(100)})
     >>> print(*ax.get_title(loc="left").split())
-    In the last of 100 epochs the learning rate is 0.0001 with step, 2.47e-05 with cosine
+    In the last of 100 epochs the learning rate is 0.0001 with 'step', 2.47e-05 with 'cosine'
     """
     plans = _drawing.named("schedules", schedules, Schedule, "a schedule of fastgd.schedules")
     base = _validation.check_real("learning_rate", learning_rate, above=0)
@@ -88,11 +88,7 @@ def schedules(
             label=_drawing.safe(name),
             **looks[name],
         )
-    values = np.concatenate([rates for _, rates in known.values()])
-    if values.min() > 0 and values.max() > 1000 * values.min():
-        ax.set_yscale("log")
-    else:
-        ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=0)
     ax.set_xlabel(_drawing.progress_label(against))
     ax.set_ylabel(f"learning rate (step size; the optimizer's is {_drawing.number(base)})")
     if any(known):
@@ -118,8 +114,8 @@ def _finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) ->
         if ends[low] == ends[high]:
             return f"{when} all learning rates are {_drawing.number(ends[low])}"
         return (
-            f"{when} the learning rate is {_drawing.number(ends[high])} with {high}, "
-            f"{_drawing.number(ends[low])} with {low}"
+            f"{when} the learning rate is {_drawing.number(ends[high])} with {high!r}, "
+            f"{_drawing.number(ends[low])} with {low!r}"
         )
     times, rates = next(iter(known.values()))
     first, last, peak = (_drawing.number(float(r)) for r in (rates[0], rates[-1], rates.max()))
