@@ -12,8 +12,12 @@ from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
 from fastgd.comparison import COLUMNS, Comparison, Entry
+from fastgd.noise import noise_scale
 
-__all__ = ["Progress", "explain", "table_columns"]
+__all__ = ["Progress", "about_noise", "explain", "table_columns"]
+
+#: the rows from which the noise scale is estimated
+MOST_NOISE_ROWS = 10_000
 
 
 class Progress:
@@ -94,6 +98,26 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
         lead = f"{lead} batch size {best.batch_size:,}"
         lines += [f"{lead} {_verdict(problem, best)}", _about_losses(problem)]
     return lines
+
+
+def about_noise(problem: Problem, result: Comparison) -> list[str]:
+    """Say how many rows make a gradient that is no longer mostly noise."""
+    if result.fastest is None:
+        return []
+    X, y = problem.X[:MOST_NOISE_ROWS], problem.y[:MOST_NOISE_ROWS]
+    begun, ended = (noise_scale(net, X, y).simple for net in (result.start, result.fastest.net))
+    if not np.isfinite(begun):
+        return []
+    later = f"{_rows(ended)} after it" if np.isfinite(ended) else "beyond measure after it"
+    return [
+        f"The gradient's noise scale was {_rows(begun)} before the training and {later} "
+        "(McCandlish et al. 2018): batches much smaller than that lose little by being small, "
+        "batches much larger gain little by being large, once each has its learning rate."
+    ]
+
+
+def _rows(count: float) -> str:
+    return f"{significant(count, 2)} rows"
 
 
 def _verdict(problem: Problem, best: Entry) -> str:

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from fastgd._encoding import (
 )
 from fastgd._options import INTERRUPTED, predict_parser, train_parser
 from fastgd._problem import Problem, StepSizeRule
-from fastgd._report import Progress, explain, table_columns
+from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, read_csv
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
@@ -111,11 +111,21 @@ def _train(options: argparse.Namespace) -> int:
     first, *others = task.about
     print(first, *map(fill, others), _about_model(problem), "", sep="\n", flush=True)
     result = _run_all(problem, sizes, rates, options)
-    print("", *map(fill, [*result.advice(), *explain(problem, result)]), sep="\n")
+    advice = [*result.advice(), *about_noise(problem, result)]
+    notes = explain(problem, result)
+    print("", *map(fill, [*advice, *notes]), sep="\n")
     if options.save is not None:
         _save(options.save, task.encoding, result)
     if options.html is not None:
-        _write_page(options.html, task, problem, result)
+        _write_page(
+            options.html,
+            result,
+            title=f"Batch sizes compared: {task.title}",
+            about=[*task.about, _about_model(problem)],
+            columns=table_columns(problem),
+            advice=advice,
+            notes=notes,
+        )
     return int(len(result.trained) < len(result))
 
 
@@ -342,18 +352,11 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     print(f"Saved the model of batch size {best.batch_size:,} to {path}.")
 
 
-def _write_page(path: str, task: _Task, problem: Problem, result: Comparison) -> None:
+def _write_page(path: str, result: Comparison, **texts: Any) -> None:
     """Write the comparison as a page."""
-    from fastgd._page import page
+    from fastgd._page import page  # only for --html
 
-    text = page(
-        result,
-        title=f"Batch sizes compared: {task.title}",
-        about=[*task.about, _about_model(problem)],
-        columns=table_columns(problem),
-        advice=result.advice(),
-        notes=explain(problem, result),
-    )
+    text = page(result, **texts)
     with _output("--html", path) as stream:
         stream.write(text)
     print(f"Wrote the page {path}.")

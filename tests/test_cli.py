@@ -111,6 +111,12 @@ def test_the_advice_is_for_the_goal(folder, run):
     assert advice.startswith("No run reached the goal, a validation loss of -1. Nearest came batch")
 
 
+def test_the_noise_scale_is_said(folder, run):
+    out = " ".join(run("house.csv", "--target", "price", "--hidden", "none")[1].split())
+    sizes = re.search(r"noise scale was ([\d.,]+) rows before the training and", out)
+    assert 0.01 < float(sizes[1].replace(",", "")) < 1000
+
+
 def test_a_page_without_matplotlib_names_the_extra(monkeypatch, run):
     for name in [name for name in sys.modules if name.startswith("fastgd.plot")]:
         monkeypatch.delitem(sys.modules, name)
