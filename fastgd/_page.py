@@ -13,7 +13,6 @@ import string
 from collections.abc import Sequence
 from html import escape
 from importlib import import_module, resources
-from typing import Any
 
 from fastgd import _columns
 from fastgd._columns import Column
@@ -44,6 +43,7 @@ def page(
     columns: Sequence[Column],
     advice: Sequence[str],
     notes: Sequence[str],
+    command: str,
 ) -> str:
     """Return the page; all texts are plain ones, which are escaped here."""
     template = resources.files("fastgd").joinpath("_comparison.html").read_text(encoding="utf-8")
@@ -56,7 +56,11 @@ def page(
         table=_columns.as_html(columns, result, "One row for each batch size", result.marks),
         notes=_paragraphs(notes),
         pictures=_pictures(result),
-        machine=escape(_machine(facts)),
+        machine=escape(
+            "Seconds are those of the machine that ran this: "
+            f"{facts['instruction level']}, at most {facts['threads']} threads."
+        ),
+        command=escape(command),
     )
 
 
@@ -69,14 +73,6 @@ def _advice(texts: Sequence[str]) -> str:
     first, *reasons = texts
     listed = "\n".join(f"<li>{escape(text)}</li>" for text in reasons)
     return _paragraphs([first]) + (f"\n<ul>\n{listed}\n</ul>" if reasons else "")
-
-
-def _machine(facts: dict[str, Any]) -> str:
-    return (
-        f"Made by fastgd {facts['fastgd']} ({facts['instruction level']}, at most "
-        f"{facts['threads']} threads). Seconds are those of this machine; all other numbers are "
-        "the same on every machine with fused multiply-add."
-    )
 
 
 def _pictures(result: Comparison) -> str:

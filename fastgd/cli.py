@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import csv
 import os
+import shlex
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["predict"]:
             code = _predict(predict_parser().parse_args(words[1:]))
         else:
-            code = _train(train_parser().parse_args(words[words[:1] == ["compare"] :]))
+            options = train_parser().parse_args(words[words[:1] == ["compare"] :])
+            options.command = shlex.join(["python", "-m", "fastgd", *words])
+            code = _train(options)
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -123,6 +126,7 @@ def _train(options: argparse.Namespace) -> int:
             title=f"Batch sizes compared: {task.title}",
             about=[*task.about, _about_model(problem)],
             columns=table_columns(problem),
+            command=options.command,
             advice=advice,
             notes=notes,
         )

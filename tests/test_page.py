@@ -1,8 +1,10 @@
 """The page of `python -m fastgd compare --html`, read as HTML and opened in a browser."""
 
 import base64
+import html
 import os
 import re
+import shlex
 import shutil
 
 import html5lib
@@ -60,6 +62,12 @@ def test_what_the_user_wrote_is_text(text):
     assert "<b>" not in text
     assert "&lt;b&gt;&quot;price&quot;&lt;/b&gt; &amp; $1 &#x27;x&#x27; 감" in text
     assert "a&amp;b.csv" in text
+
+
+def test_it_says_how_it_was_made(text):
+    command = html.unescape(re.search(r"<pre><code>(.*)</code></pre>", text)[1])
+    assert shlex.split(command)[:4] == ["python", "-m", "fastgd", "compare"]
+    assert shlex.split(command)[6] == NASTY
 
 
 def test_pictures_have_words_for_those_who_do_not_see_them(pages):
