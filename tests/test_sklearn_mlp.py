@@ -1,16 +1,19 @@
 """`fastgd.sklearn`'s networks beside scikit-learn's own."""
 
+import inspect
 import pickle
+import sys
 import warnings
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from sklearn import neural_network
+from sklearn import config_context, neural_network
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -233,6 +236,197 @@ def test_data_frames_bring_feature_names(library):
     assert list(clf.feature_names_in_) == list(theirs.feature_names_in_) == list("abcd")
     plain = clone(clf).fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X_IRIS))
+
+
+def test_validation_curves_are_those_of_the_epochs():
+    curve = []
+
+    def callback(estimator):
+        p = estimator.predict_proba(X_IRIS[1::2])
+        curve.append(log_loss(Y_IRIS[1::2], p, sample_weight=WEIGHT[1::2]))
+
+    clf = MLPClassifier((5,), max_iter=4, callbacks=callback)
+    clf.fit(
+        X_IRIS[::2], Y_IRIS[::2], X_val=X_IRIS[1::2], y_val=Y_IRIS[1::2],
+        sample_weight_val=WEIGHT[1::2],
+    )  # fmt: skip
+    np.testing.assert_allclose(clf.validation_loss_curve_, curve, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber", "absolute_error"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_reported_loss_is_the_same_for_training_and_validation(loss, outputs):
+    y = np.abs(np.column_stack([Y_REG] * outputs) + np.arange(outputs))
+    y = y.ravel() if outputs == 1 else y
+    reg = MLPRegressor(loss, (4,), alpha=0, batch_size=150, max_iter=2, learning_rate_init=0.01)
+    reg.fit(X_REG, y, WEIGHT, X_val=X_REG, y_val=y, sample_weight_val=WEIGHT)
+    # an epoch's training loss is that before its only step
+    np.testing.assert_allclose(reg.validation_loss_curve_[0], reg.loss_curve_[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_own_validation_data_is_checked(solver):
+    clf = MLPClassifier(solver=solver)
+    message = "another solver" if solver == "lbfgs" else "classes that y has not"
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X_IRIS[:99], Y_IRIS[:99], X_val=X_IRIS[100:], y_val=Y_IRIS[100:])
+
+
+def test_half_of_the_validation_data_is_an_error():
+    with pytest.raises(ValueError, match="X_val and y_val go together"):
+        MLPClassifier().fit(X_IRIS, Y_IRIS, X_val=X_IRIS)
+
+
+@pytest.mark.parametrize("unit", ["epoch", "update"])
+def test_schedules_give_the_learning_rate(unit):
+    schedule = gd.schedules.Exponential(0.5, unit=unit)
+    settings = {"batch_size": 30, "shuffle": False, "alpha": 0.0, "random_state": 0}
+    reg = MLPRegressor(
+        hidden_layer_sizes=4, solver=gd.SGD(0.1), learning_rate=schedule, max_iter=2, **settings
+    ).fit(X_REG, Y_REG)
+    steps = MLPRegressor(hidden_layer_sizes=4, max_iter=1, warm_start=True, **settings)
+    for step in range(10):
+        time = step if unit == "update" else step // 5
+        rows = slice(step % 5 * 30, step % 5 * 30 + 30)
+        steps.set_params(solver=gd.SGD(0.1 * 0.5**time)).fit(X_REG[rows], Y_REG[rows])
+    np.testing.assert_allclose(parameters(reg), parameters(steps), rtol=1e-12)
+
+
+def test_a_plateau_lowers_the_learning_rate():
+    schedule = gd.schedules.OnPlateau(patience=0, threshold=10.0, factor=0.1)
+    clf = MLPClassifier((4,), learning_rate=schedule, max_iter=4, random_state=0)
+    clf.fit(X_IRIS, Y_IRIS)
+    constant = MLPClassifier((4,), max_iter=4, random_state=0).fit(X_IRIS, Y_IRIS)
+    assert clf.loss_ > constant.loss_
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_lines_of_progress(solver, capsys):
+    MLPClassifier((4,), solver=solver, max_iter=2, verbose=True).fit(X_IRIS, Y_IRIS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Iteration 1", "Iteration 2"]
+
+
+def test_progress_bar(capsys):
+    MLPClassifier((4,), max_iter=3, verbose="bar").fit(X_IRIS, Y_IRIS)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_progress_bar_names_the_extra_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match=r"fastgd\[sklearn\]"):
+        MLPClassifier(verbose="bar").fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_scikit_learns_callbacks(solver):
+    pytest.importorskip("sklearn.callback")
+
+    class Recorder:
+        def __init__(self):
+            self.hooks, self.scores = [], []
+
+        def setup(self, estimator, context):
+            self.hooks.append("setup")
+
+        def on_fit_task_begin(self, estimator, context):
+            self.hooks.append("begin")
+
+        def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+            self.hooks.append("end")
+            self.scores.append(fitted_estimator.score(X, y))
+            return len(self.scores) == 2
+
+        def teardown(self, estimator, context):
+            self.hooks.append("teardown")
+
+    recorder = Recorder()
+    clf = MLPClassifier((4,), solver=solver, max_iter=9).set_callbacks(recorder)
+    clf.fit(X_IRIS, Y_IRIS)
+    assert clf.n_iter_ == 2
+    assert recorder.hooks == ["setup", "begin", "begin", "end", "begin", "end", "end", "teardown"]
+    assert recorder.scores[-1] == clf.score(X_IRIS, Y_IRIS)
+
+
+def test_metadata_is_routed_to_fit():
+    with config_context(enable_metadata_routing=True):
+        clf = MLPClassifier((4,), max_iter=2, random_state=0).set_fit_request(
+            X_val=True, y_val=True, sample_weight=True
+        )
+        pipeline = make_pipeline(clf)
+        pipeline.fit(X_IRIS, Y_IRIS, sample_weight=WEIGHT, X_val=X_IRIS, y_val=Y_IRIS)
+    assert len(pipeline[-1].validation_scores_) == 2
+
+
+def test_html_shows_the_parameters():
+    assert "hidden_layer_sizes" in MLPClassifier((4,))._repr_html_()
+
+
+def test_every_parameter_is_documented():
+    for cls in (MLPClassifier, MLPRegressor):
+        documented = cls.__doc__.replace("beta_1, beta_2", "beta_1 : beta_2")
+        assert not [
+            name
+            for name in cls().get_params()
+            if f"    {name} :" not in documented and name != "beta_2"
+        ]
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_parameters_are_scikit_learns_in_its_order(cls):
+    theirs = list(inspect.signature(getattr(neural_network, cls.__name__)).parameters.values())
+    ours = list(inspect.signature(cls).parameters.values())[: len(theirs)]
+    assert [(p.name, p.kind, p.default) for p in ours] == [
+        (p.name, p.kind, p.default) for p in theirs
+    ]
+
+
+def test_divergence_is_an_error_and_leaves_finite_weights():
+    reg = MLPRegressor(solver="sgd", learning_rate_init=100.0, random_state=0)
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        reg.fit(1e3 * X_REG, Y_REG)
+    assert np.isfinite(parameters(reg)).all()
+
+
+def test_divergence_with_early_stopping_keeps_the_best_weights():
+    reg = MLPRegressor(
+        solver="sgd", learning_rate_init=100.0, random_state=0, early_stopping=True
+    ).fit(1e3 * X_REG, Y_REG)
+    assert np.isnan(reg.validation_scores_[-1])
+    assert np.isfinite(parameters(reg)).all()
+
+
+def test_interruption_keeps_what_was_reached():
+    def interrupt(estimator):
+        if estimator.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    clf = MLPClassifier((4,), callbacks=interrupt)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        clf.fit(X_IRIS, Y_IRIS)
+    assert len(clf.loss_curve_) == 2
+
+
+def test_lbfgs_with_several_outputs_descends_on_their_sum():
+    y = np.column_stack([Y_REG, 3 * Y_REG])
+    settings = {"solver": "lbfgs", "max_iter": 500, "random_state": 0, "activation": "identity"}
+    settings |= {"hidden_layer_sizes": (), "alpha": 0.0, "tol": 1e-8}
+    together = MLPRegressor(**settings).fit(X_REG, y)
+    alone = MLPRegressor(**settings).fit(X_REG, y[:, 1])
+    np.testing.assert_allclose(together.coefs_[0][:, 1], alone.coefs_[0][:, 0], atol=1e-3)
+    residual = together.predict(X_REG) - y
+    np.testing.assert_allclose(together.loss_, 0.5 * np.mean(residual**2))
+
+
+def test_other_shapes_can_not_be_gone_on_from():
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match="warm_start=False"):
+        clf.set_params(hidden_layer_sizes=(5,)).fit(X_IRIS, Y_IRIS)
+
+
+def test_balanced_classes_need_all_of_y():
+    with pytest.raises(ValueError, match="not supported for partial_fit"):
+        MLPClassifier(class_weight="balanced").partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
 
 
 @pytest.mark.slow

@@ -345,8 +345,9 @@ class Epochs:
         if self.diverged:
             return float("nan"), float("nan")
         z = est._raw_outputs(judged.X)
-        loss = mean_loss(est._engine_loss(), z, judged.targets, judged.sample_weight)
-        return loss, est._score(est._link(z), judged.y, judged.sample_weight)
+        with np.errstate(over="ignore"):  # of a network that is about to diverge
+            loss = mean_loss(est._engine_loss(), z, judged.targets, judged.sample_weight)
+            return loss, est._score(est._link(z), judged.y, judged.sample_weight)
 
     def _exhausted(self) -> bool:
         """Whether too many epochs did not improve and the learning rate can not fall."""

@@ -121,6 +121,15 @@ static void prepare_adamw(int64_t step, double learning_rate, const double *hype
     coefficient[7] = 1 - learning_rate * hyperparameter[0];
 }
 
+/* Adam with both corrections in the step size: epsilon is added to the uncorrected root. */
+static void prepare_efficient_adam(int64_t step, double learning_rate,
+                                   const double *hyperparameter, double *scalar,
+                                   double *coefficient) {
+    prepare_adam(step, learning_rate, hyperparameter, scalar, coefficient);
+    coefficient[0] /= coefficient[5];
+    coefficient[5] = 1;
+}
+
 /* Coefficients: the step size learning_rate / (1 - beta1^t), the decay added to the
  * gradient, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^t), epsilon, and the factor that
  * shrinks the parameters (1 for Adam, 1 - learning_rate * weight_decay for AdamW). */
@@ -309,6 +318,7 @@ static const fgd_optimizer optimizers[] = {
     {"nesterov", prepare_sgd, nesterov},
     {"adam", prepare_adam, adam},
     {"adamw", prepare_adamw, adam},
+    {"efficient_adam", prepare_efficient_adam, adam},
     {"nadam", prepare_nadam, nadam},
     {"nadamw", prepare_nadamw, nadam},
     {"adagrad", prepare_adagrad, adagrad},
