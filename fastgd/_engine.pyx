@@ -241,6 +241,7 @@ cdef struct Record:         # where the trace of an epoch goes; NULL: it is not 
     size_t every            # steps, counted from the first of all
     size_t slot
     double *loss
+    double *penalty         # its share of the loss
     double *norm            # of the batch's gradient
     double *squares         # mean squared norm of the samples' gradients
     char *params
@@ -307,6 +308,7 @@ cdef struct Run:
     size_t n_steps
     bint mean
     const double *rates     # one a step
+    const double *scales    # of a sample's gradient in the batch's, one a step; NULL: the mean's
     int64_t step            # before this epoch
     # the stretch of it that the threads are sent to run
     size_t start
@@ -608,14 +610,18 @@ cdef void _record(Run *run, const Step *step) noexcept nogil:
     """Count a step in when all threads have made it, and keep of it what is wanted."""
     cdef Record *record = &run.record
     cdef size_t slot = record.slot
+    cdef double penalty = 0
     if run.penalty_sums != NULL:
-        run.step_loss += fgd_sum(run.n_sums, run.penalty_sums) * (
+        penalty = fgd_sum(run.n_sums, run.penalty_sums) * (
             1.0 if run.adjust.summed else 1 / step.scale
         )
+        run.step_loss += penalty
     run.loss_sum += run.step_loss
     if step.recorded:
         if record.loss != NULL:
             record.loss[slot] = run.step_loss / step.n
+        if record.penalty != NULL:
+            record.penalty[slot] = penalty / step.n
         if record.norm != NULL:
             record.norm[slot] = sqrt(fgd_sum(run.n_sums, run.record_sums))
         if record.squares != NULL:
@@ -812,7 +818,10 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
 
 cdef inline bint _is_stochastic(const Run *run) noexcept nogil:
     """Whether this run's steps are those that have a kernel of their own."""
-    return run.stochastic != NULL and run.batch_size == 1 and run.bounds == NULL
+    return (
+        run.stochastic != NULL and run.batch_size == 1 and run.bounds == NULL
+        and run.scales == NULL
+    )
 
 
 cdef void _stochastic_steps(Run *run) noexcept nogil:
@@ -945,6 +954,8 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
         else:
             step.n = run.bounds[step.index + 1] - run.bounds[step.index]
             step.scale = 1.0 / run.batch_size if run.mean else 1.0
+        if run.scales != NULL:
+            step.scale = run.scales[step.index]
         step.recorded = _is_recorded(run, step.index)
         step.norms = adjust.clip_sample > 0 or (step.recorded and run.record.squares != NULL)
         step.l2 = adjust.l2 * (step.scale if adjust.summed else 1.0)
@@ -1383,8 +1394,8 @@ cdef class Engine:
             scalars[place] = self.run.scalars[place]
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, int64_t step=0, size_t record_every=0, loss=None, gradient_norm=None,
-              sample_squares=None, params=None):
+              bounds=None, scales=None, int64_t step=0, size_t record_every=0, loss=None,
+              penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch; return the sum of the samples' losses.
 
         Parameters
@@ -1402,13 +1413,16 @@ cdef class Engine:
         bounds : ndarray of int64, or None
             Where in the order each batch begins, and the last ends; the mean then divides by
             batch_size whatever the batch holds.
+        scales : ndarray of float64, or None
+            What each step multiplies its samples' gradients by, in place of the mean's factor.
         step : int
             How many steps came before: the optimizer counts them.
         record_every : int
             Which steps, counted from the first of all, are recorded; 0 for none.
-        loss, gradient_norm, sample_squares, params : ndarray or None
-            Where to keep each recorded step's mean loss, its gradient's norm, the mean of its
-            samples' gradients' squared norms, and the parameters after it.
+        loss, penalty, gradient_norm, sample_squares, params : ndarray or None
+            Where to keep each recorded step's mean loss, the penalty's share of it, its
+            gradient's norm, the mean of its samples' gradients' squared norms, and the
+            parameters after it.
 
         Returns
         -------
@@ -1436,8 +1450,9 @@ cdef class Engine:
         run.batch_size = batch_size
         run.mean = reduction == "mean"
         run.rates = NULL if rates is None else <double *> _address(rates)
+        run.scales = NULL if scales is None else <double *> _address(scales)
         run.step = step
-        self._set_record(record_every, loss, gradient_norm, sample_squares, params)
+        self._set_record(record_every, loss, penalty, gradient_norm, sample_squares, params)
         run.loss_sum = run.step_loss = run.step_squares = 0
         run.start = run.index = 0
         self._begin()
@@ -1447,12 +1462,14 @@ cdef class Engine:
         self._end()
         return run.loss_sum
 
-    def _set_record(self, every, loss, gradient_norm, sample_squares, params):
+    def _set_record(self, every, loss, penalty, gradient_norm, sample_squares, params):
         cdef Record *record = &self.run.record
         memset(record, 0, sizeof(Record))
         record.every = every
         if loss is not None:
             record.loss = <double *> _address(loss)
+        if penalty is not None:
+            record.penalty = <double *> _address(penalty)
         if params is not None:
             record.params = _address(params)
         if gradient_norm is not None:

@@ -43,29 +43,40 @@ class Trace:
     ----------
     every : int
         Which steps are recorded, counted from the first of all.
-    loss, gradient_norm, sample_squares : ndarray of float64 with one element a step, or None
-        The mean loss, the norm of the batch's gradient (before penalties, noise and clipping),
-        and the mean of its samples' gradients' squared norms.
+    loss, penalty, gradient_norm, sample_squares : ndarray of float64, or None
+        With one element a step: the mean loss, the penalty's share of it, the norm of the batch's
+        gradient (before penalties, noise and clipping), and the mean of its samples' gradients'
+        squared norms.
     params : ndarray of shape (steps, n_params), or None
         The parameters after the step.
     """
 
     every: int
     loss: FloatArray | None = None
+    penalty: FloatArray | None = None
     gradient_norm: FloatArray | None = None
     sample_squares: FloatArray | None = None
     params: FloatArray | None = None
     _slot: int = 0
 
     def keep(
-        self, step: int, n: int, loss: float, norm: float, squares: float, params: FloatArray
+        self,
+        step: int,
+        n: int,
+        loss: float,
+        penalty: float,
+        norm: float,
+        squares: float,
+        params: FloatArray,
     ) -> None:
-        """Keep step number `step` of n samples, if it is wanted; loss and squares are sums."""
+        """Keep step number `step` of n samples, if wanted; loss, penalty and squares are sums."""
         if step % self.every:
             return
         slot, self._slot = self._slot, self._slot + 1
         if self.loss is not None:
             self.loss[slot] = loss / n if n else np.nan
+        if self.penalty is not None:
+            self.penalty[slot] = penalty / n if n else np.nan
         if self.gradient_norm is not None:
             self.gradient_norm[slot] = norm
         if self.sample_squares is not None:
@@ -78,6 +89,7 @@ class Trace:
         return {
             "record_every": self.every,
             "loss": self.loss,
+            "penalty": self.penalty,
             "gradient_norm": self.gradient_norm,
             "sample_squares": self.sample_squares,
             "params": self.params,

@@ -72,6 +72,7 @@ def start(
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
+        scales: FloatArray | None = None,
     ) -> float:
         loss = engine.epoch(
             order,
@@ -80,6 +81,7 @@ def start(
             rates,
             drop_last=plan.drop_last,
             bounds=bounds,
+            scales=scales,
             step=state.step,
             **({} if trace is None else trace.places()),
         )

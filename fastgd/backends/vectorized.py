@@ -108,6 +108,7 @@ def start(
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
+        scales: FloatArray | None = None,
     ) -> float:
         reached, moved = params.copy(), state.copy()
         total = 0.0
@@ -117,14 +118,17 @@ def start(
             for index, (first, last) in enumerate(itertools.pairwise(ends)):
                 batch = order[first:last]
                 scale = scale_of(plan, len(batch), bounds is not None)
+                if scales is not None:
+                    scale = float(scales[index])
                 value, gradient, squares = _batch(plan, reached, batch, scale, norms)
                 norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
-                value += make_step(plan, reached, gradient, moved, rates[index], scale, rng)
+                penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
+                value += penalty
                 total += value
                 if not np.isfinite(total):
                     return total
                 if trace is not None:
-                    trace.keep(moved.step, len(batch), value, norm, squares, reached)
+                    trace.keep(moved.step, len(batch), value, penalty, norm, squares, reached)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached

@@ -11,20 +11,34 @@ messages belong in `_mlp`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 
 from fastgd import _layout
 from fastgd._plan import Plan
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends import compiled
+from fastgd.history import Trace
 from fastgd.losses import LOSSES
 from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
 
-__all__ = ["Cost", "Descent", "EfficientAdam", "Momentum", "mean_loss", "pack", "unpack"]
+__all__ = [
+    "DENSE_AT_ONCE",
+    "Cost",
+    "Descent",
+    "EfficientAdam",
+    "Momentum",
+    "mean_loss",
+    "pack",
+    "unpack",
+]
+
+#: sparse samples are made dense in pieces of some so many numbers
+DENSE_AT_ONCE = 1 << 22
 
 
 def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
@@ -94,12 +108,14 @@ class Cost:
         The engine's name of the loss.
     alpha : float
         The factor of the penalty.
-    X : ndarray of shape (n, sizes[0])
-        Samples, C-contiguous.
+    X : ndarray or sparse matrix of shape (n, sizes[0])
+        Samples; an array is C-contiguous. Sparse ones are made dense a piece at a time.
     y : ndarray
         Targets: (n, sizes[-1]) of X's dtype, or (n,) class indices in int32.
     sample_weight : ndarray of shape (n,), optional
         Factors of the samples' losses.
+    batch_size : int
+        A piece holds whole batches of so many samples.
     n_threads : int
         The most threads to use; 0 for as many as OpenMP would.
     """
@@ -110,17 +126,24 @@ class Cost:
         hidden: Sequence[str],
         loss: str,
         alpha: float,
-        X: FloatArray,
+        X: Any,
         y: AnyArray,
         sample_weight: FloatArray | None,
+        batch_size: int,
         n_threads: int,
     ) -> None:
         self.sizes = tuple(sizes)
         self.alpha = alpha
         self.sample_weight = sample_weight
-        self.factor, self._reported = _factors(loss, self.sizes[-1])
-        self._constant = _poisson_constant(y) if loss == "poisson" else None
-        weight = self._engine_weight(len(X), X.dtype.type)
+        self.factor, self.reported = _factors(loss, self.sizes[-1])
+        self.constant = _poisson_constant(y) if loss == "poisson" else None
+        weight = self._engine_weight(len(y), X.dtype.type)
+        self._sparse: tuple[Any, AnyArray, FloatArray | None] | None = None
+        if issparse(X):
+            self._sparse = X.tocsr(), y, weight
+            rows = min(len(y), max(1, DENSE_AT_ONCE // X.shape[1] // batch_size) * batch_size)
+            X, y = np.empty((rows, X.shape[1]), X.dtype), y[:rows].copy()
+            weight = None if weight is None else weight[:rows].copy()
         self.plan = Plan(
             sizes=self.sizes,
             hidden=tuple(hidden),
@@ -129,7 +152,7 @@ class Cost:
             X=X,
             y=y,
             sample_weight=weight,
-            batch_size=len(X),
+            batch_size=batch_size,
             drop_last=False,
             reduction="sum",
             n_threads=n_threads,
@@ -142,34 +165,62 @@ class Cost:
             return np.asarray(self.sample_weight * self.factor, scalar)
         return None if self.factor == 1 else np.full(n, self.factor, scalar)
 
-    def value_and_gradient(
-        self, params: FloatArray, batch: IndexArray
-    ) -> tuple[float, float, FloatArray]:
-        """Return a batch's cost as reported and as descended on, and the flat gradient."""
-        total, gradient = self._evaluate(params, batch)
-        weights, _ = _layout.split(self.sizes, params)
-        slopes, _ = _layout.split(self.sizes, gradient)
+    def pieces(self, order: IndexArray) -> Iterator[tuple[int, int, IndexArray]]:
+        """Yield stretches of the order, and where in the plan's data their samples are then."""
+        if self._sparse is None:
+            yield 0, len(order), order
+            return
+        X, y, weight = self._sparse
+        plan, rows = self.plan, len(self.plan.X)
+        for start in range(0, len(order), rows):
+            samples = order[start : start + rows]
+            n = len(samples)
+            X[samples].toarray(out=plan.X[:n])
+            plan.y[:n] = y[samples]
+            if weight is not None and plan.sample_weight is not None:
+                plan.sample_weight[:n] = weight[samples]
+            yield start, start + n, np.arange(n, dtype=order.dtype)
+
+    def value_and_gradient(self, params: FloatArray) -> tuple[float, float, FloatArray]:
+        """Return the cost over all samples, as reported and as descended on, and its gradient."""
+        total, gradient = 0.0, np.zeros_like(params)
+        for _, _, samples in self.pieces(np.arange(self.n_samples, dtype=np.int64)):
+            value, slope = self._evaluate(params, samples)
+            total += value
+            gradient += slope
         squares = 0.0
+        weights, slopes = (_layout.split(self.sizes, flat)[0] for flat in (params, gradient))
         for W, slope in zip(weights, slopes, strict=True):
             squares += float(np.vdot(W, W))
             slope += params.dtype.type(self.alpha) * W
-        count = self._count(batch)
+        everything = np.array([0, self.n_samples])
+        order = np.arange(self.n_samples)
+        count = float(self.counts(order, everything)[0])
         gradient /= params.dtype.type(count)
-        constant = 0.0 if self._constant is None else self._weighted(self._constant, batch)
-        penalty = 0.5 * self.alpha * squares
-        reported = (total * self._reported + constant + penalty) / count
-        return reported, (total + constant + penalty) / count, gradient
+        rest = float(self.constants(order, everything)[0]) + 0.5 * self.alpha * squares
+        return (total * self.reported + rest) / count, (total + rest) / count, gradient
 
-    def _count(self, batch: IndexArray) -> float:
-        """Return the sum of a batch's weights; 1 for a batch that does not count at all."""
-        if self.sample_weight is None:
-            return len(batch)
-        return float(self.sample_weight[batch].sum()) or 1.0
+    @property
+    def n_samples(self) -> int:
+        """The number of samples."""
+        return len(self.plan.X) if self._sparse is None else int(self._sparse[0].shape[0])
 
-    def _weighted(self, values: FloatArray, batch: IndexArray) -> float:
+    def counts(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
+        """Return the sum of each batch's weights; 1 for one that does not count at all."""
         if self.sample_weight is None:
-            return float(values[batch].sum())
-        return float(values[batch] @ self.sample_weight[batch])
+            return np.diff(bounds).astype(np.float64)
+        sums = np.add.reduceat(self.sample_weight[order].astype(np.float64), bounds[:-1])
+        return np.where(sums == 0, 1.0, sums)
+
+    def constants(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
+        """Return what each batch's summed loss has on top of the engine's."""
+        if self.constant is None:
+            return np.zeros(len(bounds) - 1)
+        values = self.constant[order]
+        if self.sample_weight is not None:
+            values = values * self.sample_weight[order]
+        sums: FloatArray = np.add.reduceat(values, bounds[:-1])
+        return sums
 
 
 def _factors(loss: str, outputs: int) -> tuple[float, float]:
@@ -216,45 +267,68 @@ class Descent:
         What is made small.
     optimizer : Optimizer
         How parameters move.
-    batch_size : int
-        Samples a batch.
     params : ndarray of shape (n_params,)
-        Is moved in place.
+        Is moved in place, by epochs that end with finite numbers.
     state : OptimizerState
-        Is moved on in place.
+        Is moved on in place with it.
+    clip_value, clip_norm : float or None
+        The largest size of an element of a batch's gradient, and of its norm.
     """
 
     def __init__(
         self,
         cost: Cost,
         optimizer: Optimizer,
-        batch_size: int,
         params: FloatArray,
         state: OptimizerState,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         self._cost = cost
-        self._optimizer = optimizer
-        self._batch_size = batch_size
         self._params = params
         self._state = state
+        self._plan = replace(
+            cost.plan,
+            optimizer=optimizer,
+            reduction="mean",
+            l2=cost.alpha,
+            penalty_of_sum=True,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+        )
+        self._run: Callable[..., float] | None = None
 
     def count_steps(self, n: int) -> int:
         """Return the steps of an epoch over n samples."""
-        return -(-n // self._batch_size)
+        return len(self._plan.bounds(n)) - 1
+
+    def reload(self) -> None:
+        """Take parameters and state over anew: somebody has changed them."""
+        self._run = None
 
     def epoch(self, order: IndexArray, learning_rate: float | FloatArray) -> float:
         """Run one epoch; return the mean cost, each batch's as it was before its step.
 
         A mean that is not finite says that the epoch diverged.
         """
-        total = 0.0
-        rates = np.broadcast_to(learning_rate, self.count_steps(len(order)))
-        with np.errstate(all="ignore"):
-            for step, rate in enumerate(rates):
-                batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-                value, _, gradient = self._cost.value_and_gradient(self._params, batch)
-                total += value * len(batch)
-                if not np.isfinite(total):
-                    return total
-                self._optimizer.update(self._params, gradient, self._state, rate)
-        return total / len(order) if np.isfinite(self._params).all() else float("nan")
+        if self._run is None:
+            unused = np.random.default_rng(0)  # nothing is drawn
+            self._run = compiled.start(self._plan, self._params, self._state, unused)
+        cost, bounds = self._cost, self._plan.bounds(len(order))
+        counts = cost.counts(order, bounds)
+        scales = None if cost.sample_weight is None else 1 / counts
+        rates = np.ascontiguousarray(np.broadcast_to(learning_rate, len(counts)), np.float64)
+        losses, penalties = np.empty(len(counts)), np.empty(len(counts))
+        before = self._params.copy(), self._state.copy()
+        for start, stop, samples in cost.pieces(order):
+            steps = slice(*np.searchsorted(bounds, (start, stop)))
+            part = Trace(1, loss=losses[steps], penalty=penalties[steps])
+            part_scales = None if scales is None else scales[steps]
+            total = self._run(samples, rates[steps], part, scales=part_scales)
+            if not np.isfinite(total):
+                self._params[:] = before[0]
+                self._state.assign(before[1])
+                return total
+        sizes = np.diff(bounds)
+        data = (losses - penalties) * sizes * cost.reported + cost.constants(order, bounds)
+        return float((data + penalties * sizes) / counts @ sizes / len(order))

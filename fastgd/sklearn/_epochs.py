@@ -122,6 +122,7 @@ class Epochs:
         rate = estimator.learning_rate
         self.schedule: Schedule | None = rate if isinstance(rate, Schedule) else None
         self.params = pack(estimator.coefs_, estimator.intercepts_)
+        self.descent: Descent | None = None
         self.state = self._resume()
         self.judged: Validation | None = None
         self.diverged = False
@@ -164,6 +165,8 @@ class Epochs:
         if isinstance(self.optimizer, Momentum) and rate != state.learning_rate:
             for moment in state.steps.moments:
                 moment *= moment.dtype.type(state.learning_rate / rate)
+            if self.descent is not None:
+                self.descent.reload()
         state.learning_rate = rate
 
     def run(
@@ -183,8 +186,10 @@ class Epochs:
             est.validation_loss_curve_ = []
         self.judged = judged
         n = X.shape[0]
-        cost = est._cost(self.sizes, X, targets, sample_weight)
-        descent = Descent(cost, self.optimizer, self._batch_size(n), self.params, self.state.steps)
+        cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(n))
+        descent = self.descent = Descent(
+            cost, self.optimizer, self.params, self.state.steps, est.clip_value, est.clip_norm
+        )
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
         order = self._first_order(n)
         est.n_iter_ = 0

@@ -25,14 +25,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastgd import _sampling
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import CallbackSupport, Progress
-from fastgd.sklearn._descent import Cost, pack, unpack
+from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
@@ -47,9 +46,6 @@ LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "softmax": LOSSES["cross_entropy"].link,
     "exp": LOSSES["poisson"].link,
 }
-#: sparse samples are made dense in pieces of this many numbers
-DENSE_AT_ONCE = 1 << 22
-
 Draws = np.random.RandomState | np.random.Generator
 
 
@@ -83,6 +79,8 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
+        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
         "callbacks": [None, callable, "array-like"],
         "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     }
@@ -248,16 +246,17 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         X: Any,
         targets: AnyArray,
         sample_weight: FloatArray | None,
+        batch_size: int,
     ) -> Cost:
         """Return the cost of the network on data that is checked."""
-        X = _dense(X, X.dtype)
+        X = X if scipy.sparse.issparse(X) else _dense(X, X.dtype)
         if self._engine_loss() == "cross_entropy":
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
         else:
             y = np.ascontiguousarray(targets, X.dtype)
         return Cost(
             sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
-            self.n_threads or 0,
+            batch_size, self.n_threads or 0,
         )  # fmt: skip
 
     def _fit_lbfgs(
@@ -270,12 +269,11 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
     ) -> None:
         """Run SciPy's L-BFGS-B on the compiled gradient over all samples, in float64."""
         dtype = self.coefs_[0].dtype
-        cost = self._cost(sizes, X.astype(np.float64, copy=False), targets, sample_weight)
-        everything = np.arange(X.shape[0], dtype=_sampling.index_dtype(X.shape[0]))
+        cost = self._cost(sizes, X.astype(np.float64, copy=False), targets, sample_weight, 1)
         reported: dict[float, float] = {}
 
         def value_and_slope(params: FloatArray) -> tuple[float, FloatArray]:
-            shown, value, slope = cost.value_and_gradient(params, everything)
+            shown, value, slope = cost.value_and_gradient(params)
             reported[value] = shown
             return value, slope
 
@@ -415,6 +413,9 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         The most gradients that "lbfgs" may compute.
     class_weight : dict, "balanced" or None, default=None
         Factors of the classes' samples; "balanced" makes them inverse to the classes' sizes.
+    clip_value, clip_norm : float, default=None
+        The largest size of an element of a batch's gradient, and of the norm of all of it, the
+        penalty included; not for "lbfgs".
     callbacks : callable or list of callable, default=None
         Each is called after each epoch with the estimator; training stops after an epoch in
         which one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
@@ -507,6 +508,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         class_weight: Any = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
         callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
@@ -534,6 +537,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.class_weight = class_weight
+        self.clip_value = clip_value
+        self.clip_norm = clip_norm
         self.callbacks = callbacks
         self.n_threads = n_threads
 
@@ -793,6 +798,9 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         How many epochs in a row may bring no improvement.
     max_fun : int, default=15000
         The most gradients that "lbfgs" may compute.
+    clip_value, clip_norm : float, default=None
+        The largest size of an element of a batch's gradient, and of the norm of all of it, the
+        penalty included; not for "lbfgs".
     callbacks : callable or list of callable, default=None
         Each is called after each epoch with the estimator; training stops after an epoch in
         which one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
@@ -884,6 +892,8 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
         callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
@@ -911,6 +921,8 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.clip_value = clip_value
+        self.clip_norm = clip_norm
         self.callbacks = callbacks
         self.n_threads = n_threads
 
