@@ -39,7 +39,7 @@ class Checks:
 
     def install(self) -> None:
         venv.create(self.folder / "venv", with_pip=True)
-        self.run(self.python, "-m", "pip", "install", "-q", "-e", ".[dev]")
+        self.run(self.python, "-m", "pip", "install", "-q", "-e", ".[dev,torch]")
 
     def lint(self) -> None:
         bin_folder = self.python.parent

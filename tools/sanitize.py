@@ -45,6 +45,7 @@ def address(target: Path) -> int:
     """Run the quick tests under the address and undefined-behaviour sanitizers."""
     build(target, FASTGD_CFLAGS="-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    command += ["--ignore=tests/test_against_torch.py"]  # torch's own libraries are not watched
     environment = {
         "LD_PRELOAD": f"{library('gcc', 'libasan.so')} {library('gcc', 'libubsan.so')}",
         # CPython keeps memory until it exits: a leak report would be of its own
