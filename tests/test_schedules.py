@@ -109,7 +109,9 @@ CASES = {
         lambda lr, opt: lr.OneCycleLR(opt, 0.3, TIMES, cycle_momentum=False),
     ),
     "one cycle, linear": (
-        s.OneCycle(TIMES, pct_start=0.25, anneal_strategy="linear", div_factor=5, final_div_factor=3),
+        s.OneCycle(
+            TIMES, pct_start=0.25, anneal_strategy="linear", div_factor=5, final_div_factor=3
+        ),
         one_cycle(TIMES, 0.25, (1 / 5, (1, 1 / 15), (TIMES - 1,)), linear=True),
         lambda lr, opt: lr.OneCycleLR(
             opt, 0.3, TIMES, pct_start=0.25, anneal_strategy="linear", div_factor=5,
@@ -156,25 +158,6 @@ def test_rates_are_the_formulas(case):
 LOSSES_SEEN = [
     3, 2.5, 2.5, 2.5, 2.4999, 2.49, 3, math.nan, 3, 3, 2.6, 2.4, 2.4, 2.4, 2.4, 2.4, 2.4, 9,
 ]  # fmt: skip
-    3,
-    2.5,
-    2.5,
-    2.5,
-    2.4999,
-    2.49,
-    3,
-    math.nan,
-    3,
-    3,
-    2.6,
-    2.4,
-    2.4,
-    2.4,
-    2.4,
-    2.4,
-    2.4,
-    9,
-]
 PLATEAUS = {
     "default": {"patience": 1},
     "no patience": {"factor": 0.5, "patience": 0},
