@@ -50,7 +50,8 @@ rates:     Without --learning-rate each batch size B tries three, and the table
            fastgd.load in Python.
 --goal:    The advice names the batch size that needs the fewest seconds to the
            goal. Without --goal that is 98 % of the way from the start's loss on
-           the validation rows to the lowest of all runs.
+           the validation rows to the lowest of all runs. With it, of several
+           learning rates the one that is there in the fewest epochs is shown.
 compare:   Is what is done without it, too.
 predict:   Has its own options: python -m fastgd predict --help. For a data file
            that is itself named "predict" or "compare" write ./predict.

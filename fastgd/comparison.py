@@ -181,8 +181,9 @@ def compare(
     optimizer : Optimizer, sequence of Optimizer, or callable, optional
         One for all batch sizes, or a function that takes a batch size (a number, n for None)
         and returns its own: learning rates that suit one batch size rarely suit another. Of a
-        sequence each is tried, and the one with the lowest training loss is kept.
-        ``SGD(0.01)`` if not given.
+        sequence each is tried, and the one is kept that reaches `goal` in the fewest epochs or,
+        where none does or no goal was given, ends with the lowest training loss. ``SGD(0.01)``
+        if not given.
     validation : (X, y) or (X, y, sample_weight), optional
         Data on which the loss is computed after each epoch.
     score : callable, optional
@@ -278,7 +279,7 @@ def compare(
         for (plan, trained, _), history in zip(runs, histories, strict=True)
     ]
     return Comparison(
-        [_with_score(_least(entries, plan), score) for plan in plans],
+        [_with_score(_kept(entries, plan, goal), score) for plan in plans],
         goal=goal,
         seed=seed,
         side_by_side=together and len(runs) > 1,
@@ -408,10 +409,18 @@ def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry
     return replace(entry, score=float(score(entry.net)))
 
 
-def _least(entries: Sequence[Entry], plan: BatchPlan) -> Entry:
-    """Return a batch size's entry with the lowest training loss; the first if all diverged."""
+def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
+    """Return a batch size's best entry: that soonest at the goal, or with the lowest loss.
+
+    Epochs count, as seconds would give other entries on another day. The first if all diverged.
+    """
+
+    def rank(entry: Entry) -> tuple[float, float]:
+        reached = None if goal is None else entry.time_to(goal)
+        return (math.inf if reached is None else reached.epochs), entry.loss
+
     own = [entry for entry in entries if entry.plan is plan]
-    return min((entry for entry in own if not entry.diverged), key=lambda e: e.loss, default=own[0])
+    return min((entry for entry in own if not entry.diverged), key=rank, default=own[0])
 
 
 class Comparison(Sequence[Entry]):
@@ -484,6 +493,14 @@ class Comparison(Sequence[Entry]):
     def trained(self) -> tuple[Entry, ...]:
         """The entries that did not diverge."""
         return tuple(entry for entry in self.entries if not entry.diverged)
+
+    @property
+    def kept(self) -> str:
+        """Which of several optimizers an entry is of, in words."""
+        least = "the one with the lowest training loss"
+        if self._goal is None:
+            return f"shown is {least}"
+        return f"shown is the one that reached the goal in the fewest epochs, or else {least}"
 
     @property
     def validated(self) -> bool:
@@ -594,10 +611,7 @@ class Comparison(Sequence[Entry]):
         """Say what the columns mean that may be misread."""
         notes = []
         if self.tried > 1:
-            notes.append(
-                f"Each batch size tried up to {self.tried} optimizers; shown is the one with the "
-                "lowest training loss."
-            )
+            notes.append(f"Each batch size tried up to {self.tried} optimizers; {self.kept}.")
         if not math.isnan(self.goal):
             kind = "validation" if self.validated else "training"
             goal = f"The goal is a {kind} loss of {self.goal:.4g}"

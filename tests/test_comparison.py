@@ -100,6 +100,18 @@ def test_of_several_optimizers_the_one_with_the_lowest_training_loss_is_kept():
     assert "tried up to 3 optimizers" in " ".join(str(result).split())
 
 
+def test_with_a_goal_the_optimizer_that_is_there_first_is_kept():
+    slow, fast, wild = gd.SGD(0.02), gd.SGD(0.05), gd.SGD(1e30)
+
+    def stop_early(net, history):
+        return history.optimizer == fast
+
+    for goal, expected in ((5.0, fast), (-1.0, slow)):
+        result = compare(8, optimizer=[slow, fast, wild], goal=goal, callbacks=[stop_early])
+        assert result[0].optimizer == expected
+    assert "reached the goal in the fewest epochs, or else" in " ".join(str(result).split())
+
+
 @pytest.mark.parametrize("side_by_side", [True, False])
 def test_a_run_that_diverges_is_a_row_that_says_so(side_by_side):
     rates = {1: 1e30, 8: 0.05, 120: 0.1}
