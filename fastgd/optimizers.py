@@ -198,6 +198,16 @@ class SGD(Optimizer):
         params -= params.dtype.type(learning_rate) * direction
 
 
+def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient, and 0 for 0 / 0: with eps=0, what has had no gradient yet stays.
+
+    There torch divides, and the parameter is not a number from then on.
+    """
+    tiny = np.finfo(denominator.dtype).tiny
+    quotient: FloatArray = numerator / np.maximum(denominator, tiny)
+    return quotient
+
+
 @dataclass(frozen=True)
 class Adam(Optimizer):
     r"""Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1), as torch.optim.Adam.
@@ -259,7 +269,7 @@ class Adam(Optimizer):
         second += scalar(1 - beta2) * gradient * gradient
         correction = 1 / np.sqrt(1 - beta2**state.step)
         denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
-        params -= scalar(learning_rate / (1 - beta1**state.step)) * (first / denominator)
+        params -= scalar(learning_rate / (1 - beta1**state.step)) * _quotient(first, denominator)
 
 
 @dataclass(frozen=True)
@@ -387,7 +397,7 @@ class Nadam(Optimizer):
         denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
         direct = scalar(learning_rate * (1 - mu) / (1 - product))
         ahead = scalar(learning_rate * next_mu / (1 - product * next_mu))
-        params -= (direct * gradient + ahead * first) / denominator
+        params -= _quotient(direct * gradient + ahead * first, denominator)
 
 
 @dataclass(frozen=True)
@@ -456,7 +466,7 @@ class Adagrad(Optimizer):
         (total,) = state.moments
         total += gradient * gradient
         rate = learning_rate / (1 + (state.step - 1) * self.lr_decay)
-        params -= scalar(rate) * (gradient / (np.sqrt(total) + scalar(self.eps)))
+        params -= scalar(rate) * _quotient(gradient, np.sqrt(total) + scalar(self.eps))
 
 
 @dataclass(frozen=True)
@@ -543,7 +553,7 @@ class RMSprop(Optimizer):
             mean = state.moments[1]
             mean += scalar(1 - self.alpha) * (gradient - mean)
             variance = np.maximum(square - mean * mean, scalar(0))
-        direction: FloatArray = gradient / (np.sqrt(variance) + scalar(self.eps))
+        direction = _quotient(gradient, np.sqrt(variance) + scalar(self.eps))
         if self.momentum:
             velocity = state.moments[-1]
             velocity *= scalar(self.momentum)

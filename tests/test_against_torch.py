@@ -122,7 +122,7 @@ def double():
 
 
 def problem(loss):
-    """Return a network, and samples of one column more than it needs to be regular."""
+    """Return a network for a loss, and samples."""
     outputs = LOSSES[loss][0]
     net = gd.Network([3, 4, outputs], hidden="tanh", loss=loss, dtype="float64", rng=1)
     return net, *make_data(net.sizes, loss, N)

@@ -214,6 +214,22 @@ def test_a_variance_that_rounding_makes_negative_is_zero(dtype, backend):
     assert np.isfinite(net.params).all()
 
 
+@pytest.mark.parametrize("kind", [gd.Adam, gd.AdamW, gd.Nadam, gd.Adagrad, gd.RMSprop])
+@pytest.mark.parametrize("sizes", [[17, 1], [3, 5, 2]], ids=str)
+def test_without_an_epsilon_what_has_no_gradient_stays(sizes, kind, backend, dtype):
+    net = gd.Network(sizes, dtype=dtype, rng=0)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, sizes[0])), rng.standard_normal((50, sizes[-1]))
+    X[:, 1] = 0
+    start, optimizer = net.weights[0].copy(), kind(0.01, eps=0.0)
+    if kind is gd.AdamW:
+        optimizer = gd.AdamW(0.01, eps=0.0, weight_decay=0)
+    gd.train(net, X, y, batch_size=7, epochs=2, optimizer=optimizer, rng=0, backend=backend)
+    assert np.isfinite(net.params).all()
+    assert (net.weights[0][1] == start[1]).all()
+    assert (net.weights[0][0] != start[0]).any()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -45,6 +45,12 @@ static void prepare_sgd(int64_t step, double learning_rate, const double *hyperp
     coefficient[2] = hyperparameter[1];
 }
 
+/* numerator / denominator, and 0 / 0 = 0: with an epsilon of zero, what has had no gradient yet
+ * stays where it is. The padding never has one. */
+FGD_INLINE V quotient(V numerator, V denominator) {
+    return numerator / vmax(vset1(FGD_F64 ? (T)0x1p-1022 : (T)0x1p-126), denominator);
+}
+
 #define EACH_VECTOR for (size_t i = 0; i < n; i += VL)
 
 static void sgd(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
@@ -122,9 +128,8 @@ static void prepare_adamw(int64_t step, double learning_rate, const double *hype
 }
 
 /* Adam with both corrections in the step size: epsilon is added to the uncorrected root. */
-static void prepare_efficient_adam(int64_t step, double learning_rate,
-                                   const double *hyperparameter, double *scalar,
-                                   double *coefficient) {
+static void prepare_efficient_adam(int64_t step, double learning_rate, const double *hyperparameter,
+                                   double *scalar, double *coefficient) {
     prepare_adam(step, learning_rate, hyperparameter, scalar, coefficient);
     coefficient[0] /= coefficient[5];
     coefficient[5] = 1;
@@ -149,7 +154,7 @@ static void adam(size_t n, void *parameter, const void *gradient, void *moments,
         vstore(first + i, m);
         vstore(second + i, v);
         const V denominator = vfma(vsqrt(v), correct, epsilon);
-        vstore(p + i, vfma(rate, m / denominator, shrink * old));
+        vstore(p + i, vfma(rate, quotient(m, denominator), shrink * old));
     }
 }
 
@@ -202,7 +207,7 @@ static void nadam(size_t n, void *parameter, const void *gradient, void *moments
         vstore(first + i, m);
         vstore(second + i, v);
         const V denominator = vfma(vsqrt(v), correct, epsilon);
-        vstore(p + i, vfma(shrink, old, vfma(rate, m, direct * slope) / denominator));
+        vstore(p + i, vfma(shrink, old, quotient(vfma(rate, m, direct * slope), denominator)));
     }
 }
 
@@ -227,7 +232,7 @@ static void adagrad(size_t n, void *parameter, const void *gradient, void *momen
         const V slope = vfma(decay, old, vload(g + i));
         const V v = vfma(slope, slope, vload(sum + i));
         vstore(sum + i, v);
-        vstore(p + i, vfma(rate, slope / (vsqrt(v) + epsilon), old));
+        vstore(p + i, vfma(rate, quotient(slope, vsqrt(v) + epsilon), old));
     }
 }
 
@@ -261,7 +266,7 @@ FGD_INLINE void rmsprop_form(int centered, int has_momentum, size_t n, T *p, con
             vstore(mean + i, m);
             v = vmax((V){0}, vfma(-m, m, v));
         }
-        V step = slope / (vsqrt(v) + epsilon);
+        V step = quotient(slope, vsqrt(v) + epsilon);
         if (has_momentum) {
             step = vfma(mu, vload(velocity + i), step);
             vstore(velocity + i, step);
