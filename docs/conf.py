@@ -63,7 +63,8 @@ plot_rcparams = {
 }
 plot_apply_rcparams = True
 mpl.use("Agg")
-os.environ["MPLBACKEND"] = "Agg"  # for the notebooks, which run in processes of their own
+# for the notebooks, which run in processes of their own
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 
 html_theme = "furo"
 html_title = f"fastgd {release}"
