@@ -63,6 +63,10 @@ cdef extern from "fastgd.h" nogil:
         double intercept_rate
         double average_from
         size_t batch_size
+        size_t n_outputs, ld
+        const int32_t *classes
+        void *intercepts
+        void *average_intercepts
     ctypedef struct fgd_kernels:
         size_t itemsize
         size_t lanes
@@ -116,7 +120,11 @@ cdef extern from "fastgd.h" nogil:
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
         void (*per_sample)(
             size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-            fgd_linear *model, double *far,
+            fgd_linear *model, void *far,
+        ) noexcept nogil
+        void (*softmax_steps)(
+            size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+            fgd_linear *model, void *far,
         ) noexcept nogil
         void (*settle)(fgd_linear *model) noexcept nogil
         void (*margin_losses)(

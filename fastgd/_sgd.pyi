@@ -31,6 +31,9 @@ class Descent:
         intercept_rate: float,
         average_from: float,
         batch_size: int,
+        intercepts: AnyArray | None = ...,
+        average_intercepts: AnyArray | None = ...,
+        n_outputs: int = ...,
         level: str = ...,
     ) -> None: ...
     def numbers(self) -> tuple[float, ...]: ...

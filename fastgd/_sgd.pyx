@@ -108,7 +108,8 @@ cdef class Descent:
         C-contiguous rows, or (data, indices, indptr, n_columns) of a CSR matrix with int32
         indices.
     y : ndarray of shape (n,)
-        Targets, in X's dtype: -1 and 1 for the margin losses, 0 to 1 for log_loss.
+        Targets, in X's dtype: -1 and 1 for the margin losses, 0 to 1 for log_loss. For several
+        outputs class indices in int32, or a matrix of probabilities in X's dtype.
     sample_weight : ndarray of shape (n,) or None
         In X's dtype.
     weights, average, paid : ndarray of shape (padded(n_columns),)
@@ -129,6 +130,12 @@ cdef class Descent:
         The first step that the average counts.
     batch_size : int
         Samples a step.
+    intercepts, average_intercepts : ndarray of shape (padded(n_outputs),), optional
+        In X's dtype, zeros in the padding. With them the model has several outputs, their softmax
+        and the cross-entropy; `weights`, `average` and `paid` then have the shape
+        (n_columns, padded(n_outputs)), and the loss is "log_loss".
+    n_outputs : int
+        How many.
     level : str
         The instruction level.
     """
@@ -146,14 +153,15 @@ cdef class Descent:
     def __cinit__(
         self, X, y, sample_weight, weights, average, paid, *, str loss, double parameter,
         double l1, double l2, tuple rates, double intercept_rate, double average_from,
-        Py_ssize_t batch_size, str level=LEVEL,
+        Py_ssize_t batch_size, intercepts=None, average_intercepts=None, Py_ssize_t n_outputs=1,
+        str level=LEVEL,
     ):
         cdef fgd_linear *model = &self.model
         memset(model, 0, sizeof(fgd_linear))
         memset(&self.rows, 0, sizeof(fgd_rows))
-        self.kernels = _table(level, y.dtype == np.float64)
+        self.kernels = _table(level, weights.dtype == np.float64)
         self.doubles = _table(level, True)
-        self._kept = [X, y, sample_weight, weights, average, paid]
+        self._kept = [X, y, sample_weight, weights, average, paid, intercepts, average_intercepts]
         if isinstance(X, tuple):
             data, indices, indptr, n_columns = X
             self.rows.columns = <const int32_t *> _address(indices)
@@ -165,7 +173,7 @@ cdef class Descent:
             self.rows.n_columns = X.shape[1]
             self._row_elements = X.shape[1]
         self.rows.values = _address(data)
-        model.n_weights = len(weights)
+        model.n_weights = weights.size
         model.weights = _address(weights)
         model.average = NULL if average is None else _address(average)
         model.paid = NULL if paid is None else _address(paid)
@@ -182,7 +190,15 @@ cdef class Descent:
             self._alpha, self._offset = rates[1:]
         elif self._rule == "invscaling":
             self._power = rates[1]
-        self._far = np.empty(batch_size, np.float64)
+        if intercepts is not None:
+            model.n_outputs, model.ld = n_outputs, len(intercepts)
+            model.intercepts = _address(intercepts)
+            if average_intercepts is not None:
+                model.average_intercepts = _address(average_intercepts)
+            if y.ndim == 1:
+                model.classes = <const int32_t *> model.targets
+            self._row_elements *= model.ld
+        self._far = np.empty(batch_size * max(1, model.ld), np.float64)
 
     def numbers(self):
         """Return what changes beside the vectors, as `set_numbers` takes it."""
@@ -259,7 +275,7 @@ cdef class Descent:
         cdef const uint32_t *samples = <const uint32_t *> _address(order)
         cdef size_t n = len(order), start = 0, count, steps, batch = model.batch_size
         cdef size_t most = <size_t> max(1.0, STRETCH / ((self._row_elements + 32) * batch))
-        cdef double *far = <double *> _address(self._far)
+        cdef void *far = _address(self._far)
         cdef double *rates
         cdef bint finite
         most = min(most, <size_t> 1 << 14, (n + batch - 1) // batch)
@@ -272,7 +288,12 @@ cdef class Descent:
             steps = (count + batch - 1) // batch
             with nogil:
                 self._fill_rates(rates, steps, eta0)
-                self.kernels.per_sample(count, samples + start, rates, &self.rows, model, far)
+                if model.intercepts == NULL:
+                    self.kernels.per_sample(count, samples + start, rates, &self.rows, model, far)
+                else:
+                    self.kernels.softmax_steps(
+                        count, samples + start, rates, &self.rows, model, far
+                    )
             start += count
             if start < n:
                 PyErr_CheckSignals()
@@ -283,6 +304,10 @@ cdef class Descent:
             finite = (
                 self.kernels.all_finite(model.n_weights, model.weights)
                 and model.intercept - model.intercept == 0
+                and (
+                    model.intercepts == NULL
+                    or self.kernels.all_finite(model.ld, model.intercepts)
+                )
             )
         return model.loss_sum, model.penalty_sum, finite
 

@@ -96,6 +96,12 @@ typedef struct fgd_linear {
     double intercept_rate; /* of the weights' learning rate */
     double average_from;   /* the first step that counts */
     size_t batch_size;
+    /* softmax_steps() only: ld numbers, zeros behind the n_outputs, stand for each column of the
+     * weights, of `average` and of `paid`, and for the intercepts; ld is a multiple of 64 bytes.
+     * A target is an index in `classes` or, where that is NULL, n_outputs numbers. */
+    size_t n_outputs, ld;
+    const int32_t *classes;
+    void *intercepts, *average_intercepts;
 } fgd_linear;
 
 typedef struct fgd_kernels {
@@ -154,9 +160,13 @@ typedef struct fgd_kernels {
     int (*math)(const char *name, size_t n, const void *x, void *out);
 
     /* Steps of batches of model->batch_size of the n samples that order lists, with a learning
-     * rate each; `far` has room for one batch. A passive-aggressive rule takes batches of one. */
+     * rate each. `far` has room for a double a sample of one batch (softmax_steps: ld elements).
+     * A passive-aggressive rule takes batches of one. */
     void (*per_sample)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-                       fgd_linear *model, double *far);
+                       fgd_linear *model, void *far);
+    /* The same for several outputs and the cross-entropy of their softmax. */
+    void (*softmax_steps)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+                          fgd_linear *model, void *far);
     /* Make model->scale 1 and the average complete. */
     void (*settle)(fgd_linear *model);
     /* value[n] and slope[n] of a loss at the raw outputs p[n], for tests */

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from fastgd._sgd import Descent, padded, shuffle
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.sklearn._margins import LOSSES
 
-__all__ = ["Output", "Settings", "State"]
+__all__ = ["Output", "Params", "Score", "Settings", "State", "initial_state"]
 
 SPARSE_INTERCEPT_RATE = 0.01  # of the weights' learning rate, for compressed rows
 LEAST_ADAPTIVE_RATE = 1e-6
 
-Score = Callable[[AnyArray, float], float]
+Params = tuple[FloatArray, Any]  # weights and intercept
+Score = Callable[[FloatArray, Any], float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Settings:
     restore_best: bool
 
     @classmethod
-    def of(cls, estimator: Any, n_samples: int) -> Settings:
+    def of(cls, estimator: Any, n_samples: int, restore_best: bool) -> Settings:
         """Return the settings that an estimator's parameters make, for n_samples to train on."""
         e = estimator
         known = LOSSES[e.loss]
@@ -73,7 +74,7 @@ class Settings:
             tol=-math.inf if e.tol is None else float(e.tol),
             patience=int(e.n_iter_no_change),
             verbose=0 if isinstance(e.verbose, str) else int(e.verbose),
-            restore_best=False,
+            restore_best=restore_best,
         )
 
 
@@ -95,61 +96,78 @@ def _rates(estimator: Any, parameter: float) -> tuple[Any, ...]:
 class State:
     """All that the next epoch depends on, besides data and settings.
 
-    Vectors are padded (`fastgd._sgd.padded`).
+    One output has vectors of shape (padded(d),); a softmax has (d, padded(n_outputs)), and a
+    vector of intercepts.
     """
 
     weights: FloatArray
     average: FloatArray | None
     paid: FloatArray | None  # to L1
+    intercepts: FloatArray | None
+    average_intercepts: FloatArray | None
     numbers: tuple[float, ...]  # of Descent.numbers
     seed: int
     eta: float
     order: IndexArray | None = None
     stale: int = 0  # epochs without improvement
     best: float = math.inf  # the least objective, or minus the best score
-    best_params: tuple[FloatArray, float] | None = None
+    best_score: float = -math.inf
+    best_params: tuple[Params, Params | None] | None = None  # and on average
 
     def copy(self) -> State:
         """Return a copy that shares no memory which training writes to."""
-        return replace(
-            self,
-            weights=self.weights.copy(),
-            average=None if self.average is None else self.average.copy(),
-            paid=None if self.paid is None else self.paid.copy(),
-            order=None if self.order is None else self.order.copy(),
-        )
+        own: dict[str, Any] = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in vars(self).items()
+        }
+        return State(**own)
+
+
+def _padded(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
+    """Return weights of shape (d,) or (n_outputs, d), or intercepts, as the kernels keep them."""
+    rows = values.T if softmax and values.ndim == 2 else values
+    out = np.zeros((*rows.shape[:-1], padded(rows.shape[-1])), dtype)
+    out[..., : rows.shape[-1]] = rows
+    return out
 
 
 def initial_state(
-    settings: Settings,
-    coef: FloatArray,
-    intercept: float,
-    average: tuple[FloatArray, float] | None,
-    t: float,
-    seed: int,
+    settings: Settings, start: Params, average: Params | None, t: float, seed: int
 ) -> State:
-    """Return the state of an output before its first epoch."""
-    n = padded(len(coef))
+    """Return the state of an output, or of a softmax's outputs, before its first epoch.
 
-    def pad(values: FloatArray) -> FloatArray:
-        out = np.zeros(n, coef.dtype)
-        out[: len(coef)] = values
-        return out
-
-    weights = pad(coef)
-    squares, sizes = float(np.square(weights).sum()), float(np.abs(weights).sum())
+    Parameters
+    ----------
+    settings : Settings
+        Of the estimator.
+    start : (ndarray of shape (d,) or (n_outputs, d), float or ndarray of shape (n_outputs,))
+        Weights and intercepts.
+    average : the same, or None
+        On average so far, where an average is wanted.
+    t : float
+        The number of the first step, from 1.
+    seed : int
+        Of the shuffles.
+    """
+    coef, intercept = start
+    softmax, dtype = coef.ndim == 2, coef.dtype
+    weights = _padded(coef, softmax, dtype)
     return State(
         weights=weights,
-        average=None if average is None else pad(average[0]),
+        average=None if average is None else _padded(average[0], softmax, dtype),
         paid=np.zeros_like(weights) if settings.l1 else None,
+        intercepts=_padded(np.asarray(intercept), softmax, dtype) if softmax else None,
+        average_intercepts=(
+            _padded(np.asarray(average[1]), softmax, dtype) if softmax and average else None
+        ),
         numbers=(
-            intercept,
-            0.0 if average is None else average[1],
-            0.0,
-            1.0,
-            0.0,
-            squares,
-            sizes,
+            0.0 if softmax else float(intercept),
+            0.0 if softmax or average is None else float(average[1]),
+            0.0,  # average_a
+            1.0,  # average_b
+            0.0,  # owed
+            float(np.square(weights).sum()),
+            float(np.abs(weights).sum()),
             t,
         ),
         seed=seed,
@@ -158,7 +176,7 @@ def initial_state(
 
 
 class Output:
-    """One output and the data that it is trained on.
+    """One output, or those of a softmax, and the data that it is trained on.
 
     Parameters
     ----------
@@ -170,6 +188,8 @@ class Output:
         Targets as the loss takes them; weights, or None.
     state : State
         Where to begin; it is trained in place.
+    n_outputs : int
+        1, or how many the softmax has.
     held_out : ndarray of bool of shape (n,), optional
         Rows that are not trained on.
     score : callable, optional
@@ -183,10 +203,12 @@ class Output:
         y: AnyArray,
         sample_weight: AnyArray | None,
         state: State,
+        n_outputs: int = 1,
         held_out: AnyArray | None = None,
         score: Score | None = None,
     ) -> None:
         self.settings, self.state, self.score, self.held_out = settings, state, score, held_out
+        self.n_outputs = n_outputs
         self.n_features = X[3] if isinstance(X, tuple) else X.shape[1]
         self.n_train = len(y) - (0 if held_out is None else int(held_out.sum()))
         slow = SPARSE_INTERCEPT_RATE if isinstance(X, tuple) else 1.0
@@ -205,6 +227,9 @@ class Output:
             intercept_rate=slow if settings.fit_intercept else 0.0,
             average_from=settings.average_from,
             batch_size=settings.batch_size,
+            intercepts=state.intercepts,
+            average_intercepts=state.average_intercepts,
+            n_outputs=n_outputs,
         )
         self.descent.set_numbers(*state.numbers)
         if state.order is None or len(state.order) != len(y):
@@ -215,24 +240,37 @@ class Output:
         self.scores: list[float] = []
         self.begun = time.perf_counter()
 
-    @property
-    def coef(self) -> FloatArray:
-        """The weights, a view."""
-        return self.state.weights[: self.n_features]
+    def _public(self, weights: FloatArray) -> FloatArray:
+        """Return weights of shape (d,) or (n_outputs, d), a view."""
+        if self.state.intercepts is None:
+            return weights[: self.n_features]
+        return weights[:, : self.n_outputs].T
 
     @property
-    def intercept(self) -> float:
-        """The bias."""
-        return self.descent.intercept
+    def params(self) -> Params:
+        """Weights, a view, and intercept."""
+        state = self.state
+        if state.intercepts is None:
+            return self._public(state.weights), self.descent.intercept
+        return self._public(state.weights), state.intercepts[: self.n_outputs]
 
     @property
-    def average(self) -> tuple[FloatArray, float]:
-        """The averaged weights and the averaged bias."""
+    def average(self) -> Params:
+        """Weights and intercept on average."""
         state = self.state
         assert state.average is not None
-        _, intercept, a, b, *_ = state.numbers
-        average = (state.average + state.weights.dtype.type(a) * state.weights) / b
-        return average[: self.n_features].astype(state.weights.dtype), intercept
+        _, intercept, a, b, *_ = self.descent.numbers()
+        scalar = state.weights.dtype.type
+        average = self._public((state.average + scalar(a) * state.weights) * scalar(1 / b))
+        if state.average_intercepts is None:
+            return average, intercept
+        return average, state.average_intercepts[: self.n_outputs]
+
+    def learnt(self) -> tuple[Params, Params | None]:
+        """Return the parameters that training leaves: now and on average, or the best ones."""
+        if self.state.best_params is not None:
+            return self.state.best_params
+        return self.params, None if self.state.average is None else self.average
 
     def epoch(self, stop: Callable[[], bool] | None = None) -> None:
         """Run one epoch, and see whether it was the last."""
@@ -262,14 +300,12 @@ class Output:
         """Count epochs without improvement; lower an adaptive rate, or stop."""
         settings, state = self.settings, self.state
         if self.score is not None:
-            self.scores.append(self.score(self.coef, self.intercept))
+            self._validate(self.score)
         value = -self.scores[-1] if settings.early_stopping and self.scores else objective
         if settings.verbose:
             self._report(objective)
         stale = settings.tol > -math.inf and value > state.best - settings.tol
         state.stale = state.stale + 1 if stale else 0
-        if settings.restore_best and self.scores and self.scores[-1] >= max(self.scores):
-            state.best_params = self.coef.copy(), self.intercept
         state.best = min(state.best, value)
         if state.stale < settings.patience:
             return
@@ -282,11 +318,26 @@ class Output:
             seconds = time.perf_counter() - self.begun
             print(f"Convergence after {self.n_iter} epochs took {seconds:.2f} seconds")
 
+    def _validate(self, score: Score) -> None:
+        """Compute the score; keep the parameters where it is the best so far."""
+        state = self.state
+        self.scores.append(score(*self.params))
+        if self.scores[-1] <= state.best_score:
+            return
+        state.best_score = self.scores[-1]
+        if self.settings.restore_best:
+            average = None if state.average is None else self.average
+            state.best_params = _copy(self.params), average
+
     def _report(self, objective: float) -> None:
         score = f", Validation score: {self.scores[-1]:f}" if self.scores else ""
         print(
-            f"Norm: {self.descent.norm:.2f}, NNZs: {np.count_nonzero(self.coef)}, "
-            f"Bias: {self.intercept:.6f}, T: {self.n_iter * self.n_train}, "
+            f"Norm: {self.descent.norm:.2f}, NNZs: {np.count_nonzero(self.state.weights)}, "
+            f"Bias: {np.mean(self.params[1]):.6f}, T: {self.n_iter * self.n_train}, "
             f"Avg. loss: {self.loss_curve[-1]:f}, Objective: {objective:f}{score}"
         )
         print(f"Total training time: {time.perf_counter() - self.begun:.2f} seconds.")
+
+
+def _copy(params: Params) -> Params:
+    return params[0].copy(), np.array(params[1])

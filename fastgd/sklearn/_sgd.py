@@ -1,252 +1,33 @@
-"""`SGDClassifier` and `SGDRegressor`: scikit-learn's, on compiled epochs without the GIL.
+"""`SGDRegressor` and `SGDClassifier`: scikit-learn's, on compiled epochs without the GIL.
 
-The room holds what the estimators' users see: parameters, checks, attributes, warnings. What an
-epoch computes is in _outputs.py and fastgd/_sgd.pyx.
+This room holds what differs between the two; see _linear.py for what they share.
 """
 
 from __future__ import annotations
 
 import inspect
-import threading
-import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs
 from scipy import sparse
+from scipy.special import softmax
 from sklearn import linear_model
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state, compute_class_weight
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastgd import _engine
 from fastgd._typing import AnyArray, FloatArray
-from fastgd.sklearn._common import CallbackSupport
-from fastgd.sklearn._outputs import Output, Score, Settings, State, initial_state
+from fastgd.sklearn._linear import MAX_INT, LinearDescent, Task, with_callbacks
+from fastgd.sklearn._outputs import Score
 
 __all__ = ["SGDClassifier", "SGDRegressor"]
-
-MAX_INT = np.iinfo(np.int32).max
-LEARNING_RATES = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
-THREADS_PAY_FROM = 1e5  # elements of rows that an epoch of all outputs walks
-
-
-class _LinearSGD(CallbackSupport, BaseEstimator):
-    """What the two estimators share."""
-
-    _own_constraints: ClassVar[dict[str, list[Any]]] = {
-        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-        "power_t": [Interval(Real, None, None, closed="neither")],
-        "epsilon": [Interval(Real, 0, None, closed="left")],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate": [StrOptions(LEARNING_RATES)],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    def _check_together(self, partial: bool) -> None:
-        """Check the parameters that depend on one another."""
-        if self.early_stopping and partial:
-            raise ValueError("early_stopping should be False with partial_fit")
-        if self.learning_rate == "optimal" and self.alpha == 0:
-            raise ValueError(
-                "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute "
-                "the optimal learning rate."
-            )
-        if self.learning_rate in ("pa1", "pa2"):
-            if self.loss != self._passive_aggressive_loss:
-                raise ValueError(
-                    f"Learning rate '{self.learning_rate}' only works with loss "
-                    f"'{self._passive_aggressive_loss}'."
-                )
-            if self.batch_size != 1:
-                raise ValueError(
-                    f"learning_rate={self.learning_rate!r} steps along one sample: batch_size "
-                    f"must be 1, not {self.batch_size!r}"
-                )
-        if self.penalty == "elasticnet" and self.l1_ratio is None:
-            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
-
-    def _check_data(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
-        return validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            accept_large_sparse=False,
-            reset=first,
-        )
-
-    def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray | None:
-        """Return a mask of the rows that early stopping holds out."""
-        if not self.early_stopping:
-            return None
-        n = len(y)
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        train, held = next(split.split(np.zeros((n, 1)), y))
-        if not np.any(sample_weight[held] > 0):
-            raise ValueError(
-                "The sample weights for validation set are all zero, consider using a different "
-                "random state."
-            )
-        if len(train) == 0 or len(held) == 0:
-            raise ValueError(
-                f"Splitting {n} samples into a train set and a validation set with "
-                f"validation_fraction={self.validation_fraction!r} led to an empty set "
-                f"({len(train)} and {len(held)} samples). Please either change "
-                "validation_fraction, increase number of samples, or disable early_stopping."
-            )
-        mask = np.zeros(n, np.bool_)
-        mask[held] = True
-        return mask
-
-    def _run(self, outputs: list[Output], max_iter: int, work: float) -> int:
-        """Train the outputs, epoch by epoch together; return how many epochs were made."""
-        n_threads = min(self._threads(), len(outputs))
-        if n_threads == 1 or work * len(outputs) < THREADS_PAY_FROM:
-            for epoch in range(max_iter):
-                active = [output for output in outputs if output.active]
-                if not active:
-                    return epoch
-                for output in active:
-                    output.epoch()
-            return max_iter
-        stopped = threading.Event()
-        with ThreadPoolExecutor(n_threads) as pool:
-            try:
-                for epoch in range(max_iter):
-                    active = [output for output in outputs if output.active]
-                    if not active:
-                        return epoch
-                    list(pool.map(lambda output: output.epoch(stopped.is_set), active))
-            except BaseException:
-                stopped.set()
-                raise
-        return max_iter
-
-    def _threads(self) -> int:
-        return _engine.max_threads() if self.n_threads is None else int(self.n_threads)
-
-    def _warn_after_fit(self) -> None:
-        if self.tol is not None and self.tol > -np.inf and self.n_iter_ == self.max_iter:
-            warnings.warn(
-                "Maximum number of iteration reached before convergence. Consider increasing "
-                "max_iter to improve the fit.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        if self.power_t < 0:
-            warnings.warn(
-                "Negative values for `power_t` are deprecated in version 1.8 and will raise an "
-                "error in 1.10. Use values in the range [0.0, inf) instead.",
-                FutureWarning,
-                stacklevel=2,
-            )
-
-    def _begin(
-        self, shape: tuple[int, ...], dtype: Any, coef_init: Any, intercept_init: Any
-    ) -> None:
-        """Set the parameters that the first step begins with; coef_ gets this shape."""
-        n_outputs = 1 if len(shape) == 1 else shape[0]
-        coef, intercept = np.zeros(shape, dtype), np.zeros(n_outputs, dtype)
-        if coef_init is not None:
-            given = np.asarray(coef_init, dtype=dtype)
-            if n_outputs == 1:
-                given = given.ravel()
-            if given.shape != shape:
-                name = "coef_init" if n_outputs == 1 else "``coef_``"
-                raise ValueError(f"Provided {name} does not match dataset.")
-            coef = given.copy()
-        if intercept_init is not None:
-            given = np.asarray(intercept_init, dtype=dtype)
-            if given.shape != (n_outputs,) and not (n_outputs == 1 and given.shape == ()):
-                raise ValueError("Provided intercept_init does not match dataset.")
-            intercept = given.reshape(n_outputs).copy()
-        self.coef_, self.intercept_ = coef, intercept
-        self._forget_averages()
-
-    def _forget_averages(self) -> None:
-        for name in ("_standard_coef", "_standard_intercept", "_average_coef"):
-            self.__dict__.pop(name, None)
-
-    def _states(self, settings: Settings, n_outputs: int, seeds: Sequence[int]) -> list[State]:
-        """Return each output's state before the epochs of this call."""
-        averages = bool(self.average)
-        if averages and not hasattr(self, "_standard_coef"):
-            self._standard_coef = np.reshape(self.coef_, (n_outputs, -1))
-            self._standard_intercept = np.array(self.intercept_)
-            self._average_coef = np.zeros_like(self._standard_coef)
-            self._average_intercept = np.zeros(n_outputs)
-        coef = self._standard_coef if averages else np.reshape(self.coef_, (n_outputs, -1))
-        intercept = self._standard_intercept if averages else self.intercept_
-        return [
-            initial_state(
-                settings,
-                coef[i],
-                float(intercept[i]),
-                (self._average_coef[i], float(self._average_intercept[i])) if averages else None,
-                self.t_,
-                seed,
-            )
-            for i, seed in enumerate(seeds)
-        ]
-
-    def _descend(
-        self,
-        X: Any,
-        targets: Sequence[AnyArray],
-        sample_weights: Sequence[AnyArray | None],
-        seeds: Sequence[int],
-        held_out: AnyArray | None,
-        scores: Sequence[Score | None],
-        max_iter: int,
-    ) -> None:
-        """Train one output for each vector of targets, and take over what came of it."""
-        settings = Settings.of(self, X.shape[0])
-        rows: Any = X
-        if sparse.issparse(X):
-            rows = (X.data, X.indices, X.indptr, X.shape[1])
-        outputs = [
-            Output(settings, rows, y, weight, state, held_out, score)
-            for y, weight, state, score in zip(
-                targets, sample_weights, self._states(settings, len(targets), seeds), scores,
-                strict=True,
-            )
-        ]  # fmt: skip
-        self._run(outputs, max_iter, float(X.nnz if sparse.issparse(X) else X.size))
-        self.n_iter_ = max(output.n_iter for output in outputs)
-        self.t_ += self.n_iter_ * -(-X.shape[0] // settings.batch_size)
-        self._take(outputs)
-
-    def _take(self, outputs: Sequence[Output]) -> None:
-        """Make what the outputs have learnt the estimator's."""
-        dtype = outputs[0].coef.dtype
-        coef = np.array([output.coef for output in outputs])
-        intercept = np.array([output.intercept for output in outputs], dtype)
-        if self.average:
-            self._standard_coef, self._standard_intercept = coef, intercept
-            averages = [output.average for output in outputs]
-            self._average_coef = np.array([average[0] for average in averages])
-            self._average_intercept = np.array([average[1] for average in averages])
-            if self.average <= self.t_ - 1.0:
-                coef, intercept = self._average_coef, self._average_intercept.astype(dtype)
-        self.coef_ = self._shape_coef(coef)
-        self.intercept_ = intercept
-        curves = [output.loss_curve for output in outputs]
-        self.loss_curve_ = curves[0] if len(outputs) == 1 else curves
 
 
 def _ones_as_none(weight: AnyArray) -> AnyArray | None:
@@ -254,13 +35,116 @@ def _ones_as_none(weight: AnyArray) -> AnyArray | None:
     return None if np.all(weight == 1) else weight
 
 
-class SGDRegressor(_LinearSGD, linear_model.SGDRegressor):
-    """Linear model fitted by minimising a regularised loss with stochastic gradient descent."""
+def _zero_weights(allowed: bool) -> dict[str, bool]:
+    """Return what lets weights be all zero, where the installed scikit-learn asks."""
+    known = "allow_all_zero_weights" in inspect.signature(_check_sample_weight).parameters
+    return {"allow_all_zero_weights": allowed} if known else {}
+
+
+def _raw(X: Any, coef: FloatArray, intercept: Any) -> FloatArray:
+    p: FloatArray = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+    return p
+
+
+class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
+    """Linear model that minimises a penalised loss by stochastic gradient descent.
+
+    In float64 with ``batch_size=1`` the coefficients are those of
+    `sklearn.linear_model.SGDRegressor` to rounding; docs/scikit-learn.md says what differs.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        ``"squared_error"`` (halved), ``"huber"``, ``"epsilon_insensitive"`` or
+        ``"squared_epsilon_insensitive"``.
+    penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
+        What is added to the mean loss, times `alpha`: the sum of w^2 / 2, of abs(w), or a mixture.
+    alpha : float, default=0.0001
+        Strength of the penalty; also the scale of ``learning_rate="optimal"``.
+    l1_ratio : float, default=0.15
+        The share of l1 in ``"elasticnet"``.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    max_iter : int, default=1000
+        The most epochs of `fit`.
+    tol : float or None, default=1e-3
+        Training stops once `n_iter_no_change` epochs have not lowered the objective (or, with
+        `early_stopping`, raised the score) by so much; None: never early.
+    shuffle : bool, default=True
+        Whether the samples come in a new order each epoch.
+    verbose : int or "bar", default=0
+        Lines for each epoch, or a progress bar (tqdm).
+    epsilon : float, default=0.1
+        Where ``"huber"`` turns linear, and what the epsilon-insensitive losses forgive.
+    random_state : int, RandomState instance or None, default=None
+        Draws the seed of the shuffles and the data to set aside.
+    learning_rate : str, default="invscaling"
+        With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
+        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
+        ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
+        loss ``"epsilon_insensitive"``.
+    eta0 : float, default=0.01
+        The first learning rate.
+    power_t : float, default=0.25
+        The exponent of ``"invscaling"``.
+    early_stopping : bool, default=False
+        Whether to judge by the score on data that is not trained on: `X_val` of `fit`, or a part
+        of X that is set aside.
+    validation_fraction : float, default=0.1
+        The part to set aside.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training stops.
+    warm_start : bool or "exact", default=False
+        Whether `fit` begins from `coef_` and `intercept_`. With ``"exact"``, `fit` and
+        `partial_fit` go on where the last call ended, with its order of samples, learning rate,
+        averages and counters: n calls of one epoch give the bits of one call of n epochs.
+    average : bool or int, default=False
+        Whether `coef_` is the mean over all steps; an int is the first step that counts.
+    batch_size : int or None, default=1
+        Samples a step, whose mean gradient it takes; None for all of them. With 1 the steps are
+        scikit-learn's.
+    restore_best : bool, default=None
+        Whether training leaves the parameters of the epoch with the best validation score
+        instead of the last one's; None: if `X_val` is given.
+    callbacks : callable or list of callable, default=None
+        Each is called with the estimator after each epoch; training stops after an epoch in which
+        one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+    n_threads : int, default=None
+        Is there for the classifier's sake: one output takes one thread.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights.
+    intercept_ : ndarray of shape (1,)
+        Intercepts.
+    n_iter_ : int
+        Epochs of the last call.
+    t_ : int
+        The number of the next step.
+    loss_curve_ : list of float
+        The mean training loss of each epoch, as its steps saw it, without the penalty.
+    validation_scores_ : list of float, or None
+        The score of each epoch on data for validation (R^2).
+    best_validation_score_ : float, or None
+        The best of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgd.sklearn import SGDRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((1000, 2))
+    >>> y = X @ [1.0, -2.0] + 3
+    >>> reg = SGDRegressor(random_state=0).fit(X, y)
+    >>> print(np.round(reg.coef_, 1), np.round(reg.intercept_, 1))
+    [ 1. -2.] [3.]
+    """
 
     _passive_aggressive_loss = "epsilon_insensitive"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **linear_model.SGDRegressor._parameter_constraints,
-        **_LinearSGD._own_constraints,
+        **LinearDescent._own_constraints,
     }
 
     def __init__(
@@ -283,9 +167,11 @@ class SGDRegressor(_LinearSGD, linear_model.SGDRegressor):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
-        warm_start: bool = False,
+        warm_start: bool | str = False,
         average: bool | int = False,
         batch_size: int | None = 1,
+        restore_best: bool | None = None,
+        callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
         super().__init__(
@@ -297,8 +183,11 @@ class SGDRegressor(_LinearSGD, linear_model.SGDRegressor):
             n_iter_no_change=n_iter_no_change, warm_start=warm_start, average=average,
         )  # fmt: skip
         self.batch_size = batch_size
+        self.restore_best = restore_best
+        self.callbacks = callbacks
         self.n_threads = n_threads
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -307,34 +196,49 @@ class SGDRegressor(_LinearSGD, linear_model.SGDRegressor):
         coef_init: Any = None,
         intercept_init: Any = None,
         sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> SGDRegressor:
         """Fit the model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data.
+            Training data; CSR is not made dense.
         y : array-like of shape (n_samples,)
             Targets.
         coef_init, intercept_init : array-like, default=None
             Where to begin.
         sample_weight : array-like of shape (n_samples,), default=None
             Factors of the samples' losses.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Data for validation: its score is computed after each epoch.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            Where an argument is not as above, or when parameters stopped being finite.
         """
         self._check_together(partial=False)
+        original = X, y, sample_weight
         warm = self.warm_start and getattr(self, "coef_", None) is not None
         X, y = self._check_data(X, y, first=not warm)
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
-        if warm:
+        judged = self._check_judge(X_val, y_val, sample_weight_val)
+        if warm and not self._resumes():
             coef_init = self.coef_ if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
-        self._begin((X.shape[1],), X.dtype, coef_init, intercept_init)
-        self.t_ = 1.0
-        self._fit_epochs(X, y, weight, self.max_iter)
+        if not (warm and self._resumes()) or coef_init is not None:
+            self._begin((X.shape[1],), X.dtype, coef_init, intercept_init)
+            self.t_ = 1.0
+        self._fit_epochs(X, y, weight, self.max_iter, judged, original, native=True)
         self._warn_after_fit()
         return self
 
@@ -354,58 +258,181 @@ class SGDRegressor(_LinearSGD, linear_model.SGDRegressor):
         Returns
         -------
         self : object
+            The estimator.
         """
         first = getattr(self, "coef_", None) is None
-        if first:
-            self._check_together(partial=True)
+        self._check_together(partial=first)
+        original = X, y, sample_weight
         X, y = self._check_data(X, y, first)
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         if first:
             self._begin((X.shape[1],), X.dtype, None, None)
         if not hasattr(self, "t_"):
             self.t_ = 1.0
-        self._fit_epochs(X, y, weight, 1)
+        self._fit_epochs(X, y, weight, 1, None, original, native=False)
         return self
 
-    def _fit_epochs(self, X: Any, y: AnyArray, weight: AnyArray, max_iter: int) -> None:
+    def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Score | None:
+        """Return what scores on the user's data for validation."""
+        validation = self._check_validation(X_val, y_val)
+        if validation is None:
+            return None
+        X, y = validation
+        weight = _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+        return self._score_on(X, np.asarray(y, X.dtype), weight)
+
+    @staticmethod
+    def _score_on(X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
+        def score(coef: FloatArray, intercept: float) -> float:
+            return float(r2_score(y, _raw(X, coef, intercept), sample_weight=sample_weight))
+
+        return score
+
+    def _fit_epochs(
+        self,
+        X: Any,
+        y: AnyArray,
+        weight: AnyArray,
+        max_iter: int,
+        score: Score | None,
+        original: tuple[Any, Any, Any],
+        native: bool,
+    ) -> None:
         X = X.astype(self.coef_.dtype, copy=False)
         y, weight = (np.ascontiguousarray(a, X.dtype) for a in (y, weight))
-        held_out = self._split(y, weight, ShuffleSplit)
-        score = None
-        if held_out is not None:
-            score = _regression_score(X[held_out], y[held_out], weight[held_out])
+        restore = score is not None if self.restore_best is None else bool(self.restore_best)
+        held_out = None
+        if score is None and self.early_stopping:
+            held_out = self._split(y, weight, ShuffleSplit)
+            score = self._score_on(X[held_out], y[held_out], weight[held_out])
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(0, MAX_INT))
         random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-        self._descend(X, [y], [_ones_as_none(weight)], [seed], held_out, [score], max_iter)
+        task = Task(y, _ones_as_none(weight), seed, score)
+        self._descend(X, [task], held_out, max_iter, restore, original, native)
 
-    def _shape_coef(self, coef: FloatArray) -> FloatArray:
+    @staticmethod
+    def _shape_coef(coef: FloatArray) -> FloatArray:
         return coef[0]
 
 
-def _regression_score(X: Any, y: AnyArray, sample_weight: AnyArray | None) -> Score:
-    def score(coef: FloatArray, intercept: float) -> float:
-        p = safe_sparse_dot(X, coef, dense_output=True) + intercept
-        return float(r2_score(y, p, sample_weight=sample_weight))
-
-    return score
+def _has_probabilities(estimator: Any) -> bool:
+    if estimator.loss not in ("log_loss", "modified_huber"):
+        raise AttributeError(f"probability estimates are not available for loss={estimator.loss!r}")
+    return True
 
 
-def _classification_score(X: Any, y: AnyArray, sample_weight: AnyArray | None) -> Score:
-    def score(coef: FloatArray, intercept: float) -> float:
-        p = safe_sparse_dot(X, coef, dense_output=True) + intercept
-        return float(accuracy_score(y > 0, p > 0, sample_weight=sample_weight))
+class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
+    """Linear classifiers (support vector machine, logistic regression, ...) trained by SGD.
 
-    return score
+    In float64 with ``batch_size=1`` the coefficients are those of
+    `sklearn.linear_model.SGDClassifier` to rounding; docs/scikit-learn.md says what differs.
 
+    Parameters
+    ----------
+    loss : str, default="hinge"
+        ``"hinge"``, ``"log_loss"``, ``"modified_huber"``, ``"squared_hinge"``, ``"perceptron"``,
+        or a regressor's loss on -1 and 1.
+    penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
+        What is added to the mean loss, times `alpha`: the sum of w^2 / 2, of abs(w), or a mixture.
+    alpha : float, default=0.0001
+        Strength of the penalty; also the scale of ``learning_rate="optimal"``.
+    l1_ratio : float, default=0.15
+        The share of l1 in ``"elasticnet"``.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    max_iter : int, default=1000
+        The most epochs of `fit`.
+    tol : float or None, default=1e-3
+        Training stops once `n_iter_no_change` epochs have not lowered the objective (or, with
+        `early_stopping`, raised the score) by so much; None: never early.
+    shuffle : bool, default=True
+        Whether the samples come in a new order each epoch.
+    verbose : int or "bar", default=0
+        Lines for each epoch, or a progress bar (tqdm).
+    epsilon : float, default=0.1
+        Where ``"huber"`` turns linear, and what the epsilon-insensitive losses forgive.
+    n_jobs : int, default=None
+        As `n_threads`, where that is not given; -1 for all.
+    random_state : int, RandomState instance or None, default=None
+        Draws the seeds of the shuffles and the data to set aside.
+    learning_rate : str, default="optimal"
+        With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
+        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
+        ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
+        loss ``"hinge"``.
+    eta0 : float, default=0.01
+        The first learning rate.
+    power_t : float, default=0.5
+        The exponent of ``"invscaling"``.
+    early_stopping : bool, default=False
+        Whether to judge by the score on data that is not trained on: `X_val` of `fit`, or a part
+        of X that is set aside.
+    validation_fraction : float, default=0.1
+        The part to set aside.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training stops.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the classes' losses.
+    warm_start : bool or "exact", default=False
+        Whether `fit` begins from `coef_` and `intercept_`. With ``"exact"``, `fit` and
+        `partial_fit` go on where the last call ended, with its order of samples, learning rate,
+        averages and counters: n calls of one epoch give the bits of one call of n epochs.
+    average : bool or int, default=False
+        Whether `coef_` is the mean over all steps; an int is the first step that counts.
+    batch_size : int or None, default=1
+        Samples a step, whose mean gradient it takes; None for all of them. With 1 the steps are
+        scikit-learn's.
+    restore_best : bool, default=None
+        Whether training leaves the parameters of the epoch with the best validation score
+        instead of the last one's; None: if `X_val` is given.
+    callbacks : callable or list of callable, default=None
+        Each is called with the estimator after each epoch; training stops after an epoch in which
+        one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+    n_threads : int, default=None
+        The most threads for the classes of one-versus-rest; as many as OpenMP would use, if not
+        given. The numbers do not depend on it.
+    multi_class : {"ovr", "softmax"}, default="ovr"
+        How more than two classes are told apart: each from the rest, or all together by the
+        cross-entropy of their softmax (with ``loss="log_loss"``), which also takes a matrix of
+        probabilities for y.
 
-class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
-    """Linear classifiers (support vector machine, logistic regression, ...) trained by SGD."""
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    n_iter_ : int
+        Epochs of the last call, the most of all classes.
+    t_ : int
+        The number of the next step.
+    loss_curve_ : list of float, or one a class
+        The mean training loss of each epoch, as its steps saw it, without the penalty.
+    validation_scores_ : list of float, or one a class, or None
+        The score of each epoch on data for validation
+        (accuracy).
+    best_validation_score_ : float or list of float, or None
+        The best of them.
+    classes_ : ndarray of shape (n_classes,)
+        The classes; 0, 1, ... where y was a matrix.
+
+    Examples
+    --------
+    >>> from fastgd.sklearn import SGDClassifier
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import scale
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = SGDClassifier(loss="log_loss", multi_class="softmax", random_state=0)
+    >>> clf.fit(scale(X), y).score(scale(X), y) > 0.9
+    True
+    """
 
     _passive_aggressive_loss = "hinge"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **linear_model.SGDClassifier._parameter_constraints,
-        **_LinearSGD._own_constraints,
+        **LinearDescent._own_constraints,
+        "multi_class": [StrOptions({"ovr", "softmax"})],
     }
 
     def __init__(
@@ -430,10 +457,13 @@ class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         class_weight: Any = None,
-        warm_start: bool = False,
+        warm_start: bool | str = False,
         average: bool | int = False,
         batch_size: int | None = 1,
+        restore_best: bool | None = None,
+        callbacks: Any = None,
         n_threads: int | None = None,
+        multi_class: str = "ovr",
     ) -> None:
         super().__init__(
             loss=loss, penalty=penalty, alpha=alpha, l1_ratio=l1_ratio,
@@ -445,8 +475,12 @@ class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
             warm_start=warm_start, average=average,
         )  # fmt: skip
         self.batch_size = batch_size
+        self.restore_best = restore_best
+        self.callbacks = callbacks
         self.n_threads = n_threads
+        self.multi_class = multi_class
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -455,34 +489,53 @@ class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
         coef_init: Any = None,
         intercept_init: Any = None,
         sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> SGDClassifier:
         """Fit the model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data.
+            Training data; CSR is not made dense.
         y : array-like of shape (n_samples,)
-            Classes.
+            Classes. With ``multi_class="softmax"`` also (n_samples, n_classes) probabilities.
         coef_init, intercept_init : array-like, default=None
             Where to begin.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the samples' losses, multiplied with those of `class_weight`.
+            Factors of the samples' losses, multiplied with those of
+            `class_weight`.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Data for validation: its score is computed after each epoch.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            Where an argument is not as above, or when parameters stopped being finite.
         """
         self._check_together(partial=False)
-        self.__dict__.pop("classes_", None)
-        classes = np.unique(validate_data(self, y=y))
-        if self.warm_start and getattr(self, "coef_", None) is not None:
-            coef_init = self.coef_ if coef_init is None else coef_init
-            intercept_init = self.intercept_ if intercept_init is None else intercept_init
-        for name in ("coef_", "intercept_"):
-            self.__dict__.pop(name, None)
-        self.t_ = 1.0
-        self._fit_classes(X, y, classes, sample_weight, coef_init, intercept_init, self.max_iter)
+        original = X, y, sample_weight
+        resumes = self._resumes() and coef_init is None
+        if not resumes:
+            self.__dict__.pop("classes_", None)
+            classes = self._classes_of(y)
+            if self.warm_start and getattr(self, "coef_", None) is not None:
+                coef_init = self.coef_ if coef_init is None else coef_init
+                intercept_init = self.intercept_ if intercept_init is None else intercept_init
+            for name in ("coef_", "intercept_"):
+                self.__dict__.pop(name, None)
+            self.t_ = 1.0
+        self._fit_epochs(
+            original, None if resumes else classes, (coef_init, intercept_init), self.max_iter,
+            (X_val, y_val, sample_weight_val), native=True,
+        )  # fmt: skip
         self._warn_after_fit()
         return self
 
@@ -497,107 +550,232 @@ class SGDClassifier(_LinearSGD, linear_model.SGDClassifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
-            Classes.
+            Classes; with ``multi_class="softmax"`` also (n_samples, n_classes) probabilities.
         classes : array-like of shape (n_classes,), default=None
-            All classes of all calls; needed in the first one.
+            All classes of all calls; needed in the first one, unless y is a matrix.
         sample_weight : array-like of shape (n_samples,), default=None
             Factors of the samples' losses.
 
         Returns
         -------
         self : object
+            The estimator.
         """
-        if not hasattr(self, "classes_"):
-            self._check_together(partial=True)
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight 'balanced' is not supported for partial_fit. In order to use "
-                    "'balanced' weights, use compute_class_weight('balanced', classes=classes, "
-                    "y=y). In place of y you can use a large enough sample of the full training "
-                    "set target to properly estimate the class frequency distributions. Pass the "
-                    "resulting weights as the class_weight parameter."
-                )
-        self._fit_classes(X, y, classes, sample_weight, None, None, 1)
+        first = not hasattr(self, "classes_")
+        self._check_together(partial=first)
+        if first and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use "
+                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y). "
+                "In place of y you can use a large enough sample of the full training set target "
+                "to properly estimate the class frequency distributions. Pass the resulting "
+                "weights as the class_weight parameter."
+            )
+        if first and classes is None and self._is_soft(y):
+            classes = self._classes_of(y)
+        self._fit_epochs((X, y, sample_weight), classes, (None, None), 1, (None,) * 3, native=False)
         return self
 
-    def _fit_classes(
+    # -------------------------------------------------------------------- classes and weights
+
+    def _check_together(self, partial: bool) -> None:
+        super()._check_together(partial)
+        if self.multi_class == "softmax" and self.loss != "log_loss":
+            raise ValueError(
+                "multi_class='softmax' minimises the cross-entropy: it needs loss='log_loss', "
+                f"not {self.loss!r}"
+            )
+
+    def _is_soft(self, y: Any) -> bool:
+        """Whether y is a matrix of probabilities."""
+        if self.multi_class != "softmax" or sparse.issparse(y):
+            return False
+        shape = np.shape(y)
+        return len(shape) == 2 and shape[1] > 1
+
+    def _classes_of(self, y: Any) -> AnyArray:
+        if self._is_soft(y):
+            return np.arange(np.shape(y)[1])
+        labels: AnyArray = np.unique(validate_data(self, y=y))
+        return labels
+
+    def _check_targets(self, X: Any, y: Any, first: bool) -> tuple[Any, AnyArray]:
+        """Return checked samples and classes, or probabilities in X's dtype."""
+        if not self._is_soft(y):
+            X, y = self._check_data(X, y, first)
+            return X, y
+        X, y = self._check_data(X, y, first, multi_output=True, y_numeric=True)
+        y = np.ascontiguousarray(y, X.dtype)
+        total = y.sum(axis=1)
+        if (y < 0).any() or not np.allclose(total, 1, atol=1e-3):
+            raise ValueError(
+                "y as a matrix must hold probabilities: none below 0, each row with the sum 1; "
+                f"the sums here are from {total.min():g} to {total.max():g}"
+            )
+        return X, y
+
+    def _shares(self, y: AnyArray) -> FloatArray:
+        """Return how much of each sample is of each class, (n, n_classes)."""
+        return y if y.ndim == 2 else (y[:, None] == self.classes_).astype(np.float64)
+
+    def _fit_epochs(
         self,
-        X: Any,
-        y: Any,
+        original: tuple[Any, Any, Any],
         classes: Any,
-        sample_weight: Any,
-        coef_init: Any,
-        intercept_init: Any,
+        start: tuple[Any, Any],
         max_iter: int,
+        validation: tuple[Any, Any, Any],
+        native: bool,
     ) -> None:
-        X, y = self._check_data(X, y, first=not hasattr(self, "classes_"))
+        X, y = self._check_targets(*original[:2], first=not hasattr(self, "classes_"))
         _check_partial_fit_first_call(self, classes)
-        class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        weight = _check_sample_weight(
-            sample_weight, X, dtype=X.dtype, **_zero_weights(self.early_stopping)
-        )
-        n_classes, n_features = len(self.classes_), X.shape[1]
+        n_classes = len(self.classes_)
         if n_classes < 2:
             raise ValueError(
                 f"The number of classes has to be greater than one; got {n_classes} class"
             )
-        if getattr(self, "coef_", None) is None or coef_init is not None:
-            shape = (n_features,) if n_classes == 2 else (n_classes, n_features)
-            self._begin(shape, X.dtype, coef_init, intercept_init)
+        if y.ndim == 2 and y.shape[1] != n_classes:
+            raise ValueError(f"y has {y.shape[1]} columns, but there are {n_classes} classes")
+        hard = y if y.ndim == 1 else self.classes_[y.argmax(axis=1)]
+        class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=hard)
+        weight = _check_sample_weight(
+            original[2], X, dtype=X.dtype, **_zero_weights(bool(self.early_stopping))
+        )
+        judge = self._check_judge(*validation)
+        if getattr(self, "coef_", None) is None or start[0] is not None:
+            shape = (X.shape[1],) if n_classes == 2 else (n_classes, X.shape[1])
+            self._begin(shape, X.dtype, *start)
         if not hasattr(self, "t_"):
             self.t_ = 1.0
         X = X.astype(self.coef_.dtype, copy=False)
-        self._fit_outputs(X, y, np.ascontiguousarray(weight, X.dtype), class_weight, max_iter)
+        weight = np.ascontiguousarray(weight, X.dtype)
+        restore = judge is not None if self.restore_best is None else bool(self.restore_best)
+        make = self._one_task if n_classes == 2 or self.multi_class == "softmax" else self._tasks
+        tasks, held_out = make(X, y, weight, class_weight, judge)
+        self._descend(X, tasks, held_out, max_iter, restore, original, native)
 
-    def _fit_outputs(
-        self, X: Any, y: AnyArray, weight: AnyArray, class_weight: FloatArray, max_iter: int
-    ) -> None:
-        """Train two classes against each other, or each of more against the rest."""
-        dtype = X.dtype
-        low = 0 if self.loss == "log_loss" else -1
-        positive = [1] if len(self.classes_) == 2 else range(len(self.classes_))
-        others = [class_weight[0]] if len(self.classes_) == 2 else [1.0] * len(self.classes_)
-        held_out: AnyArray | None = None
-        targets: list[AnyArray] = []
-        weights: list[AnyArray | None] = []
-        seeds: list[int] = []
-        scores: list[Score | None] = []
-        random_state = check_random_state(self.random_state)
-        if len(self.classes_) > 2:
+    def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
+        """Return the user's data for validation: samples, classes, weights."""
+        if self._is_soft(y_val):
+            y_val = np.arange(np.shape(y_val)[1])[np.argmax(y_val, axis=1)]
+        validation = self._check_validation(X_val, y_val)
+        if validation is None:
+            return None
+        X, y = validation
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has classes that y has not: {unknown[:5]}")
+        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+
+    # -------------------------------------------------------------------- what is trained
+
+    def _tasks(
+        self, X: Any, y: AnyArray, weight: AnyArray, class_weight: FloatArray, judge: Any
+    ) -> tuple[list[Task], AnyArray | None]:
+        """Return the tasks that tell each class from the rest."""
+        held_out = None
+        if judge is None and self.early_stopping:
             held_out = self._split(y, weight, StratifiedShuffleSplit)
-            random_states = [
-                check_random_state(int(seed))
-                for seed in random_state.randint(MAX_INT, size=len(self.classes_))
-            ]
-        else:
-            random_states = [random_state]
-        for i, other, source in zip(positive, others, random_states, strict=True):
-            member = y == self.classes_[i]
-            target = np.where(member, dtype.type(1), dtype.type(low))
+            judge = X[held_out], y[held_out], weight[held_out]
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(MAX_INT, size=len(self.classes_))
+        tasks = []
+        for label, factor, seed in zip(self.classes_, class_weight, seeds, strict=True):
+            member = y == label
+            source = check_random_state(int(seed))
             source.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-            if len(self.classes_) == 2:
-                held_out = self._split(target, weight, StratifiedShuffleSplit)
-            seeds.append(int(source.randint(MAX_INT)))
-            factors = np.where(member, dtype.type(class_weight[i]), dtype.type(other))
-            targets.append(target)
-            weights.append(_ones_as_none(factors * weight))
-            scores.append(
-                None
-                if held_out is None
-                else _classification_score(X[held_out], target[held_out], weight[held_out])
-            )
-        self._descend(X, targets, weights, seeds, held_out, scores, max_iter)
+            weights = np.where(member, X.dtype.type(factor), X.dtype.type(1)) * weight
+            score = None if judge is None else _binary_score(judge, label)
+            seed = int(source.randint(MAX_INT))
+            tasks.append(Task(self._encode(member, X.dtype), _ones_as_none(weights), seed, score))
+        return tasks, held_out
 
-    def _shape_coef(self, coef: FloatArray) -> FloatArray:
-        return coef
+    def _one_task(
+        self, X: Any, y: AnyArray, weight: AnyArray, class_weight: FloatArray, judge: Any
+    ) -> tuple[list[Task], AnyArray | None]:
+        """Return the task that tells two classes from each other, or the softmax of more."""
+        binary = len(self.classes_) == 2
+        random_state = check_random_state(self.random_state)
+        random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
+        hard = np.searchsorted(self.classes_, y) if y.ndim == 1 else y.argmax(axis=1)
+        if not binary:
+            targets = hard.astype(np.int32) if y.ndim == 1 else y
+        elif y.ndim == 1:
+            targets = self._encode(hard == 1, X.dtype)
+        else:
+            targets = np.ascontiguousarray(y[:, 1])
+        held_out = None
+        if judge is None and self.early_stopping:
+            held_out = self._split(hard, weight, StratifiedShuffleSplit)
+            judge = X[held_out], self.classes_[hard[held_out]], weight[held_out]
+        shares = self._shares(y)
+        weights = (shares @ class_weight).astype(X.dtype) * weight
+        score = None
+        if judge is not None:
+            label = self.classes_[1]
+            score = _binary_score(judge, label) if binary else self._softmax_score(*judge)
+        seed = int(random_state.randint(MAX_INT))
+        n_outputs = 1 if binary else len(self.classes_)
+        return [Task(targets, _ones_as_none(weights), seed, score, n_outputs)], held_out
+
+    def _encode(self, member: AnyArray, dtype: Any) -> AnyArray:
+        """Return 1 for members of a class, for others what the loss takes: -1 or 0."""
+        other = dtype.type(0 if self.loss == "log_loss" else -1)
+        return np.where(member, dtype.type(1), other)
+
+    def _softmax_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
+        def score(coef: FloatArray, intercept: AnyArray) -> float:
+            hit = self.classes_[_raw(X, coef, intercept).argmax(axis=1)]
+            return float(accuracy_score(y, hit, sample_weight=sample_weight))
+
+        return score
 
     def _threads(self) -> int:
         if self.n_threads is None and self.n_jobs is not None:
             return int(effective_n_jobs(self.n_jobs))
         return super()._threads()
 
+    @staticmethod
+    def _shape_coef(coef: FloatArray) -> FloatArray:
+        return coef
 
-def _zero_weights(allowed: bool) -> dict[str, bool]:
-    """Return what lets weights be all zero, where the installed scikit-learn asks."""
-    known = "allow_all_zero_weights" in inspect.signature(_check_sample_weight).parameters
-    return {"allow_all_zero_weights": allowed} if known else {}
+    # -------------------------------------------------------------------- probabilities
+
+    def _has_softmax(self) -> bool:
+        return self.multi_class == "softmax" and len(self.classes_) > 2
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return the probability of each class.
+
+        For the losses ``"log_loss"`` and ``"modified_huber"``. One-versus-rest probabilities of
+        more than two classes are normalised (Zadrozny and Elkan 2002,
+        doi:10.1145/775047.775151).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        if getattr(self, "classes_", None) is not None and self._has_softmax():
+            probability: FloatArray = softmax(self.decision_function(X), axis=1)
+            return probability
+        return super().predict_proba(X)
+
+
+def _binary_score(judge: tuple[Any, AnyArray, AnyArray], label: Any) -> Score:
+    """Return the score of telling one class from the rest: accuracy."""
+    X, y, sample_weight = judge
+    member = y == label
+
+    def score(coef: FloatArray, intercept: float) -> float:
+        return float(
+            accuracy_score(member, _raw(X, coef, intercept) > 0, sample_weight=sample_weight)
+        )
+
+    return score

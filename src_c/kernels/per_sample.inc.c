@@ -44,7 +44,7 @@ FGD_INLINE void prefetch_sample(const fgd_rows *rows, const fgd_linear *model,
     if (sparse && left > AHEAD_STARTS) {
         const size_t far = order[AHEAD_STARTS];
         __builtin_prefetch(rows->starts + far);
-        __builtin_prefetch((const T *)model->targets + far);
+        if (!model->ld) __builtin_prefetch((const T *)model->targets + far);
         if (model->sample_weight) __builtin_prefetch((const T *)model->sample_weight + far);
     }
     if (left <= AHEAD_VALUES) return;
@@ -365,7 +365,7 @@ FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, cons
 }
 
 static void per_sample(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-                       fgd_linear *model, double *far) {
+                       fgd_linear *model, void *far) {
     if (rows->columns)
         steps_of(1, n, order, rate, rows, model, far);
     else

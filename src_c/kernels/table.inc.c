@@ -18,6 +18,7 @@
 #include "linear.inc.c"
 #include "loss.inc.c"
 #include "per_sample.inc.c"
+#include "softmax.inc.c"
 #include "stochastic.inc.c"
 #include "update.inc.c"
 
@@ -51,6 +52,7 @@ const fgd_kernels FGD_TABLE = {
     .outer = outer,
     .math = math,
     .per_sample = per_sample,
+    .softmax_steps = softmax_steps,
     .settle = settle,
     .margin_losses = margin_losses,
     .activation = activation_named,

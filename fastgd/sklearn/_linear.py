@@ -1,0 +1,364 @@
+"""What the SGD estimators share: checks, the epochs of all outputs together, what they leave.
+
+What the two classes do differently (targets, classes, probabilities) is in _sgd.py; what one output
+does in an epoch is in _outputs.py.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from fastgd import _engine
+from fastgd._typing import AnyArray, FloatArray
+from fastgd.sklearn._common import CallbackSupport, Progress
+from fastgd.sklearn._outputs import Output, Params, Score, Settings, State, initial_state
+
+__all__ = ["MAX_INT", "LinearDescent", "Task", "with_callbacks"]
+
+MAX_INT = np.iinfo(np.int32).max
+LEARNING_RATES = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
+THREADS_PAY_FROM = 1e5  # elements of rows that an epoch of all outputs walks
+
+try:
+    from sklearn.callback import with_callbacks
+except ImportError:  # scikit-learn before 1.9 has none to tear down
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method as it is."""
+        return method
+
+
+@dataclass
+class Task:
+    """What one output, or a softmax with all of them, is trained on."""
+
+    targets: AnyArray
+    sample_weight: AnyArray | None
+    seed: int
+    score: Score | None = None
+    n_outputs: int = 1
+
+
+class LinearDescent(CallbackSupport, BaseEstimator):
+    """What the two estimators share."""
+
+    coef_: Any
+    intercept_: Any
+    t_: float
+    n_iter_: int
+    _resume: list[dict[str, Any]]
+    _standard: tuple[FloatArray, FloatArray]
+    _average: tuple[FloatArray, FloatArray]
+
+    _own_constraints: ClassVar[dict[str, list[Any]]] = {
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "power_t": [Interval(Real, None, None, closed="neither")],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [StrOptions(LEARNING_RATES)],
+        "verbose": ["verbose", StrOptions({"bar"})],
+        "warm_start": ["boolean", StrOptions({"exact"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "restore_best": ["boolean", None],
+        "callbacks": [None, callable, "array-like"],
+        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+    }
+
+    # -------------------------------------------------------------------- checks
+
+    def _check_together(self, partial: bool) -> None:
+        """Check the parameters that depend on one another."""
+        if self.early_stopping and partial:
+            raise ValueError("early_stopping should be False with partial_fit")
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            raise ValueError(
+                "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute "
+                "the optimal learning rate."
+            )
+        if self.learning_rate in ("pa1", "pa2"):
+            self._check_passive_aggressive()
+        if self.penalty == "elasticnet" and self.l1_ratio is None:
+            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+        if sparse.issparse(getattr(self, "coef_", None)) and (partial or self.warm_start):
+            raise ValueError("coef_ is sparse: call densify() before fitting goes on")
+
+    def _check_passive_aggressive(self) -> None:
+        if self.loss != self._passive_aggressive_loss:
+            raise ValueError(
+                f"Learning rate '{self.learning_rate}' only works with loss "
+                f"'{self._passive_aggressive_loss}'."
+            )
+        if self.batch_size != 1:
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} steps along one sample: batch_size must "
+                f"be 1, not {self.batch_size!r}"
+            )
+
+    def _check_data(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            order="C",
+            accept_large_sparse=False,
+            reset=first,
+            **more,
+        )
+        return X, y
+
+    def _check_validation(self, X_val: Any, y_val: Any, **more: Any) -> tuple[Any, Any] | None:
+        """Return data for validation that the user brings, or None."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError(
+                "X_val and y_val go together: give both, or neither to set a part of X aside"
+            )
+        return None if X_val is None else self._check_data(X_val, y_val, first=False, **more)
+
+    def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray:
+        """Return a mask of the rows that early stopping holds out."""
+        n = len(y)
+        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        train, held = next(split.split(np.zeros((n, 1)), y))
+        if not np.any(sample_weight[held] > 0):
+            raise ValueError(
+                "The sample weights for validation set are all zero, consider using a different "
+                "random state."
+            )
+        if len(train) == 0 or len(held) == 0:
+            raise ValueError(
+                f"Splitting {n} samples into a train set and a validation set with "
+                f"validation_fraction={self.validation_fraction!r} led to an empty set "
+                f"({len(train)} and {len(held)} samples). Please either change "
+                "validation_fraction, increase number of samples, or disable early_stopping."
+            )
+        mask = np.zeros(n, np.bool_)
+        mask[held] = True
+        return mask
+
+    def _warn_after_fit(self) -> None:
+        if self.tol is not None and self.tol > -np.inf and self.n_iter_ == self.max_iter:
+            warnings.warn(
+                "Maximum number of iteration reached before convergence. Consider increasing "
+                "max_iter to improve the fit.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if self.power_t < 0:
+            warnings.warn(
+                "Negative values for `power_t` are deprecated in version 1.8 and will raise an "
+                "error in 1.10. Use values in the range [0.0, inf) instead.",
+                FutureWarning,
+                stacklevel=3,
+            )
+
+    # -------------------------------------------------------------------- where to begin
+
+    def _resumes(self) -> bool:
+        """Whether the next epoch goes on exactly where the last one ended."""
+        return self.warm_start == "exact" and hasattr(self, "_resume")
+
+    def _begin(
+        self, shape: tuple[int, ...], dtype: Any, coef_init: Any, intercept_init: Any
+    ) -> None:
+        """Set the parameters that the first step begins with; coef_ gets this shape."""
+        n_outputs = 1 if len(shape) == 1 else shape[0]
+        coef, intercept = np.zeros(shape, dtype), np.zeros(n_outputs, dtype)
+        if coef_init is not None:
+            given = np.asarray(coef_init, dtype=dtype)
+            if n_outputs == 1:
+                given = given.ravel()
+            if given.shape != shape:
+                name = "coef_init" if n_outputs == 1 else "``coef_``"
+                raise ValueError(f"Provided {name} does not match dataset.")
+            coef = given.copy()
+        if intercept_init is not None:
+            given = np.asarray(intercept_init, dtype=dtype)
+            if given.shape != (n_outputs,) and not (n_outputs == 1 and given.shape == ()):
+                raise ValueError("Provided intercept_init does not match dataset.")
+            intercept = given.reshape(n_outputs).copy()
+        self.coef_, self.intercept_ = coef, intercept
+        for name in ("_standard", "_average", "_resume"):
+            self.__dict__.pop(name, None)
+
+    def _states(self, settings: Settings, tasks: Sequence[Task]) -> list[State]:
+        """Return where each task begins in this call."""
+        if self._resumes():
+            states = [State(**state).copy() for state in self._resume]
+            if len(states) != len(tasks) or states[0].weights.dtype != self.coef_.dtype:
+                raise ValueError(
+                    "warm_start='exact' goes on with the same outputs and dtype: use "
+                    "warm_start=True to begin from coef_, or a new estimator"
+                )
+            return states
+        now = np.atleast_2d(self.coef_), np.array(self.intercept_)
+        if self.average:
+            if not hasattr(self, "_standard"):
+                self._standard = now
+                self._average = np.zeros_like(now[0]), np.zeros_like(now[1])
+            now = self._standard
+
+        def part(params: tuple[FloatArray, FloatArray], i: int) -> Params:
+            return params if tasks[i].n_outputs > 1 else (params[0][i], params[1][i])
+
+        return [
+            initial_state(
+                settings,
+                part(now, i),
+                part(self._average, i) if self.average else None,
+                self.t_,
+                task.seed,
+            )
+            for i, task in enumerate(tasks)
+        ]
+
+    # -------------------------------------------------------------------- the epochs
+
+    def _descend(
+        self,
+        X: Any,
+        tasks: Sequence[Task],
+        held_out: AnyArray | None,
+        max_iter: int,
+        restore_best: bool,
+        original: tuple[Any, Any, Any],
+        native: bool,
+    ) -> None:
+        """Train all tasks, epoch by epoch together, and take over what came of it.
+
+        `original` is what the user gave as X, y and sample_weight; with `native`, scikit-learn's
+        own callbacks take part.
+        """
+        settings = Settings.of(self, X.shape[0], restore_best)
+        rows: Any = X
+        if sparse.issparse(X):
+            rows = (X.data, X.indices, X.indptr, X.shape[1])
+        outputs = [
+            Output(
+                settings, rows, task.targets, task.sample_weight, state, task.n_outputs, held_out,
+                task.score,
+            )
+            for task, state in zip(tasks, self._states(settings, tasks), strict=True)
+        ]  # fmt: skip
+        before, steps = self.t_, -(-X.shape[0] // settings.batch_size)
+
+        def take() -> None:
+            self.n_iter_ = max(output.n_iter for output in outputs)
+            self.t_ = before + self.n_iter_ * steps
+            self._take(outputs)
+
+        progress = Progress(
+            self, max_iter, *original[:2],
+            {} if original[2] is None else {"sample_weight": original[2]},
+            self._fitted_attributes, native=native,
+        )  # fmt: skip
+        work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
+        with progress, _Crew(self._threads() if work > THREADS_PAY_FROM else 1, outputs) as crew:
+            for _ in range(max_iter):
+                progress.begin_epoch()
+                crew.epoch()
+                if self._is_watched():
+                    take()
+                if progress.end_epoch(**_shown(outputs)) or not crew.has_work():
+                    break
+            take()
+        if self.warm_start == "exact":
+            self._resume = [vars(output.state) for output in outputs]
+
+    def _is_watched(self) -> bool:
+        """Whether someone may look at the attributes between epochs."""
+        return self.callbacks is not None or bool(getattr(self, "_skl_callbacks", None))
+
+    def _threads(self) -> int:
+        return _engine.max_threads() if self.n_threads is None else int(self.n_threads)
+
+    def _take(self, outputs: Sequence[Output]) -> None:
+        """Make what the outputs have learnt the estimator's."""
+        learnt = [output.learnt() for output in outputs]
+        coef, intercept = _stack([now for now, _ in learnt])
+        if self.average:
+            self._standard = coef, intercept
+            self._average = _stack([average for _, average in learnt if average is not None])
+            if self.average <= self.t_ - 1.0:
+                coef, intercept = self._average
+        self.coef_ = self._shape_coef(coef)
+        self.intercept_ = intercept
+        single = len(outputs) == 1
+        curves = [output.loss_curve for output in outputs]
+        self.loss_curve_ = curves[0] if single else curves
+        if outputs[0].score is None:
+            self.validation_scores_ = self.best_validation_score_ = None
+            return
+        scores = [output.scores for output in outputs]
+        self.validation_scores_ = scores[0] if single else scores
+        best = [output.state.best_score for output in outputs]
+        self.best_validation_score_ = best[0] if single else best
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """Return what makes a copy of the estimator a fitted one, as of now."""
+        names = ("coef_", "intercept_", "t_", "n_iter_", "classes_", "n_features_in_")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+
+def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:
+    """Return all outputs' weights, (n_outputs, d), and intercepts, in the weights' dtype."""
+    coef = np.concatenate([np.atleast_2d(coef) for coef, _ in params])
+    intercepts = [np.atleast_1d(intercept) for _, intercept in params]
+    return np.ascontiguousarray(coef), np.concatenate(intercepts).astype(coef.dtype)
+
+
+def _shown(outputs: Sequence[Output]) -> dict[str, float]:
+    """Return what a progress bar shows: means over the outputs."""
+    shown = {"loss": float(np.mean([output.loss_curve[-1] for output in outputs]))}
+    if outputs[0].scores:
+        shown["score"] = float(np.mean([output.scores[-1] for output in outputs]))
+    return shown
+
+
+class _Crew:
+    """The threads that run an epoch of each output that is not ready yet."""
+
+    def __init__(self, n_threads: int, outputs: Sequence[Output]) -> None:
+        n_threads = min(n_threads, len(outputs))
+        self._outputs = outputs
+        self._pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if self._pool is not None:
+            if kind is not None:
+                self._stopped.set()
+            self._pool.shutdown()
+
+    def has_work(self) -> bool:
+        """Whether an output goes on."""
+        return any(output.active for output in self._outputs)
+
+    def epoch(self) -> None:
+        """Run one epoch of each."""
+        active = [output for output in self._outputs if output.active]
+        if self._pool is None:
+            for output in active:
+                output.epoch()
+        else:
+            for done in [self._pool.submit(o.epoch, self._stopped.is_set) for o in active]:
+                done.result()
