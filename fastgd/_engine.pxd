@@ -106,6 +106,10 @@ cdef extern from "fastgd.h" nogil:
         void (*row_squares)(
             size_t n, const void *const *rows, size_t width, double *square
         ) noexcept nogil
+        void (*single_squares)(
+            size_t n, const void *delta, const double *input_square, double factor,
+            double *square,
+        ) noexcept nogil
         void (*column_norms)(
             size_t n_rows, size_t width, const void *tile, double linear, double square,
             double *sum,

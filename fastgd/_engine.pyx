@@ -668,32 +668,32 @@ cdef void _sample_norms(
     samples are in the epoch's order; deltas are those of a model of one layer.
     """
     cdef const fgd_kernels *kernels = run.kernels
-    cdef size_t depth, i, size = run.itemsize
+    cdef size_t depth, i
+    cdef double factor = 1 / (scale * scale)
+    cdef double *input_squares = parts + n
     cdef Layer *layer
+    if run.input_squares != NULL:
+        _gather(run, place, n, <const char *> run.input_squares, sizeof(double),
+                <char *> input_squares)
+    else:
+        kernels.row_squares(n, inputs, run.layers[0].n_in, input_squares)
+        for i in range(n):
+            input_squares[i] += 1
+    if run.linear:
+        kernels.single_squares(n, deltas, input_squares, factor, squares)
+        return
     for i in range(n):
         squares[i] = 0
     for depth in range(run.n_layers):
         layer = &run.layers[depth]
-        if layer.ld > 1:
-            kernels.row_squares(n, layer.delta_rows + first, layer.n_out, parts)
-        elif run.linear:
-            kernels.column_norms(1, n, deltas, 0, 1, parts)
-        else:
-            kernels.column_norms(1, n, layer.delta + first * size, 0, 1, parts)
         if depth > 0:
             kernels.row_squares(n, run.layers[depth - 1].output_rows + first, layer.n_in,
-                                parts + n)
+                                input_squares)
             for i in range(n):
-                squares[i] += parts[i] * (parts[n + i] + 1)
-        elif run.input_squares != NULL:
-            for i in range(n):
-                squares[i] += parts[i] * run.input_squares[_sample(run, place + i)]
-        else:
-            kernels.row_squares(n, inputs, layer.n_in, parts + n)
-            for i in range(n):
-                squares[i] += parts[i] * (parts[n + i] + 1)
-    for i in range(n):
-        squares[i] /= scale * scale
+                input_squares[i] += 1
+        kernels.row_squares(n, layer.delta_rows + first, layer.n_out, parts)
+        for i in range(n):
+            squares[i] += factor * parts[i] * input_squares[i]
 
 
 cdef void _clip_samples(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 from numpy.typing import ArrayLike
 
 from fastgd import _validation, backends
 from fastgd._plan import Plan
-from fastgd._typing import FloatArray
+from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.network import Network
 from fastgd.optimizers import SGD
 
-__all__ = ["gradient", "per_sample_gradients", "per_sample_norms"]
+__all__ = ["batch_gradient", "gradient", "per_sample_gradients", "per_sample_norms"]
 
 
 def gradient(
@@ -171,6 +172,23 @@ def per_sample_norms(
     module, plan = _prepare(net, X, y, sample_weight, "sum", backend)
     result: FloatArray = module.sample_norms(plan, net.params)
     return result
+
+
+def batch_gradient(
+    net: Network, X: FloatArray, y: AnyArray, sample_weight: FloatArray | None
+) -> Callable[[FloatArray, IndexArray], FloatArray]:
+    """Return the function of params and samples that gives their mean gradient.
+
+    The arrays are those that a `Plan` takes.
+    """
+    module, plan = _prepare(net, X, y, sample_weight, "mean", "compiled")
+    value_and_gradient = module.objective(plan)
+
+    def slope(params: FloatArray, samples: IndexArray) -> FloatArray:
+        result: FloatArray = value_and_gradient(params, samples)[1]
+        return result
+
+    return slope
 
 
 def _prepare(

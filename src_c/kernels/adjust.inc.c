@@ -1,23 +1,30 @@
 /* What a gradient goes through between the backward pass and the update: norms, penalties,
  * clipping, and the gradients of single samples (fastgd/_step.py has the formulas).
  *
- * Sums are kept in double, along columns or on eight lanes, with C's own operations: no level
+ * Parameters' squares are summed in double along columns, with C's own operations: no level
  * changes their order.
  */
 
-/* square[i] = sum over k of rows[i][k]^2 */
+/* square[i] = sum over k of rows[i][k]^2, on the lanes of a dot product */
 static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {
     for (size_t i = 0; i < n; i++) {
         const T *x = rows[i];
-        double lane[8] = {0};
-        size_t k = 0;
-        for (; k + 8 <= width; k += 8)
-            for (size_t l = 0; l < 8; l++) lane[l] += (double)x[k + l] * (double)x[k + l];
-        for (size_t l = 0; k + l < width; l++) lane[l] += (double)x[k + l] * (double)x[k + l];
-        for (size_t half = 4; half > 0; half /= 2)
-            for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
-        square[i] = lane[0];
+        V sum[NV], part[NV];
+        EACH (v, NV) sum[v] = (V){0};
+        for (size_t k = 0; k < width; k += LANES) {
+            load_lanes(x + k, width - k, part);
+            EACH (v, NV) sum[v] = vfma(part[v], part[v], sum[v]);
+        }
+        square[i] = (double)vsum(sum);
     }
+}
+
+/* square[i] = factor * delta[i]^2 * input_square[i] */
+static void single_squares(size_t n, const void *delta, const double *input_square, double factor,
+                           double *square) {
+    const T *d = delta;
+    for (size_t i = 0; i < n; i++)
+        square[i] = factor * ((double)d[i] * (double)d[i]) * input_square[i];
 }
 
 /* sum[j] = sum over k of linear * |tile[k][j]| + square * tile[k][j]^2 */

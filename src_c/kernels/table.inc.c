@@ -44,6 +44,7 @@ const fgd_kernels FGD_TABLE = {
     .add = add,
     .all_finite = all_finite,
     .row_squares = row_squares,
+    .single_squares = single_squares,
     .column_norms = column_norms,
     .scale = scale,
     .add_scaled = add_scaled,
