@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastgd import landscapes, schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
+from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
@@ -34,6 +35,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Advice",
     "BatchPlan",
     "Comparison",
     "DivergenceError",
@@ -54,6 +56,7 @@ __all__ = [
     "per_sample_gradients",
     "per_sample_norms",
     "plan",
+    "recommend_batch_size",
     "save_checkpoint",
     "schedules",
     "show_config",

@@ -197,7 +197,8 @@ def _full(
     scale = np.sqrt(size / (1 - size / n))  # drawn without replacement
 
     def some(count: int) -> IndexArray:
-        return rng.choice(n, min(count, n), replace=False, shuffle=False)
+        drawn: IndexArray = rng.choice(n, min(count, n), replace=False, shuffle=False)
+        return drawn
 
     def curvature(direction: FloatArray, samples: IndexArray) -> float:
         """Return v' H v, by the central difference of the gradient."""

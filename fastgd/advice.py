@@ -1,0 +1,282 @@
+"""`recommend_batch_size`: the noise of the gradient and the time of a step make an advice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastgd import _validation
+from fastgd._plan import check_batch_size
+from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd.history import DivergenceError
+from fastgd.network import Network
+from fastgd.noise import noise_scale
+from fastgd.optimizers import Optimizer
+from fastgd.training import prepare
+
+__all__ = ["Advice", "Candidate", "recommend_batch_size"]
+
+# What one measurement may take, in seconds.
+TRIAL = 4e-3
+REPEATS = 3
+# The training after which the noise is measured again.
+WARM_UP_BATCH = 32
+WARM_UP_UPDATES = 2000
+# Of batch sizes whose time is this near to the shortest, the smallest is advised.
+TOLERANCE = 1.1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One batch size, and what a training with it costs.
+
+    Attributes
+    ----------
+    batch_size : int
+        Samples a batch.
+    step_seconds : float
+        Measured time of a step.
+    relative_updates : float
+        Updates to reach a loss, in those that batches without noise would need.
+    relative_time : float
+        Time to reach it, in that of the fastest candidate.
+    batch_bytes : int
+        Bytes of a batch's features.
+    """
+
+    batch_size: int
+    step_seconds: float
+    relative_updates: float
+    relative_time: float
+    batch_bytes: int
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A batch size and the reasons for it; print it for a table.
+
+    Attributes
+    ----------
+    batch_size : int
+        The advice.
+    candidates : tuple of Candidate
+        The batch sizes that were looked at.
+    noise_scale : float
+        After a short training; what the advice rests on.
+    noise_scale_at_start : float
+        At the parameters as given.
+    reasons : tuple of str
+        Sentences.
+    """
+
+    batch_size: int
+    candidates: tuple[Candidate, ...]
+    noise_scale: float
+    noise_scale_at_start: float
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"Batch size {self.batch_size:,}", ""]
+        lines += [f"- {reason}" for reason in self.reasons]
+        lines += ["", f"{'batch':>9} {'a step':>11} {'updates':>9} {'time':>7} {'batch bytes':>13}"]
+        lines += [
+            f"{row.batch_size:>9,} {_seconds(row.step_seconds):>11} "
+            f"{row.relative_updates:>8.3g}x {row.relative_time:>6.3g}x {row.batch_bytes:>13,}"
+            for row in self.candidates
+        ]
+        return "\n".join(lines)
+
+
+def recommend_batch_size(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    optimizer: Optimizer | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+    rng: RngLike = None,
+) -> Advice:
+    r"""Advise on a batch size, from the gradient's noise and the time of a step on this machine.
+
+    A training with batches of B samples takes about
+
+    .. math:: S(B) = S_\text{min} \left(1 + \frac{B_\text{noise}}{B}\right)
+
+    updates to reach a loss (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training",
+    arXiv:1812.06162, equation 2.12 and appendix D), so that the time is S(B) times the measured
+    time of a step. The advice is the smallest batch size within a tenth of the shortest time.
+
+    Parameters
+    ----------
+    net : Network
+        The network as it would be trained; it is not changed.
+    X : array_like of shape (n, sizes[0])
+        Samples, at least two.
+    y : array_like of shape (n,) or (n, sizes[-1])
+        Targets, as the network's loss takes them.
+    optimizer : Optimizer, optional
+        With which it would be trained; ``SGD(0.01)`` if not given. The learning rate is the one
+        for batches of 32: larger batches bear larger ones.
+    sample_weight : array_like of shape (n,), optional
+        Factors of the samples' losses.
+    n_threads : int, optional
+        The most threads to use.
+    rng : None, int or numpy.random.Generator
+        Draws the batches.
+
+    Returns
+    -------
+    Advice
+        With the measured table. It rests on measured times: it may differ between machines, and
+        a little between runs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((2000, 10))
+    >>> y = X[:, 0] + rng.standard_normal(2000)
+    >>> advice = gd.recommend_batch_size(gd.Network([10, 1], rng=0), X, y, rng=0)
+    >>> 1 <= advice.batch_size <= 2000
+    True
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    generator = _validation.check_rng(rng)
+    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    n = len(X)
+    y = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
+    weight = _validation.check_sample_weight(sample_weight, n, net.dtype)
+    at_start = noise_scale(net, X, y, sample_weight=weight).simple
+    trained = net.copy()
+    batch = check_batch_size(min(WARM_UP_BATCH, n), n)
+    epochs = max(1, min(20, WARM_UP_UPDATES * batch // n))
+    samples = _some(generator, n, WARM_UP_UPDATES * batch)
+    reasons = []
+    try:
+        prepare(
+            trained, X, y, batch_size=batch, epochs=epochs, optimizer=optimizer,
+            sample_weight=weight, rng=generator, n_threads=n_threads, samples=samples,
+        ).go()  # fmt: skip
+        later = noise_scale(trained, X, y, sample_weight=weight).simple
+    except DivergenceError:
+        trained, later = net, at_start
+        reasons.append(
+            "A short training diverged, so the noise is that of the start only: lower the learning "
+            "rate and ask again."
+        )
+    sizes = [2**k for k in range(n.bit_length()) if 2**k < n] + [n]
+    seconds = [
+        _step_seconds(trained, X, y, weight, size, optimizer, n_threads, generator)
+        for size in sizes
+    ]
+    updates = [1 + later / size if math.isfinite(later) else 1 / size for size in sizes]
+    times = np.multiply(seconds, updates)
+    times /= np.nanmin(times)
+    chosen = int(np.argmax(times <= TOLERANCE))
+    row_bytes = X.shape[1] * X.itemsize
+    return Advice(
+        batch_size=sizes[chosen],
+        candidates=tuple(
+            Candidate(size, step, relative, float(time), size * row_bytes)
+            for size, step, relative, time in zip(sizes, seconds, updates, times, strict=True)
+        ),
+        noise_scale=later,
+        noise_scale_at_start=at_start,
+        reasons=(*reasons, *_reasons(net, sizes, seconds, times, chosen, at_start, later)),
+    )
+
+
+def _some(rng: np.random.Generator, n: int, count: int) -> AnyArray:
+    """Return at most so many of n samples."""
+    return rng.permutation(n)[:count]
+
+
+def _step_seconds(
+    net: Network,
+    X: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None,
+    batch_size: int,
+    optimizer: Optimizer | None,
+    n_threads: int | None,
+    rng: np.random.Generator,
+) -> float:
+    """Return the time of a step, the least of a few measurements."""
+    steps = int(np.clip(TRIAL / (1e-9 * net.n_params * batch_size + 1e-7), 1, 1000))
+    samples = _some(rng, len(X), steps * batch_size)
+    steps = -(-len(samples) // batch_size)
+    times = []
+    for _ in range(REPEATS):
+        run = prepare(
+            net.copy(), X, y, batch_size=batch_size, epochs=1, optimizer=optimizer,
+            sample_weight=weight, rng=rng, n_threads=n_threads, samples=samples,
+            sampling="sequential",
+        )  # fmt: skip
+        try:
+            times.append(run.go().seconds[0] / steps)
+        except DivergenceError:
+            return math.nan
+    return min(times)
+
+
+def _reasons(
+    net: Network,
+    sizes: list[int],
+    seconds: list[float],
+    times: FloatArray,
+    chosen: int,
+    at_start: float,
+    later: float,
+) -> list[str]:
+    """Say what speaks for the chosen size, and what against its neighbours."""
+    one, whole = seconds[0], seconds[-1] / sizes[-1]
+    reasons = []
+    if math.isfinite(later):
+        reasons.append(
+            f"The gradient's noise scale is {later:,.0f} samples ({at_start:,.0f} before "
+            "training): much smaller batches lose little by being small, much larger ones gain "
+            "little."
+        )
+    else:
+        reasons.append(
+            "The mean gradient cannot be told from zero beside its noise: the more samples a "
+            "second, the better."
+        )
+    reasons.append(
+        f"A step of one sample takes {_seconds(one)}, and in a batch of all a sample takes "
+        f"{_seconds(whole)}: batches use the machine {one / whole:.2g} times as well."
+    )
+    if chosen > 0:
+        reasons.append(
+            f"Batches of {sizes[chosen - 1]:,} would take {times[chosen - 1] / times[chosen]:.2f} "
+            "times as long."
+        )
+    if chosen < len(sizes) - 1:
+        reasons.append(
+            f"Batches of {sizes[-1]:,} (all) would take {times[-1] / times[chosen]:.2f} times as "
+            "long."
+        )
+    workspace = 256 * 2 * sum(net.sizes[1:]) * net.dtype.itemsize
+    reasons.append(
+        "Memory does not decide: batches are read where they lie, and the workspace of "
+        f"{workspace / 1e6:.2g} MB at most does not grow with them."
+    )
+    return reasons
+
+
+def _seconds(value: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"

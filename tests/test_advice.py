@@ -1,0 +1,78 @@
+"""recommend_batch_size(): what the advice rests on."""
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd import advice
+
+
+def problem(spread, n=2000):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 10))
+    return gd.Network([10, 1], rng=0), X, X[:, 0] + spread * rng.standard_normal(n)
+
+
+@pytest.fixture
+def step_costs(monkeypatch):
+    """Set the time of a step of B samples to 1 us and B times 0.1 us."""
+    monkeypatch.setattr(
+        advice, "_step_seconds", lambda net, X, y, weight, size, *rest: 1e-6 + 1e-7 * size
+    )
+
+
+def test_the_formula(step_costs):
+    net, X, y = problem(1.0)
+    result = gd.recommend_batch_size(net, X, y, rng=0)
+    times = []
+    for row in result.candidates:
+        assert row.relative_updates == pytest.approx(1 + result.noise_scale / row.batch_size)
+        times.append(row.relative_updates * row.step_seconds)
+    relative = np.array(times) / min(times)
+    assert [row.relative_time for row in result.candidates] == pytest.approx(relative)
+    near = [row.batch_size for row in result.candidates if row.relative_time <= 1.1]
+    assert result.batch_size == near[0]
+    assert [row.batch_size for row in result.candidates][-2:] == [1024, 2000]
+
+
+def test_noisier_data_ask_for_larger_batches(step_costs):
+    sizes = [
+        gd.recommend_batch_size(*problem(spread), optimizer=gd.SGD(1e-4), rng=0).batch_size
+        for spread in (0.1, 30.0)
+    ]
+    assert sizes[0] < sizes[1]
+
+
+def test_measured_for_real():
+    net, X, y = problem(1.0)
+    before = net.params.copy()
+    result = gd.recommend_batch_size(net, X, y, rng=0)
+    assert all(row.step_seconds > 0 for row in result.candidates)
+    np.testing.assert_array_equal(net.params, before)
+    text = str(result)
+    assert text.startswith(f"Batch size {result.batch_size:,}\n")
+    assert all(reason in text for reason in result.reasons)
+
+
+def test_a_learning_rate_that_diverges_is_said():
+    net, X, y = problem(1.0)
+    result = gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(1e6), rng=0)
+    assert "diverged" in result.reasons[0]
+    assert result.noise_scale == result.noise_scale_at_start
+
+
+def test_two_samples_are_enough_and_one_is_not():
+    net, X, y = problem(1.0)
+    assert gd.recommend_batch_size(net, X[:2], y[:2], rng=0).batch_size in (1, 2)
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        gd.recommend_batch_size(net, X[:1], y[:1])
+
+
+def test_weights_and_classes():
+    rng = np.random.default_rng(0)
+    net = gd.Network([4, 8, 3], loss="cross_entropy", rng=0)
+    result = gd.recommend_batch_size(
+        net, rng.standard_normal((300, 4)), rng.integers(3, size=300),
+        sample_weight=rng.uniform(size=300), optimizer=gd.Adam(0.01), n_threads=1, rng=0,
+    )  # fmt: skip
+    assert 1 <= result.batch_size <= 300
