@@ -22,7 +22,7 @@ __all__ = ["Advice", "Candidate", "recommend_batch_size"]
 # What one measurement may take, in seconds.
 TRIAL = 4e-3
 REPEATS = 3
-# The training after which the noise is measured again.
+# The training during which the noise is measured again.
 WARM_UP_BATCH = 32
 WARM_UP_UPDATES = 2000
 # Of batch sizes whose time is this near to the shortest, the smallest is advised.
@@ -65,7 +65,7 @@ class Advice:
     candidates : tuple of Candidate
         The batch sizes that were looked at.
     noise_scale : float
-        After a short training; what the advice rests on.
+        The median over a short training; what the advice rests on.
     noise_scale_at_start : float
         At the parameters as given.
     reasons : tuple of str
@@ -164,11 +164,12 @@ def recommend_batch_size(
     samples = _some(generator, n, WARM_UP_UPDATES * batch)
     reasons = []
     try:
-        prepare(
+        history = prepare(
             trained, X, y, batch_size=batch, epochs=epochs, optimizer=optimizer,
             sample_weight=weight, rng=generator, n_threads=n_threads, samples=samples,
+            record=("noise_scale",),
         ).go()  # fmt: skip
-        later = noise_scale(trained, X, y, sample_weight=weight).simple
+        later = float(np.median(history.trace["noise_scale"]))
     except DivergenceError:
         trained, later = net, at_start
         reasons.append(
@@ -244,9 +245,9 @@ def _reasons(
     reasons = []
     if math.isfinite(later):
         reasons.append(
-            f"The gradient's noise scale is {later:,.0f} samples ({at_start:,.0f} before "
-            "training): much smaller batches lose little by being small, much larger ones gain "
-            "little."
+            f"The gradient's noise scale is {later:,.0f} samples, the median over a short "
+            f"training ({at_start:,.0f} before): much smaller batches lose little by being "
+            "small, much larger ones gain little."
         )
     else:
         reasons.append(

@@ -209,7 +209,7 @@ def _full(
         step = (reach / length * direction).astype(net.dtype)
         change = slope(net.params + step, samples).astype(np.float64)
         change -= slope(net.params - step, samples)
-        return float(change @ direction) * length / (2 * reach)
+        return float(change @ direction * length / (2 * reach))
 
     noise = 0.0
     for _ in range(PROBES):

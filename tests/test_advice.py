@@ -59,6 +59,7 @@ def test_a_learning_rate_that_diverges_is_said():
     result = gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(1e6), rng=0)
     assert "diverged" in result.reasons[0]
     assert result.noise_scale == result.noise_scale_at_start
+    assert np.isfinite([row.relative_time for row in result.candidates]).any()
 
 
 def test_two_samples_are_enough_and_one_is_not():
