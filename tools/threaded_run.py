@@ -15,7 +15,7 @@ MODELS = [
     ((40, 1), "log_loss"),
     ((30, 3), "squared_error"),
 ]
-OPTIMIZERS = [gd.SGD(0.01), gd.Adam(0.01)]
+OPTIMIZERS = [gd.SGD(0.01), gd.Adam(0.01), gd.Nadam(0.01)]
 
 
 def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndarray]:
