@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from math import factorial, inf, pi
 from typing import Any, ClassVar, TypeAlias
 
@@ -47,6 +48,8 @@ State: TypeAlias = tuple[float, ...]
 Times: TypeAlias = NDArray[np.int64]
 
 UNITS = ("epoch", "update")
+LOW_BITS = 10  # of an exponent, whose powers are kept
+BLOCK = 4096  # times in one pass: what a formula needs for them stays in the cache
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,19 @@ class Schedule(ABC):
         base = _validation.check_real("base", base, above=0)
         start = _validation.check_int("start", start, at_least=0)
         count = _validation.check_int("count", count, at_least=0)
-        t = np.arange(start, start + count, dtype=np.int64)
-        rates = self._rates(base, t, self.initial_state() if state is None else state)
+        state = self.initial_state() if state is None else state
+        rates = np.empty(count)
+        for first in range(0, count, BLOCK):
+            t = np.arange(start + first, start + min(first + BLOCK, count), dtype=np.int64)
+            rates[first : first + BLOCK] = self._rates(base, t, state)
+        if np.isfinite(rates).all() and rates.min(initial=0) >= 0:
+            return rates
         bad = ~(np.isfinite(rates) & (rates >= 0))
-        if bad.any():
-            first = int(np.argmax(bad))
-            raise ValueError(
-                f"{self} gives the learning rate {rates[first]} at {self.unit} {start + first}, "
-                "counted from 0; it must be finite and at least 0"
-            )
-        return rates
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"{self} gives the learning rate {rates[first]} at {self.unit} {start + first}, "
+            "counted from 0; it must be finite and at least 0"
+        )
 
     @abstractmethod
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
@@ -754,8 +760,8 @@ def from_entry(entry: Sequence[Any]) -> Schedule:
     return SCHEDULES[name](**arguments)
 
 
-def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
-    """Return base to whole powers, by squaring: with multiplications alone."""
+def _by_squaring(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
+    """Return base to whole powers, with multiplications alone."""
     result = np.ones(len(exponent))
     square = base
     with np.errstate(over="ignore", under="ignore"):
@@ -763,6 +769,24 @@ def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
             result[exponent >> bit & 1 == 1] *= square
             square *= square
     return result
+
+
+@lru_cache(maxsize=16)
+def _low_powers(base: float) -> FloatArray:
+    return _by_squaring(base, np.arange(1 << LOW_BITS))
+
+
+def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
+    """Return base to many whole powers, each as the product of two that are computed once."""
+    if len(exponent) == 0:
+        return np.ones(0)
+    low, high = _low_powers(base), exponent >> LOW_BITS
+    first = int(high.min())
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        step = float(low[-1]) * base
+        highs = _by_squaring(step, np.arange(first, int(high.max()) + 1))
+        power: FloatArray = low[exponent & (1 << LOW_BITS) - 1] * highs[high - first]
+    return power
 
 
 def _real_power(base: FloatArray, exponent: float) -> FloatArray:

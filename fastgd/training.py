@@ -23,6 +23,7 @@ from fastgd.schedules import Schedule, make_schedule
 
 __all__ = ["Run", "prepare", "train"]
 
+AHEAD = 256  # how many epochs' learning rates are computed at a time
 RECORDS = ("loss", "params", "gradient_norm", "noise_scale")
 
 
@@ -312,6 +313,8 @@ class Run:
     def __init__(self, net: Network) -> None:
         self.net = net
         self.cancelled = False
+        self.epochs_left = 0
+        self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.traced: dict[str, list[AnyArray]] = {}
 
     def read_settings(
@@ -378,7 +381,8 @@ class Run:
         """Run the epochs; return the history."""
         run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
         try:
-            for _ in range(self.epochs):
+            for done in range(self.epochs):
+                self.epochs_left = self.epochs - done
                 if self.cancelled:
                     break
                 self._epoch(run_epoch)
@@ -424,7 +428,11 @@ class Run:
         base, state = self.optimizer.learning_rate, self.history._schedule_state
         if self.schedule.unit == "update":
             return self.schedule.rates(base, self.history.updates, steps, state)
-        return np.full(steps, self.schedule.rates(base, self.history.epochs, 1, state)[0])
+        if not self.ahead or self.schedule.watches_loss:
+            count = 1 if self.schedule.watches_loss else min(AHEAD, self.epochs_left)
+            rates = self.schedule.rates(base, self.history.epochs, count, state)
+            self.ahead = rates.tolist()[::-1]
+        return np.full(steps, self.ahead.pop())
 
     def _trace(self, first: int, steps: int) -> Trace:
         """Return room for those of the steps after step number `first` that are recorded."""

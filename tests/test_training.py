@@ -248,6 +248,28 @@ def test_a_schedule_sets_each_steps_learning_rate(unit, backend):
     assert history.learning_rate == rates[::4].tolist()
 
 
+@pytest.mark.parametrize("epochs", [1, 3, 600])
+def test_a_schedules_function_is_asked_once_for_each_epoch(epochs, small_run):
+    net, X, y = small_run
+    asked = []
+
+    def factor(t):
+        asked.append(t)
+        return 1 / (1 + t)
+
+    history = gd.train(net, X, y, epochs=epochs, batch_size=None, schedule=factor)
+    assert asked == list(range(epochs))
+    assert history.learning_rate == pytest.approx([0.01 / (1 + t) for t in range(epochs)])
+
+
+def test_a_schedules_function_fails_before_anything_changes(small_run):
+    net, X, y = small_run
+    start = net.params.copy()
+    with pytest.raises(ValueError, match=r"gives the learning rate -0\.01 at epoch 7"):
+        gd.train(net, X, y, epochs=10, schedule=lambda t: -1 if t == 7 else 1)
+    assert (net.params == start).all()
+
+
 def test_a_schedule_of_steps_of_one_sample():
     """Runs of equal learning rates take the special kernel, with the general path's bits."""
     X, y = make_data([5, 1], "squared_error", 40)
