@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy.sparse import csr_array
 from sklearn import config_context, neural_network
 from sklearn.base import clone
@@ -19,9 +20,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.parallel import Parallel, delayed
 
 import fastgd as gd
 import fastgd.sklearn
+from fastgd.backends import compiled
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -242,6 +245,38 @@ def test_cross_validation_in_two_processes():
     clf.fit(X_IRIS, Y_IRIS)  # has used threads, perhaps
     both = cross_val_score(clf, X_IRIS, Y_IRIS, cv=3, n_jobs=2)
     np.testing.assert_array_equal(both, cross_val_score(clf, X_IRIS, Y_IRIS, cv=3))
+
+
+def test_forked_processes_after_threads(monkeypatch):
+    monkeypatch.setattr(compiled, "ALL_THREADS", True)
+    clf = MLPClassifier((8,), max_iter=3, random_state=0, n_threads=2)
+    expected = parameters(clf.fit(X_IRIS, Y_IRIS))
+    with parallel_config(backend="multiprocessing", n_jobs=2), warnings.catch_warnings():
+        # Python warns of forking with threads: it is what is tested
+        warnings.simplefilter("ignore", DeprecationWarning)
+        fitted = Parallel()(delayed(clone(clf).fit)(X_IRIS, Y_IRIS) for _ in range(2))
+    for model in fitted:
+        np.testing.assert_array_equal(parameters(model), expected)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_the_number_of_threads_leaves_every_bit(solver, monkeypatch):
+    bits = []
+    for n_threads in (1, 3):
+        monkeypatch.setattr(compiled, "ALL_THREADS", n_threads > 1)
+        clf = MLPClassifier(solver=solver, max_iter=3, random_state=0, n_threads=n_threads)
+        bits.append(parameters(clf.fit(X_IRIS, Y_IRIS)))
+    np.testing.assert_array_equal(*bits)
+
+
+def test_pickles_without_a_later_parameter_load():
+    clf = MLPClassifier((4,), max_iter=2, random_state=0).fit(X_IRIS, Y_IRIS)
+    state = clf.__getstate__()
+    del state["clip_norm"]
+    old = MLPClassifier.__new__(MLPClassifier)
+    old.__setstate__(state)
+    assert old.clip_norm is None
+    np.testing.assert_array_equal(old.predict(X_IRIS), clf.predict(X_IRIS))
 
 
 def test_calibration():

@@ -201,6 +201,11 @@ class Cost:
         return (total * self.reported + rest) / count, (total + rest) / count, gradient
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether samples come in pieces."""
+        return self._sparse is not None
+
+    @property
     def n_samples(self) -> int:
         """The number of samples."""
         return len(self.plan.X) if self._sparse is None else int(self._sparse[0].shape[0])
@@ -319,15 +324,16 @@ class Descent:
         scales = None if cost.sample_weight is None else 1 / counts
         rates = np.ascontiguousarray(np.broadcast_to(learning_rate, len(counts)), np.float64)
         losses, penalties = np.empty(len(counts)), np.empty(len(counts))
-        before = self._params.copy(), self._state.copy()
+        before = (self._params.copy(), self._state.copy()) if cost.is_sparse else None
         for start, stop, samples in cost.pieces(order):
             steps = slice(*np.searchsorted(bounds, (start, stop)))
             part = Trace(1, loss=losses[steps], penalty=penalties[steps])
             part_scales = None if scales is None else scales[steps]
             total = self._run(samples, rates[steps], part, scales=part_scales)
             if not np.isfinite(total):
-                self._params[:] = before[0]
-                self._state.assign(before[1])
+                if before is not None:  # earlier pieces have moved them
+                    self._params[:] = before[0]
+                    self._state.assign(before[1])
                 return total
         sizes = np.diff(bounds)
         data = (losses - penalties) * sizes * cost.reported + cost.constants(order, bounds)

@@ -6,6 +6,7 @@ which a training goes on and stops belong in `_epochs`, arithmetic in `_descent`
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
@@ -337,6 +338,11 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             X, y, targets, None if weight is None else _check_sample_weight(weight, X)
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle over; parameters that are younger than it get their defaults."""
+        defaults = inspect.signature(type(self)).parameters.values()
+        super().__setstate__({p.name: p.default for p in defaults} | state)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -439,6 +445,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         The least of them; None with `early_stopping`.
     validation_scores_ : list of float or None
         The score on the validation data after each epoch: accuracy.
+    validation_loss_curve_ : list of float or None
+        The loss on it, without the penalty.
     best_validation_score_ : float or None
         The best of them, whose weights `coefs_` and `intercepts_` then are.
     n_iter_ : int
@@ -822,6 +830,8 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         The least of them; None with `early_stopping`.
     validation_scores_ : list of float or None
         The score on the validation data after each epoch: R^2.
+    validation_loss_curve_ : list of float or None
+        The loss on it, without the penalty.
     best_validation_score_ : float or None
         The best of them, whose weights `coefs_` and `intercepts_` then are.
     n_iter_ : int
