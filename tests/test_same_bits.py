@@ -124,6 +124,21 @@ def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypat
     assert all(other == first for other in others)
 
 
+@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has one level that fuses")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, monkeypatch):
+    def bits(level):
+        monkeypatch.setattr(compiled, "LEVEL", level)
+        schedule = gd.schedules.OneCycle(40)
+        return trained_bits(
+            "narrow network", dtype=dtype, optimizer=optimizer, batch_size=20, schedule=schedule
+        )
+
+    first, *others = [bits(level) for level in FMA_LEVELS]
+    assert all(other == first for other in others)
+
+
 def test_a_threads_own_choice_changes_no_bit(monkeypatch):
     forced = trained_bits("first layer split", n=2000, batch_size=64, n_threads=3)
     monkeypatch.setattr(compiled, "ALL_THREADS", False)
