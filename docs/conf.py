@@ -97,7 +97,9 @@ def strip_examples(app: Sphinx, page: nodes.document) -> None:
 def skip_constants(
     app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave out a module's tables and type aliases, and names that files alone need."""
+    """Leave out tables, type aliases, names that files need, and what scikit-learn generates."""
+    if name.startswith("set_") and name.endswith("_request"):
+        return True
     if what == "module" and not (inspect.isroutine(value) or isinstance(value, type)):
         return True
     return True if what == "class" and isinstance(value, str | int) else None
