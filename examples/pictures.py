@@ -78,6 +78,13 @@ def paths() -> plt.Axes:
     return plot.paths(X, y, line_runs(), start=(0, 0))
 
 
+def spread() -> plt.Axes:
+    """Draw the gradients of single samples at the beginning of the line's training."""
+    net = gd.Network([1, 1], dtype="float64")
+    net.params[:] = (0, 4)
+    return plot.gradient_spread(net, *line_data(), batch_size=8)
+
+
 def learning_rates() -> plt.Axes:
     """Draw how the learning rate may fall."""
     schedules = gd.schedules
@@ -115,6 +122,7 @@ PICTURES = {
     "paths": paths,
     "schedules": learning_rates,
     "escape": leave_saddle,
+    "gradient_spread": spread,
     "coverage": lambda: plot.coverage(["shuffle", "replacement", "sequential"], 10_000),
 }
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
 from matplotlib.testing.compare import compare_images
 from PIL import Image
 
@@ -90,12 +91,6 @@ def single_gradients(net, X, y):
     return np.stack([gd.gradient(net, X[i : i + 1], y[i : i + 1]) for i in range(len(X))])
 
 
-@pytest.fixture
-def per_sample(monkeypatch):
-    """Take the definition for `gd.per_sample_gradients`."""
-    monkeypatch.setattr(gd, "per_sample_gradients", single_gradients, raising=False)
-
-
 def title_of(ax):
     return ax.get_title(loc="left").replace("\n", " ")
 
@@ -144,14 +139,14 @@ def picture_without_text(draw, path):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_picture_is_as_kept(name, tmp_path, per_sample):
+def test_picture_is_as_kept(name, tmp_path):
     picture_without_text(PICTURES[name], tmp_path / f"{name}.png")
     difference = compare_images(KEPT / f"{name}.png", tmp_path / f"{name}.png", TOLERANCE)
     assert difference is None
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_missing_line_is_no_picture_as_kept(name, tmp_path, per_sample):
+def test_a_missing_line_is_no_picture_as_kept(name, tmp_path):
     def draw_less(ax):
         PICTURES[name](ax).get_lines()[-1].remove()
         return ax
@@ -246,7 +241,7 @@ def axes_takers():
 
 
 @pytest.mark.parametrize("name", axes_takers())
-def test_axes_are_those_given_or_new(name, per_sample):
+def test_axes_are_those_given_or_new(name):
     draw = axes_takers()[name]
     ax = plt.subplots()[1]
     assert draw(ax) is ax
@@ -343,7 +338,9 @@ names = st.integers(1, 9) | st.none() | st.text("a_$ \\^{", max_size=5)
 losses = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(
+    max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate]
+)  # shrinking is slow
 @given(
     runs=st.dictionaries(
         st.integers(1, 9) | st.none() | st.text("a_$ \\^{", max_size=5), losses, min_size=1
@@ -352,11 +349,11 @@ losses = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=6)
     seconds=st.sampled_from([0.0, 1e-7, 3.0]),
 )
 def test_loss_of_whatever_happened_is_drawn_or_refused(runs, against, seconds):
-    """No warning (an error here), and no crash while drawing."""
+    """No warning (an error here), and no crash while drawing. To shrink a failure takes long."""
     histories = {
         name: history(values, seconds=[seconds] * len(values)) for name, values in runs.items()
     }
-    if not any(np.any(np.abs(values) <= 1e300) for values in runs.values()):
+    if not any(np.any(np.abs(values) <= 1e100) for values in runs.values()):
         with pytest.raises(ValueError, match="nothing to draw"):
             plot.loss(histories, against=against)
         return
@@ -477,6 +474,26 @@ def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
     assert plt.get_fignums() == []
 
 
+def test_the_moving_picture_keeps_the_lines_colours(tmp_path):
+    """A palette chosen from the pixels would lose those of thin lines."""
+    runs = {k: traced([[0, 0], [1, k]]) for k in range(1, 7)}
+    file = plot.animate_paths(*line_data(), runs, tmp_path / "a.gif", start=(0, 0), frames=2)
+    with Image.open(file) as image:
+        image.seek(1)
+        seen = {color for _, color in image.convert("RGB").getcolors(1 << 20)}
+    assert {to_hex(np.array(color) / 255).upper() for color in seen} > set(_drawing.COLORS)
+
+
+def test_runs_pass_an_epoch_together():
+    """One trace has every tenth step, the other each; time is counted in epochs for both."""
+    points = np.linspace([0, 0], [1, 1], 10)
+    rare = history([1.0] * 2, updates=100, trace={"params": points, "step": 10 * np.arange(1, 11)})
+    all_steps = history([1.0] * 2, updates=10, trace={"params": points})
+    scene = _paths._scene(*line_data(), {"a": rare, "b": all_steps}, start=None)
+    np.testing.assert_allclose(scene.tracks[0].times, scene.tracks[1].times)
+    np.testing.assert_allclose(scene.tracks[0].times, np.linspace(0.2, 2, 10))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -533,7 +550,7 @@ def test_what_reacts_to_the_loss_is_not_drawn():
 # --- the spread of gradients ----------------------------------------------------------------
 
 
-def test_the_mean_and_the_spreads_are_those_of_the_definition(per_sample):
+def test_the_mean_and_the_spreads_are_those_of_the_definition():
     X, y = line_data()
     net = gd.Network([1, 1], dtype="float64")
     ax = plot.gradient_spread(net, X, y, batch_size=4)
@@ -546,7 +563,7 @@ def test_the_mean_and_the_spreads_are_those_of_the_definition(per_sample):
     np.testing.assert_allclose(np.ptp(batch.get_xdata()) / 2, np.std(means), rtol=0.05)
 
 
-def test_spread_is_said_in_lengths_of_the_mean(per_sample):
+def test_spread_is_said_in_lengths_of_the_mean():
     net = gd.Network([1, 1], dtype="float64")
     ax = plot.gradient_spread(net, [[1.0], [1.0]], [0.5, 1.5])  # gradients -1 and -3, both ways
     assert title_of(ax) == (
@@ -564,7 +581,7 @@ def test_spread_is_said_in_lengths_of_the_mean(per_sample):
         ([[1.0], [2.0]], [0.0, 0.0], "The gradients of all 2 samples agree: 0 long"),
     ],
 )  # fmt: skip
-def test_spread_of_odd_data(X, y, finding, per_sample):
+def test_spread_of_odd_data(X, y, finding):
     ax = plot.gradient_spread(gd.Network([1, 1]), X, y, batch_size=1)
     ax.get_figure().canvas.draw()
     assert title_of(ax) == finding
@@ -574,7 +591,7 @@ def test_spread_of_odd_data(X, y, finding, per_sample):
     ("parameters", "names"),
     [((0, -1), ["weights[0][0, 0]", "biases[1][0]"]), ((8, 6), ["biases[0][2]", "biases[0][0]"])],
 )
-def test_parameters_are_named_by_their_place(parameters, names, per_sample):
+def test_parameters_are_named_by_their_place(parameters, names):
     net = gd.Network([2, 3, 1], rng=0)
     ax = plot.gradient_spread(net, np.ones((3, 2)), [1, 2, 3], parameters=parameters)
     assert names[0] in ax.get_xlabel()
@@ -668,7 +685,6 @@ def test_escape_draws_shares_with_their_intervals_in_order_of_batch_size():
 
 if __name__ == "__main__":
     matplotlib.rcdefaults()
-    gd.per_sample_gradients = single_gradients
     KEPT.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
         picture_without_text(draw, KEPT / f"{name}.png")

@@ -47,6 +47,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (
 MARKS_A_LINE = 8
 #: how much of the axes' width and height a legend takes, at most about
 LEGEND_SHARE = (0.38, 0.45)
+#: how high a line of it is, in points, by the size of the font
+LEGEND_LINES = {"medium": 16.0, "small": 12.5}
 
 #: what the functions that draw trainings take
 Histories: TypeAlias = History | Mapping[Any, History]
@@ -162,11 +164,22 @@ def title(ax: Axes, text: str) -> None:
 
 
 def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: Any) -> Legend:
-    """Add a legend, in the corner with the least in it; it shows the labels as they are."""
-    return ax.legend(
-        list(handles), [safe(text) for text in labels], loc=_free_corner(ax), framealpha=0.85,
-        **settings,
-    )  # fmt: skip
+    """Add a legend, in the corner with the least in it; it shows the labels as they are.
+
+    As many entries as fill the axes' height stand in a column, and no more shrink the axes.
+    """
+    texts = [safe(text) for text in labels]
+    figure = ax.get_figure()
+    height = ax.bbox.height * 72 / figure.dpi if figure else 200.0
+    if len(texts) * LEGEND_LINES["medium"] > height / 2:
+        settings = {"fontsize": "small"} | settings
+    rows = max(1, int(0.9 * height / LEGEND_LINES[settings.get("fontsize", "medium")]))
+    columns = -(-len(texts) // rows)
+    result = ax.legend(
+        list(handles), texts, loc=_free_corner(ax), framealpha=0.85, ncols=columns, **settings
+    )
+    result.set_in_layout(False)
+    return result
 
 
 def _free_corner(ax: Axes) -> Any:
@@ -178,11 +191,15 @@ def _free_corner(ax: Axes) -> Any:
     ax.get_xlim(), ax.get_ylim()  # makes them up to date
     corners = dict.fromkeys(("upper right", "lower left", "upper left", "lower right"), 0.0)
     for line in ax.get_lines():
+        if line.get_zorder() < 1:  # a line of the ground
+            continue
         points = np.asarray(line.get_xydata(), np.float64)
         points = points[:: max(1, len(points) // 500)]
         places = ax.transAxes.inverted().transform(line.get_transform().transform(points))
         places = places[np.isfinite(places).all(axis=1)]
-        if len(places) > 1:  # the way between the points counts as well
+        if (
+            len(places) > 1 and line.get_linestyle() != "None"
+        ):  # the way between the points counts as well
             parts = np.linspace(0, 1, 10, endpoint=False)[:, None, None]
             places = (places[:-1] + parts * np.diff(places, axis=0)).reshape(-1, 2)
         for corner in corners if len(places) else ():

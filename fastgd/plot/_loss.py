@@ -18,8 +18,10 @@ from fastgd.plot._drawing import Histories
 __all__ = ["loss"]
 
 AGAINST = ("epoch", "update", "second")
-#: losses that a picture can not show: it needs room above them
-TOO_LARGE = 1e300
+#: a loss above this is taken for one that is not finite: axes need room around their numbers
+TOO_LARGE = 1e100
+#: the widest span of a logarithmic axis
+WIDEST = 1e60
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def loss(
     ax.set_ylabel(f"{'validation' if validation else 'training'} loss (mean of the samples)")
     if level is not None and (target is not None or len(curves) > 1):
         color = ax.xaxis.label.get_color()
-        lines.append(ax.axhline(level, color=color, linewidth=0.8, linestyle=(0, (2, 3))))
+        lines.append(ax.axhline(level, color=color, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0))
         labels.append(f"loss {_drawing.number(level)}")
     if len(lines) > 1 or labels[0]:
         _drawing.legend(ax, lines, labels)
@@ -146,7 +148,7 @@ def _curve(name: str, run: History, against: str, scale: float, validation: bool
 def _curve_label(curve: _Curve) -> str:
     if curve.diverged:
         return f"{curve.name} (diverged)".lstrip()
-    return curve.name if curve.lowest < np.inf else f"{curve.name} (no loss)"
+    return curve.name if curve.lowest < np.inf else f"{curve.name} (no finite loss)"
 
 
 def _draw_curves(ax: Axes, curves: Sequence[_Curve]) -> list[Line2D]:
@@ -166,15 +168,19 @@ def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit
     """Take logarithmic scales where the numbers are positive and far apart."""
     values = np.concatenate([curve.y for curve in curves] + [[level] if level is not None else []])
     values = values[np.isfinite(values)]
-    if values.min() > 0 and values.max() > 10 * values.min():
+    if _far_apart(float(values.min()), float(values.max())):
         ax.set_yscale("log")
         _drawing.plain_log_ticks(ax.yaxis)
     ends = [float(curve.x[-1]) for curve in curves if len(curve.x)]
-    if unit != "epoch" and min(ends) > 0 and max(ends) > 10 * min(ends):
+    if unit != "epoch" and _far_apart(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
     elif max(ends) >= 1000:
         ax.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _far_apart(low: float, high: float) -> bool:
+    return low > 0 and high / max(low, 1 / TOO_LARGE) > 10 and high < WIDEST * low
 
 
 def _amount(value: float, unit: str) -> str:

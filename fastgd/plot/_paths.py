@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -31,9 +32,9 @@ MOST_POINTS = 20_000
 FAR = 4.0
 #: numbers whose squares are none
 TOO_FAR = 1e150
-#: colours of a moving picture: enough for some lines and their smooth edges
-COLORS = 64
 LAST_FRAME_MS = 2000
+#: how much white, or black, the pixels at a line's edge hold
+EDGES = np.linspace(0, 0.9, 10)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class _Bowl:
 
 @dataclass(frozen=True)
 class _Track:
-    """Where the parameters of one run went: (theta1, theta0), one row an update."""
+    """Where the parameters of one run went: (theta1, theta0), and after how many epochs."""
 
     name: str
     points: FloatArray
-    epochs: int
+    times: FloatArray
 
     def wandering(self) -> float:
         """Return the length of the way over that of the straight way to its end."""
@@ -256,12 +257,14 @@ def _track(name: str, run: History, start: FloatArray | None) -> _Track:
             "two of a line, fastgd.Network([1, 1])"
         )
     points = points.astype(np.float64)
+    steps = run.trace.get("step", np.arange(1, len(points) + 1))
+    times = steps * (run.epochs / max(1, run.updates))
     if start is not None:
-        points = np.concatenate([start[None], points])
-    points = points[np.isfinite(points).all(axis=1)]
-    if len(points) == 0:
+        points, times = np.concatenate([start[None], points]), np.append(0.0, times)
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.any():
         raise ValueError(f"{which} has no update: there is no path to draw")
-    return _Track(name, points, run.epochs)
+    return _Track(name, points[finite], times[finite])
 
 
 def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, float]:
@@ -385,18 +388,35 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
     _drawing.title(ax, _finding(scene))  # the highest title: it makes the room
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    most = max(track.epochs for track in scene.tracks)
+    most = max(float(track.times[-1]) for track in scene.tracks)
+    palette = _palette([way.get_color() for way, _ in lines])
     images = []
     for frame in range(frames):
         epoch = most * frame / (frames - 1)
         for track, pair in zip(scene.tracks, lines, strict=True):
-            done = min(1.0, epoch / track.epochs) if track.epochs else 1.0
-            _show(pair, track.points[: 1 + round(done * (len(track.points) - 1))])
+            shown = int(np.searchsorted(track.times, epoch * (1 + 1e-9), side="right"))
+            _show(pair, track.points[: max(1, shown)])
             pair[0].set_markevery([])
         last = frame == frames - 1
-        _drawing.title(ax, _finding(scene) if last else f"After {epoch:.1f} of {most} epochs")
+        _drawing.title(ax, _finding(scene) if last else f"After {epoch:.1f} of {most:g} epochs")
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        images.append(image.quantize(COLORS, dither=Image.Dither.NONE))
+        images.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     durations = [1000 / fps] * (frames - 1) + [LAST_FRAME_MS]
     images[0].save(file, save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def _palette(colors: Sequence[Any]) -> Image.Image:
+    """Return an image whose palette holds the lines' colours and what smooth edges make of them.
+
+    One chosen from a frame's pixels would lose the colours of thin lines, and change on the way.
+    """
+    ground = np.linspace([0, 0, 0], [1, 1, 1], 32)
+    shades = [ground]
+    for color in dict.fromkeys(colors):  # there are six at most
+        rgb = np.array(to_rgb(color))
+        shades += [rgb + EDGES[:, None] * (end - rgb) for end in (1.0, 0.0)]
+    table = np.concatenate(shades)
+    image = Image.new("P", (1, 1))
+    image.putpalette((255 * table).round().astype(np.uint8).tobytes())
+    return image
