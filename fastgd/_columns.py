@@ -48,7 +48,7 @@ class Column:
 def cells(columns: Sequence[Column], row: Any) -> list[str]:
     """Return a row's cells; the last of a run that diverged says so."""
     texts = [column.cell(row) for column in columns]
-    return [*texts[:-1], "diverged"] if row.diverged else texts
+    return [*texts[:-1], "diverged"] if getattr(row, "diverged", False) else texts
 
 
 def head(columns: Sequence[Column]) -> str:
@@ -113,7 +113,7 @@ def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption:
         name = f"{column.upper}\n{column.lower}".strip()
         table.add_column(Text(name), no_wrap=True, justify="left" if column.left else "right")
     for row in rows:
-        style = "dim" if row.diverged else None
+        style = "dim" if getattr(row, "diverged", False) else None
         table.add_row(*(Text(text) for text in cells(columns, row)), style=style)
     return table
 

@@ -181,6 +181,10 @@ def recommend_batch_size(
         _step_seconds(trained, X, y, weight, size, optimizer, n_threads, generator)
         for size in sizes
     ]
+    if not np.isfinite(seconds).any():
+        raise ValueError(
+            "every batch size diverged within an epoch: give an optimizer with a lower learning rate"
+        )
     updates = [1 + later / size if math.isfinite(later) else 1 / size for size in sizes]
     times = np.multiply(seconds, updates)
     times /= np.nanmin(times)
@@ -241,7 +245,9 @@ def _reasons(
     later: float,
 ) -> list[str]:
     """Say what speaks for the chosen size, and what against its neighbours."""
-    one, whole = seconds[0], seconds[-1] / sizes[-1]
+    timed = np.flatnonzero(np.isfinite(seconds)).tolist()
+    first, last = timed[0], timed[-1]
+    one, whole = seconds[first] / sizes[first], seconds[last] / sizes[last]
     reasons = []
     if math.isfinite(later):
         reasons.append(
@@ -255,10 +261,14 @@ def _reasons(
             "second, the better."
         )
     reasons.append(
-        f"A step of one sample takes {_seconds(one)}, and in a batch of all a sample takes "
-        f"{_seconds(whole)}: batches use the machine {one / whole:.2g} times as well."
+        f"A sample takes {_seconds(one)} in a batch of {sizes[first]:,}, and {_seconds(whole)} in "
+        f"one of {sizes[last]:,}, which uses the machine {one / whole:.2g} times as well."
     )
-    if chosen > 0:
+    if first > 0:
+        reasons.append(
+            f"Batches of {sizes[first - 1]:,} diverged with this learning rate, and were not timed."
+        )
+    if chosen > first:
         reasons.append(
             f"Batches of {sizes[chosen - 1]:,} would take {times[chosen - 1] / times[chosen]:.2f} "
             "times as long."

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import math
 import os
 import shlex
 import sys
@@ -38,6 +39,7 @@ from fastgd._options import INTERRUPTED, predict_parser, train_parser
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, read_csv
+from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
 from fastgd.history import History
@@ -114,9 +116,8 @@ def _train(options: argparse.Namespace) -> int:
     first, *others = task.about
     print(first, *map(fill, others), _about_model(problem), "", sep="\n", flush=True)
     result = _run_all(problem, sizes, rates, options)
-    advice = [*result.advice(), *about_noise(problem, result)]
-    notes = explain(problem, result)
-    print("", *map(fill, [*advice, *notes]), sep="\n")
+    advice, notes = result.advice(), explain(problem, result)
+    print("", *map(fill, [*advice, *about_noise(problem, result), *notes]), sep="\n")
     if options.save is not None:
         _save(options.save, task.encoding, result)
     if options.html is not None:
@@ -129,6 +130,7 @@ def _train(options: argparse.Namespace) -> int:
             command=options.command,
             advice=advice,
             notes=notes,
+            predicted=_predict_best(problem, result, options),
         )
     return int(len(result.trained) < len(result))
 
@@ -354,6 +356,25 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     except OSError as error:
         raise InputError(f"--save {path}: {error.strerror or error}") from error
     print(f"Saved the model of batch size {best.batch_size:,} to {path}.")
+
+
+def _predict_best(
+    problem: Problem, result: Comparison, options: argparse.Namespace
+) -> Advice | None:
+    """Return the batch size that the gradient's noise and the time of a step suggest."""
+    if not result.trained:
+        return None
+    near = min(result.trained, key=lambda entry: abs(math.log(entry.batch_size / 32)))
+    try:
+        return recommend_batch_size(
+            problem.start,
+            *problem.training,
+            optimizer=near.optimizer,
+            n_threads=options.threads,
+            rng=options.seed,
+        )
+    except ValueError:  # every batch size diverged with this learning rate
+        return None
 
 
 def _write_page(path: str, result: Comparison, **texts: Any) -> None:

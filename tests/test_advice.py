@@ -77,3 +77,16 @@ def test_weights_and_classes():
         sample_weight=rng.uniform(size=300), optimizer=gd.Adam(0.01), n_threads=1, rng=0,
     )  # fmt: skip
     assert 1 <= result.batch_size <= 300
+
+
+def test_batch_sizes_that_diverge_are_not_timed():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 20)).astype(np.float32)
+    y = X[:, 0] + rng.standard_normal(400)
+    net = gd.Network([20, 1], rng=0)
+    advice = gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(0.2), rng=0)
+    assert np.isnan(advice.candidates[0].step_seconds)
+    assert "nan" not in " ".join(advice.reasons)
+    assert any("diverged with this learning rate" in reason for reason in advice.reasons)
+    with pytest.raises(ValueError, match="lower learning rate"):
+        gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(1e300), rng=0)

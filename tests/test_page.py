@@ -176,14 +176,19 @@ def test_headings_table_and_pictures_have_their_roles(visit):
     page = visit("good", 1400)
     assert page.locator("html").get_attribute("lang") == "en"
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(h => h.tagName)")
-    assert levels == ["H1", "H2", "H2", "H2"]
+    assert levels == ["H1", "H2", "H2", "H2", "H2"]
     assert page.get_by_role("main").count() == 1
-    assert page.get_by_role("table").count() == 1
-    assert page.get_by_role("columnheader").count() == 9
-    names = page.get_by_role("rowheader").all_inner_texts()
+    assert page.get_by_role("table").count() == 2
+    runs = page.get_by_role("table", name="One row for each batch size")
+    assert runs.get_by_role("columnheader").count() == 9
+    names = runs.get_by_role("rowheader").all_inner_texts()
     assert [name.split()[0] for name in names] == ["4", "16", "48"]
+    predicted = page.get_by_role("table", name="What reaching a loss would take")
+    assert predicted.get_by_role("columnheader").count() == 4
+    assert "advised" in " ".join(predicted.get_by_role("rowheader").all_inner_texts())
     assert page.get_by_role("img").count() == 3
-    assert page.get_by_role("region", name="The runs").count() == 1
+    for name in ("The runs", "What the noise predicts"):
+        assert page.get_by_role("region", name=name).count() == 1
 
 
 @pytest.mark.slow
@@ -229,6 +234,7 @@ def test_text_stands_out_from_the_white_page(visit):
 def test_it_prints_on_a4_without_cutting_the_table(visit):
     page = visit("good", 794)  # the width of A4 at 96 pixels an inch
     page.emulate_media(media="print")
-    table = page.get_by_role("table").bounding_box()
-    assert table["x"] + table["width"] <= 794
+    for table in page.get_by_role("table").all():
+        box = table.bounding_box()
+        assert box["x"] + box["width"] <= 794
     assert len(page.pdf(format="A4")) > 10_000
