@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import signal
+import threading
+import time
+
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn import linear_model
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastgd import _sgd
+from fastgd import _engine, _sgd
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 from fastgd.sklearn._margins import LOSSES
 
@@ -31,6 +46,19 @@ def csr(X):
     return sparse.csr_array(
         (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)), shape=X.shape
     )
+
+
+def product(losses):
+    """Return all losses, penalties and learning rates; three quarters of them are slow tests."""
+    return [
+        pytest.param(
+            loss, penalty, rate,
+            marks=[pytest.mark.slow] if (i + j + k) % 4 else [],
+        )
+        for i, loss in enumerate(losses)
+        for j, penalty in enumerate(PENALTIES)
+        for k, rate in enumerate(RATES)
+    ]  # fmt: skip
 
 
 def assert_same_fit(own, other, *fit, **fit_more):
@@ -60,9 +88,7 @@ def test_scikit_learns_own_checks(estimator, check):
 
 
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("loss", REGRESSION)
+@pytest.mark.parametrize(("loss", "penalty", "rate"), product(REGRESSION))
 def test_regressor_is_scikit_learns(loss, penalty, rate, make):
     settings = {
         "loss": loss, "penalty": penalty, "learning_rate": rate, "alpha": 0.1, "eta0": 0.02,
@@ -73,9 +99,7 @@ def test_regressor_is_scikit_learns(loss, penalty, rate, make):
 
 
 @pytest.mark.parametrize("y", [CLASSES > 1, CLASSES], ids=["binary", "multiclass"])
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("loss", CLASSIFICATION)
+@pytest.mark.parametrize(("loss", "penalty", "rate"), product(CLASSIFICATION))
 def test_classifier_is_scikit_learns(loss, penalty, rate, y):
     settings = {
         "loss": loss, "penalty": penalty, "learning_rate": rate, "alpha": 0.01, "eta0": 0.02,
@@ -102,3 +126,369 @@ def test_losses_of_the_kernels(loss, isa):
     value, slope = _sgd.margin_losses(loss, parameter, y, p, isa)
     np.testing.assert_allclose(value, known.value(y, p, parameter), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(slope, known.slope(y, p, parameter), rtol=1e-12, atol=1e-12)
+
+
+# ---------------------------------------------------------------------------- the kernels
+
+ROWS = RNG.standard_normal((90, 37)) * (RNG.random((90, 37)) < 0.4)
+
+
+def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3):
+    """Return what some epochs of a Descent make of zeros, as bytes."""
+    n_columns = X.shape[1]
+    shape = (n_columns, _sgd.padded(n_outputs)) if n_outputs > 1 else (_sgd.padded(n_columns),)
+    weights, average, paid = (np.zeros(shape, dtype) for _ in range(3))
+    intercepts, means = (np.zeros(shape[-1], dtype) for _ in range(2))
+    rows = X.astype(dtype)
+    if sparse.issparse(rows):
+        rows = (rows.data, rows.indices, rows.indptr, n_columns)
+    descent = _sgd.Descent(
+        rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, paid,
+        loss="log_loss", parameter=1.0, l1=0.01 * (penalty == "l1"), l2=0.01 * (penalty == "l2"),
+        rates=("invscaling", 0.25), intercept_rate=1.0, average_from=1, batch_size=batch_size,
+        intercepts=intercepts if n_outputs > 1 else None,
+        average_intercepts=means if n_outputs > 1 else None,
+        n_outputs=n_outputs, level=isa,
+    )  # fmt: skip
+    order = np.arange(len(y), dtype=np.uint32)
+    for _ in range(epochs):
+        _sgd.shuffle(order, 7)
+        descent.epoch(order, 0.1)
+    numbers = np.array(descent.numbers())
+    return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+def test_same_bits_on_every_level_with_fma(make, n_outputs, penalty, dtype):
+    y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
+    levels = [level for level in _engine.levels() if level != "baseline"]
+    results = [
+        descend(make(ROWS), y, level, dtype, n_outputs, penalty=penalty)[1] for level in levels
+    ]
+    assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_compressed_rows_are_dense_ones(n_outputs, batch_size, isa):
+    y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
+    dense, _ = descend(ROWS, y, isa, "float64", n_outputs, batch_size)
+    compressed, _ = descend(csr(ROWS), y, isa, "float64", n_outputs, batch_size)
+    np.testing.assert_allclose(dense, compressed, rtol=1e-9, atol=1e-12)
+
+
+def test_a_row_may_name_a_column_twice():
+    parts = np.array([1.0, 2, 3, 4]), np.int32([0, 0, 1, 1]), np.int32([0, 3, 4])
+    twice = sparse.csr_array(parts, shape=(2, 2))
+    settings = {"penalty": "elasticnet", "random_state": 0, "max_iter": 3, "tol": None}
+    own, other = SGDRegressor(**settings), linear_model.SGDRegressor(**settings)
+    assert_same_fit(own, other, twice, [1, 2])
+
+
+# ---------------------------------------------------------------------------- mini-batches
+
+
+def batch_steps(X, y, batch_size, epochs, seed, alpha, rate):
+    """Mini-batch descent on a penalised squared error, by its definition."""
+    w, b = np.zeros(X.shape[1]), 0.0
+    order = np.arange(len(y), dtype=np.uint32)
+    for _ in range(epochs):
+        _sgd.shuffle(order, seed)
+        for start in range(0, len(y), batch_size):
+            rows = order[start : start + batch_size]
+            slope = X[rows] @ w + b - y[rows]
+            w = w - rate * (X[rows].T @ slope / len(rows) + alpha * w)
+            b -= rate * slope.mean()
+    return w, b
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 120, None, 1000])
+def test_batches_follow_their_definition(batch_size):
+    settings = {"learning_rate": "constant", "eta0": 0.05, "alpha": 0.1, "tol": None}
+    reg = SGDRegressor(batch_size=batch_size, max_iter=4, random_state=0, **settings).fit(X, Y)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    w, b = batch_steps(X, Y, min(batch_size or 120, 120), 4, seed, 0.1, 0.05)
+    np.testing.assert_allclose(reg.coef_, w, rtol=1e-9)
+    np.testing.assert_allclose(reg.intercept_, b, rtol=1e-9)
+    assert reg.t_ == 1 + 4 * -(-120 // min(batch_size or 120, 120))
+
+
+def test_passive_aggressive_steps_take_one_sample():
+    with pytest.raises(ValueError, match="batch_size must be 1, not 2"):
+        SGDClassifier(learning_rate="pa1", batch_size=2).fit(X, CLASSES)
+
+
+# ---------------------------------------------------------------------------- softmax
+
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+X_IRIS = scale(X_IRIS)
+SOFTMAX = {"loss": "log_loss", "multi_class": "softmax"}
+EXACT = {"learning_rate": "constant", "eta0": 1.0, "batch_size": None, "tol": None}
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+def test_softmax_is_multinomial_regression(make):
+    other = linear_model.LogisticRegression(C=1 / (150 * 0.1), tol=1e-12).fit(X_IRIS, Y_IRIS)
+    clf = SGDClassifier(alpha=0.1, max_iter=2000, **SOFTMAX, **EXACT).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_allclose(clf.coef_, other.coef_, atol=1e-6)
+    np.testing.assert_allclose(
+        clf.predict_proba(make(X_IRIS)), other.predict_proba(X_IRIS), atol=1e-6
+    )
+
+
+def test_probabilities_as_targets():
+    settings = {"max_iter": 20, "random_state": 0, **SOFTMAX}
+    hard = SGDClassifier(**settings).fit(X_IRIS, Y_IRIS)
+    soft = SGDClassifier(**settings).fit(X_IRIS, np.eye(3)[Y_IRIS])
+    np.testing.assert_allclose(soft.coef_, hard.coef_, rtol=1e-9)
+    blurred = SGDClassifier(**SOFTMAX, **EXACT).fit(X_IRIS, 0.4 * np.eye(3)[Y_IRIS] + 0.2)
+    assert 0.5 < blurred.predict_proba(X_IRIS).max() < 0.8
+
+
+def test_two_probabilities_are_one_logistic_output():
+    p = np.column_stack([1 - WEIGHT, WEIGHT])
+    clf = SGDClassifier(**SOFTMAX, max_iter=500, alpha=1e-3, random_state=0).fit(X[:, :1], p)
+    assert clf.coef_.shape == (1, 1)
+    np.testing.assert_allclose(clf.predict_proba(X[:, :1])[:, 1].mean(), WEIGHT.mean(), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "y", "message"),
+    [
+        ({"multi_class": "softmax"}, Y_IRIS, "needs loss='log_loss', not 'hinge'"),
+        (SOFTMAX, 2 * np.eye(3)[Y_IRIS], "the sums here are from 2 to 2"),
+        (SOFTMAX, -np.eye(3)[Y_IRIS], "must hold probabilities"),
+    ],
+)
+def test_what_softmax_refuses(settings, y, message):
+    with pytest.raises(ValueError, match=message):
+        SGDClassifier(**settings).fit(X_IRIS, y)
+
+
+# ---------------------------------------------------------------------------- going on
+
+KINDS = [
+    (SGDRegressor, {}, Y),
+    (SGDRegressor, {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0}, Y),
+    (SGDClassifier, {}, CLASSES),
+    (SGDClassifier, SOFTMAX, CLASSES),
+]
+
+
+@pytest.mark.parametrize("average", [False, 200])
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize(("make", "settings", "y"), KINDS)
+def test_exact_resuming(make, settings, y, penalty, average, dtype):
+    rows = csr(X.astype(dtype))
+    settings = {"penalty": penalty, "average": average, "random_state": 0, **settings}
+    whole = make(max_iter=6, **settings).fit(rows, y)
+    parts = make(max_iter=1, warm_start="exact", **settings)
+    for _ in range(whole.n_iter_):
+        parts = pickle.loads(pickle.dumps(parts.fit(rows, y)))
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    np.testing.assert_array_equal(parts.intercept_, whole.intercept_)
+    assert parts.t_ == whole.t_
+
+
+def test_exact_resuming_of_partial_fit():
+    whole = SGDClassifier(max_iter=4, tol=None, random_state=0).fit(X, CLASSES)
+    parts = SGDClassifier(warm_start="exact", random_state=0)
+    for _ in range(4):
+        parts.partial_fit(X, CLASSES, classes=[0, 1, 2])
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+
+
+def test_a_clone_does_not_go_on():
+    reg = SGDRegressor(warm_start="exact", random_state=0, max_iter=2).fit(X, Y)
+    np.testing.assert_array_equal(clone(reg).fit(X, Y).coef_, reg.coef_)
+
+
+def test_a_sparse_coef_must_be_made_dense():
+    clf = SGDClassifier(random_state=0, max_iter=3).fit(X, CLASSES).sparsify()
+    with pytest.raises(ValueError, match=r"call densify\(\)"):
+        clf.partial_fit(X, CLASSES)
+    clf.densify().partial_fit(X, CLASSES)
+
+
+# ---------------------------------------------------------------------------- validation
+
+
+@pytest.mark.parametrize("settings", [{}, SOFTMAX])
+def test_the_best_epoch_is_restored(settings):
+    clf = SGDClassifier(max_iter=15, tol=None, random_state=1, **settings)
+    clf.fit(X[:60], CLASSES[:60] > 0, X_val=X[60:], y_val=CLASSES[60:] > 0)
+    assert len(clf.loss_curve_) == len(clf.validation_scores_) == 15
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+    assert clf.score(X[60:], CLASSES[60:] > 0) == clf.best_validation_score_
+
+
+def test_data_for_validation_replaces_the_split():
+    settings = {"early_stopping": True, "tol": 10.0, "n_iter_no_change": 2, "random_state": 0}
+    reg = SGDRegressor(**settings).fit(X[:60], Y[:60], X_val=X[60:], y_val=Y[60:])
+    assert reg.n_iter_ == 3
+    other = SGDRegressor(max_iter=3, tol=None, random_state=0).fit(X[:60], Y[:60])
+    np.testing.assert_array_equal(
+        clone(reg).set_params(restore_best=False).fit(
+            X[:60], Y[:60], X_val=X[60:], y_val=Y[60:]
+        ).coef_,
+        other.coef_,
+    )  # fmt: skip
+
+
+def test_curves_of_several_classes():
+    clf = SGDClassifier(random_state=0, early_stopping=True).fit(X, CLASSES)
+    assert len(clf.loss_curve_) == len(clf.validation_scores_) == 3
+    assert clf.n_iter_ == max(len(curve) for curve in clf.loss_curve_)
+
+
+def test_validation_data_comes_whole():
+    with pytest.raises(ValueError, match="X_val and y_val go together"):
+        SGDRegressor().fit(X, Y, X_val=X)
+
+
+def test_unknown_classes_for_validation():
+    with pytest.raises(ValueError, match="y_val has classes that y has not"):
+        SGDClassifier().fit(X, CLASSES > 1, X_val=X, y_val=CLASSES)
+
+
+# ---------------------------------------------------------------------------- who watches
+
+
+def test_callbacks_see_the_model_and_stop_it():
+    seen = []
+
+    def watch(reg):
+        seen.append(reg.score(X, Y))
+        return reg.n_iter_ == 3
+
+    reg = SGDRegressor(tol=None, callbacks=watch, random_state=0).fit(X, Y)
+    assert reg.n_iter_ == 3
+    assert seen[-1] == reg.score(X, Y)
+
+
+def test_scikit_learns_callbacks():
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9")
+    monitor = callback.ScoringMonitor(scoring="r2")
+    reg = SGDRegressor(max_iter=4, tol=None, random_state=0).set_callbacks(monitor).fit(X, Y)
+    assert reg.n_iter_ == 4
+
+
+def test_progress_bar(capsys):
+    SGDClassifier(max_iter=3, tol=None, verbose="bar").fit(X, CLASSES)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_verbose_lines(capsys):
+    settings = {"verbose": 1, "max_iter": 2, "tol": None, "random_state": 0}
+    lines = []
+    for make in (SGDRegressor, linear_model.SGDRegressor):
+        make(**settings).fit(X, Y)
+        lines.append([line for line in capsys.readouterr().out.split("\n") if "time" not in line])
+    assert lines[0] == lines[1]
+
+
+def test_threads_do_not_change_a_bit(monkeypatch):
+    monkeypatch.setattr("fastgd.sklearn._linear.THREADS_PAY_FROM", 0)
+    one, two = (
+        SGDClassifier(n_threads=n, random_state=0, max_iter=5).fit(X, CLASSES) for n in (1, 3)
+    )
+    np.testing.assert_array_equal(one.coef_, two.coef_)
+
+
+@pytest.mark.parametrize(("n_threads", "batch_size"), [(1, 1), (2, 1), (1, None)])
+def test_ctrl_c(n_threads, batch_size):
+    rows, y = np.ones((3000, 300)), np.arange(3000) % 3
+    clf = SGDClassifier(
+        n_threads=n_threads, batch_size=batch_size, max_iter=10**9, tol=None, random_state=0
+    )
+    sent = []
+
+    def interrupt():
+        time.sleep(0.2)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(rows, y)
+    assert time.perf_counter() - sent[0] < 5  # 0.1 s on a quiet machine
+
+
+def test_convergence_warning():
+    with pytest.warns(ConvergenceWarning, match="Maximum number of iteration reached"):
+        SGDRegressor(max_iter=2).fit(X, Y)
+
+
+def test_divergence():
+    with pytest.raises(ValueError, match="under-/overflow occurred at epoch #1"):
+        SGDRegressor(learning_rate="constant", eta0=1e300, penalty=None).fit(X, Y)
+
+
+# ---------------------------------------------------------------------------- in company
+
+
+def test_float32_stays_float32():
+    clf = SGDClassifier(**SOFTMAX, max_iter=3).fit(X.astype(np.float32), CLASSES)
+    assert clf.coef_.dtype == clf.intercept_.dtype == np.float32
+    assert clf.decision_function(X.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_data_frames_bring_names(frame):
+    names = [f"x{i}" for i in range(7)]
+    data = frame({name: X[:, i] for i, name in enumerate(names)})
+    reg = SGDRegressor(random_state=0).fit(data, Y)
+    assert reg.feature_names_in_.tolist() == names
+    np.testing.assert_array_equal(reg.coef_, SGDRegressor(random_state=0).fit(X, Y).coef_)
+
+
+def test_grid_search_in_a_pipeline():
+    pipeline = make_pipeline(StandardScaler(), SGDClassifier(random_state=0, max_iter=20))
+    search = GridSearchCV(pipeline, {"sgdclassifier__alpha": [1e-3, 1e3]}, cv=3)
+    search.fit(*load_wine(return_X_y=True))
+    assert search.best_params_ == {"sgdclassifier__alpha": 1e-3}
+    assert search.best_score_ > 0.9
+
+
+def test_calibration():
+    clf = CalibratedClassifierCV(SGDClassifier(random_state=0), cv=3).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_allclose(clf.predict_proba(X_IRIS).sum(axis=1), 1)
+
+
+def test_cross_validation_in_two_processes():
+    clf = make_pipeline(StandardScaler(), SGDClassifier(random_state=0))
+    scores = cross_val_score(clf, *load_breast_cancer(return_X_y=True), cv=4, n_jobs=2)
+    assert scores.mean() > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["hinge", "log_loss", "modified_huber"])
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
+def test_accuracy_is_scikit_learns(load, loss):
+    data, y = load(return_X_y=True)
+    data = scale(data)
+    own, other = (
+        np.mean([
+            make(loss=loss, random_state=seed).fit(data[::2], y[::2]).score(data[1::2], y[1::2])
+            for seed in range(5)
+        ])
+        for make in (SGDClassifier, linear_model.SGDClassifier)
+    )  # fmt: skip
+    assert own >= other - 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_r2_is_scikit_learns(loss):
+    data, y = load_diabetes(return_X_y=True)
+    data, y = scale(data), scale(y)
+    own, other = (
+        np.mean([
+            make(loss=loss, random_state=seed).fit(data[::2], y[::2]).score(data[1::2], y[1::2])
+            for seed in range(5)
+        ])
+        for make in (SGDRegressor, linear_model.SGDRegressor)
+    )  # fmt: skip
+    assert own >= other - 1e-9

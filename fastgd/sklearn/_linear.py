@@ -30,6 +30,8 @@ __all__ = ["MAX_INT", "LinearDescent", "Task", "with_callbacks"]
 
 MAX_INT = np.iinfo(np.int32).max
 LEARNING_RATES = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
+# scikit-learn's names for the last step's parameters and the averages, where coef_ is an average
+AVERAGING = ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept")
 THREADS_PAY_FROM = 1e5  # elements of rows that an epoch of all outputs walks
 
 try:
@@ -60,8 +62,6 @@ class LinearDescent(CallbackSupport, BaseEstimator):
     t_: float
     n_iter_: int
     _resume: list[dict[str, Any]]
-    _standard: tuple[FloatArray, FloatArray]
-    _average: tuple[FloatArray, FloatArray]
 
     _own_constraints: ClassVar[dict[str, list[Any]]] = {
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
@@ -94,7 +94,10 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             self._check_passive_aggressive()
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
-        if sparse.issparse(getattr(self, "coef_", None)) and (partial or self.warm_start):
+
+    def _check_dense(self) -> None:
+        """Check that training can go on from coef_."""
+        if sparse.issparse(getattr(self, "coef_", None)):
             raise ValueError("coef_ is sparse: call densify() before fitting goes on")
 
     def _check_passive_aggressive(self) -> None:
@@ -194,7 +197,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
                 raise ValueError("Provided intercept_init does not match dataset.")
             intercept = given.reshape(n_outputs).copy()
         self.coef_, self.intercept_ = coef, intercept
-        for name in ("_standard", "_average", "_resume"):
+        for name in (*AVERAGING, "_resume"):
             self.__dict__.pop(name, None)
 
     def _states(self, settings: Settings, tasks: Sequence[Task]) -> list[State]:
@@ -209,10 +212,11 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             return states
         now = np.atleast_2d(self.coef_), np.array(self.intercept_)
         if self.average:
-            if not hasattr(self, "_standard"):
-                self._standard = now
-                self._average = np.zeros_like(now[0]), np.zeros_like(now[1])
-            now = self._standard
+            if not hasattr(self, "_standard_coef"):
+                self._standard_coef, self._standard_intercept = now
+                self._average_coef = np.zeros_like(now[0])
+                self._average_intercept = np.zeros_like(now[1])
+            now = self._standard_coef, self._standard_intercept
 
         def part(params: tuple[FloatArray, FloatArray], i: int) -> Params:
             return params if tasks[i].n_outputs > 1 else (params[0][i], params[1][i])
@@ -221,7 +225,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             initial_state(
                 settings,
                 part(now, i),
-                part(self._average, i) if self.average else None,
+                part((self._average_coef, self._average_intercept), i) if self.average else None,
                 self.t_,
                 task.seed,
             )
@@ -293,10 +297,11 @@ class LinearDescent(CallbackSupport, BaseEstimator):
         learnt = [output.learnt() for output in outputs]
         coef, intercept = _stack([now for now, _ in learnt])
         if self.average:
-            self._standard = coef, intercept
-            self._average = _stack([average for _, average in learnt if average is not None])
+            self._standard_coef, self._standard_intercept = coef, intercept
+            average = _stack([average for _, average in learnt if average is not None])
+            self._average_coef, self._average_intercept = average
             if self.average <= self.t_ - 1.0:
-                coef, intercept = self._average
+                coef, intercept = average
         self.coef_ = self._shape_coef(coef)
         self.intercept_ = intercept
         single = len(outputs) == 1

@@ -227,6 +227,8 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
             Where an argument is not as above, or when parameters stopped being finite.
         """
         self._check_together(partial=False)
+        if self.warm_start:
+            self._check_dense()
         original = X, y, sample_weight
         warm = self.warm_start and getattr(self, "coef_", None) is not None
         X, y = self._check_data(X, y, first=not warm)
@@ -262,6 +264,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         """
         first = getattr(self, "coef_", None) is None
         self._check_together(partial=first)
+        self._check_dense()
         original = X, y, sample_weight
         X, y = self._check_data(X, y, first)
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
@@ -521,6 +524,8 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             Where an argument is not as above, or when parameters stopped being finite.
         """
         self._check_together(partial=False)
+        if self.warm_start:
+            self._check_dense()
         original = X, y, sample_weight
         resumes = self._resumes() and coef_init is None
         if not resumes:
@@ -563,6 +568,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         """
         first = not hasattr(self, "classes_")
         self._check_together(partial=first)
+        self._check_dense()
         if first and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit. In order to use "
