@@ -183,7 +183,8 @@ def recommend_batch_size(
     ]
     if not np.isfinite(seconds).any():
         raise ValueError(
-            "every batch size diverged within an epoch: give an optimizer with a lower learning rate"
+            "every batch size diverged within an epoch: give an optimizer with a lower learning "
+            "rate"
         )
     updates = [1 + later / size if math.isfinite(later) else 1 / size for size in sizes]
     times = np.multiply(seconds, updates)

@@ -7,7 +7,13 @@ import zipfile
 from pathlib import Path
 
 LIMIT = 3_000_000
-WANTED = ("fastgd/__init__.py", "fastgd/py.typed", "fastgd/_engine.pyi", "fastgd/data/")
+WANTED = (
+    "fastgd/__init__.py",
+    "fastgd/py.typed",
+    "fastgd/_engine.pyi",
+    "fastgd/_comparison.html",
+    "fastgd/data/",
+)
 UNWANTED = ("tests/", "benchmarks/", "tools/", "src_c/", ".pyx", ".pxd", ".c", ".h")
 
 
