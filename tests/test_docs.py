@@ -39,3 +39,21 @@ def test_every_public_name_is_in_the_reference():
 def test_every_loss_and_activation_has_its_formula(names):
     text = (DOCS / "reference" / "names.md").read_text(encoding="utf-8")
     assert [name for name in names if f"| `{name}` |" not in text] == []
+
+
+def test_every_environment_variable_is_in_the_readme():
+    root = DOCS.parent
+    sources = [
+        root / "setup.py",
+        *(root / "fastgd").rglob("*.py"),
+        *(root / "fastgd").glob("*.pyx"),
+    ]
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r'environ[^\n"]*"(\w+)"', path.read_text(encoding="utf-8"))
+        if name.startswith("FASTGD_")
+    }
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert {"FASTGD_ISA", "FASTGD_OPENMP"} <= read
+    assert [name for name in sorted(read) if f"| `{name}` |" not in readme] == []
