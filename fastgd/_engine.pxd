@@ -1,6 +1,6 @@
 """The kernel interface of src_c/fastgd.h, as Cython sees it."""
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 
 cdef extern from "fastgd.h" nogil:
@@ -120,6 +120,10 @@ cdef extern from "fastgd.h" nogil:
         void (*soft_threshold)(size_t n, void *x, double amount) noexcept nogil
         void (*outer)(
             size_t n_in, size_t n_out, const void *x, const void *delta, void *out
+        ) noexcept nogil
+        void (*dropout)(
+            size_t n, size_t n_units, size_t ld, uint64_t seed, uint32_t layer, uint64_t place,
+            uint32_t threshold, double factor, void *output, void *derivative,
         ) noexcept nogil
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
         void (*per_sample)(

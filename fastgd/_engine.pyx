@@ -20,7 +20,7 @@ size, added up as a fixed tree.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, threadid
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport int32_t, int64_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 import os
@@ -188,6 +188,8 @@ cdef struct Layer:
     size_t bias
     char *transposed        # packed transpose of the weights; NULL where nothing needs it
     fgd_activation *activation  # NULL for the last layer
+    uint32_t drop_below     # random numbers that leave a unit out; 0: none does
+    double drop_factor      # of the others' outputs
     char *output            # chunk x ld: f(z); in the last layer z, then the deltas
     char *delta             # chunk x ld: f'(z), then the deltas
     const void **output_rows
@@ -310,6 +312,7 @@ cdef struct Run:
     const double *rates     # one a step
     const double *scales    # of a sample's gradient in the batch's, one a step; NULL: the mean's
     int64_t step            # before this epoch
+    uint64_t seed           # of this epoch's dropout
     # the stretch of it that the threads are sent to run
     size_t start
     size_t index
@@ -428,11 +431,12 @@ cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexc
 # ---------------------------------------------------------------------------------------
 
 cdef void _forward(
-    Run *run, const void *const *inputs, size_t first, size_t n, bint first_done
+    Run *run, const void *const *inputs, size_t first, size_t n, bint first_done, int64_t place
 ) noexcept nogil:
     """Compute all layers' outputs for n rows, kept from row `first` of the chunk on.
 
-    With first_done, the first layer's raw outputs are there already.
+    With first_done, the first layer's raw outputs are there already. `place` is the first
+    sample's in the epoch, whose seed decides which units are left out; negative for none.
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t size = run.itemsize, depth, at
@@ -453,6 +457,11 @@ cdef void _forward(
         if layer.activation != NULL:
             layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at,
                              layer.delta + at)
+            if place >= 0 and layer.drop_below > 0:
+                kernels.dropout(
+                    n, layer.n_out, layer.ld, run.seed, <uint32_t> depth, place,
+                    layer.drop_below, layer.drop_factor, layer.output + at, layer.delta + at,
+                )
             inputs = layer.output_rows + first
 
 
@@ -748,7 +757,7 @@ cdef void _share_samples(
     cdef size_t b = thread * block
     while b < n:
         rows = _min(block, n - b)
-        _forward(run, window.rows + at + b, b, rows, run.split_first)
+        _forward(run, window.rows + at + b, b, rows, run.split_first, window.start + at + b)
         run.loss(
             rows, top.n_out, top.ld, top.output + b * top.ld * size,
             window.targets + (at + b) * run.target_bytes,
@@ -995,7 +1004,7 @@ cdef void _outputs(Run *run, int thread, char *out) noexcept nogil:
         b = thread * block
         while b < m:
             n = _min(block, m - b)
-            _forward(run, window.rows + at + b, b, n, False)
+            _forward(run, window.rows + at + b, b, n, False, -1)
             for i in range(b, b + n):
                 memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
             b += threads * block
@@ -1019,7 +1028,7 @@ cdef void _sample_gradients(Run *run, int thread, char *out, double *norms) noex
         while b < m:
             n = _min(block, m - b)
             place = at + b
-            _forward(run, window.rows + place, b, n, False)
+            _forward(run, window.rows + place, b, n, False, -1)
             run.loss(
                 n, top.n_out, top.ld, top.output + b * top.ld * size,
                 window.targets + place * run.target_bytes,
@@ -1344,6 +1353,15 @@ cdef class Engine:
         if run.penalty_sums != NULL or clip_norm > 0 or clip_value > 0 or clip_sample > 0:
             run.stochastic = NULL
 
+    def drop(self, thresholds, factors):
+        """Leave out hidden units whose random number is below their layer's threshold.
+
+        The others' outputs are multiplied by the layer's factor.
+        """
+        for depth, (threshold, factor) in enumerate(zip(thresholds, factors)):
+            self.run.layers[depth].drop_below = threshold
+            self.run.layers[depth].drop_factor = factor
+
     def _square_inputs(self):
         """Compute once what every step with norms needs of the samples."""
         cdef Run *run = &self.run
@@ -1394,7 +1412,7 @@ cdef class Engine:
             scalars[place] = self.run.scalars[place]
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, int64_t step=0, size_t record_every=0, loss=None,
+              bounds=None, scales=None, int64_t step=0, uint64_t seed=0, size_t record_every=0, loss=None,
               penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch; return the sum of the samples' losses.
 
@@ -1417,6 +1435,8 @@ cdef class Engine:
             What each step multiplies its samples' gradients by, in place of the mean's factor.
         step : int
             How many steps came before: the optimizer counts them.
+        seed : int
+            Decides which units are left out.
         record_every : int
             Which steps, counted from the first of all, are recorded; 0 for none.
         loss, penalty, gradient_norm, sample_squares, params : ndarray or None
@@ -1452,6 +1472,7 @@ cdef class Engine:
         run.rates = NULL if rates is None else <double *> _address(rates)
         run.scales = NULL if scales is None else <double *> _address(scales)
         run.step = step
+        run.seed = seed
         self._set_record(record_every, loss, penalty, gradient_norm, sample_squares, params)
         run.loss_sum = run.step_loss = run.step_squares = 0
         run.start = run.index = 0

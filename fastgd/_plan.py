@@ -56,6 +56,8 @@ class Plan:
         and of a sample's.
     noise_multiplier : float
         The standard deviation of the noise in a batch's summed gradient, in clip_per_sample.
+    dropout : tuple of float
+        Shares of the hidden layers' units that are left out of a step; empty for none.
     """
 
     sizes: tuple[int, ...]
@@ -76,6 +78,7 @@ class Plan:
     clip_norm: float | None = None
     clip_per_sample: float | None = None
     noise_multiplier: float = 0.0
+    dropout: tuple[float, ...] = ()
 
     def bounds(self, n_samples: int) -> IndexArray:
         """Return where the batches of an epoch over n_samples indices begin, and the last ends."""

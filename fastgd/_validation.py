@@ -8,7 +8,7 @@ here, and nothing before the last check, changes anything of the user's.
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ __all__ = [
     "check_X",
     "check_bool",
     "check_choice",
+    "check_class_weight",
+    "check_dropout",
     "check_dtype",
     "check_hidden",
     "check_int",
@@ -137,6 +139,23 @@ def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
             "give one name for all, or one a layer"
         )
     return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
+
+
+def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the shares of the hidden layers' units that are left out; empty for none."""
+    if isinstance(dropout, (int, float, np.number)):
+        rates = [dropout] * max(n_hidden, 1)
+    else:
+        rates = list(dropout)
+    checked = tuple(check_real("dropout", rate, at_least=0, below=1) for rate in rates)
+    if not any(checked):
+        return ()
+    if len(checked) != n_hidden or n_hidden == 0:
+        raise ValueError(
+            f"dropout is {dropout!r}, but the network has {n_hidden} hidden layers: give one "
+            "number for all of them, or one for each"
+        )
+    return checked
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -335,6 +354,36 @@ def check_point(name: str, value: Any, n_params: int | None = None) -> FloatArra
         raise ValueError(f"{name} has shape {array.shape}, but must have {wanted}")
     _check_finite(name, array)
     return array
+
+
+def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray | None:
+    """Return each sample's weight by its class; None for ones."""
+    if class_weight is None:
+        return None
+    if labels is None:
+        raise ValueError(
+            "class_weight needs targets that are classes: the losses 'cross_entropy' (with class "
+            "indices), 'log_loss', 'hinge' and 'squared_hinge' have them"
+        )
+    classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str):
+        check_choice("class_weight", class_weight, ("balanced",))
+        return (len(labels) / (len(classes) * counts))[members]
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight must be 'balanced' or a mapping of classes to weights, as in "
+            f"{{0: 1.0, 1: 5.0}}, not {class_weight!r}"
+        )
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(
+            f"class_weight has {unknown[0]!r}, but the classes are {_list(classes.tolist())}"
+        )
+    weights = [
+        check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
+        for label in classes.tolist()
+    ]
+    return np.array(weights)[members]
 
 
 def check_samples(samples: Any, n: int) -> IndexArray:

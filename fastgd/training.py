@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ def train(
     drop_last: bool = False,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
     validation: Sequence[ArrayLike] | None = None,
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     l1: float = 0.0,
@@ -48,6 +49,7 @@ def train(
     clip_norm: float | None = None,
     clip_per_sample: float | None = None,
     noise_multiplier: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
     record: Sequence[str] = (),
     record_every: int = 1,
     rng: RngLike = None,
@@ -97,6 +99,10 @@ def train(
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses. The mean divides by the number of samples all the same,
         so that a weight means the same at every batch size.
+    class_weight : "balanced" or mapping of classes to float, optional
+        Factors of the losses by the samples' classes, beside the samples' own; a class that the
+        mapping does not have keeps 1. "balanced" gives n / (number of classes * size of the
+        class).
     validation : (X, y) or (X, y, sample_weight), optional
         Data on which the loss is computed after each epoch.
     callbacks : sequence of callable
@@ -116,6 +122,10 @@ def train(
         sum of a batch's gradients: with ``sampling="poisson"``, differentially private gradient
         descent (Abadi et al. 2016, arXiv:1607.00133). What privacy that gives is for an
         accounting library to say. The mean divides by `batch_size`, whatever a batch holds.
+    dropout : float or sequence of float
+        The share of a hidden layer's units that each sample of a step goes without, below 1: one
+        for all, or one a layer. The others' outputs are divided by one minus it (Srivastava et
+        al. 2014, JMLR 15, 1929). The losses of the training are those with units left out.
     record : sequence of str
         What `History.trace` keeps: "loss", "params", "gradient_norm" and "noise_scale".
     record_every : int
@@ -162,12 +172,11 @@ def train(
     """
     return prepare(
         net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer, schedule=schedule,
-        sampling=sampling,
-        drop_last=drop_last, reduction=reduction, sample_weight=sample_weight,
-        validation=validation, callbacks=callbacks, l1=l1, l2=l2, clip_value=clip_value,
-        clip_norm=clip_norm, clip_per_sample=clip_per_sample, noise_multiplier=noise_multiplier,
-        record=record, record_every=record_every, rng=rng, n_threads=n_threads, backend=backend,
-        resume=resume,
+        sampling=sampling, drop_last=drop_last, reduction=reduction, sample_weight=sample_weight,
+        class_weight=class_weight, validation=validation, callbacks=callbacks, l1=l1, l2=l2,
+        clip_value=clip_value, clip_norm=clip_norm, clip_per_sample=clip_per_sample,
+        noise_multiplier=noise_multiplier, dropout=dropout, record=record,
+        record_every=record_every, rng=rng, n_threads=n_threads, backend=backend, resume=resume,
     ).go()  # fmt: skip
 
 
@@ -184,6 +193,7 @@ def prepare(
     drop_last: bool = False,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
     validation: Sequence[ArrayLike] | None = None,
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     l1: float = 0.0,
@@ -192,6 +202,7 @@ def prepare(
     clip_norm: float | None = None,
     clip_per_sample: float | None = None,
     noise_multiplier: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
     record: Sequence[str] = (),
     record_every: int = 1,
     rng: RngLike = None,
@@ -213,7 +224,7 @@ def prepare(
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     run.validation = _check_validation(net, validation)
-    labels = _class_labels(net, targets)
+    labels = all_labels = _class_labels(net, targets)
     run.n_samples = n
     if samples is not None:
         samples = _validation.check_samples(samples, n)
@@ -232,13 +243,14 @@ def prepare(
         optimizer=run.optimizer,
         X=X,
         y=targets,
-        sample_weight=_validation.check_sample_weight(sample_weight, n, net.dtype),
+        sample_weight=_weights(sample_weight, class_weight, all_labels, net, n),
         batch_size=batch_size,
         drop_last=drop_last,
         reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
         n_threads=check_threads(n_threads),
         l1=_validation.check_real("l1", l1, at_least=0),
         l2=_validation.check_real("l2", l2, at_least=0),
+        dropout=_validation.check_dropout(dropout, len(net.hidden)),
         **_check_clipping(clip_value, clip_norm, clip_per_sample, noise_multiplier, sampling),
     )
     return run
@@ -273,6 +285,22 @@ def _check_clipping(
             "accounting assumes that sampling"
         )
     return {**given, "noise_multiplier": noise}
+
+
+def _weights(
+    sample_weight: ArrayLike | None,
+    class_weight: str | Mapping[Any, float] | None,
+    labels: AnyArray | None,
+    net: Network,
+    n: int,
+) -> FloatArray | None:
+    """Return the samples' factors: their own times their classes'."""
+    own = _validation.check_sample_weight(sample_weight, n, net.dtype)
+    of_class = _validation.check_class_weight(class_weight, labels)
+    if of_class is None:
+        return own
+    product = of_class if own is None else of_class * own
+    return product.astype(net.dtype)
 
 
 def check_threads(n_threads: int | None) -> int:

@@ -159,6 +159,11 @@ typedef struct fgd_kernels {
     void (*soft_threshold)(size_t n, void *x, double amount);
     /* out[k][j] = x[k] * delta[j] */
     void (*outer)(size_t n_in, size_t n_out, const void *x, const void *delta, void *out);
+    /* output[i][j] and derivative[i][j] *= 0 where the random number of (seed, layer, place + i,
+     * j) is below `threshold`, `factor` elsewhere; j < n_units */
+    void (*dropout)(size_t n, size_t n_units, size_t ld, uint64_t seed, uint32_t layer,
+                    uint64_t place, uint32_t threshold, double factor, void *output,
+                    void *derivative);
     /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */
     int (*math)(const char *name, size_t n, const void *x, void *out);
 

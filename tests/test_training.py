@@ -304,3 +304,42 @@ def test_a_resumed_schedule_goes_on(schedule, tmp_path):
     second = gd.train(net, X, y, batch_size=8, epochs=6, resume=first)
     assert second.learning_rate == whole.learning_rate
     np.testing.assert_array_equal(net.params, nets[0].params)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "class_weight", "expected"),
+    [
+        ("cross_entropy", [0, 0, 0, 1, 2, 2], "balanced", [2 / 3, 2 / 3, 2 / 3, 2, 1, 1]),
+        ("cross_entropy", [0, 0, 0, 1, 2, 2], {1: 5.0}, [1, 1, 1, 5, 1, 1]),
+        ("hinge", [-1, -1, 1, -1, 1, -1], {-1: 0.5, 1: 0}, [0.5, 0.5, 0, 0.5, 0, 0.5]),
+    ],
+)
+def test_class_weights_are_sample_weights(loss, labels, class_weight, expected):
+    X = np.random.default_rng(0).standard_normal((6, 2))
+    own = np.arange(1.0, 7.0)
+    nets = [gd.Network([2, 3 if loss == "cross_entropy" else 1], loss=loss, rng=0) for _ in "ab"]
+    options = {"batch_size": 2, "epochs": 3, "rng": 0}
+    gd.train(nets[0], X, labels, class_weight=class_weight, sample_weight=own, **options)
+    gd.train(nets[1], X, labels, sample_weight=own * expected, **options)
+    np.testing.assert_array_equal(nets[0].params, nets[1].params)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "error", "message"),
+    [
+        ("even", ValueError, "'balanced'"),
+        ({7: 1.0}, ValueError, "class_weight has 7"),
+        ({0: -1.0}, ValueError, "at least 0"),
+        ([1, 2], TypeError, "mapping"),
+    ],
+)
+def test_class_weights_refused(class_weight, error, message):
+    net = gd.Network([2, 2], loss="cross_entropy", rng=0)
+    with pytest.raises(error, match=message):
+        gd.train(net, np.zeros((4, 2)), [0, 1, 0, 1], batch_size=2, class_weight=class_weight)
+
+
+def test_class_weights_need_classes(small_run):
+    net, X, y = small_run
+    with pytest.raises(ValueError, match="targets that are classes"):
+        gd.train(net, X, y, class_weight="balanced")

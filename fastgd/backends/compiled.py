@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd import _engine
+from fastgd._dropout import draw_seed, threshold
 from fastgd._engine import Engine, max_threads
 from fastgd._typing import FloatArray, IndexArray
 
@@ -62,6 +63,7 @@ def start(
         noise=plan.noise_multiplier * clip_per_sample,
         rng=rng,
     )
+    engine.drop([threshold(rate) for rate in plan.dropout], [1 / (1 - p) for p in plan.dropout])
     engine.load(params, state.moments)
     if state.scalars.size:
         engine.load_scalars(state.scalars)
@@ -83,6 +85,7 @@ def start(
             bounds=bounds,
             scales=scales,
             step=state.step,
+            seed=draw_seed(plan, rng),
             **({} if trace is None else trace.places()),
         )
         if not np.isfinite(loss):

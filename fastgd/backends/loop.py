@@ -8,11 +8,12 @@ parameters move, once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
 from fastgd._step import clip_factors, make_step, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
@@ -28,9 +29,12 @@ __all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
 
 def sample_gradient(
-    plan: Plan, params: FloatArray, x: FloatArray, y: AnyArray
+    plan: Plan, params: FloatArray, x: FloatArray, y: AnyArray, kept: Sequence[FloatArray] = ()
 ) -> tuple[float, FloatArray]:
-    """Return the loss of one sample and its gradient, laid out as params."""
+    """Return the loss of one sample and its gradient, laid out as params.
+
+    With dropout, `kept` has the factors of each hidden layer's outputs.
+    """
     weights, biases = split(plan.sizes, params)
     loss = LOSSES[plan.loss]
 
@@ -38,6 +42,8 @@ def sample_gradient(
     below, z = [x], [x @ weights[0] + biases[0]]
     for layer, name in enumerate(plan.hidden, start=1):
         below.append(ACTIVATIONS[name].value(z[-1]))
+        if kept:
+            below[-1] *= kept[layer - 1]
         z.append(below[-1] @ weights[layer] + biases[layer])
     value = loss.value(z[-1][np.newaxis], y)[0]
 
@@ -50,13 +56,15 @@ def sample_gradient(
         d_biases[layer][:] = delta
         if layer > 0:
             slope = ACTIVATIONS[plan.hidden[layer - 1]].derivative(z[layer - 1])
-            delta = (weights[layer] @ delta) * slope
+            delta = (weights[layer] @ delta) * (slope * kept[layer - 1] if kept else slope)
     return float(value), gradient
 
 
-def _weighted(plan: Plan, params: FloatArray, i: Any) -> tuple[float, FloatArray]:
+def _weighted(
+    plan: Plan, params: FloatArray, i: Any, kept: Sequence[FloatArray] = ()
+) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of sample i, times its weight."""
-    value, gradient = sample_gradient(plan, params, plan.X[i], plan.y[i : i + 1])
+    value, gradient = sample_gradient(plan, params, plan.X[i], plan.y[i : i + 1], kept)
     if plan.sample_weight is not None:
         value *= float(plan.sample_weight[i])
         gradient *= plan.sample_weight[i]
@@ -68,12 +76,16 @@ def _norm(gradient: FloatArray) -> float:
 
 
 def _batch(
-    plan: Plan, params: FloatArray, batch: IndexArray, scale: float
+    plan: Plan,
+    params: FloatArray,
+    batch: IndexArray,
+    scale: float,
+    kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
     """Return a batch's summed loss, its gradient, and the sum of its samples' squared norms."""
     total, squares, summed = 0.0, 0.0, np.zeros_like(params)
-    for i in batch:
-        value, gradient = _weighted(plan, params, i)
+    for place, i in enumerate(batch):
+        value, gradient = _weighted(plan, params, i, [mask[place] for mask in kept])
         norm = _norm(gradient)
         if plan.clip_per_sample is not None:
             factor = clip_factors(norm, plan.clip_per_sample)
@@ -101,13 +113,15 @@ def start(
         reached, moved = params.copy(), state.copy()
         total = 0.0
         ends = plan.bounds(len(order)) if bounds is None else bounds
+        seed = draw_seed(plan, rng)
         with np.errstate(all="ignore"):
             for index, (first, last) in enumerate(itertools.pairwise(ends)):
                 batch = order[first:last].astype(np.intp)
                 scale = scale_of(plan, len(batch), bounds is not None)
                 if scales is not None:
                     scale = float(scales[index])
-                value, gradient, squares = _batch(plan, reached, batch, scale)
+                kept = masks(plan, seed, np.arange(first, last))
+                value, gradient, squares = _batch(plan, reached, batch, scale, kept)
                 norm = _norm(gradient)
                 penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
                 value += penalty

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
 from fastgd._step import clip_factors, make_step, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
@@ -23,9 +24,16 @@ __all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms
 
 
 def _layers(
-    sizes: tuple[int, ...], hidden: tuple[str, ...], params: FloatArray, X: FloatArray
+    sizes: tuple[int, ...],
+    hidden: tuple[str, ...],
+    params: FloatArray,
+    X: FloatArray,
+    kept: Sequence[FloatArray] = (),
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return the inputs of each layer and the raw outputs of each."""
+    """Return the inputs of each layer and the raw outputs of each.
+
+    With dropout, `kept` has the factors of each hidden layer's outputs.
+    """
     inputs: list[FloatArray] = [X]
     raw: list[FloatArray] = []
     weights, biases = split(sizes, params)
@@ -33,6 +41,8 @@ def _layers(
         raw.append(inputs[layer] @ W + b)
         if layer < len(hidden):
             inputs.append(ACTIVATIONS[hidden[layer]].value(raw[layer]))
+            if kept:
+                inputs[-1] *= kept[layer]
     return inputs, raw
 
 
@@ -44,11 +54,16 @@ def forward(
 
 
 def _deltas(
-    plan: Plan, params: FloatArray, X: FloatArray, y: AnyArray, weight: FloatArray | None
+    plan: Plan,
+    params: FloatArray,
+    X: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None,
+    kept: Sequence[FloatArray] = (),
 ) -> tuple[FloatArray, list[FloatArray], list[FloatArray]]:
     """Return the samples' losses, each layer's inputs, and the derivatives by its outputs."""
     loss = LOSSES[plan.loss]
-    inputs, raw = _layers(plan.sizes, plan.hidden, params, X)
+    inputs, raw = _layers(plan.sizes, plan.hidden, params, X, kept)
     values = loss.value(raw[-1], y)
     deltas = [loss.gradient(raw[-1], y)]
     if weight is not None:
@@ -57,6 +72,8 @@ def _deltas(
     weights, _ = split(plan.sizes, params)
     for layer in reversed(range(1, len(weights))):
         slope = ACTIVATIONS[plan.hidden[layer - 1]].derivative(raw[layer - 1])
+        if kept:
+            slope = slope * kept[layer - 1]
         deltas.insert(0, (deltas[0] @ weights[layer].T) * slope)
     return values, inputs, deltas
 
@@ -76,11 +93,16 @@ def _row_squares(x: FloatArray) -> FloatArray:
 
 
 def _batch(
-    plan: Plan, params: FloatArray, batch: IndexArray | slice, scale: float, norms: bool
+    plan: Plan,
+    params: FloatArray,
+    batch: IndexArray | slice,
+    scale: float,
+    norms: bool,
+    kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
     """Return a batch's summed loss, its gradient and, with norms, the samples' squared norms."""
     weight = None if plan.sample_weight is None else plan.sample_weight[batch]
-    values, inputs, deltas = _deltas(plan, params, plan.X[batch], plan.y[batch], weight)
+    values, inputs, deltas = _deltas(plan, params, plan.X[batch], plan.y[batch], weight, kept)
     squares = 0.0
     factor = np.full(len(values), scale)
     if norms or plan.clip_per_sample is not None:
@@ -114,13 +136,15 @@ def start(
         total = 0.0
         norms = trace is not None and trace.sample_squares is not None
         ends = plan.bounds(len(order)) if bounds is None else bounds
+        seed = draw_seed(plan, rng)
         with np.errstate(all="ignore"):
             for index, (first, last) in enumerate(itertools.pairwise(ends)):
                 batch = order[first:last]
                 scale = scale_of(plan, len(batch), bounds is not None)
                 if scales is not None:
                     scale = float(scales[index])
-                value, gradient, squares = _batch(plan, reached, batch, scale, norms)
+                kept = masks(plan, seed, np.arange(first, last))
+                value, gradient, squares = _batch(plan, reached, batch, scale, norms, kept)
                 norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
                 penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
                 value += penalty

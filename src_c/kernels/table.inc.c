@@ -23,6 +23,7 @@
 #include "update.inc.c"
 
 #include "adjust.inc.c"
+#include "dropout.inc.c"
 
 static int math(const char *name, size_t n, const void *x, void *out) {
     return fgd_math(name, n, x, out);
@@ -51,6 +52,7 @@ const fgd_kernels FGD_TABLE = {
     .clip = clip,
     .soft_threshold = soft_threshold,
     .outer = outer,
+    .dropout = dropout,
     .math = math,
     .per_sample = per_sample,
     .softmax_steps = softmax_steps,

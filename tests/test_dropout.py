@@ -1,0 +1,132 @@
+"""Dropout: the generator, what it leaves out, and that three backends agree on it."""
+
+import numpy as np
+import pytest
+from conftest import assert_close, make_data
+
+import fastgd as gd
+from fastgd import _dropout
+from fastgd.backends import compiled
+
+# Known answers of Philox4x32-10, from the Random123 library's kat_vectors.
+KNOWN = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    (
+        (0xFFFFFFFF,) * 4,
+        (0xFFFFFFFF,) * 2,
+        (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+    ),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
+def test_the_generators_known_answers(counter, key, expected):
+    words = _dropout.philox(np.array(counter, np.uint64)[:, None], key)
+    assert words[:, 0].tolist() == list(expected)
+
+
+def train(backend="compiled", sizes=(5, 70, 17, 2), dtype="float64", n=60, **options):
+    net = gd.Network(sizes, hidden="tanh", dtype=dtype, rng=0)
+    X, y = make_data(sizes, net.loss, n, dtype)
+    options = {"dropout": 0.4, "batch_size": 7, "epochs": 2, "rng": 3, **options}
+    history = gd.train(net, X, y, backend=backend, **options)
+    return net, history
+
+
+@pytest.mark.parametrize("dropout", [0.5, (0.0, 0.3), (0.9, 0.0)])
+@pytest.mark.parametrize("options", [{}, {"clip_per_sample": 0.1}, {"sampling": "poisson"}])
+def test_backends_agree(dropout, options, dtype, isa, n_threads):
+    reference, expected = train("loop", dtype=dtype, dropout=dropout, **options)
+    for backend in ("vectorized", "compiled"):
+        net, history = train(backend, dtype=dtype, dropout=dropout, n_threads=n_threads, **options)
+        assert_close(net.params, reference.params, dtype, 120, 70)
+        assert_close(history.loss, expected.loss, dtype, 120, 70)
+
+
+@pytest.mark.parametrize("batch_size", [60, 300])
+def test_threads_and_chunks_change_no_bit(batch_size, monkeypatch):
+    monkeypatch.setattr(compiled, "ALL_THREADS", True)
+    bits = {
+        train(n=700, batch_size=batch_size, n_threads=n_threads)[0].params.tobytes()
+        for n_threads in (1, 2, 3, 8)
+    }
+    assert len(bits) == 1
+
+
+def plan_of(sizes, dropout, n=10):
+    net = gd.Network(sizes, rng=0)
+    X, y = make_data(sizes, net.loss, n, "float32")
+    return gd.training.prepare(net, X, y, batch_size=n, dropout=dropout, rng=0).plan
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_the_share_that_is_left_out(rate):
+    plan = plan_of((3, 500, 1), rate)
+    (mask,) = _dropout.masks(plan, 12345, np.arange(400))
+    # a binomial share of 200,000 draws: its standard error is below 0.0012
+    assert (mask == 0).mean() == pytest.approx(rate, abs=0.005)
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / (1 - rate))}
+    assert abs(np.corrcoef(mask[:, :-1].ravel(), mask[:, 1:].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(mask[:-1].ravel(), mask[1:].ravel())[0, 1]) < 0.01
+
+
+def test_masks_differ_between_layers_epochs_and_places():
+    plan = plan_of((3, 64, 64, 1), 0.5)
+    first, second = _dropout.masks(plan, 1, np.arange(20))
+    other = _dropout.masks(plan, 2, np.arange(20))[0]
+    assert (first != second).mean() == pytest.approx(0.5, abs=0.1)
+    assert (first != other).mean() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_array_equal(_dropout.masks(plan, 1, np.arange(10, 20))[0], first[10:])
+
+
+def test_predictions_leave_nothing_out():
+    net, _ = train()
+    X = make_data(net.sizes, net.loss, 20)[0]
+    np.testing.assert_array_equal(net.predict(X), net.predict(X))
+    assert_close(net.predict(X), net.copy().predict(X), "float64", 1)
+
+
+def test_a_resumed_training_goes_on(backend):
+    whole, _ = train(backend, epochs=5)
+    net = gd.Network(whole.sizes, hidden="tanh", dtype="float64", rng=0)
+    X, y = make_data(net.sizes, net.loss, 60)
+    options = {"dropout": 0.4, "batch_size": 7, "backend": backend}
+    first = gd.train(net, X, y, epochs=2, rng=3, **options)
+    gd.train(net, X, y, epochs=3, resume=first, **options)
+    np.testing.assert_array_equal(net.params, whole.params)
+
+
+def test_it_is_a_regularizer():
+    """Noise is fitted less well with half of the units left out."""
+    losses = []
+    for dropout in (0.0, 0.5):
+        net, _ = train(
+            sizes=(5, 50, 1), dropout=dropout, epochs=300, optimizer=gd.Adam(0.01), batch_size=10
+        )
+        losses.append(net.loss_value(*make_data((5, 50, 1), net.loss, 60)))
+    assert losses[0] < 0.5 * losses[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dropout", "message"),
+    [
+        ((3, 4, 1), 1.0, "below 1"),
+        ((3, 4, 1), -0.1, "at least 0"),
+        ((3, 4, 1), (0.1, 0.2), "1 hidden layers"),
+        ((3, 1), 0.5, "0 hidden layers"),
+    ],
+)
+def test_refused(sizes, dropout, message):
+    with pytest.raises(ValueError, match=message):
+        train(sizes=sizes, dropout=dropout)
+
+
+def test_none_is_the_default():
+    plain = gd.Network((3, 1), rng=0)
+    X, y = make_data(plain.sizes, plain.loss, 20, "float32")
+    gd.train(plain, X, y, batch_size=5, dropout=0.0)
