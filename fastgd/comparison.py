@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -117,7 +116,7 @@ class Entry:
     @property
     def seconds_an_epoch(self) -> float:
         """What an epoch takes: the median, which a moment of other work does not change."""
-        return median(self.history.seconds) if self.history.seconds else math.nan
+        return float(np.median(self.history.seconds)) if self.epochs else math.nan
 
     @property
     def method(self) -> str:
