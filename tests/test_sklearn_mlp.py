@@ -26,6 +26,8 @@ import fastgd as gd
 import fastgd.sklearn
 from fastgd.backends import compiled
 from fastgd.sklearn import MLPClassifier, MLPRegressor
+from fastgd.sklearn._descent import Cost
+from fastgd.sklearn._mlp import ACTIVATIONS, ENGINE_ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -132,6 +134,22 @@ def test_float32_stays_float32():
     reg = MLPRegressor(max_iter=5).fit(X_REG.astype(np.float32), Y_REG)
     assert {part.dtype for part in reg.coefs_ + reg.intercepts_} == {np.dtype(np.float32)}
     assert reg.predict(X_REG.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", ["log_loss", "cross_entropy", "squared_error", "poisson", "huber"])
+@pytest.mark.parametrize("sample_weight", [None, WEIGHT[:20]], ids=["unweighted", "weighted"])
+def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
+    hidden = [ENGINE_ACTIVATIONS.get(activation, activation)] * 2
+    y = Y_IRIS[40:60].astype(np.int32) if loss == "cross_entropy" else LABELS[40:60].astype(float)
+    cost = Cost((4, 5, 3, 3), hidden, loss, 0.7, X_IRIS[40:60], y, sample_weight, 1, 0)
+    params = np.random.default_rng(0).uniform(-1, 1, 4 * 5 + 5 + 5 * 3 + 3 + 3 * 3 + 3)
+    gradient = cost.value_and_gradient(params)[2]
+    step = 1e-6
+    for i in range(len(params)):
+        ends = params + step * np.eye(len(params))[[i, i]] * [[1], [-1]]
+        above, below = (cost.value_and_gradient(end)[1] for end in ends)
+        assert gradient[i] == pytest.approx((above - below) / (2 * step), abs=1e-7, rel=1e-6)
 
 
 @pytest.mark.parametrize("at_once", [1, 1 << 22], ids=["in pieces", "at once"])

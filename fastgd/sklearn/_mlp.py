@@ -24,6 +24,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
@@ -288,14 +289,17 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
                 raise StopIteration
 
         self.n_iter_ = 0
-        found = scipy.optimize.minimize(
-            value_and_slope,
-            pack(self.coefs_, self.intercepts_).astype(np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            callback=after_iteration,
-            options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
-        )
+        # SciPy's own vector operations are short: threads of BLAS would wait for each other, and
+        # keep the engine's from the cores
+        with _get_threadpool_controller().limit(limits=1, user_api="blas"):
+            found = scipy.optimize.minimize(
+                value_and_slope,
+                pack(self.coefs_, self.intercepts_).astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                callback=after_iteration,
+                options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+            )
         if found.status != 99:  # SciPy's number for a callback that stopped it
             self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = reported.get(found.fun, float(found.fun))
