@@ -22,6 +22,7 @@ from fastgd.plot._loss import loss
 from fastgd.plot._paths import animate_paths, paths
 from fastgd.plot._schedules import schedules
 from fastgd.plot._spread import gradient_spread
+from fastgd.plot._trace import trace
 
 __all__ = [
     "animate_paths",
@@ -31,4 +32,5 @@ __all__ = [
     "loss",
     "paths",
     "schedules",
+    "trace",
 ]

@@ -75,7 +75,7 @@ def coverage(
     ax = _drawing.new_axes(ax)
     looks = _drawing.styles(list(seen))
     for place, (name, shares) in enumerate(seen.items()):
-        at = np.linspace(0, len(shares) - 1, min(len(shares), 1001)).round().astype(np.int64)
+        at = _drawing.thin(len(shares), 1001)
         marks = _drawing.sparse_marks(len(at), place)
         ax.plot(at, 100 * shares[at], markevery=marks, **looks[name])
     if len(seen) > 1 or "" not in seen:

@@ -18,12 +18,15 @@ from matplotlib.axis import Axis
 from matplotlib.legend import Legend
 
 from fastgd import _validation
+from fastgd._typing import IndexArray
 from fastgd.history import History
 
 __all__ = [
+    "TOO_LARGE",
     "Histories",
     "capital",
     "check_axes",
+    "far_apart",
     "label",
     "legend",
     "named",
@@ -36,6 +39,7 @@ __all__ = [
     "safe",
     "sparse_marks",
     "styles",
+    "thin",
     "title",
 ]
 
@@ -45,6 +49,10 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1.5)))
 MARKS_A_LINE = 8
+#: a number above this is taken for one that is not finite: axes need room around their numbers
+TOO_LARGE = 1e100
+#: the widest span of a logarithmic axis
+WIDEST = 1e60
 #: how much of the axes' width and height a legend takes, at most about
 LEGEND_SHARE = (0.38, 0.45)
 #: how high a line of it is, in points, by the size of the font
@@ -154,6 +162,13 @@ def sparse_marks(length: int, place: int) -> tuple[int, int]:
     return (place * step // 3) % step, step
 
 
+def thin(count: int, most: int) -> IndexArray:
+    """Return at most so many of the indices below count, the first and the last among them."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.int64)
+
+
 def title(ax: Axes, text: str) -> None:
     """Write the finding above the axes, in as many lines as it needs."""
     points = min(float(ax.title.get_fontsize()), 11.0)
@@ -218,6 +233,11 @@ def progress_label(unit: str) -> str:
         "second": "training time (seconds)",
         "millisecond": "training time (milliseconds)",
     }[unit]
+
+
+def far_apart(low: float, high: float) -> bool:
+    """Return whether an axis from low to high is better logarithmic."""
+    return low > 0 and high / max(low, 1 / TOO_LARGE) > 10 and high < WIDEST * low
 
 
 def plain_log_ticks(axis: Axis) -> None:

@@ -18,10 +18,6 @@ from fastgd.plot._drawing import Histories
 __all__ = ["loss"]
 
 AGAINST = ("epoch", "update", "second")
-#: a loss above this is taken for one that is not finite: axes need room around their numbers
-TOO_LARGE = 1e100
-#: the widest span of a logarithmic axis
-WIDEST = 1e60
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def _curve(name: str, run: History, against: str, scale: float, validation: bool
     else:
         x = np.cumsum(run.seconds[: len(losses)], dtype=np.float64) * scale
     values = np.array(losses, np.float64)
-    values[np.abs(values) > TOO_LARGE] = np.nan
+    values[np.abs(values) > _drawing.TOO_LARGE] = np.nan
     return _Curve(name, x, values, run.diverged)
 
 
@@ -168,19 +164,15 @@ def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit
     """Take logarithmic scales where the numbers are positive and far apart."""
     values = np.concatenate([curve.y for curve in curves] + [[level] if level is not None else []])
     values = values[np.isfinite(values)]
-    if _far_apart(float(values.min()), float(values.max())):
+    if _drawing.far_apart(float(values.min()), float(values.max())):
         ax.set_yscale("log")
         _drawing.plain_log_ticks(ax.yaxis)
     ends = [float(curve.x[-1]) for curve in curves if len(curve.x)]
-    if unit != "epoch" and _far_apart(min(ends), max(ends)):
+    if unit != "epoch" and _drawing.far_apart(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
     elif max(ends) >= 1000:
         ax.xaxis.set_major_formatter("{x:,.0f}")
-
-
-def _far_apart(low: float, high: float) -> bool:
-    return low > 0 and high / max(low, 1 / TOO_LARGE) > 10 and high < WIDEST * low
 
 
 def _amount(value: float, unit: str) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from PIL import Image  # comes with matplotlib
 
 from fastgd import _validation
-from fastgd._typing import FloatArray, IndexArray
+from fastgd._typing import FloatArray
 from fastgd.history import History
 from fastgd.plot import _drawing
 from fastgd.plot._drawing import Histories
@@ -345,16 +345,9 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
 
 def _show(lines: tuple[Line2D, Line2D], points: FloatArray) -> None:
     """Let a run's way, and the mark at its end, show these points."""
-    shown = points[_thin(len(points))]
+    shown = points[_drawing.thin(len(points), MOST_POINTS)]
     lines[0].set_data(shown[:, 0], shown[:, 1])
     lines[1].set_data(shown[-1:, 0], shown[-1:, 1])
-
-
-def _thin(count: int) -> IndexArray:
-    """Return the indices of the points that are drawn, the first and the last among them."""
-    if count <= MOST_POINTS:
-        return np.arange(count)
-    return np.linspace(0, count - 1, MOST_POINTS).round().astype(np.int64)
 
 
 def _finding(scene: _Scene) -> str:

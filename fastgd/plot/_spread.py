@@ -88,7 +88,7 @@ def gradient_spread(
     shrink = (n - size) / (n - 1) / size if n > 1 else 0.0
 
     ax = _drawing.new_axes(ax, (6.4, 5.2))
-    shown = np.linspace(0, n - 1, min(n, MOST_DOTS)).round().astype(np.int64)
+    shown = _drawing.thin(n, MOST_DOTS)
     dots = ax.plot(*gradients[shown].T, "o", color="0.55", fillstyle="none", markersize=4)[0]
     some = "" if len(shown) == n else f"{len(shown):,} of "
     handles, labels = [dots], [f"single samples ({some}{n:,})"]

@@ -1,0 +1,187 @@
+"""What was recorded of every step: losses, gradients' norms, noise scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from fastgd import _validation
+from fastgd._typing import FloatArray
+from fastgd.history import History
+from fastgd.plot import _drawing
+from fastgd.plot._drawing import Histories
+
+__all__ = ["trace"]
+
+AGAINST = ("update", "epoch")
+#: what the axis says of each record, with its unit
+LABELS = {
+    "loss": "loss of each batch (mean of its samples)",
+    "gradient_norm": "norm of each batch's gradient (loss per unit)",
+    "noise_scale": "noise scale of the gradient (samples)",
+}
+#: of the steps, in the running mean
+WINDOW = 1 / 20
+MOST_POINTS = 20_000
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What was recorded of one run's steps, where it is finite."""
+
+    name: str
+    x: FloatArray
+    y: FloatArray
+
+    def smooth(self) -> tuple[FloatArray, FloatArray]:
+        """Return the means of neighbouring steps."""
+        width = max(1, round(len(self.y) * WINDOW))
+        if len(self.y) == 0:
+            return self.x, self.y
+        box = np.full(width, 1 / width)
+        return np.convolve(self.x, box, "valid"), np.convolve(self.y, box, "valid")
+
+    def part(self, first: float, last: float) -> FloatArray:
+        """Return the values between two shares of the steps, one of them at least."""
+        begin = min(int(first * len(self.y)), max(0, len(self.y) - 1))
+        return self.y[begin : max(begin + 1, int(np.ceil(last * len(self.y))))]
+
+    def roughness(self) -> float:
+        """Return how far the values of the second half go up and down, over their mean.
+
+        From the differences of neighbours, so that a trend does not count (von Neumann et al.
+        1941, Ann. Math. Stat. 12, 153: their mean square is twice the variance).
+        """
+        half = self.part(0.5, 1.0)
+        mean = abs(float(half.mean())) if len(half) else 0.0
+        if len(half) < 3 or mean == 0:
+            return np.nan
+        return float(np.sqrt(np.mean((np.diff(half) / mean) ** 2) / 2))
+
+
+def trace(
+    histories: Histories,
+    name: str = "loss",
+    *,
+    against: str = "update",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what a training recorded of each step, and its running mean.
+
+    Parameters
+    ----------
+    histories : History or dict of History
+        What ``fastgd.train(..., record=(name,))`` returned, by name. A whole number as name
+        stands for a batch size, None for batch gradient descent.
+    name : {"loss", "gradient_norm", "noise_scale"}
+        What is drawn.
+    against : {"update", "epoch"}
+        What the horizontal axis counts.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> from fastgd import plot
+    >>> X = np.random.default_rng(0).normal(size=(512, 2))
+    >>> y = X.sum(axis=1) + np.random.default_rng(1).normal(size=512)
+    >>> runs = {
+    ...     size: gd.train(
+    ...         gd.Network([2, 1]), X, y, batch_size=size, record=("loss",), rng=0
+    ...     )
+    ...     for size in (1, 8)
+    ... }
+    >>> ax = plot.trace(runs, against="epoch")
+    >>> ax.get_ylabel()
+    'loss of each batch (mean of its samples)'
+    """
+    runs = _drawing.named("histories", histories, History, "what fastgd.train returned")
+    _validation.check_choice("name", name, LABELS)
+    _validation.check_choice("against", against, AGAINST)
+    _drawing.check_axes(ax)
+    records = [_record(label, run, name, against) for label, run in runs.items()]
+    values = np.concatenate([record.y for record in records])
+    if len(values) == 0:
+        raise ValueError(f"histories recorded no finite {name!r}: there is nothing to draw")
+
+    ax = _drawing.new_axes(ax)
+    lines = _draw(ax, records)
+    if _drawing.far_apart(float(values.min()), float(values.max())):
+        ax.set_yscale("log")
+        _drawing.plain_log_ticks(ax.yaxis)
+    ends = [float(record.x[-1]) for record in records if len(record.x)]
+    if against == "update" and _drawing.far_apart(min(ends), max(ends)):
+        ax.set_xscale("log")
+        _drawing.plain_log_ticks(ax.xaxis)
+    ax.set_xlabel(_drawing.progress_label(against))
+    ax.set_ylabel(LABELS[name])
+    if len(records) > 1 or records[0].name:
+        _drawing.legend(ax, lines, [record.name for record in records])
+    known = [record for record in records if len(record.y)]
+    _drawing.title(ax, _finding(known, name))
+    return ax
+
+
+def _record(label: str, run: History, name: str, against: str) -> _Record:
+    if name not in run.trace:
+        which = f"histories[{label!r}]" if label else "the history"
+        raise ValueError(f"{which} has no {name!r}: train with record=({name!r},)")
+    values = np.asarray(run.trace[name], np.float64)
+    steps = np.asarray(run.trace.get("step", np.arange(1, len(values) + 1)), np.float64)
+    if against == "epoch":
+        steps = steps * (run.epochs / max(1, run.updates))
+    kept = np.abs(values) <= _drawing.TOO_LARGE
+    return _Record(label, steps[kept], values[kept])
+
+
+def _draw(ax: Axes, records: Sequence[_Record]) -> list[Line2D]:
+    """Draw the steps, pale, and above them their running means."""
+    looks = _drawing.styles([record.name for record in records])
+    lines = []
+    for place, record in enumerate(records):
+        color = looks[record.name]["color"]
+        shown = _drawing.thin(len(record.x), MOST_POINTS)
+        ax.plot(record.x[shown], record.y[shown], color=color, alpha=0.3, linewidth=0.7, zorder=2)
+        x, y = record.smooth()
+        shown = _drawing.thin(len(x), MOST_POINTS)
+        marks = _drawing.sparse_marks(len(shown), place)
+        lines += ax.plot(x[shown], y[shown], markevery=marks, zorder=3, **looks[record.name])
+    return lines
+
+
+def _finding(records: Sequence[_Record], name: str) -> str:
+    """Compare how rough the losses are; where the other records end."""
+    noun = {"loss": "loss", "gradient_norm": "norm of the gradient", "noise_scale": "noise scale"}
+    rough = {record.name: record.roughness() for record in records}
+    rough = {label: value for label, value in rough.items() if np.isfinite(value)}
+    if name == "loss" and len(rough) > 1:
+        most, least = max(rough, key=lambda k: rough[k]), min(rough, key=lambda k: rough[k])
+        return (
+            f"In the second half the loss goes up and down by {_drawing.percent(rough[most])} "
+            f"with {most}, by {_drawing.percent(rough[least])} with {least}"
+        )
+    ends = {record.name: float(record.part(0.9, 1.0).mean()) for record in records}
+    if len(ends) > 1:
+        high, low = max(ends, key=lambda k: ends[k]), min(ends, key=lambda k: ends[k])
+        return (
+            f"In the last tenth of the steps the {noun[name]} is {_drawing.number(ends[high])} "
+            f"with {high}, {_drawing.number(ends[low])} with {low}"
+        )
+    first = _drawing.number(float(records[0].part(0.0, 0.1).mean()))
+    last = _drawing.number(next(iter(ends.values())))
+    return f"The {noun[name]} is {first} in the first tenth of the steps, {last} in the last"
