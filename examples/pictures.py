@@ -51,7 +51,7 @@ def line_runs() -> dict[int | None, gd.History]:
     return {
         size: gd.train(
             gd.Network([1, 1], dtype="float64"), X, y, batch_size=size, epochs=10,
-            optimizer=gd.SGD(0.02 if size == 1 else 0.1), record=("params",), rng=0,
+            optimizer=gd.SGD(0.02 if size == 1 else 0.1), record=("params", "loss"), rng=0,
         )
         for size in BATCH_SIZES
     }  # fmt: skip
@@ -83,6 +83,20 @@ def spread() -> plt.Axes:
     net = gd.Network([1, 1], dtype="float64")
     net.params[:] = (0, 4)
     return plot.gradient_spread(net, *line_data(), batch_size=8)
+
+
+def noise() -> plt.Axes:
+    """Draw how the noise scale of a network on the digits grows."""
+    images, labels = load_digits()
+    X, y = (images / 16.0).astype(np.float32), labels.astype(np.int64)
+    runs = {
+        size: gd.train(
+            gd.Network([64, 64, 10], loss="cross_entropy", rng=0), X, y, batch_size=size,
+            epochs=10, optimizer=gd.SGD(0.1), record=("noise_scale",), rng=0,
+        )
+        for size in (64, 256)
+    }  # fmt: skip
+    return plot.trace(runs, "noise_scale", against="epoch")
 
 
 def learning_rates() -> plt.Axes:
@@ -120,6 +134,8 @@ PICTURES = {
     "loss_by_second": lambda: plot.loss(digits_runs(), against="second", target=0.1),
     "validation": lambda: plot.loss(digits_runs(), validation=True, target=0.2),
     "paths": paths,
+    "trace": lambda: plot.trace(line_runs(), against="epoch"),
+    "noise_scale": noise,
     "schedules": learning_rates,
     "escape": leave_saddle,
     "gradient_spread": spread,

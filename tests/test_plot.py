@@ -110,6 +110,9 @@ def draw_spread(ax):
 PICTURES = {
     "loss": lambda ax: plot.loss(three_runs(), against="second", ax=ax),
     "paths": lambda ax: plot.paths(*line_data(), two_ways(), start=(0, 0), ax=ax),
+    "trace": lambda ax: plot.trace(
+        {1: recorded([1, 3, 2] * 40), None: recorded(np.linspace(5, 2, 60))}, ax=ax
+    ),
     "schedules": lambda ax: plot.schedules(
         {
             "falls": gd.schedules.Exponential(0.95),
@@ -233,6 +236,7 @@ def axes_takers():
     return {
         "loss": lambda ax: plot.loss(three_runs(), ax=ax),
         "paths": lambda ax: plot.paths(X, y, two_ways(), ax=ax),
+        "trace": lambda ax: plot.trace(recorded([1, 2, 3]), ax=ax),
         "schedules": lambda ax: plot.schedules(gd.schedules.Constant(), ax=ax),
         "coverage": lambda ax: plot.coverage("shuffle", 10, ax=ax),
         "escape": lambda ax: plot.escape(some_escapes(), ax=ax),
@@ -360,6 +364,81 @@ def test_loss_of_whatever_happened_is_drawn_or_refused(runs, against, seconds):
     ax = plot.loss(histories, against=against)
     ax.get_figure().canvas.draw()
     plt.close("all")
+
+
+# --- trace ----------------------------------------------------------------------------------
+
+
+def recorded(values, name="loss", epochs=4):
+    values = np.asarray(values, np.float64)
+    steps = np.arange(1, len(values) + 1)
+    return history([1.0] * epochs, updates=len(values), trace={name: values, "step": steps})
+
+
+def test_trace_says_how_rough_the_losses_are():
+    """Alternating between 1 and 3: differences of 2, so a standard deviation of sqrt(2) in 2."""
+    runs = {1: recorded([1, 3] * 50), None: recorded(np.linspace(5, 2, 100))}
+    assert title_of(plot.trace(runs)) == (
+        "In the second half the loss goes up and down by 70.7 % with batch size 1, by 0.8 % with "
+        "batch size n"
+    )
+
+
+@pytest.mark.parametrize("name", ["gradient_norm", "noise_scale"])
+def test_trace_says_where_other_records_end(name):
+    noun = {"gradient_norm": "norm of the gradient", "noise_scale": "noise scale"}[name]
+    runs = {1: recorded(np.linspace(9, 1, 101), name), 8: recorded(np.full(10, 5.0), name)}
+    assert title_of(plot.trace(runs, name)) == (
+        f"In the last tenth of the steps the {noun} is 5 with batch size 8, 1.4 with batch size 1 "
+        "(medians)"
+    )
+    assert title_of(plot.trace(runs[1], name)) == (
+        f"The median {noun} is 8.6 in the first tenth of the steps, 1.4 in the last"
+    )
+
+
+def test_the_running_mean_is_over_a_twentieth_of_the_steps():
+    values = np.random.default_rng(0).normal(size=200)
+    line = plot.trace(recorded(values), against="epoch").get_lines()[1]
+    np.testing.assert_allclose(line.get_ydata()[0], values[:10].mean())
+    np.testing.assert_allclose(line.get_xdata()[[0, -1]], np.array([5.5, 195.5]) / 50)
+
+
+def test_traces_of_a_real_training_share_their_time():
+    X, y = line_data()
+    run = gd.train(
+        gd.Network([1, 1]), X, y, batch_size=4, epochs=3, rng=0,
+        record=("loss", "gradient_norm", "noise_scale"), record_every=5,
+    )  # fmt: skip
+    for name in ("loss", "gradient_norm", "noise_scale"):
+        line = plot.trace(run, name, against="epoch").get_lines()[0]
+        np.testing.assert_allclose(line.get_xdata(), [0.5, 1, 1.5, 2, 2.5, 3])
+
+
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])
+@given(runs=st.dictionaries(names, losses, min_size=1, max_size=3))
+@pytest.mark.parametrize("name", ["loss", "noise_scale"])
+def test_whatever_was_recorded_is_drawn_or_refused(name, runs):
+    histories = {key: recorded(values, name) for key, values in runs.items()}
+    if not any(np.any(np.abs(values) <= 1e100) for values in runs.values()):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            plot.trace(histories, name)
+        return
+    plot.trace(histories, name).get_figure().canvas.draw()
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("params", {}, "name is 'params'"),
+        ("gradient_norm", {}, r"train with record=\('gradient_norm',\)"),
+        ("loss", {"against": "second"}, "against is 'second'"),
+    ],
+)
+def test_trace_refuses(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        plot.trace(recorded([1.0]), name, **options)
 
 
 # --- paths ----------------------------------------------------------------------------------

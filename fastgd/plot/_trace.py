@@ -31,24 +31,31 @@ MOST_POINTS = 20_000
 
 @dataclass(frozen=True)
 class _Record:
-    """What was recorded of one run's steps, where it is finite."""
+    """What was recorded of one run's steps; nan where that is not finite."""
 
     name: str
     x: FloatArray
     y: FloatArray
 
+    @property
+    def known(self) -> FloatArray:
+        """What is finite."""
+        return self.y[np.isfinite(self.y)]
+
     def smooth(self) -> tuple[FloatArray, FloatArray]:
         """Return the means of neighbouring steps."""
-        width = max(1, round(len(self.y) * WINDOW))
-        if len(self.y) == 0:
-            return self.x, self.y
+        x, y = self.x[np.isfinite(self.y)], self.known
+        width = max(1, round(len(y) * WINDOW))
+        if width == 1:
+            return x, y
         box = np.full(width, 1 / width)
-        return np.convolve(self.x, box, "valid"), np.convolve(self.y, box, "valid")
+        return np.convolve(x, box, "valid"), np.convolve(y, box, "valid")
 
     def part(self, first: float, last: float) -> FloatArray:
-        """Return the values between two shares of the steps, one of them at least."""
-        begin = min(int(first * len(self.y)), max(0, len(self.y) - 1))
-        return self.y[begin : max(begin + 1, int(np.ceil(last * len(self.y))))]
+        """Return what is finite between two shares of the steps, one value at least."""
+        known = self.known
+        begin = min(int(first * len(known)), max(0, len(known) - 1))
+        return known[begin : max(begin + 1, int(np.ceil(last * len(known))))]
 
     def roughness(self) -> float:
         """Return how far the values of the second half go up and down, over their mean.
@@ -115,24 +122,17 @@ def trace(
     _validation.check_choice("against", against, AGAINST)
     _drawing.check_axes(ax)
     records = [_record(label, run, name, against) for label, run in runs.items()]
-    values = np.concatenate([record.y for record in records])
-    if len(values) == 0:
+    known = [record for record in records if len(record.known)]
+    if not known:
         raise ValueError(f"histories recorded no finite {name!r}: there is nothing to draw")
 
     ax = _drawing.new_axes(ax)
-    lines = _draw(ax, records)
-    if _drawing.far_apart(float(values.min()), float(values.max())):
-        ax.set_yscale("log")
-        _drawing.plain_log_ticks(ax.yaxis)
-    ends = [float(record.x[-1]) for record in records if len(record.x)]
-    if against == "update" and _drawing.far_apart(min(ends), max(ends)):
-        ax.set_xscale("log")
-        _drawing.plain_log_ticks(ax.xaxis)
+    lines = _draw(ax, records, smooth=name != "noise_scale")
+    _choose_scales(ax, known, against)
     ax.set_xlabel(_drawing.progress_label(against))
     ax.set_ylabel(LABELS[name])
     if len(records) > 1 or records[0].name:
         _drawing.legend(ax, lines, [record.name for record in records])
-    known = [record for record in records if len(record.y)]
     _drawing.title(ax, _finding(known, name))
     return ax
 
@@ -145,23 +145,43 @@ def _record(label: str, run: History, name: str, against: str) -> _Record:
     steps = np.asarray(run.trace.get("step", np.arange(1, len(values) + 1)), np.float64)
     if against == "epoch":
         steps = steps * (run.epochs / max(1, run.updates))
-    kept = np.abs(values) <= _drawing.TOO_LARGE
-    return _Record(label, steps[kept], values[kept])
+    values = np.where(np.abs(values) <= _drawing.TOO_LARGE, values, np.nan)
+    return _Record(label, steps, values)
 
 
-def _draw(ax: Axes, records: Sequence[_Record]) -> list[Line2D]:
-    """Draw the steps, pale, and above them their running means."""
+def _draw(ax: Axes, records: Sequence[_Record], smooth: bool) -> list[Line2D]:
+    """Draw the steps, pale, and above them their running means; or the steps alone."""
     looks = _drawing.styles([record.name for record in records])
     lines = []
     for place, record in enumerate(records):
-        color = looks[record.name]["color"]
-        shown = _drawing.thin(len(record.x), MOST_POINTS)
-        ax.plot(record.x[shown], record.y[shown], color=color, alpha=0.3, linewidth=0.7, zorder=2)
-        x, y = record.smooth()
+        x, y = record.x, record.y
+        if smooth:
+            shown = _drawing.thin(len(x), MOST_POINTS)
+            color = looks[record.name]["color"]
+            ax.plot(x[shown], y[shown], color=color, alpha=0.3, linewidth=0.7, zorder=2)
+            x, y = record.smooth()
         shown = _drawing.thin(len(x), MOST_POINTS)
         marks = _drawing.sparse_marks(len(shown), place)
         lines += ax.plot(x[shown], y[shown], markevery=marks, zorder=3, **looks[record.name])
     return lines
+
+
+def _choose_scales(ax: Axes, records: Sequence[_Record], against: str) -> None:
+    """Show the running means and eight tenths of the steps; the rest may leave the picture."""
+    means = [record.smooth()[1] for record in records]
+    low, high = min(float(y.min()) for y in means), max(float(y.max()) for y in means)
+    inner = np.concatenate([np.quantile(record.known, (0.1, 0.9)) for record in records])
+    bottom, top = min(low, float(inner.min())), max(high, float(inner.max()))
+    if _drawing.far_apart(low, high) and bottom > 0:
+        ax.set_yscale("log")
+        _drawing.plain_log_ticks(ax.yaxis)
+        ax.set_ylim(bottom * 0.7, top * 1.4)
+    elif top > bottom:
+        ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
+    ends = [float(record.x[-1]) for record in records]
+    if against == "update" and _drawing.far_apart(min(ends), max(ends)):
+        ax.set_xscale("log")
+        _drawing.plain_log_ticks(ax.xaxis)
 
 
 def _finding(records: Sequence[_Record], name: str) -> str:
@@ -175,13 +195,13 @@ def _finding(records: Sequence[_Record], name: str) -> str:
             f"In the second half the loss goes up and down by {_drawing.percent(rough[most])} "
             f"with {most}, by {_drawing.percent(rough[least])} with {least}"
         )
-    ends = {record.name: float(record.part(0.9, 1.0).mean()) for record in records}
+    ends = {record.name: float(np.median(record.part(0.9, 1.0))) for record in records}
     if len(ends) > 1:
         high, low = max(ends, key=lambda k: ends[k]), min(ends, key=lambda k: ends[k])
         return (
             f"In the last tenth of the steps the {noun[name]} is {_drawing.number(ends[high])} "
-            f"with {high}, {_drawing.number(ends[low])} with {low}"
+            f"with {high}, {_drawing.number(ends[low])} with {low} (medians)"
         )
-    first = _drawing.number(float(records[0].part(0.0, 0.1).mean()))
+    first = _drawing.number(float(np.median(records[0].part(0.0, 0.1))))
     last = _drawing.number(next(iter(ends.values())))
-    return f"The {noun[name]} is {first} in the first tenth of the steps, {last} in the last"
+    return f"The median {noun[name]} is {first} in the first tenth of the steps, {last} in the last"
