@@ -172,13 +172,19 @@ def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_w
 @pytest.mark.parametrize("solver", ["sgd", "adam", gd.AdamW(0.01)])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("random_state", [0, "RandomState", "Generator"])
-def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state):
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dropout):
     def seed():
         if random_state == "RandomState":
             return np.random.RandomState(0)
         return np.random.default_rng(0) if random_state == "Generator" else random_state
 
-    settings = {"solver": solver, "early_stopping": early_stopping, "batch_size": 20}
+    settings = {
+        "solver": solver,
+        "early_stopping": early_stopping,
+        "batch_size": 20,
+        "dropout": dropout,
+    }
     whole = MLPClassifier((5,), max_iter=6, random_state=seed(), **settings).fit(X_IRIS, Y_IRIS)
     parts = MLPClassifier((5,), max_iter=1, random_state=seed(), warm_start=True, **settings)
     for _ in range(6):
@@ -193,6 +199,16 @@ def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
     assert len(clf.validation_scores_) == clf.n_iter_
     assert clf.best_validation_score_ == max(clf.validation_scores_)
     assert clf.score(X_IRIS[1::2], Y_IRIS[1::2]) == clf.best_validation_score_
+
+
+def test_dropout_leaves_its_share_of_the_units_out():
+    reg = MLPRegressor(
+        hidden_layer_sizes=(2000,), activation="identity", solver="sgd", momentum=0, alpha=0,
+        max_iter=1, random_state=0, dropout=0.3,
+    )  # fmt: skip
+    unmoved = clone(reg).set_params(learning_rate_init=1e-300).fit(X_REG[:1], Y_REG[:1])
+    left_out = reg.fit(X_REG[:1], Y_REG[:1]).coefs_[1] == unmoved.coefs_[1]
+    assert left_out.mean() == pytest.approx(0.3, abs=0.05)
 
 
 @pytest.mark.parametrize("clip", [{"clip_norm": 1e-4}, {"clip_value": 1e-5}])
@@ -233,6 +249,9 @@ def test_each_layer_may_have_its_activation():
         ({"activation": ("sine",), "hidden_layer_sizes": 3}, "'sine'"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
         ({"callbacks": [1]}, "callbacks must be a function"),
+        ({"dropout": (0.5, 0.5), "hidden_layer_sizes": 3}, "dropout"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "another solver"),
+        ({"clip_norm": 0.5, "solver": "lbfgs"}, "another solver"),
     ],
 )
 def test_bad_parameters(settings, message):

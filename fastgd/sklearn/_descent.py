@@ -278,6 +278,10 @@ class Descent:
         Is moved on in place with it.
     clip_value, clip_norm : float or None
         The largest size of an element of a batch's gradient, and of its norm.
+    dropout : tuple of float
+        Shares of the hidden layers' units that are left out of a step.
+    rng : numpy.random.Generator, optional
+        Draws which; needed for that only.
     """
 
     def __init__(
@@ -288,8 +292,11 @@ class Descent:
         state: OptimizerState,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        dropout: tuple[float, ...] = (),
+        rng: np.random.Generator | None = None,
     ) -> None:
         self._cost = cost
+        self._rng = np.random.default_rng(0) if rng is None else rng
         self._params = params
         self._state = state
         self._plan = replace(
@@ -300,6 +307,7 @@ class Descent:
             penalty_of_sum=True,
             clip_value=clip_value,
             clip_norm=clip_norm,
+            dropout=dropout,
         )
         self._run: Callable[..., float] | None = None
 
@@ -317,8 +325,7 @@ class Descent:
         A mean that is not finite says that the epoch diverged.
         """
         if self._run is None:
-            unused = np.random.default_rng(0)  # nothing is drawn
-            self._run = compiled.start(self._plan, self._params, self._state, unused)
+            self._run = compiled.start(self._plan, self._params, self._state, self._rng)
         cost, bounds = self._cost, self._plan.bounds(len(order))
         counts = cost.counts(order, bounds)
         scales = None if cost.sample_weight is None else 1 / counts

@@ -58,6 +58,8 @@ class TrainingState:
         The order of the samples in the last epoch, from which the next is shuffled.
     split : object
         The generator's state before validation data was set aside.
+    dropout : numpy.random.Generator or None
+        Draws the units that are left out.
     """
 
     kernel: str
@@ -70,6 +72,7 @@ class TrainingState:
     best: FloatArray | None = None
     order: IndexArray | None = None
     split: Any = None
+    dropout: np.random.Generator | None = None
 
 
 @dataclass
@@ -187,9 +190,11 @@ class Epochs:
         self.judged = judged
         n = X.shape[0]
         cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(n))
+        dropout = est._dropout()
         descent = self.descent = Descent(
-            cost, self.optimizer, self.params, self.state.steps, est.clip_value, est.clip_norm
-        )
+            cost, self.optimizer, self.params, self.state.steps, est.clip_value, est.clip_norm,
+            dropout, self._dropout_generator() if any(dropout) else None,
+        )  # fmt: skip
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
         order = self._first_order(n)
         est.n_iter_ = 0
@@ -257,6 +262,14 @@ class Epochs:
         copy = np.random.RandomState()
         copy.set_state(state.split)
         return copy
+
+    def _dropout_generator(self) -> np.random.Generator:
+        """Return what draws the units to leave out: it goes on from call to call."""
+        if self.state.dropout is None:
+            draws = self.estimator._random_state
+            integers = draws.integers if isinstance(draws, np.random.Generator) else draws.randint
+            self.state.dropout = np.random.default_rng(int(integers(2**31 - 1)))
+        return self.state.dropout
 
     def _batch_size(self, n: int) -> int:
         if self.estimator.batch_size == "auto":

@@ -28,6 +28,7 @@ from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd._validation import check_dropout
 from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
@@ -81,6 +82,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), tuple, list],
         "clip_value": [None, Interval(Real, 0, None, closed="neither")],
         "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
         "callbacks": [None, callable, "array-like"],
@@ -115,6 +117,19 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
                     f"activation holds {name!r}, but each must be one of {', '.join(ACTIVATIONS)}"
                 )
         return tuple(ENGINE_ACTIVATIONS.get(name, name) for name in names)
+
+    def _dropout(self) -> tuple[float, ...]:
+        """Return the share of each hidden layer's units to leave out of a step."""
+        return check_dropout(self.dropout, len(self._layers()))
+
+    def _check_solver_takes(self) -> None:
+        """Check that what belongs to steps is not asked of L-BFGS."""
+        clips = self.clip_value is not None or self.clip_norm is not None
+        if self.solver == "lbfgs" and (clips or any(self._dropout())):
+            raise ValueError(
+                "dropout, clip_value and clip_norm belong to steps on batches: choose another "
+                "solver than 'lbfgs'"
+            )
 
     def _initialize(self, layer_units: list[int], dtype: Any) -> None:
         """Draw the weights and reset the attributes, before the first epoch ever."""
@@ -190,6 +205,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         validation: tuple[Any, Any, Any] | None = None,
     ) -> Any:
         self._hidden()
+        self._check_solver_takes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         original = X, y
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
@@ -423,6 +439,9 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         The most gradients that "lbfgs" may compute.
     class_weight : dict, "balanced" or None, default=None
         Factors of the classes' samples; "balanced" makes them inverse to the classes' sizes.
+    dropout : float or sequence of float, default=0
+        The share of the hidden units, or of each hidden layer's, that is left out of a step, while
+        the others' outputs are divided by what remains; not for "lbfgs".
     clip_value, clip_norm : float, default=None
         The largest size of an element of a batch's gradient, and of the norm of all of it, the
         penalty included; not for "lbfgs".
@@ -520,6 +539,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         class_weight: Any = None,
+        dropout: Any = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
         callbacks: Any = None,
@@ -549,6 +569,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.class_weight = class_weight
+        self.dropout = dropout
         self.clip_value = clip_value
         self.clip_norm = clip_norm
         self.callbacks = callbacks
@@ -810,6 +831,9 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         How many epochs in a row may bring no improvement.
     max_fun : int, default=15000
         The most gradients that "lbfgs" may compute.
+    dropout : float or sequence of float, default=0
+        The share of the hidden units, or of each hidden layer's, that is left out of a step, while
+        the others' outputs are divided by what remains; not for "lbfgs".
     clip_value, clip_norm : float, default=None
         The largest size of an element of a batch's gradient, and of the norm of all of it, the
         penalty included; not for "lbfgs".
@@ -906,6 +930,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: Any = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
         callbacks: Any = None,
@@ -935,6 +960,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
         self.clip_value = clip_value
         self.clip_norm = clip_norm
         self.callbacks = callbacks
