@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_math import BOUNDS
 
 import fastgd as gd
 from fastgd.activations import ACTIVATIONS
@@ -57,3 +58,9 @@ def test_every_environment_variable_is_in_the_readme():
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert {"FASTGD_ISA", "FASTGD_OPENMP"} <= read
     assert [name for name in sorted(read) if f"| `{name}` |" not in readme] == []
+
+
+def test_the_promised_error_bounds_are_those_that_are_tested():
+    text = (DOCS / "numerics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`.*\| ([\d.]+)", text, re.MULTILINE)
+    assert {name: float(bound) for name, bound in rows} == BOUNDS
