@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ templates_path = ["_templates"]
 # The reference is made from the docstrings.
 autodoc_typehints = "none"
 autosummary_generate = True
+shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # no pages of names long gone
 numpydoc_show_class_members = False
 
 # Pages in Markdown, and notebooks, which run while the site is built.
