@@ -231,7 +231,7 @@ def test_callbacks_see_the_estimator_and_can_stop():
 
     def callback(estimator):
         seen.append((estimator.n_iter_, estimator.predict(X_IRIS).shape))
-        return estimator.n_iter_ == 3
+        return np.bool_(estimator.n_iter_ == 3)
 
     MLPClassifier(callbacks=[callback], max_iter=9).fit(X_IRIS, Y_IRIS)
     assert seen == [(n, (150,)) for n in (1, 2, 3)]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 __all__ = ["CallbackSupport", "Progress", "check_callbacks", "check_scikit_learn"]
 
 OLDEST = (1, 7)
@@ -130,7 +132,8 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
             self._bar.update()
-        stop = [function(self._estimator) is True for function in self._functions]
+        answers = [function(self._estimator) for function in self._functions]
+        stop = [isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers]
         if self._task is not None:
             stop.append(
                 self._task.call_on_fit_task_end(
