@@ -208,6 +208,13 @@ def test_a_share_is_not_rounded_to_all_or_nothing(share, text):
     assert _drawing.percent(share) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1.0"), (9.96, "10.0"), (57.4, "57"), (1e9, "1e+09"), (np.inf, "inf")]
+)
+def test_ratios_have_two_digits_or_more(value, text):
+    assert _drawing.ratio(value) == text
+
+
 def test_names_are_shown_as_they_are():
     names = {"_a": history([2, 1]), "cost in $, x_1$": history([3, 2]), 8: history([2, 1])}
     ax = plot.loss(names)
@@ -465,11 +472,11 @@ def test_paths_compare_the_wandering():
     straight = traced([[0, 0], [1, 0.5], [2, 1]])
     ax = plot.paths(X, y, {1: there_and_back, None: straight})
     assert title_of(ax) == (
-        "The way of batch size 1 is 5 times as long as the straight one to its end, that of "
-        "batch size n 1 times"
+        "The way of batch size 1 is 5.0 times as long as the straight one to its end, that of "
+        "batch size n 1.0 times"
     )
     ax = plot.paths(X, y, {1: straight, 2: straight})
-    assert title_of(ax) == "All ways are 1 times as long as the straight ones to their ends"
+    assert title_of(ax) == "All ways are 1.0 times as long as the straight ones to their ends"
 
 
 def test_one_path_says_what_its_end_costs():

@@ -78,10 +78,10 @@ def coverage(
         at = _drawing.thin(len(shares), 1001)
         marks = _drawing.sparse_marks(len(at), place)
         ax.plot(at, 100 * shares[at], markevery=marks, **looks[name])
-    if len(seen) > 1 or "" not in seen:
-        _drawing.legend(ax, ax.get_lines()[-len(seen) :], seen)
     ax.set_ylim(0, 105)
     ax.set_xlim(left=0)
+    if len(seen) > 1 or "" not in seen:
+        _drawing.legend(ax, ax.get_lines()[-len(seen) :], seen)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel(f"draws (an epoch of {n:,} samples has {n:,})")
     ax.set_ylabel("distinct samples seen (% of all)")

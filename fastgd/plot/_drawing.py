@@ -35,6 +35,7 @@ __all__ = [
     "percent",
     "plain_log_ticks",
     "progress_label",
+    "ratio",
     "round_up",
     "safe",
     "sparse_marks",
@@ -110,6 +111,11 @@ def number(value: float) -> str:
     if math.isfinite(value) and value == round(value) and abs(value) < 1e6:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def ratio(value: float) -> str:
+    """Return how many times one number is another, in two digits or more."""
+    return f"{value:.1f}" if value < 10 else number(np.round(value))
 
 
 def percent(share: float) -> str:

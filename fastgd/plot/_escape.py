@@ -72,9 +72,9 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(sizes)), [_size(size, *given.values()) for size in sizes])
     ax.set_xlim(-0.5, len(sizes) - 0.5)
     ax.set_ylim(-4, 104)
-    ax.set_xlabel("batch size (samples an update)")
-    levels = {f"{100 * each.confidence:g} %" for each in given.values()}
-    ax.set_ylabel(f"runs that leave the saddle (%, {' and '.join(sorted(levels))} interval)")
+    levels = sorted({f"{100 * each.confidence:g} %" for each in given.values()})
+    ax.set_xlabel(f"batch size (samples); bars: {' and '.join(levels)} intervals")
+    ax.set_ylabel("runs that leave the saddle (%)")
     if any(given):
         _drawing.legend(ax, handles, given)
     _drawing.title(ax, _finding(given))

@@ -218,8 +218,7 @@ def _finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bo
 def _times(large: float, small: float, words: str) -> str:
     if small <= 0:
         return ""
-    ratio = large / small
-    text = f"{ratio:.1f}" if ratio < 10 else _drawing.number(round(ratio))
+    text = _drawing.ratio(large / small)
     return "" if text == "1.0" else f" ({text} times {words})"
 
 

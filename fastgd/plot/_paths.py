@@ -356,7 +356,7 @@ def _finding(scene: _Scene) -> str:
     known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
     if len(known) > 1:
         most, least = max(known, key=lambda k: known[k]), min(known, key=lambda k: known[k])
-        large, small = (f"{known[name]:.3g}" for name in (most, least))
+        large, small = (_drawing.ratio(known[name]) for name in (most, least))
         if large == small:
             return f"All ways are {large} times as long as the straight ones to their ends"
         return (

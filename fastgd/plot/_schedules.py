@@ -90,7 +90,7 @@ def schedules(
         )
     ax.set_ylim(bottom=0)
     ax.set_xlabel(_drawing.progress_label(against))
-    ax.set_ylabel(f"learning rate (step size; the optimizer's is {_drawing.number(base)})")
+    ax.set_ylabel(f"learning rate (the optimizer's: {_drawing.number(base)})")
     if any(known):
         _drawing.legend(ax, ax.get_lines()[-len(known) :], known)
     _drawing.title(ax, _finding(known, epochs))
