@@ -25,7 +25,8 @@ cdef extern from "fastgd.h" nogil:
         ) noexcept nogil
     ctypedef void fgd_stochastic(
         size_t n, const void *const *rows, size_t n_in, const void *y, const void *weight,
-        void *params, void *bias, const double *coefficient, double *value,
+        void *params, void *bias, const double *rate, double decay, int begun, void *ahead,
+        double *value, double *slope,
     ) noexcept nogil
     enum:
         FGD_SQUARED_ERROR

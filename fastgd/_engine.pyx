@@ -274,6 +274,7 @@ cdef struct Run:
     Window *windows
     fgd_loss *loss
     fgd_stochastic *stochastic      # NULL where the run is not of its kind
+    double ahead                    # room for one number of the computation's dtype
     const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
     double hyperparameters[FGD_MAX_COEFFICIENTS]
     double scalars[FGD_MAX_SCALARS]     # before the next stretch
@@ -837,28 +838,34 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     """Run steps of one sample each, as many in one call as the window shows."""
     cdef Window *window = &run.windows[0]
     cdef Layer *layer = &run.layers[0]
+    cdef const Record *record = &run.record
     cdef Step step
     cdef size_t start = run.start, n, at, i, size = run.itemsize
+    cdef double *slopes = run.square_parts
     step.n, step.scale = 1, 1
     while start < run.stop and not run.stopped:
         n = _min(run.chunk, run.stop - start)
         at = _look(run, window, start, n)
-        for i in range(1, n):  # a call has one learning rate
-            if run.rates[start + i] != run.rates[start]:
-                n = i
-                break
-        run.optimizer.prepare(1, run.rates[start], run.hyperparameters, step.scalars,
-                              step.coefficients)
+        if record.params != NULL or record.norm != NULL:  # end with a step that is recorded
+            n = _min(n, record.every - (run.step + <int64_t> start) % <int64_t> record.every)
         run.stochastic(
             n, window.rows + at, layer.n_in, window.targets + at * run.target_bytes,
             NULL if run.sample_weight == NULL else window.weights + at * size,
-            run.params, run.params + layer.bias * size, step.coefficients, run.values,
+            run.params, run.params + layer.bias * size, run.rates + start,
+            run.hyperparameters[0], start > 0, &run.ahead, run.values, slopes,
         )
         _attend(run, n)
+        if record.norm != NULL:
+            run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.record_sums)
+            run.record_sums[0] = (run.record_sums[0] + 1) * slopes[n - 1] * slopes[n - 1]
         for i in range(n):
-            step.recorded = _is_recorded(run, start + i)
-            _book(run, run.values[i], 0)
-            _record(run, &step)
+            if record.every > 0:
+                step.recorded = _is_recorded(run, start + i)
+                run.step_loss = run.values[i]
+                _record(run, &step)
+            else:
+                run.loss_sum += run.values[i]
+        run.stopped = run.interrupted or not isfinite(run.loss_sum)
         start += n
     run.reached = run.reached_index = start
 
@@ -1500,7 +1507,6 @@ cdef class Engine:
         if sample_squares is not None:
             record.squares = <double *> _address(sample_squares)
             self._square_inputs()
-        if params is not None or gradient_norm is not None or sample_squares is not None:
             self.run.stochastic = NULL
 
     def gradient(self, out, str reduction, order=None):

@@ -121,7 +121,8 @@ class History:
         "params" of shape (steps, n_params), the parameters after it; "gradient_norm", the norm of
         the batch's gradient, before penalties, noise and clipping; and with "noise_scale" its
         parts too, "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose
-        means over the last 100 recorded steps it divides.
+        means over the last 100 recorded steps it divides, leaving out batches that are less than
+        half full.
     optimizer : Optimizer
         The optimizer that was used.
     schedule : Schedule

@@ -489,8 +489,10 @@ class Run:
             norms = trace.gradient_norm
             if self.plan.reduction == "sum":
                 norms = norms / np.maximum(sizes[recorded], 1)
+            # a last batch of few samples says next to nothing, but would count as much
+            known = np.where(2 * sizes >= self.plan.batch_size, sizes, 0)[recorded]
             series["gradient_variance"], series["gradient_square"] = unbiased(
-                trace.sample_squares, norms**2, sizes[recorded]
+                trace.sample_squares, norms**2, known
             )
         for name, values in series.items():
             if values is not None and (name != "gradient_norm" or name in self.record):

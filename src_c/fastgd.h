@@ -49,10 +49,13 @@ typedef struct fgd_optimizer {
                    const double *coefficient);
 } fgd_optimizer;
 
-/* n steps of plain SGD of one sample each, on a model of one output and no hidden layer. */
+/* n steps of plain SGD of one sample each, on a model of one output and no hidden layer, with
+ * rate[n] and a weight decay. rows[n] is the sample behind the last: `ahead`, one T, keeps what
+ * was begun for it, and is ready for rows[0] where `begun`. slope[n] is what the losses' slopes
+ * by the raw output were. */
 typedef void fgd_stochastic(size_t n, const void *const *rows, size_t n_in, const void *y,
-                            const void *weight, void *params, void *bias, const double *coefficient,
-                            double *value);
+                            const void *weight, void *params, void *bias, const double *rate,
+                            double decay, int begun, void *ahead, double *value, double *slope);
 
 /* Rows of a matrix: dense and contiguous, or compressed (CSR): row i has the values and the
  * columns from starts[i] to starts[i + 1]. */
