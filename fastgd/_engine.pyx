@@ -1419,8 +1419,8 @@ cdef class Engine:
             scalars[place] = self.run.scalars[place]
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, int64_t step=0, uint64_t seed=0, size_t record_every=0, loss=None,
-              penalty=None, gradient_norm=None, sample_squares=None, params=None):
+              bounds=None, scales=None, int64_t step=0, uint64_t seed=0, size_t record_every=0,
+              loss=None, penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch; return the sum of the samples' losses.
 
         Parameters

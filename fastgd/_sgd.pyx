@@ -7,7 +7,7 @@ samples, the learning rate of each step, and stretches of steps without the GIL,
 Ctrl-C is seen in between. When to stop belongs to fastgd/sklearn/_sgd.py, arithmetic to src_c/.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memset
 
 from fastgd._engine cimport (
