@@ -24,6 +24,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 import fastgd as gd
 import fastgd.sklearn
+from fastgd._engine import max_threads
 from fastgd.backends import compiled
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 from fastgd.sklearn._descent import Cost
@@ -85,16 +86,24 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_classifier_is_scikit_learns(settings):
+    assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, **settings)
+
+
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-def test_classifier_is_scikit_learns(settings, activation):
-    assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, activation=activation, **settings)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_activations_are_scikit_learns(activation, solver):
+    assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, activation=activation, solver=solver)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-def test_regressor_is_scikit_learns(settings, loss):
-    y = np.abs(Y_REG) if loss == "poisson" else Y_REG
-    assert_same_training("MLPRegressor", X_REG, y, loss=loss, **settings)
+def test_regressor_is_scikit_learns(settings):
+    assert_same_training("MLPRegressor", X_REG, Y_REG, **settings)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_poisson_loss_is_scikit_learns(solver):
+    assert_same_training("MLPRegressor", X_REG, np.abs(Y_REG), loss="poisson", solver=solver)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -125,6 +134,7 @@ def test_partial_fit_is_scikit_learns():
     np.testing.assert_allclose(*(parameters(model) for model in models), rtol=1e-6)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([MLPClassifier(max_iter=50), MLPRegressor(max_iter=50)])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
@@ -169,10 +179,11 @@ def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_w
     )
 
 
-@pytest.mark.parametrize("solver", ["sgd", "adam", gd.AdamW(0.01)])
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("random_state", [0, "RandomState", "Generator"])
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("solver", ["sgd", "adam", gd.AdamW(0.01), gd.ASGD(0.1)])
+@pytest.mark.parametrize(
+    ("early_stopping", "random_state", "dropout"),
+    [(False, 0, 0.5), (True, 0, 0.0), (True, "RandomState", 0.5), (True, "Generator", 0.5)],
+)
 def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dropout):
     def seed():
         if random_state == "RandomState":
@@ -277,6 +288,7 @@ def test_grid_search_in_a_pipeline():
     assert search.fit(*load_wine(return_X_y=True)).best_score_ > 0.9
 
 
+@pytest.mark.slow
 def test_cross_validation_in_two_processes():
     clf = MLPClassifier((8,), max_iter=20, learning_rate_init=0.03, random_state=0)
     clf.fit(X_IRIS, Y_IRIS)  # has used threads, perhaps
@@ -314,6 +326,21 @@ def test_pickles_without_a_later_parameter_load():
     old.__setstate__(state)
     assert old.clip_norm is None
     np.testing.assert_array_equal(old.predict(X_IRIS), clf.predict(X_IRIS))
+
+
+@pytest.mark.slow
+def test_searches_in_processes_share_the_cores():
+    threads = max_threads()
+    search = GridSearchCV(_CountsThreads((4,), max_iter=2), {"alpha": [0.1, 1.0]}, cv=2, n_jobs=2)
+    search.fit(X_IRIS, Y_IRIS)
+    assert set(search.cv_results_["mean_test_score"]) == {float(max(1, threads // 2))}
+
+
+class _CountsThreads(MLPClassifier):
+    """Its score is the number of threads that the engine may use."""
+
+    def score(self, X, y, sample_weight=None):
+        return float(max_threads())
 
 
 def test_calibration():
