@@ -44,7 +44,7 @@ shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # no pages 
 numpydoc_show_class_members = False
 
 # Pages in Markdown, and notebooks, which run while the site is built.
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
