@@ -147,6 +147,51 @@ static void elementwise(const fgd_kernels *k) {
     }
 }
 
+/* Steps of one sample: rows of one to more logical vectors than look ahead, cut in two calls. */
+static void stochastic(const fgd_kernels *k) {
+    static const size_t widths[] = {7, 30, 45, 60, 200, 300};
+    enum { N = 20, WIDEST = 300 };
+    const size_t size = k->itemsize;
+    char *x = fresh(size, N * WIDEST, 1), *y = fresh(size, N, 1);
+    double rate[N], value[N], slope[N], ahead;
+    for (int i = 0; i < N; i++) rate[i] = 0.01 / (i + 1);
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (int decays = 0; decays < 2; decays++) {
+            char *params = fresh(size, widths[w], 1), *bias = fresh(size, 1, 1);
+            const void *rows[N + FGD_AHEAD];
+            for (size_t i = 0; i < N + FGD_AHEAD; i++) rows[i] = x + (i % N) * WIDEST * size;
+            for (size_t first = 0, n; first < N; first += n) {
+                n = first ? N - first : 13;
+                k->stochastic("log_loss")(n, rows + first, widths[w], y + first * size, NULL,
+                                          params, bias, rate + first, 0.1 * decays, first > 0,
+                                          &ahead, value + first, slope + first);
+            }
+            print("stochastic", params, widths[w] * size);
+            print("  values", value, sizeof value);
+        }
+}
+
+static void adjustments(const fgd_kernels *k) {
+    const size_t size = k->itemsize;
+    double square[ROWS], sum[WIDTH];
+    char *x = fresh(size, ROWS * WIDTH, 1), *other = fresh(size, 1024, 1);
+    char *out = fresh(size, 0, 0), *derivative = fresh(size, 1024, 1);
+    const void *rows[ROWS];
+    for (size_t i = 0; i < ROWS; i++) rows[i] = x + i * WIDTH * size;
+    k->row_squares(ROWS, rows, WIDTH, square);
+    print("row_squares", square, sizeof square);
+    k->column_norms(ROWS, WIDTH, x, 0.3, 0.5, sum);
+    print("column_norms", sum, sizeof sum);
+    k->add_scaled(1024, x, other, 0.3);
+    k->clip(1024, x, 0.7);
+    k->soft_threshold(1024, x, 0.1);
+    print("adjustments", x, 1024 * size);
+    k->outer(20, OUT, x, other, out);
+    print("outer", out, 20 * OUT * size);
+    k->dropout(ROWS, 20, 24, 12345678901234567u, 2, 1000, 1u << 30, 4.0 / 3, out, derivative);
+    print("dropout", out, ROWS * 24 * size);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2 || !fgd_table(argv[1], 0) || !fgd_supports(argv[1])) return 2;
     for (int is_double = 0; is_double < 2; is_double++) {
@@ -156,6 +201,8 @@ int main(int argc, char **argv) {
         layers(k);
         losses(k);
         elementwise(k);
+        stochastic(k);
+        adjustments(k);
     }
     return 0;
 }
