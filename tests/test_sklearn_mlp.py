@@ -355,6 +355,8 @@ def test_data_frames_bring_feature_names(library):
     frame = module.DataFrame(dict(zip("abcd", X_IRIS.T, strict=True)))
     clf = MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
     theirs = neural_network.MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
+    if not hasattr(theirs, "feature_names_in_"):
+        pytest.skip(f"this scikit-learn does not read the names of {library}")
     assert list(clf.feature_names_in_) == list(theirs.feature_names_in_) == list("abcd")
     plain = clone(clf).fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X_IRIS))

@@ -153,8 +153,8 @@ class Epochs:
         ):
             return TrainingState(optimizer.kernel, rate, rate, optimizer.initial_state(self.params))
         if not self.incremental:
-            if state.params is not None:
-                self.params = state.params
+            if state.params is not None and np.array_equal(self.params, state.best):
+                self.params = state.params  # nobody has changed coefs_ since
             if rate != state.initial_rate:
                 self._change_rate(state, rate)
                 state.initial_rate = rate
