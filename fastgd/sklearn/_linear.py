@@ -260,6 +260,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             )
             for task, state in zip(tasks, self._states(settings, tasks), strict=True)
         ]  # fmt: skip
+        watched = self.callbacks is not None or self._has_native_callbacks()
         before, steps = self.t_, -(-X.shape[0] // settings.batch_size)
 
         def take() -> None:
@@ -270,24 +271,25 @@ class LinearDescent(CallbackSupport, BaseEstimator):
         progress = Progress(
             self, max_iter, *original[:2],
             {} if original[2] is None else {"sample_weight": original[2]},
-            self._fitted_attributes, native=native,
+            self._fitted_attributes, native=native and self._has_native_callbacks(),
         )  # fmt: skip
         work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
         with progress, _Crew(self._threads() if work > THREADS_PAY_FROM else 1, outputs) as crew:
             for _ in range(max_iter):
                 progress.begin_epoch()
                 crew.epoch()
-                if self._is_watched():
+                if watched:
                     take()
-                if progress.end_epoch(**_shown(outputs)) or not crew.has_work():
+                shown = _shown(outputs) if self.verbose == "bar" else {}
+                if progress.end_epoch(**shown) or not crew.has_work():
                     break
             take()
         if self.warm_start == "exact":
-            self._resume = [vars(output.state) for output in outputs]
+            self._resume = [vars(output.saved()) for output in outputs]
 
-    def _is_watched(self) -> bool:
-        """Whether someone may look at the attributes between epochs."""
-        return self.callbacks is not None or bool(getattr(self, "_skl_callbacks", None))
+    def _has_native_callbacks(self) -> bool:
+        """Whether scikit-learn's callbacks watch this fit, or the one that it is a part of."""
+        return hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
 
     def _threads(self) -> int:
         return _engine.max_threads() if self.n_threads is None else int(self.n_threads)

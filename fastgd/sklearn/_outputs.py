@@ -266,6 +266,11 @@ class Output:
             return average, intercept
         return average, state.average_intercepts[: self.n_outputs]
 
+    def saved(self) -> State:
+        """Return the state with all that the next epoch needs."""
+        self.state.numbers = self.descent.numbers()
+        return self.state
+
     def learnt(self) -> tuple[Params, Params | None]:
         """Return the parameters that training leaves: now and on average, or the best ones."""
         if self.state.best_params is not None:
@@ -294,7 +299,6 @@ class Output:
             penalty = 0.0
         self.loss_curve.append(loss / self.n_train)
         self._judge((loss + penalty) / self.n_train)
-        state.numbers = self.descent.numbers()
 
     def _judge(self, objective: float) -> None:
         """Count epochs without improvement; lower an adaptive rate, or stop."""

@@ -221,6 +221,17 @@ static void settle_average(fgd_linear *model) {
     model->average_b = 1;
 }
 
+/* log(1 + exp(p)) - y p, and its slope, from one exponential: e = exp(-|p|) gives both. */
+FGD_INLINE double log_loss(double y, double p, double *slope) {
+    const V x = vset1((T)p), one = vset1(1);
+    const V least = vmax(vset1(EXP_LEAST), -vabs(x));
+    const V e = times_exp(one, reduce(least, (V){0}, 2 * T_EXPONENT_BIAS));
+    const V sigmoid = vselect((VI)(x > (V){0}), one, e) / (one + e);
+    const V softplus = vmax((V){0}, x) + log1p_parts(e);
+    *slope = (double)sigmoid[0] - y;
+    return (double)softplus[0] - y * p;
+}
+
 /* The loss at the raw output p, and its slope there: fastgd/sklearn/_margins.py has the
  * formulas. y is -1 or 1 for the margin losses, 0 to 1 for log_loss. */
 FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, double *slope) {
@@ -242,11 +253,7 @@ FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, do
     case FGD_MODIFIED_HUBER:
         *slope = z >= 1 ? 0 : z >= -1 ? -2 * y * (1 - z) : -4 * y;
         return z >= 1 ? 0 : z >= -1 ? (1 - z) * (1 - z) : -4 * z;
-    default: { /* FGD_LOG_LOSS */
-        const V raw = vset1((T)p);
-        *slope = (double)vsigmoid(raw)[0] - y;
-        return (double)vsoftplus(raw)[0] - z;
-    }
+    default: /* FGD_LOG_LOSS */ return log_loss(y, p, slope);
     }
 }
 
@@ -309,11 +316,12 @@ FGD_INLINE void shrink(fgd_linear *model, double rate) {
 FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const uint32_t *order,
                      const double *far, int averages, const int sparse) {
     const int measures = model->l1 != 0 || model->l2 != 0;
+    const double per_scale = 1 / model->scale; /* ready before `far` is: not in the chain */
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
         if (far[i] == 0) continue;
         const fgd_row row = row_of(rows, order[i], sparse);
-        const T factor = (T)(far[i] / model->scale);
+        const T factor = (T)(far[i] * per_scale);
         T squares, sizes;
         sum += far[i];
         if (measures) {
