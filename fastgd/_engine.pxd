@@ -37,6 +37,11 @@ cdef extern from "fastgd.h" nogil:
         FGD_SQUARED_HINGE
         FGD_MODIFIED_HUBER
         FGD_LOG_LOSS
+        FGD_MEASURE
+        FGD_SHRINK
+        FGD_MOVE
+        FGD_FINISH
+        FGD_PAY
         FGD_GIVEN_RATE
         FGD_PASSIVE_AGGRESSIVE_1
         FGD_PASSIVE_AGGRESSIVE_2
@@ -133,6 +138,14 @@ cdef extern from "fastgd.h" nogil:
         ) noexcept nogil
         void (*softmax_steps)(
             size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
+            fgd_linear *model, void *far,
+        ) noexcept nogil
+        void (*batch_part)(
+            int phase, size_t n, const uint32_t *order, double rate, const fgd_rows *rows,
+            fgd_linear *model, void *far,
+        ) noexcept nogil
+        void (*softmax_part)(
+            int phase, size_t n, const uint32_t *order, double rate, const fgd_rows *rows,
             fgd_linear *model, void *far,
         ) noexcept nogil
         void (*settle)(fgd_linear *model) noexcept nogil

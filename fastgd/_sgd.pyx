@@ -12,6 +12,7 @@ from libc.string cimport memset
 
 from fastgd._engine cimport (
     FGD_EPSILON_INSENSITIVE,
+    FGD_FINISH,
     FGD_GIVEN_RATE,
     FGD_HINGE,
     FGD_HUBER,
@@ -19,6 +20,8 @@ from fastgd._engine cimport (
     FGD_MODIFIED_HUBER,
     FGD_PASSIVE_AGGRESSIVE_1,
     FGD_PASSIVE_AGGRESSIVE_2,
+    FGD_PAY,
+    FGD_SHRINK,
     FGD_SQUARED_EPSILON_INSENSITIVE,
     FGD_SQUARED_ERROR,
     FGD_SQUARED_HINGE,
@@ -286,19 +289,22 @@ cdef class Descent:
         while start < n:
             count = min(most * batch, n - start)
             steps = (count + batch - 1) // batch
-            with nogil:
-                self._fill_rates(rates, steps, eta0)
-                if model.intercepts == NULL:
-                    self.kernels.per_sample(count, samples + start, rates, &self.rows, model, far)
-                else:
-                    self.kernels.softmax_steps(
-                        count, samples + start, rates, &self.rows, model, far
-                    )
+            self._fill_rates(rates, steps, eta0)
+            if most == 1 and self._row_elements * count > STRETCH:
+                self._large_step(samples + start, count, rates[0], stop)
+            else:
+                with nogil:
+                    if model.intercepts == NULL:
+                        self.kernels.per_sample(
+                            count, samples + start, rates, &self.rows, model, far
+                        )
+                    else:
+                        self.kernels.softmax_steps(
+                            count, samples + start, rates, &self.rows, model, far
+                        )
             start += count
             if start < n:
-                PyErr_CheckSignals()
-                if stop is not None and stop():
-                    raise InterruptedError("told to stop")
+                self._look_up(stop)
         with nogil:
             self.kernels.settle(model)
             finite = (
@@ -310,6 +316,50 @@ cdef class Descent:
                 )
             )
         return model.loss_sum, model.penalty_sum, finite
+
+    cdef int _look_up(self, stop) except -1:
+        """See whether someone wants to end this."""
+        PyErr_CheckSignals()
+        if stop is not None and stop():
+            raise InterruptedError("told to stop")
+        return 0
+
+    cdef int _large_step(
+        self, const uint32_t *samples, size_t n, double rate, stop
+    ) except -1:
+        """Make one step of n samples in parts, and look up in between."""
+        cdef fgd_linear *model = &self.model
+        cdef size_t batch = model.batch_size, start, count
+        cdef size_t part = <size_t> max(1.0, STRETCH / (self._row_elements + 32))
+        cdef size_t width = sizeof(double)  # of what a sample has in `far`
+        cdef char *far = _address(self._far)
+        cdef int phase
+        if model.intercepts != NULL:
+            width = model.ld * self.kernels.itemsize
+        model.batch_size = n
+        try:
+            for phase in range(FGD_PAY + 1 if model.l1 != 0 else FGD_FINISH + 1):
+                start = 0
+                while start < n:
+                    count = min(part, n - start)
+                    if phase == FGD_SHRINK or phase == FGD_FINISH:
+                        count = n
+                    with nogil:
+                        if model.intercepts == NULL:
+                            self.kernels.batch_part(
+                                phase, count, samples + start, rate, &self.rows, model,
+                                far + start * width,
+                            )
+                        else:
+                            self.kernels.softmax_part(
+                                phase, count, samples + start, rate, &self.rows, model,
+                                far + start * width,
+                            )
+                    start += count
+                    self._look_up(stop)
+        finally:
+            model.batch_size = batch
+        return 0
 
     cdef void _fill_rates(self, double *rate, size_t n, double eta0) noexcept nogil:
         """Write the learning rates of the next n steps."""

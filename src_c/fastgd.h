@@ -76,6 +76,7 @@ enum {
     FGD_MODIFIED_HUBER,
     FGD_LOG_LOSS
 };
+enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_PAY };
 enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
 
 /* A linear model of one output while per_sample() trains it. Weights, `average` and `paid` are
@@ -178,7 +179,14 @@ typedef struct fgd_kernels {
     /* The same for several outputs and the cross-entropy of their softmax. */
     void (*softmax_steps)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
                           fgd_linear *model, void *far);
-    /* Make model->scale 1 and the average complete. */
+    /* The same steps in parts, for batches so large that someone may wish to look up in between:
+     * each phase in turn over all of the batch, model->batch_size samples. FGD_SHRINK and
+     * FGD_FINISH are done once, and FGD_PAY only with L1. `far` is that of these n samples. */
+    void (*batch_part)(int phase, size_t n, const uint32_t *order, double rate,
+                       const fgd_rows *rows, fgd_linear *model, void *far);
+    void (*softmax_part)(int phase, size_t n, const uint32_t *order, double rate,
+                         const fgd_rows *rows, fgd_linear *model, void *far);
+    /* Make model->scale 1. */
     void (*settle)(fgd_linear *model);
     /* value[n] and slope[n] of a loss at the raw outputs p[n], for tests */
     void (*margin_losses)(int loss, double parameter, size_t n, const double *y, const double *p,

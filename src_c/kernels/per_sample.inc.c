@@ -77,28 +77,32 @@ FGD_INLINE void columns_of(fgd_row row, size_t k, int32_t at[LANES]) {
     EACH (l, LANES) at[l] = row.columns[k + (size_t)l < row.n ? k + (size_t)l : k];
 }
 
-FGD_INLINE T dot_sparse(fgd_row row, const T *w) {
-    V sum[NV], g[NV];
-    EACH (v, NV) sum[v] = (V){0};
-    size_t k = 0;
-    for (; k + LANES <= row.n; k += LANES) {
-        gather(w, row.columns + k, g);
-        EACH (v, NV) sum[v] = vfma(vload(row.x + k + v * VL), g[v], sum[v]);
-    }
-    if (k < row.n) {
-        int32_t at[LANES];
-        V x[NV];
-        columns_of(row, k, at);
-        load_lanes(row.x + k, row.n - k, x);
-        gather(w, at, g);
-        EACH (v, NV) sum[v] = vfma(x[v], g[v], sum[v]);
-    }
-    return vsum(sum);
-}
+/* Sums over a row: of its values times their weights and, where they are wanted, of the squares of
+ * both. */
+typedef struct {
+    T xw, xx, ww;
+} fgd_sums;
 
-/* Dense weights are padded with zeros to whole logical vectors. */
-FGD_INLINE T dot_any(fgd_row row, const T *w, const int sparse) {
-    return sparse ? dot_sparse(row, w) : dot_row(row.x, row.n, w);
+FGD_INLINE fgd_sums sum_sparse(fgd_row row, const T *w, const int squares) {
+    V xw[NV], xx[NV], ww[NV], g[NV], x[NV];
+    EACH (v, NV) xw[v] = xx[v] = ww[v] = (V){0};
+    for (size_t k = 0; k < row.n; k += LANES) {
+        if (k + LANES <= row.n) {
+            gather(w, row.columns + k, g);
+            EACH (v, NV) x[v] = vload(row.x + k + v * VL);
+        } else {
+            T rest[LANES] = {0};
+            for (size_t l = 0; k + l < row.n; l++) rest[l] = w[row.columns[k + l]];
+            EACH (v, NV) g[v] = vload(rest + v * VL);
+            load_lanes(row.x + k, row.n - k, x);
+        }
+        EACH (v, NV) {
+            xw[v] = vfma(x[v], g[v], xw[v]);
+            if (squares) xx[v] = vfma(x[v], x[v], xx[v]);
+            if (squares) ww[v] = vfma(g[v], g[v], ww[v]);
+        }
+    }
+    return squares ? (fgd_sums){vsum(xw), vsum(xx), vsum(ww)} : (fgd_sums){vsum(xw), 0, 0};
 }
 
 /* One lane of a native vector, with the vector's arithmetic. */
@@ -288,11 +292,14 @@ FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, dou
     return model->loss == FGD_HINGE ? step * y : y < p ? -step : step;
 }
 
-/* The first half of a step: the loss of a sample, and how far to go along its row. */
+/* The loss of a sample, and how far to go along its row. Dense weights are padded with zeros to
+ * whole logical vectors. */
 FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, double rate,
-                                 int *skips, const int sparse) {
+                                 const int squares, fgd_sums *sums, int *skips, const int sparse) {
+    *sums = sparse ? sum_sparse(row, model->weights, squares)
+                   : (fgd_sums){dot_row(row.x, row.n, model->weights), 0, 0};
     const double y = (double)((const T *)model->targets)[sample];
-    const double p = (double)dot_any(row, model->weights, sparse) * model->scale + model->intercept;
+    const double p = (double)sums->xw * model->scale + model->intercept;
     double slope;
     const double value = margin_loss(model->loss, y, p, model->parameter, &slope);
     model->loss_sum += value;
@@ -301,52 +308,65 @@ FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, 
     return model->sample_weight ? step * (double)((const T *)model->sample_weight)[sample] : step;
 }
 
-FGD_INLINE void shrink(fgd_linear *model, double rate) {
+/* Whether the weights were rewritten is returned. */
+FGD_INLINE int shrink(fgd_linear *model, double rate) {
     const double kept = 1 - rate * model->l2, factor = kept > 0 ? kept : 0;
     model->scale *= factor;
     model->squares *= factor * factor;
     model->sizes *= factor;
-    if (model->scale < LEAST_SCALE) {
-        if (model->average) settle_average(model);
-        settle(model);
-    }
+    if (model->scale >= LEAST_SCALE) return 0;
+    if (model->average) settle_average(model);
+    settle(model);
+    return 1;
 }
 
-/* The second half: along the rows of a batch, `far` along each. */
+/* Go `far` along each row of a batch, or of a part of one. With `sums`, those of a single row, the
+ * squares of its weights are known without another look at them. */
 FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const uint32_t *order,
-                     const double *far, int averages, const int sparse) {
-    const int measures = model->l1 != 0 || model->l2 != 0;
-    const double per_scale = 1 / model->scale; /* ready before `far` is: not in the chain */
-    double sum = 0;
+                     const double *far, const fgd_sums *sums, const int sparse) {
+    const int measures = !sums && (model->l1 != 0 || model->l2 != 0);
+    const int averages = model->average && model->average_a != 0;
+    const double scale = model->scale;
+    const double per_scale = 1 / scale; /* ready before `far` is: not in the chain */
     for (size_t i = 0; i < n; i++) {
         if (far[i] == 0) continue;
         const fgd_row row = row_of(rows, order[i], sparse);
-        const T factor = (T)(far[i] * per_scale);
+        const double factor = far[i] * per_scale;
         T squares, sizes;
-        sum += far[i];
+        model->intercept += far[i] * model->intercept_rate;
         if (measures) {
-            add_row(row, model->weights, factor, sparse, 1, &squares, &sizes);
-            model->squares = (double)squares * model->scale * model->scale;
-            model->sizes = (double)sizes * model->scale;
+            add_row(row, model->weights, (T)factor, sparse, 1, &squares, &sizes);
+            model->squares = (double)squares * scale * scale;
+            model->sizes = (double)sizes * scale;
         } else {
-            add_row(row, model->weights, factor, sparse, 0, NULL, NULL);
+            add_row(row, model->weights, (T)factor, sparse, 0, NULL, NULL);
         }
-        if (averages && model->average_a != 0)
-            add_row(row, model->average, (T)-model->average_a * factor, sparse, 0, NULL, NULL);
+        if (sums) {
+            const double grown = 2 * (double)sums->xw + factor * (double)sums->xx;
+            const double now = ((double)sums->ww + factor * grown) * scale * scale;
+            model->squares = now > 0 ? now : 0;
+        }
+        if (averages)
+            add_row(row, model->average, (T)(-model->average_a * factor), sparse, 0, NULL, NULL);
     }
-    model->intercept += sum * model->intercept_rate;
 }
 
-/* The average over the last `count` steps, this one included. */
-FGD_INLINE void average_in(fgd_linear *model, double count) {
-    const double share = 1 / count;
-    if (count > 1) model->average_b /= 1 - share;
-    model->average_a += share * model->average_b * model->scale;
-    model->average_intercept += (model->intercept - model->average_intercept) / count;
+/* Count a step: into the average, and into what is owed to L1. */
+FGD_INLINE void finish_step(fgd_linear *model, double rate) {
+    const double count = model->t - model->average_from + 1, share = 1 / count;
+    if (model->average && count >= 1) {
+        if (count > 1) model->average_b /= 1 - share;
+        model->average_a += share * model->average_b * model->scale;
+        model->average_intercept += (model->intercept - model->average_intercept) * share;
+    }
+    model->owed += rate * model->l1;
+    model->t += 1;
 }
 
 FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, const double *rate,
                          const fgd_rows *rows, fgd_linear *model, double *far) {
+    const int knows = sparse && model->l2 != 0 && model->l1 == 0 && model->batch_size == 1;
+    fgd_sums sums;
     for (size_t first = 0; first < n; first += model->batch_size, rate++) {
         const size_t count = smaller(model->batch_size, n - first);
         const uint32_t *batch = order + first;
@@ -354,21 +374,16 @@ FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, cons
         for (size_t i = 0; i < count; i++) {
             prefetch_sample(rows, model, batch + i, n - first - i, sparse);
             const fgd_row row = row_of(rows, batch[i], sparse);
-            far[i] = measure_sample(model, row, batch[i], *rate, &skips, sparse);
+            far[i] = knows ? measure_sample(model, row, batch[i], *rate, 1, &sums, &skips, sparse)
+                           : measure_sample(model, row, batch[i], *rate, 0, &sums, &skips, sparse) /
+                                 (double)count;
         }
         if (skips) continue;
-        if (count > 1)
-            for (size_t i = 0; i < count; i++) far[i] /= (double)count;
-        if (model->l2 != 0) shrink(model, *rate);
-        const double averaged = model->average ? model->t - model->average_from + 1 : 0;
-        move(model, rows, count, batch, far, averaged >= 1, sparse);
-        if (averaged >= 1) average_in(model, averaged);
-        if (model->l1 != 0) {
-            model->owed += *rate * model->l1;
-            for (size_t i = 0; i < count; i++)
-                pay_row(row_of(rows, batch[i], sparse), model, sparse);
-        }
-        model->t += 1;
+        const int rewritten = model->l2 != 0 && shrink(model, *rate);
+        move(model, rows, count, batch, far, knows && !rewritten ? &sums : NULL, sparse);
+        finish_step(model, *rate);
+        for (size_t i = 0; model->l1 != 0 && i < count; i++)
+            pay_row(row_of(rows, batch[i], sparse), model, sparse);
     }
 }
 
@@ -378,6 +393,36 @@ static void per_sample(size_t n, const uint32_t *order, const double *rate, cons
         steps_of(1, n, order, rate, rows, model, far);
     else
         steps_of(0, n, order, rate, rows, model, far);
+}
+
+FGD_INLINE void part_of(const int sparse, int phase, size_t n, const uint32_t *order, double rate,
+                        const fgd_rows *rows, fgd_linear *model, double *far) {
+    fgd_sums sums;
+    int skips;
+    if (phase == FGD_MEASURE)
+        for (size_t i = 0; i < n; i++) {
+            prefetch_sample(rows, model, order + i, n - i, sparse);
+            far[i] = measure_sample(model, row_of(rows, order[i], sparse), order[i], rate, 0, &sums,
+                                    &skips, sparse) /
+                     (double)model->batch_size;
+        }
+    else if (phase == FGD_MOVE)
+        move(model, rows, n, order, far, NULL, sparse);
+    else if (phase == FGD_PAY)
+        for (size_t i = 0; i < n; i++) pay_row(row_of(rows, order[i], sparse), model, sparse);
+}
+
+static void batch_part(int phase, size_t n, const uint32_t *order, double rate,
+                       const fgd_rows *rows, fgd_linear *model, void *far) {
+    if (phase == FGD_SHRINK) {
+        if (model->l2 != 0) shrink(model, rate);
+    } else if (phase == FGD_FINISH) {
+        finish_step(model, rate);
+    } else if (rows->columns) {
+        part_of(1, phase, n, order, rate, rows, model, far);
+    } else {
+        part_of(0, phase, n, order, rate, rows, model, far);
+    }
 }
 
 static void margin_losses(int loss, double parameter, size_t n, const double *y, const double *p,

@@ -115,51 +115,64 @@ FGD_INLINE void pay_softmax(fgd_linear *model, fgd_row row, const int sparse) {
     model->sizes += (double)vsum(sizes) * model->scale;
 }
 
-/* bias += intercept_rate * (sum of the batch's far), and their average. */
-FGD_INLINE void move_intercepts(fgd_linear *model, size_t n, const T *far, double averaged) {
-    T *bias = model->intercepts, *average = model->average_intercepts;
+/* bias += intercept_rate * (sum of the far of a batch, or of a part of one). */
+FGD_INLINE void move_intercepts(fgd_linear *model, size_t n, const T *far) {
+    T *bias = model->intercepts;
+    const V rate = vset1((T)model->intercept_rate);
     for (size_t j = 0; j < model->ld; j += VL) {
-        V sum = {0};
-        for (size_t i = 0; i < n; i++) sum += vload(far + i * model->ld + j);
-        const V now = vfma(sum, vset1((T)model->intercept_rate), vload(bias + j));
+        V now = vload(bias + j);
+        for (size_t i = 0; i < n; i++) now = vfma(vload(far + i * model->ld + j), rate, now);
         vstore(bias + j, now);
-        if (averaged < 1) continue;
-        const V old = vload(average + j);
-        vstore(average + j, vfma(now - old, vset1((T)(1 / averaged)), old));
+    }
+}
+
+FGD_INLINE void finish_softmax(fgd_linear *model, double rate) {
+    const double count = model->t - model->average_from + 1;
+    T *average = model->average_intercepts;
+    if (model->average && count >= 1)
+        for (size_t j = 0; j < model->ld; j += VL) {
+            const V old = vload(average + j), now = vload((T *)model->intercepts + j);
+            vstore(average + j, vfma(now - old, vset1((T)(1 / count)), old));
+        }
+    finish_step(model, rate);
+}
+
+FGD_INLINE void softmax_part_of(const int sparse, int phase, size_t n, const uint32_t *order,
+                                double rate, const fgd_rows *rows, fgd_linear *model, T *far,
+                                size_t left) {
+    const size_t ld = model->ld;
+    const int measures = model->l1 != 0 || model->l2 != 0;
+    if (phase == FGD_MOVE) move_intercepts(model, n, far);
+    for (size_t i = 0; i < n; i++) {
+        const fgd_row row = row_of(rows, order[i], sparse);
+        if (phase == FGD_MEASURE) {
+            prefetch_sample(rows, model, order + i, left - i, sparse);
+            measure_softmax(model, row, order[i], rate, far + i * ld, sparse);
+        } else if (phase == FGD_MOVE) {
+            move_softmax(model, row, far + i * ld, model->weights, 1 / model->scale, sparse,
+                         measures);
+            if (model->average && model->average_a != 0)
+                move_softmax(model, row, far + i * ld, model->average,
+                             -model->average_a / model->scale, sparse, 0);
+        } else {
+            pay_softmax(model, row, sparse);
+        }
     }
 }
 
 FGD_INLINE void softmax_steps_of(const int sparse, size_t n, const uint32_t *order,
                                  const double *rate, const fgd_rows *rows, fgd_linear *model,
                                  T *far) {
-    const size_t ld = model->ld;
-    const int measures = model->l1 != 0 || model->l2 != 0;
     for (size_t first = 0; first < n; first += model->batch_size, rate++) {
         const size_t count = smaller(model->batch_size, n - first);
         const uint32_t *batch = order + first;
-        for (size_t i = 0; i < count; i++) {
-            prefetch_sample(rows, model, batch + i, n - first - i, sparse);
-            measure_softmax(model, row_of(rows, batch[i], sparse), batch[i], *rate / (double)count,
-                            far + i * ld, sparse);
-        }
+        softmax_part_of(sparse, FGD_MEASURE, count, batch, *rate / (double)count, rows, model, far,
+                        n - first);
         if (model->l2 != 0) shrink(model, *rate);
-        const double averaged = model->average ? model->t - model->average_from + 1 : 0;
-        for (size_t i = 0; i < count; i++) {
-            const fgd_row row = row_of(rows, batch[i], sparse);
-            move_softmax(model, row, far + i * ld, model->weights, 1 / model->scale, sparse,
-                         measures);
-            if (averaged > 1)
-                move_softmax(model, row, far + i * ld, model->average,
-                             -model->average_a / model->scale, sparse, 0);
-        }
-        move_intercepts(model, count, far, averaged);
-        if (averaged >= 1) average_in(model, averaged);
-        if (model->l1 != 0) {
-            model->owed += *rate * model->l1;
-            for (size_t i = 0; i < count; i++)
-                pay_softmax(model, row_of(rows, batch[i], sparse), sparse);
-        }
-        model->t += 1;
+        softmax_part_of(sparse, FGD_MOVE, count, batch, *rate, rows, model, far, 0);
+        finish_softmax(model, *rate);
+        if (model->l1 != 0)
+            softmax_part_of(sparse, FGD_PAY, count, batch, *rate, rows, model, far, 0);
     }
 }
 
@@ -169,4 +182,18 @@ static void softmax_steps(size_t n, const uint32_t *order, const double *rate, c
         softmax_steps_of(1, n, order, rate, rows, model, far);
     else
         softmax_steps_of(0, n, order, rate, rows, model, far);
+}
+
+static void softmax_part(int phase, size_t n, const uint32_t *order, double rate,
+                         const fgd_rows *rows, fgd_linear *model, void *far) {
+    if (phase == FGD_MEASURE) rate /= (double)model->batch_size;
+    if (phase == FGD_SHRINK) {
+        if (model->l2 != 0) shrink(model, rate);
+    } else if (phase == FGD_FINISH) {
+        finish_softmax(model, rate);
+    } else if (rows->columns) {
+        softmax_part_of(1, phase, n, order, rate, rows, model, far, n);
+    } else {
+        softmax_part_of(0, phase, n, order, rate, rows, model, far, n);
+    }
 }
