@@ -140,6 +140,32 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(("first", "second"), [("f4", "f8"), ("f8", "f4")])
+def test_the_first_dtype_stays(first, second, solver):
+    reg = MLPRegressor(solver=solver, max_iter=3, random_state=0, warm_start=True)
+    reg.fit(X_REG.astype(first), Y_REG).fit(X_REG.astype(second), Y_REG)
+    assert reg.coefs_[0].dtype == first
+    assert np.isfinite(reg.predict(X_REG)).all()
+    same = MLPRegressor(solver=solver, max_iter=3, random_state=0, warm_start=True)
+    same.fit(X_REG.astype(first), Y_REG).fit(X_REG.astype("f4").astype(first), Y_REG)
+    np.testing.assert_allclose(parameters(reg), parameters(same), rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_ones_own_are_gone_on_from():
+    reg = MLPRegressor(hidden_layer_sizes=(), solver="sgd", warm_start=True, max_iter=1, alpha=0)
+    reg.set_params(learning_rate_init=1e-12).fit(X_REG, Y_REG)
+    reg.coefs_ = [np.ones((10, 1), int)]
+    reg.intercepts_ = [np.ones(1, np.float32)]
+    np.testing.assert_allclose(reg.predict(X_REG), X_REG.sum(axis=1) + 1)
+    np.testing.assert_allclose(parameters(reg.fit(X_REG, Y_REG)), 1)
+
+
+def test_epochs_may_follow_lbfgs():
+    reg = MLPRegressor(solver="lbfgs", warm_start=True, max_iter=3).fit(X_REG, Y_REG)
+    assert len(reg.set_params(solver="adam").fit(X_REG, Y_REG).loss_curve_) == 3
+
+
 def test_float32_stays_float32():
     reg = MLPRegressor(max_iter=5).fit(X_REG.astype(np.float32), Y_REG)
     assert {part.dtype for part in reg.coefs_ + reg.intercepts_} == {np.dtype(np.float32)}

@@ -42,9 +42,13 @@ DENSE_AT_ONCE = 1 << 22
 
 
 def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
-    """Return the engine's flat vector: each layer's weights, row by row, then its biases."""
+    """Return the engine's flat vector: each layer's weights, row by row, then its biases.
+
+    It is in float32 where all of them are, else in float64.
+    """
     parts = [np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]
-    return np.concatenate(parts)
+    flat = np.concatenate(parts)
+    return flat if flat.dtype == np.float32 else flat.astype(np.float64, copy=False)
 
 
 def unpack(sizes: Sequence[int], params: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:

@@ -150,11 +150,13 @@ class Epochs:
             or state.kernel != optimizer.kernel
             or len(state.steps.moments) != optimizer.n_moments
             or any(m.shape != self.params.shape for m in state.steps.moments)
+            or any(m.dtype != self.params.dtype for m in state.steps.moments)
         ):
             return TrainingState(optimizer.kernel, rate, rate, optimizer.initial_state(self.params))
         if not self.incremental:
-            if state.params is not None and np.array_equal(self.params, state.best):
-                self.params = state.params  # nobody has changed coefs_ since
+            untouched = state.best is not None and np.array_equal(self.params, state.best)
+            if untouched and state.params is not None:
+                self.params = state.params
             if rate != state.initial_rate:
                 self._change_rate(state, rate)
                 state.initial_rate = rate
@@ -181,6 +183,8 @@ class Epochs:
     ) -> None:
         """Train until a rule, a callback or the user ends it."""
         est = self.estimator
+        if not hasattr(est, "loss_curve_"):  # the training goes on from L-BFGS
+            est._begin_curves()
         if judged is None and est.early_stopping:
             X, targets, sample_weight, judged = self._set_aside(X, targets, sample_weight)
         if judged is not None and est.validation_scores_ is None:

@@ -7,6 +7,7 @@ which a training goes on and stops belong in `_epochs`, arithmetic in `_descent`
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
@@ -33,7 +34,7 @@ from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule
-from fastgd.sklearn._common import CallbackSupport, Progress
+from fastgd.sklearn._common import CallbackSupport, Progress, check_callbacks
 from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
 
@@ -97,7 +98,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         layers = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         if any(size <= 0 for size in layers):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {layers}.")
-        return [int(size) for size in layers]
+        return [operator.index(size) for size in layers]
 
     def _hidden(self) -> tuple[str, ...]:
         """Return the engine's name of each hidden layer's activation."""
@@ -139,8 +140,11 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         self.out_activation_ = self._output_activation()
         self.coefs_, self.intercepts_ = self._draw(layer_units, dtype)
         self._optimizer: TrainingState | None = None
-        if self.solver == "lbfgs":
-            return
+        if self.solver != "lbfgs":
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        """Set the attributes that grow with the epochs."""
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         self.best_loss_ = None if self.early_stopping else np.inf
@@ -167,7 +171,6 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
 
     def _raw_outputs(self, X: Any) -> FloatArray:
         """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
-        dtype = self.coefs_[0].dtype
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
         params, hidden = pack(self.coefs_, self.intercepts_), self._hidden()
         rows = X.shape[0]
@@ -175,7 +178,11 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
         parts = [
             compiled.forward(
-                sizes, hidden, params, _dense(X[start : start + rows], dtype), self.n_threads or 0
+                sizes,
+                hidden,
+                params,
+                _dense(X[start : start + rows], params.dtype),
+                self.n_threads or 0,
             )
             for start in range(0, X.shape[0], rows)
         ]
@@ -206,6 +213,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
     ) -> Any:
         self._hidden()
         self._check_solver_takes()
+        check_callbacks(self.callbacks)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         original = X, y
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
@@ -219,6 +227,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         if first_pass:
             self._initialize(layer_units, X.dtype)
         self._check_shapes(layer_units)
+        X = X.astype(pack(self.coefs_, self.intercepts_).dtype, copy=False)
         progress = Progress(
             self, self.max_iter, *original,
             {} if sample_weight is None else {"sample_weight": sample_weight},
@@ -286,7 +295,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         progress: Progress,
     ) -> None:
         """Run SciPy's L-BFGS-B on the compiled gradient over all samples, in float64."""
-        dtype = self.coefs_[0].dtype
+        dtype = X.dtype
         cost = self._cost(sizes, X.astype(np.float64, copy=False), targets, sample_weight, 1)
         reported: dict[float, float] = {}
 
@@ -396,10 +405,11 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         not penalised.
     batch_size : int or "auto", default="auto"
         Samples a batch; "auto" is 200, or all where there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate of "sgd" changes after an epoch: not at all; to
+    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+        How the learning rate changes after an epoch: not at all; to
         ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
-        ``n_iter_no_change`` epochs brought no improvement.
+        ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
+        schedule such as ``fastgd.schedules.Cosine(100)`` is for all but "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
@@ -790,10 +800,11 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         not penalised.
     batch_size : int or "auto", default="auto"
         Samples a batch; "auto" is 200, or all where there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        How the learning rate of "sgd" changes after an epoch: not at all; to
+    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+        How the learning rate changes after an epoch: not at all; to
         ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
-        ``n_iter_no_change`` epochs brought no improvement.
+        ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
+        schedule such as ``fastgd.schedules.Cosine(100)`` is for all but "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
