@@ -511,7 +511,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     >>> from sklearn.datasets import make_moons
     >>> from fastgd.sklearn import MLPClassifier
     >>> X, y = make_moons(200, noise=0.1, random_state=0)
-    >>> clf = MLPClassifier((16,), learning_rate_init=0.05, tol=1e-3, random_state=0).fit(X, y)
+    >>> clf = MLPClassifier((16,), solver="lbfgs", random_state=0).fit(X, y)
     >>> clf.score(X, y) > 0.95
     True
     """
