@@ -9,9 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from fastgd import _engine
 
-needs_openmp = pytest.mark.skipif(
-    not _engine.config()["openmp"], reason="this build has no OpenMP"
-)
+needs_openmp = pytest.mark.skipif(not _engine.config()["openmp"], reason="this build has no OpenMP")
 
 
 @needs_openmp

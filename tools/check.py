@@ -17,6 +17,11 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from sanitize import COMPILED_ONLY  # noqa: E402, beside this script
+
+QUICK = ["-m", "not slow", *COMPILED_ONLY]
 
 
 class Checks:
@@ -73,7 +78,7 @@ class Checks:
         code = "from fastgd import _engine; print(*_engine.levels()[:-1])"
         names = subprocess.check_output([str(self.python), "-c", code], text=True, cwd=ROOT)
         for name in names.split():
-            self.run(self.python, "-m", "pytest", "-q", "-m", "not slow", FASTGD_ISA=name)
+            self.run(self.python, "-m", "pytest", "-q", *QUICK, FASTGD_ISA=name)
 
     def machine_code(self) -> None:
         """Look at the inner loops, and compare the levels' bits with an emulated aarch64's."""
@@ -110,7 +115,7 @@ class Checks:
         )
         self.run(self.python, "-c", code, target, PYTHONPATH=str(target))
         self.run(
-            self.python, "-m", "pytest", "-q", "-m", "not slow",
+            self.python, "-m", "pytest", "-q", *QUICK,
             PYTHONPATH=str(target),
         )  # fmt: skip
 

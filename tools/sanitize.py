@@ -19,6 +19,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Tests of what no compiler can break, or of other libraries' numbers: left out where another
+# build, or another level, is tested.
+ELSEWHERE = (
+    "against_torch", "cli", "docs", "landscapes", "nodes", "page", "plot", "schedules", "tables",
+)  # fmt: skip
+COMPILED_ONLY = [f"--ignore=tests/test_{name}.py" for name in ELSEWHERE]
+
 
 def build(target: Path, **environment: str) -> None:
     """Install an instrumented build into the target folder."""
@@ -45,7 +52,7 @@ def address(target: Path) -> int:
     """Run the quick tests under the address and undefined-behaviour sanitizers."""
     build(target, FASTGD_CFLAGS="-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
-    command += ["--ignore=tests/test_against_torch.py"]  # torch's own libraries are not watched
+    command += COMPILED_ONLY
     environment = {
         "LD_PRELOAD": f"{library('gcc', 'libasan.so')} {library('gcc', 'libubsan.so')}",
         # CPython keeps memory until it exits: a leak report would be of its own

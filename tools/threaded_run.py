@@ -16,6 +16,11 @@ MODELS = [
     ((30, 3), "squared_error"),
 ]
 OPTIMIZERS = [gd.SGD(0.01), gd.Adam(0.01), gd.Nadam(0.01)]
+ADJUSTMENTS = [
+    {"clip_norm": 0.1, "l1": 0.01, "l2": 0.1, "record": ("gradient_norm", "params")},
+    {"clip_per_sample": 0.1, "noise_multiplier": 1.0, "sampling": "poisson"},
+    {"record": ("noise_scale", "loss"), "record_every": 3},
+]
 
 
 def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +35,7 @@ def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndar
 
 
 def main() -> None:
-    """Run every model with every optimizer, small and large batches, on 2 and 5 threads."""
+    """Run every model with every optimizer and option, small and large batches."""
     compiled.ALL_THREADS = True  # the engine would not start them for so little
     for sizes, loss in MODELS:
         X, y = data(sizes, loss, 700)
@@ -43,6 +48,16 @@ def main() -> None:
                         n_threads=n_threads, rng=0, validation=(X, y),
                     )  # fmt: skip
                     gd.gradient(net, X, y)
+                    gd.per_sample_norms(net, X, y)
+                    gd.per_sample_gradients(net, X, y)
+        for options in ADJUSTMENTS:
+            for batch_size in (32, 700):
+                dropout = 0.5 if len(sizes) > 2 else 0.0
+                net = gd.Network(sizes, loss=loss, rng=0)
+                gd.train(
+                    net, X, y, batch_size=batch_size, epochs=2, n_threads=5, rng=0,
+                    dropout=dropout, **options,
+                )  # fmt: skip
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(gd.train, gd.Network(sizes, loss=loss, rng=0), *data(sizes, loss, 300))
