@@ -192,6 +192,52 @@ static void adjustments(const fgd_kernels *k) {
     print("dropout", out, ROWS * 24 * size);
 }
 
+/* One output or a softmax, over rows with and without their zeros. */
+static void linear_steps(const fgd_kernels *k) {
+    enum { N = 40, COLUMNS = 37, STORED = 21, LD = 16, CLASSES = 5 };
+    const size_t size = k->itemsize;
+    int32_t columns[N * STORED], starts[N + 1], labels[N];
+    uint32_t order[N];
+    double rate[N];
+    for (int i = 0; i <= N; i++) starts[i] = i * STORED;
+    for (int i = 0; i < N * STORED; i++) columns[i] = (i % STORED * 5 + i / STORED) % COLUMNS;
+    for (int i = 0; i < N; i++)
+        order[i] = (uint32_t)(i * 7 % N), rate[i] = 0.3 / (i + 1), labels[i] = i % CLASSES;
+    char *x = fresh(size, N * COLUMNS, 1), *y = fresh(size, N, 1);
+    for (int run = 0; run < 2 * 2 * 2 * (FGD_LOG_LOSS + 1); run++) {
+        const int sparse = run & 1, softmax = run & 2, lasso = run & 4;
+        const fgd_rows rows = {x, sparse ? columns : NULL, starts, COLUMNS};
+        const size_t n_weights = softmax ? COLUMNS * LD : 48;
+        double far[N * LD];
+        fgd_linear model = {.n_weights = n_weights,
+                            .weights = fresh(size, 0, 0),
+                            .average = fresh(size, 0, 0),
+                            .paid = fresh(size, 0, 0),
+                            .targets = softmax ? (void *)labels : y,
+                            .scale = 1,
+                            .average_b = 1,
+                            .t = 1,
+                            .average_from = 3,
+                            .loss = run / 8,
+                            .parameter = 0.1,
+                            .l2 = 0.1,
+                            .l1 = lasso ? 0.01 : 0,
+                            .intercept_rate = 1,
+                            .batch_size = lasso ? 1 : 3,
+                            .n_outputs = CLASSES,
+                            .ld = softmax ? LD : 0,
+                            .classes = labels,
+                            .intercepts = fresh(size, 0, 0),
+                            .average_intercepts = fresh(size, 0, 0)};
+        (softmax ? k->softmax_steps : k->per_sample)(N, order, rate, &rows, &model, far);
+        k->settle(&model);
+        print(softmax ? "softmax" : "per_sample", model.weights, n_weights * size);
+        print("  average", model.average, n_weights * size);
+        print("  paid", model.paid, n_weights * size);
+        print("  sums", &model.loss_sum, 2 * sizeof(double));
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2 || !fgd_table(argv[1], 0) || !fgd_supports(argv[1])) return 2;
     for (int is_double = 0; is_double < 2; is_double++) {
@@ -203,6 +249,7 @@ int main(int argc, char **argv) {
         elementwise(k);
         stochastic(k);
         adjustments(k);
+        linear_steps(k);
     }
     return 0;
 }
