@@ -27,6 +27,7 @@ import fastgd.sklearn
 from fastgd._engine import max_threads
 from fastgd.backends import compiled
 from fastgd.sklearn import MLPClassifier, MLPRegressor
+from fastgd.sklearn._common import check_scikit_learn
 from fastgd.sklearn._descent import Cost
 from fastgd.sklearn._mlp import ACTIVATIONS, ENGINE_ACTIVATIONS
 
@@ -506,6 +507,22 @@ def test_metadata_is_routed_to_fit():
         pipeline = make_pipeline(clf)
         pipeline.fit(X_IRIS, Y_IRIS, sample_weight=WEIGHT, X_val=X_IRIS, y_val=Y_IRIS)
     assert len(pipeline[-1].validation_scores_) == 2
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastgd\[sklearn\]'"):
+        check_scikit_learn()
+
+
+@pytest.mark.parametrize("version", ["1.6.1", "0.24.2", "1.7.0", "1.10.dev0", "2.0rc1"])
+def test_scikit_learn_must_be_new_enough(version, monkeypatch):
+    monkeypatch.setattr("sklearn.__version__", version)
+    if version in ("1.6.1", "0.24.2"):
+        with pytest.raises(ImportError, match=f"1.7 or newer, and {version} is installed"):
+            check_scikit_learn()
+    else:
+        check_scikit_learn()
 
 
 def test_html_shows_the_parameters():

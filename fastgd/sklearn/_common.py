@@ -6,6 +6,7 @@ Nothing here knows about models, and nothing here is imported unless ``fastgd.sk
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
@@ -25,7 +26,7 @@ def check_scikit_learn() -> None:
         raise ImportError(
             "fastgd.sklearn needs scikit-learn: pip install 'fastgd[sklearn]'"
         ) from None
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         raise ImportError(
             f"fastgd.sklearn needs scikit-learn 1.7 or newer, and {version} is installed: "
             "pip install 'fastgd[sklearn]'"

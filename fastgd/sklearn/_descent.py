@@ -195,7 +195,7 @@ class Cost:
         squares = 0.0
         weights, slopes = (_layout.split(self.sizes, flat)[0] for flat in (params, gradient))
         for W, slope in zip(weights, slopes, strict=True):
-            squares += float(np.vdot(W, W))
+            squares += float(np.square(W).sum())
             slope += params.dtype.type(self.alpha) * W
         everything = np.array([0, self.n_samples])
         order = np.arange(self.n_samples)
@@ -348,4 +348,5 @@ class Descent:
                 return total
         sizes = np.diff(bounds)
         data = (losses - penalties) * sizes * cost.reported + cost.constants(order, bounds)
-        return float((data + penalties * sizes) / counts @ sizes / len(order))
+        costs = (data + penalties * sizes) / counts
+        return float((costs * sizes).sum() / len(order))
