@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
-from sklearn import linear_model
+from sklearn import config_context, linear_model
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
@@ -300,6 +300,28 @@ def test_exact_resuming_of_partial_fit():
     np.testing.assert_array_equal(parts.coef_, whole.coef_)
 
 
+def test_exact_resuming_after_an_interruption():
+    def interrupt(clf):
+        if clf.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    settings = {"tol": None, "random_state": 0, "warm_start": "exact"}
+    clf = SGDClassifier(max_iter=5, callbacks=interrupt, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, CLASSES)
+    clf.set_params(callbacks=None, max_iter=3).fit(X, CLASSES)
+    whole = SGDClassifier(max_iter=5, **settings).fit(X, CLASSES)
+    np.testing.assert_array_equal(clf.coef_, whole.coef_)
+    assert clf.t_ == whole.t_
+
+
+def test_exact_resuming_takes_the_same_outputs():
+    clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
+    clf.classes_ = np.array([0, 1])
+    with pytest.raises(ValueError, match="goes on with the same outputs and dtype"):
+        clf.fit(X, CLASSES > 1)
+
+
 def test_a_clone_does_not_go_on():
     reg = SGDRegressor(warm_start="exact", random_state=0, max_iter=2).fit(X, Y)
     np.testing.assert_array_equal(clone(reg).fit(X, Y).coef_, reg.coef_)
@@ -467,6 +489,16 @@ def test_grid_search_in_a_pipeline():
     search.fit(*load_wine(return_X_y=True))
     assert search.best_params_ == {"sgdclassifier__alpha": 1e-3}
     assert search.best_score_ > 0.9
+
+
+def test_metadata_routing():
+    with config_context(enable_metadata_routing=True):
+        clf = SGDClassifier(random_state=0).set_fit_request(sample_weight=True)
+        clf.set_score_request(sample_weight=False)
+        search = GridSearchCV(clf, {"alpha": [1e-3, 1e-2]}, cv=2)
+        weighed = search.fit(X, CLASSES, sample_weight=WEIGHT).best_estimator_
+    other = clone(weighed).fit(X, CLASSES, sample_weight=WEIGHT)
+    np.testing.assert_array_equal(weighed.coef_, other.coef_)
 
 
 def test_calibration():

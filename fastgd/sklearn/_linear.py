@@ -15,6 +15,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -267,6 +268,8 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             self.n_iter_ = max(output.n_iter for output in outputs)
             self.t_ = before + self.n_iter_ * steps
             self._take(outputs)
+            if self.warm_start == "exact":
+                self._resume = [vars(output.saved()) for output in outputs]
 
         progress = Progress(
             self, max_iter, *original[:2],
@@ -284,15 +287,16 @@ class LinearDescent(CallbackSupport, BaseEstimator):
                 if progress.end_epoch(**shown) or not crew.has_work():
                     break
             take()
-        if self.warm_start == "exact":
-            self._resume = [vars(output.saved()) for output in outputs]
 
     def _has_native_callbacks(self) -> bool:
         """Whether scikit-learn's callbacks watch this fit, or the one that it is a part of."""
         return hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
 
     def _threads(self) -> int:
-        return _engine.max_threads() if self.n_threads is None else int(self.n_threads)
+        if self.n_threads is not None:
+            return int(self.n_threads)
+        # joblib gives 1 to what runs in its threads, OpenMP's number is what its processes get
+        return min(_engine.max_threads(), int(effective_n_jobs(-1)))
 
     def _take(self, outputs: Sequence[Output]) -> None:
         """Make what the outputs have learnt the estimator's."""

@@ -267,9 +267,9 @@ class Output:
         return average, state.average_intercepts[: self.n_outputs]
 
     def saved(self) -> State:
-        """Return the state with all that the next epoch needs."""
+        """Return a copy of the state with all that the next epoch needs."""
         self.state.numbers = self.descent.numbers()
-        return self.state
+        return self.state.copy()
 
     def learnt(self) -> tuple[Params, Params | None]:
         """Return the parameters that training leaves: now and on average, or the best ones."""
