@@ -423,6 +423,11 @@ def test_own_validation_data_is_checked(solver):
         clf.fit(X_IRIS[:99], Y_IRIS[:99], X_val=X_IRIS[100:], y_val=Y_IRIS[100:])
 
 
+def test_counts_are_not_negative():
+    with pytest.raises(ValueError, match="loss='poisson' takes values of at least 0"):
+        MLPRegressor("poisson").fit(X_REG, Y_REG)
+
+
 def test_half_of_the_validation_data_is_an_error():
     with pytest.raises(ValueError, match="X_val and y_val go together"):
         MLPClassifier().fit(X_IRIS, Y_IRIS, X_val=X_IRIS)

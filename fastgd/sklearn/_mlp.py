@@ -1080,4 +1080,9 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise ValueError(
+                f"loss='poisson' takes values of at least 0, but y holds {np.min(y)}: shift y, or "
+                "use loss='squared_error'"
+            )
         return X, y, y.reshape(len(y), -1)
