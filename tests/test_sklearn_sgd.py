@@ -300,6 +300,18 @@ def test_exact_resuming_of_partial_fit():
     np.testing.assert_array_equal(parts.coef_, whole.coef_)
 
 
+@pytest.mark.parametrize("make", [SGDRegressor, SGDClassifier])
+def test_exact_resuming_keeps_what_was_set_aside(make):
+    y = Y if make is SGDRegressor else CLASSES
+    settings = {"early_stopping": True, "tol": None, "warm_start": "exact"}
+    whole = make(max_iter=4, random_state=np.random.RandomState(0), **settings).fit(X, y)
+    parts = make(max_iter=1, random_state=np.random.RandomState(0), **settings)
+    for _ in range(4):
+        parts.fit(X, y)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    assert parts.best_validation_score_ == whole.best_validation_score_
+
+
 def test_exact_resuming_after_an_interruption():
     def interrupt(clf):
         if clf.n_iter_ == 2:

@@ -63,6 +63,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
     t_: float
     n_iter_: int
     _resume: list[dict[str, Any]]
+    _held_out: Any
 
     _own_constraints: ClassVar[dict[str, list[Any]]] = {
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
@@ -138,6 +139,9 @@ class LinearDescent(CallbackSupport, BaseEstimator):
     def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray:
         """Return a mask of the rows that early stopping holds out."""
         n = len(y)
+        kept: AnyArray | None = getattr(self, "_held_out", None)
+        if self._resumes() and kept is not None and len(kept) == n:
+            return kept
         split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
         train, held = next(split.split(np.zeros((n, 1)), y))
         if not np.any(sample_weight[held] > 0):
@@ -198,7 +202,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
                 raise ValueError("Provided intercept_init does not match dataset.")
             intercept = given.reshape(n_outputs).copy()
         self.coef_, self.intercept_ = coef, intercept
-        for name in (*AVERAGING, "_resume"):
+        for name in (*AVERAGING, "_resume", "_held_out"):
             self.__dict__.pop(name, None)
 
     def _states(self, settings: Settings, tasks: Sequence[Task]) -> list[State]:
@@ -269,6 +273,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             self.t_ = before + self.n_iter_ * steps
             self._take(outputs)
             if self.warm_start == "exact":
+                self._held_out = held_out
                 self._resume = [vars(output.saved()) for output in outputs]
 
         progress = Progress(
