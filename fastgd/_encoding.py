@@ -26,6 +26,7 @@ __all__ = [
     "complete_rows",
     "guess_task",
     "learn_encoding",
+    "nearly_numbers",
     "require_columns",
     "shorten",
 ]
@@ -377,6 +378,26 @@ def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
     return tuple(
         sorted(different, key=lambda text: (float(text.replace(table.decimal, ".")), text))
     )
+
+
+def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> list[str]:
+    """Say which columns are categories though most of their texts are numbers, and why.
+
+    Columns that are meant to be categories are left out. A single wrong cell turns a column of
+    numbers into one of categories: that must not pass unseen.
+    """
+    notes = []
+    for column in [*encoding.columns, encoding.target]:
+        texts = getattr(column, "values", getattr(column, "classes", ()))
+        if column.name in meant or not texts or table.numbers(column.name) is not None:
+            continue
+        if 2 * sum(table.is_number(text) for text in texts) > len(texts):
+            row = table.first_non_number(column.name)
+            notes.append(
+                f"Note: {column.name} is read as categories, as {table.columns[column.name][row]!r}"
+                f" in line {table.lines[row]} is no number"
+            )
+    return notes
 
 
 def _too_many(table: Table, name: str, count: int, most: int) -> str:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import math
-from typing import NoReturn
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 from fastgd import backends
 from fastgd._encoding import MOST_GUESSED_CLASSES
@@ -17,6 +20,7 @@ from fastgd._version import __version__
 
 __all__ = ["INTERRUPTED", "predict_parser", "train_parser"]
 
+COMMANDS = ("compare", "predict")
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended: 128 + SIGINT
 
 DESCRIPTION = """\
@@ -72,6 +76,27 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        options: argparse.Namespace
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(self._about(rest, options))
+        return options
+
+    def _about(self, rest: list[str], options: argparse.Namespace) -> str:
+        """Say what is wrong with words that are left over, and what may be meant."""
+        for word in rest:
+            if word.startswith("-"):
+                name = word.split("=")[0]
+                near = difflib.get_close_matches(name, self._option_string_actions, 1)
+                return f"there is no option {name}" + (f": did you mean {near[0]}?" if near else "")
+        near = difflib.get_close_matches(str(options.file), COMMANDS, 1)
+        if near and not Path(options.file).exists():
+            return f"there is no command {options.file!r}: did you mean {near[0]}?"
+        return f"one FILE is read, but {options.file!r} and {rest[0]!r} were given"
+
 
 def _positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
@@ -87,7 +112,12 @@ def _seed(text: str) -> int:
 
 
 def _hidden(text: str) -> list[int]:
-    return [] if text == "none" else [_positive(part) for part in text.split(",")]
+    if text == "none":
+        return []
+    try:
+        return [_positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor none") from None
 
 
 def _batch_sizes(text: str) -> list[int | None]:
@@ -100,7 +130,7 @@ def _learning_rates(text: str) -> list[float]:
     except ValueError:
         rates = [0.0]
     if not all(0 < rate < float("inf") for rate in rates):
-        raise argparse.ArgumentTypeError(f"{text!r} must be numbers above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, or several")
     return rates
 
 

@@ -25,8 +25,8 @@ class Progress:
 
     INTERVAL = 0.1
 
-    def __init__(self, stream: IO[str]) -> None:
-        self.stream = stream if stream.isatty() else None
+    def __init__(self, stream: IO[str] | None) -> None:
+        self.stream = stream if stream is not None and stream.isatty() else None
         self.shown = 0
         self.next_time = 0.0
 

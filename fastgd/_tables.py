@@ -95,10 +95,12 @@ class Table:
         missing = self.missing(name).tolist()
         texts = self.columns[name].tolist()
         return next(
-            row
-            for row, text in enumerate(texts)
-            if not missing[row] and not _is_number(text.replace(self.decimal, "."))
+            row for row, text in enumerate(texts) if not missing[row] and not self.is_number(text)
         )
+
+    def is_number(self, text: str) -> bool:
+        """Return whether a cell is a number, with this table's decimal mark."""
+        return _is_number(text.replace(self.decimal, "."))
 
     def take(self, rows: NDArray[Any]) -> Table:
         """Return a table of some rows, given by a mask or by their numbers."""
@@ -144,6 +146,8 @@ def read_csv(
         When there is no such file, or it is not a table with a header; says in which line.
     """
     source = "standard input" if path == "-" else path
+    if path == "-" and sys.stdin is None:
+        raise InputError("standard input is closed: name a file, or pipe one in")
     try:
         codecs.lookup(encoding or "utf-8")
     except LookupError as error:
@@ -196,14 +200,16 @@ def _read(
 def _header(cells: Sequence[str], source: str) -> list[str]:
     """Check the names of the columns."""
     names = [cell.strip() for cell in cells]
-    for name in names:
-        if name and names.count(name) > 1:
-            raise InputError(f"{source}: two columns are named {name!r}; give each its own name")
     if all(_is_number(name) for name in names):
         raise InputError(
             f"{source}: the first line must hold the columns' names, but it begins with "
             f"{', '.join(names[:3])}; add a header line"
         )
+    seen: set[str] = set()
+    for name in filter(None, names):
+        if name in seen:
+            raise InputError(f"{source}: two columns are named {name!r}; give each its own name")
+        seen.add(name)
     return names
 
 

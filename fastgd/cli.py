@@ -32,6 +32,7 @@ from fastgd._encoding import (
     complete_rows,
     guess_task,
     learn_encoding,
+    nearly_numbers,
     require_columns,
     shorten,
 )
@@ -66,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 a run diverged, 2 wrong options or files, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: >&- in a shell
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         if words[:1] == ["predict"]:
             code = _predict(predict_parser().parse_args(words[1:]))
@@ -87,8 +91,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("fastgd: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
+    except UnicodeEncodeError as error:
+        print(
+            f"fastgd: error: standard output is {error.encoding}, which can not write "
+            f"{error.object[error.start]!r}: set PYTHONIOENCODING=utf-8",
+            file=sys.stderr,
+        )
+        return 2
+    except OSError as error:
+        _forget_output()
+        print(f"fastgd: error: standard output: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _forget_output() -> None:
+    """Send what is still to be printed nowhere, so that nothing fails again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
@@ -143,6 +163,8 @@ def _check_place(option: str, path: str | None) -> None:
         raise InputError(f"{option} {path}: that is not a file but a folder or device")
     if not Path(path).resolve().parent.is_dir():
         raise InputError(f"{option} {path}: there is no such folder")
+    if not os.access(path if Path(path).exists() else Path(path).resolve().parent, os.W_OK):
+        raise InputError(f"{option} {path}: you may not write there")
 
 
 def _check_pictures() -> None:
@@ -201,8 +223,8 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     """Split the rows, and learn the encoding from the training rows."""
     if len(table) < FEWEST_ROWS:
         raise InputError(
-            f"{table.source} has {len(table)} usable rows; to train and to measure takes at "
-            f"least {FEWEST_ROWS}"
+            f"{table.source} has {len(table)} usable row{'s' * (len(table) != 1)}; to train and "
+            f"to measure takes at least {FEWEST_ROWS}"
         )
     name, why = options.task, "as --task says"
     if name is None:
@@ -225,6 +247,7 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     about = title.splitlines()
     if options.file is not None:
         about.append(f"Inputs: {encoding.describe()}")
+        about += nearly_numbers(table, encoding, options.categorical)
     name = (
         "handwritten digits"
         if options.file is None

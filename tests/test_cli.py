@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -268,12 +269,15 @@ def test_unknown_categories(folder, run):
         ("house.csv --target price --ignore price", "--target price is also in --ignore"),
         ("house.csv --target city --task regression", "line 2, column 'city'"),
         ("house.csv --target price --task ranking", "argument --task: invalid choice: 'ranking'"),
-        ("house.csv --target price --epoch 3", "unrecognized arguments: --epoch 3 (see python -m"),
+        ("house.csv --target price --epoch 3", "no option --epoch: did you mean --epochs? (see"),
+        ("house.csv --target price --quick=1", "there is no option --quick (see python -m fastgd"),
+        ("comapre house.csv --target price", "no command 'comapre': did you mean compare? (see"),
+        ("house.csv new.csv --target price", "one FILE is read, but 'house.csv' and 'new.csv'"),
         ("--epochs 0", "argument --epochs: '0' is not a whole number above 0"),
         ("--batch-size 1,-2", "argument --batch-size: '-2' is not a whole number above 0"),
         ("--batch-size 1439", "there are 1,438 training rows, so it may be 1 to 1438 or full"),
-        ("--hidden 64,,64", "argument --hidden: '' is not a whole number above 0"),
-        ("--learning-rate 0", "argument --learning-rate: '0' must be numbers above 0"),
+        ("--hidden 64,,64", "argument --hidden: '' is not a whole number above 0, nor none"),
+        ("--learning-rate 0", "argument --learning-rate: '0' is not a number above 0, or several"),
         ("--learning-rate 1,2", "has 2 numbers for 3 batch sizes"),
         ("--validation 1", "argument --validation: '1' is not a number between 0 and 1"),
         ("--goal low", "argument --goal: 'low' is not a number"),
@@ -381,13 +385,9 @@ def test_the_learning_rate_grows_in_proportion_and_then_levels_off():
 def start(*words, **options):
     """Start the command line of the package that is being tested, in any folder."""
     place = str(Path(gd.__file__).parent.parent)
-    return subprocess.Popen(
-        [sys.executable, "-m", "fastgd", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": place},
-        **options,
-    )
+    environment = {**os.environ, "PYTHONPATH": place} | options.pop("env", {})
+    options = {"stdout": subprocess.PIPE, "text": True, "env": environment} | options
+    return subprocess.Popen([sys.executable, "-m", "fastgd", *words], **options)
 
 
 def test_a_level_that_does_not_exist(monkeypatch):
@@ -397,6 +397,66 @@ def test_a_level_that_does_not_exist(monkeypatch):
     assert (process.returncode, out) == (2, "")
     assert err.startswith("fastgd: error: FASTGD_ISA='abacus'")
     assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
+def test_a_full_disk_behind_standard_output(folder):
+    with open("/dev/full", "w") as full:
+        process = start(
+            "house.csv", "--target", "price", *FAST, stdout=full, stderr=subprocess.PIPE
+        )
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err == "fastgd: error: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("- --target price <&-", 2, "fastgd: error: standard input is closed: name a file"),
+        ("house.csv --target price --epochs 1 >&-", 0, ""),
+        ("house.csv --target price --epochs 1 2>&-", 0, ""),
+        ("none.csv --target price 2>&-", 2, ""),
+    ],
+)
+def test_closed_streams(folder, words, code, message):
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m fastgd {words}",
+        shell=True, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(gd.__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.returncode == code
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == bool(message)
+
+
+def test_a_name_that_standard_output_can_not_write(folder):
+    write_table("name.csv", [["größe", "price"], *([[str(i), f"{i}.5"] for i in range(20)])])
+    process = start(
+        "name.csv", "--target", "price",
+        stderr=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("fastgd: error: standard output is ascii, which can not write ")
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_training(folder, monkeypatch, run):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    code, out, err = run("house.csv", "--target", "price", "--save", "m.npz")
+    assert (code, out) == (2, "")
+    assert err == "fastgd: error: --save m.npz: you may not write there\n"
+
+
+def test_a_wrong_cell_that_makes_categories_of_numbers_is_said(folder, run):
+    rows = houses()[:60]
+    rows[7][0] = "lots"
+    write_table("house.csv", rows)
+    _, out, _ = run("house.csv", "--target", "price", *FAST)
+    assert "Note: area is read as categories, as 'lots' in line 8 is no number" in out
+    _, out, _ = run("house.csv", "--target", "price", "--categorical", "area", *FAST)
+    assert "Note: " not in out
 
 
 def test_a_reader_that_has_enough(folder, run):
