@@ -12,15 +12,11 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastgd import landscapes, schedules
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
-from fastgd.advice import Advice, recommend_batch_size
-from fastgd.comparison import Comparison, compare
 from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
-from fastgd.landscapes import is_convex_on
 from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.noise import noise_scale
@@ -28,7 +24,10 @@ from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
 from fastgd.training import train
 
 if TYPE_CHECKING:
-    from fastgd import nodes
+    from fastgd import landscapes, nodes, schedules
+    from fastgd.advice import Advice, recommend_batch_size
+    from fastgd.comparison import Comparison, compare
+    from fastgd.landscapes import is_convex_on
 
 __all__ = [
     "ASGD",
@@ -64,14 +63,25 @@ __all__ = [
     "train_many",
 ]
 
-#: modules that are imported when they are first asked for
-_LATE = ("nodes",)
+#: where the names come from whose modules are imported when they are first asked for
+_LATE = {
+    "Advice": "advice",
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "is_convex_on": "landscapes",
+    "landscapes": "",
+    "nodes": "",
+    "recommend_batch_size": "advice",
+    "schedules": "",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        return import_module(f"fastgd.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"fastgd.{_LATE[name] or name}")
+    globals()[name] = getattr(home, name) if _LATE[name] else home
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

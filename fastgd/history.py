@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from fastgd import _files
 from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
-from fastgd.schedules import Schedule, from_entry, make_schedule
-from fastgd.schedules import State as ScheduleState
+
+if TYPE_CHECKING:
+    from fastgd.schedules import Schedule
 
 __all__ = ["DivergenceError", "History", "Trace", "load_checkpoint", "save_checkpoint"]
 
@@ -125,8 +126,8 @@ class History:
         half full.
     optimizer : Optimizer
         The optimizer that was used.
-    schedule : Schedule
-        How its learning rate changed.
+    schedule : Schedule or None
+        How its learning rate changed; None where it did not.
     diverged : bool
         Whether the training ended because the loss stopped being finite.
     """
@@ -142,7 +143,7 @@ class History:
     schedule: Schedule | None = None
     diverged: bool = False
     _state: OptimizerState | None = field(default=None, repr=False)
-    _schedule_state: ScheduleState = field(default=(), repr=False)
+    _schedule_state: tuple[float, ...] = field(default=(), repr=False)
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def copy(self) -> History:
@@ -211,7 +212,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         "scalars": history._state.scalars.tolist(),
         "rng": _plain(history._rng_state),
         "optimizer": [history.optimizer.name, vars(history.optimizer)],
-        "schedule": make_schedule(history.schedule).to_entry(),
+        "schedule": None if history.schedule is None else history.schedule.to_entry(),
         "schedule state": list(history._schedule_state),
     }
     _files.write(path, "checkpoint", entries)
@@ -272,7 +273,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
         history = History(
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
             optimizer=optimizer,
-            schedule=from_entry(kept.get("schedule", ["constant", {}])),
+            schedule=_schedule(kept.get("schedule")),
             _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
             _state=OptimizerState(int(kept["step"]), moments, _scalars(kept, optimizer)),
             _rng_state=kept["rng"],
@@ -285,6 +286,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
     return net, history
+
+
+def _schedule(entry: list[Any] | None) -> Schedule | None:
+    if entry is None:
+        return None
+    from fastgd.schedules import from_entry  # who has none does not pay for the import
+
+    return from_entry(entry)
 
 
 def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,9 @@ from fastgd.network import Network
 from fastgd.noise import smoothed_ratio, unbiased
 from fastgd.optimizers import SGD, Optimizer
 from fastgd.sampling import Sampler, Subset, count_steps, draw_batches, make_sampler
-from fastgd.schedules import Schedule, make_schedule
+
+if TYPE_CHECKING:
+    from fastgd.schedules import Schedule
 
 __all__ = ["Run", "prepare", "train"]
 
@@ -330,6 +332,12 @@ def _check_validation(
     return X, y, _validation.check_sample_weight(weight, len(X), net.dtype, "validation weight")
 
 
+def _schedule(value: Schedule | Callable[[int], float]) -> Schedule:
+    from fastgd.schedules import make_schedule  # who has none does not pay for the import
+
+    return make_schedule(value)
+
+
 class Run:
     """One call of `train`: its settings once they are checked, and its epochs."""
 
@@ -387,9 +395,10 @@ class Run:
             self.optimizer = SGD(0.01) if optimizer is None else optimizer
             self.rng = _validation.check_rng(rng)
             self.state = self.optimizer.initial_state(self.net.params)
-            self.schedule = make_schedule(schedule)
+            self.schedule = None if schedule is None else _schedule(schedule)
             self.history = History(optimizer=self.optimizer, schedule=self.schedule)
-            self.history._schedule_state = self.schedule.initial_state()
+            if self.schedule is not None:
+                self.history._schedule_state = self.schedule.initial_state()
             return
         if not isinstance(resume, History) or resume.optimizer is None:
             raise TypeError(f"resume must be what fastgd.train returned, not {resume!r}")
@@ -400,7 +409,7 @@ class Run:
         state = resume._state
         if state is None or any(m.shape != self.net.params.shape for m in state.moments):
             raise ValueError("resume is the history of another network")
-        self.optimizer, self.schedule = resume.optimizer, make_schedule(resume.schedule)
+        self.optimizer, self.schedule = resume.optimizer, resume.schedule
         self.rng = restore_rng(resume)
         self.state = state.copy()
         self.history = resume.copy()
@@ -454,6 +463,8 @@ class Run:
     def _rates(self, steps: int) -> FloatArray:
         """Return the next epoch's learning rates, one a step."""
         base, state = self.optimizer.learning_rate, self.history._schedule_state
+        if self.schedule is None:
+            return np.full(steps, base)
         if self.schedule.unit == "update":
             return self.schedule.rates(base, self.history.updates, steps, state)
         if not self.ahead or self.schedule.watches_loss:
@@ -505,8 +516,9 @@ class Run:
             loss = float(values.sum(dtype=np.float64)) / len(values)
             self.history.validation_loss.append(loss)
         history = self.history
-        seen = history.loss if self.validation is None else history.validation_loss
-        history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
+        if self.schedule is not None:
+            seen = history.loss if self.validation is None else history.validation_loss
+            history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
         stop = [callback(self.net, self.history) is True for callback in self.callbacks]
         return any(stop)
 
