@@ -170,7 +170,11 @@ if __name__ == "__main__":
                     ["src_c/dispatch.c"],
                     depends=KERNEL_SOURCES,
                 ),
-                extension("_sampling", []),
+                extension(
+                    "_sampling",
+                    ["src_c/shuffle.c"],
+                    depends=["src_c/shuffle.h", "src_c/shuffle.inc.c"],
+                ),
                 extension("_sgd", [], depends=["src_c/fastgd.h"]),
             ],
             language_level=3,

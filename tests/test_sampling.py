@@ -1,6 +1,7 @@
 """Samplings: exact, reproducible, and equal to a slow definition of the same stream."""
 
 import itertools
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,13 +23,13 @@ def words(rng):
         yield int(rng.integers(0, 2**64, dtype=np.uint64))
 
 
-def from_a_word(n):
-    return 4 if n <= 1 << 14 else 3 if n <= 1 << 19 else 2 if n <= 1 << 29 else 1
+PILES = 256
+FROM_A_WORD = ((4, 2**14), (3, 2**19), (2, 2**29), (1, 2**63))  # numbers, up to which bound
 
 
 def slow_draw(source, bounds):
     """Lemire's multiplication, with exact integers: uniform because surplus words are dropped."""
-    product = int(np.prod([int(b) for b in bounds], dtype=object))
+    product = math.prod(bounds)
     while True:
         word, drawn = next(source), []
         for bound in bounds:
@@ -38,46 +39,86 @@ def slow_draw(source, bounds):
             return drawn
 
 
+def slow_draws(source, n, bound):
+    most = next(count for count, top in FROM_A_WORD if bound <= top)
+    drawn = []
+    while len(drawn) < n:
+        drawn += slow_draw(source, [bound] * (most if len(drawn) + most <= n else 1))
+    return drawn
+
+
 def slow_exchange(source, numbers):
-    left = len(numbers)
-    while left > 1:
-        count = min(from_a_word(left), left - 1)
-        for place in slow_draw(source, range(left, left - count, -1)):
-            left -= 1
-            numbers[place], numbers[left] = numbers[left], numbers[place]
+    done, n = 0, len(numbers)
+    for count, top in FROM_A_WORD:
+        while done + count <= min(n, top):
+            for place in slow_draw(source, range(done + 1, done + count + 1)):
+                numbers[place], numbers[done] = numbers[done], numbers[place]
+                done += 1
     return numbers
 
 
-def slow_permutation(n, rng, deal):
-    source = words(rng)
-    if not deal:
-        return slow_exchange(source, list(range(n)))
-    ids = itertools.chain.from_iterable(next(source).to_bytes(8, "little") for _ in range(n))
-    piles = [[] for _ in range(256)]
-    for number, pile in zip(range(n), ids, strict=False):
-        piles[pile].append(number)
-    return [number for pile in piles for number in slow_exchange(source, pile)]
+def slow_permutation(source, n, spare=None):
+    """Return the order by way of piles, and whether it was made so."""
+    mean, burst = -(-n // PILES), 8 * (n // 512 + 1)
+    room = mean + (int(8 * math.sqrt(mean)) + 16 if spare is None else spare)
+    piles = [[] for _ in range(PILES)]
+    for start in range(0, n, burst):
+        numbers = range(start, min(start + burst, n))
+        ids = b"".join(next(source).to_bytes(8, "little") for _ in numbers[::8])
+        for number, pile in zip(numbers, ids, strict=False):
+            piles[pile].append(number)
+        if max(map(len, piles)) > room:
+            return slow_exchange(source, list(range(n))), False
+    return [number for pile in piles for number in slow_exchange(source, pile)], True
+
+
+def assert_one_word_ahead(fast, source):
+    next(source)
+    assert next(words(fast)) == next(source)
 
 
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 1000])
-@pytest.mark.parametrize("deal", [False, True])
-def test_a_permutation_is_its_definition(n, deal, bits):
-    fast, slow = generator(7, bits), generator(7, bits)
-    order = _sampling.permutation(n, fast, 0 if deal else None)
-    assert order.tolist() == slow_permutation(n, slow, deal)
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 1000, 2**14 + 5])
+def test_a_permutation_is_its_definition(n, bits):
+    fast, source = generator(7, bits), words(generator(7, bits))
+    assert _sampling.permutation(n, fast).tolist() == slow_exchange(source, list(range(n)))
+    assert_one_word_ahead(fast, source)
 
 
-@pytest.mark.parametrize("n", [1, 2, 10, 1000, 70_000])
+@pytest.mark.parametrize("dtype", [np.uint32, np.int64])
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 500, 515, 10_000])
+@pytest.mark.parametrize("spare", [None, 0, 1], ids=["fits", "overflows", "perhaps"])
+def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
+    fast, source = generator(8), words(generator(8))
+    order = _sampling.permutation(n, fast, 0, spare, dtype)
+    expected, dealt = slow_permutation(source, n, spare)
+    assert order.dtype == dtype
+    assert order.tolist() == expected
+    assert_one_word_ahead(fast, source)
+    assert dealt or spare is not None
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 1000, 70_000, 2**19 + 1, 2**29 + 1, 2**32 + 1])
 def test_draws_are_their_definition(n):
     fast, source = generator(3), words(generator(3))
-    expected = []
-    while len(expected) < 50:
-        expected += slow_draw(source, [n] * min(from_a_word(n), 50 - len(expected)))
-    assert _sampling.draws(50, n, fast).tolist() == expected
+    assert _sampling.draws(51, n, fast).tolist() == slow_draws(source, 51, n)
+    assert_one_word_ahead(fast, source)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 1000, 70_000, _sampling.DEAL_FROM + 1])
+@pytest.mark.parametrize("n", [0, 3])
+def test_nothing_is_drawn_for_nothing(n):
+    rng = generator()
+    state = rng.bit_generator.state
+    assert len(_sampling.draws(0, n, rng)) == len(_sampling.permutation(0, rng)) == 0
+    assert rng.bit_generator.state == state
+
+
+EDGES = [2**14, 2**19, _sampling.DEAL_FROM]
+
+
+@pytest.mark.parametrize(
+    "n", [1, 2, 7, 1000, *(n + i for n in EDGES for i in (-1, 0, 1)), 4 * 2**20]
+)
 def test_a_permutation_has_each_number_once(n):
     order = _sampling.permutation(n, generator())
     assert order.dtype == np.uint32
@@ -89,24 +130,40 @@ def chi_square(counts):
     return ((counts - expected) ** 2 / expected).sum()
 
 
-@pytest.mark.parametrize("deal_from", [None, 0], ids=["exchanged", "dealt"])
-def test_all_orders_are_equally_likely(deal_from):
+PATHS = pytest.mark.parametrize(
+    "path",
+    [{}, {"deal_from": 0}, {"deal_from": 0, "spare": 0}, {"deal_from": 0, "dtype": np.int64}],
+    ids=["exchanged", "dealt", "overflowing", "wide"],
+)
+
+
+@PATHS
+def test_all_orders_are_equally_likely(path):
     """Of 120 orders: chi-square with 119 degrees of freedom exceeds 185 once in 10,000."""
     rng, orders = generator(1), list(itertools.permutations(range(5)))
     place = {order: i for i, order in enumerate(orders)}
-    drawn = [tuple(_sampling.permutation(5, rng, deal_from).tolist()) for _ in range(24_000)]
+    drawn = [tuple(_sampling.permutation(5, rng, **path).tolist()) for _ in range(24_000)]
     counts = np.bincount([place[order] for order in drawn], minlength=120)
     assert chi_square(counts) < 185
 
 
-@pytest.mark.parametrize("deal_from", [None, 0], ids=["exchanged", "dealt"])
-def test_each_number_is_anywhere_equally_likely(deal_from):
+@PATHS
+def test_each_number_is_anywhere_equally_likely(path):
     rng, n = generator(2), 40
     counts = np.zeros((n, n))
     for _ in range(4000):
-        counts[np.arange(n), _sampling.permutation(n, rng, deal_from)] += 1
+        counts[np.arange(n), _sampling.permutation(n, rng, **path)] += 1
     # 40 tables of 39 degrees of freedom: each exceeds 92 about once in 300,000
     assert all(chi_square(row) < 92 for row in counts)
+
+
+@pytest.mark.parametrize("n", [_sampling.DEAL_FROM - 1, _sampling.DEAL_FROM])
+def test_a_large_orders_pieces_hold_their_share_of_each_piece(n):
+    """Of 32 x 32 pieces: chi-square with 31^2 degrees of freedom exceeds 1,132 once in 10,000."""
+    order = _sampling.permutation(n, generator(6))
+    counts = np.zeros((32, 32))
+    np.add.at(counts, (np.arange(n) * 32 // n, order.astype(np.int64) * 32 // n), 1)
+    assert chi_square(counts.ravel()) < 1132
 
 
 def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():

@@ -1,0 +1,86 @@
+/* See shuffle.h. What does not depend on the index type stands here, the rest in
+ * shuffle.inc.c.
+ *
+ * Bounded numbers are exact, by Lemire's multiplication with rejection, several from one
+ * 64-bit word: D. Lemire 2019, "Fast Random Integer Generation in an Interval",
+ * doi:10.1145/3230636; N. Brackett-Rozinsky & D. Lemire 2024, "Batched Ranged Random Integer
+ * Generation", doi:10.1002/spe.3369.
+ *
+ * The time goes into stores and into waiting for the generator, so the loops are written to
+ * leave a sample two stores: whatever a word says stays in registers, and the next word is
+ * asked for before this one is used.
+ */
+#include "shuffle.h"
+
+#include <stddef.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* At most so many numbers from one word. */
+#define MOST 4
+
+/* Up to which bounds 4, 3 and 2 numbers come from one word: their product stays at or below
+ * 2^58, so that at most one word in 64 needs a second look. */
+#define FOUR_TO (UINT64_C(1) << 14)
+#define THREE_TO (UINT64_C(1) << 19)
+#define TWO_TO (UINT64_C(1) << 29)
+
+/* A generator and its next word. The word that is left at the end goes unused. */
+typedef struct source {
+    uint64_t (*next)(void *state);
+    void *state;
+    uint64_t ahead;
+} source;
+
+static source open_source(fgd_bitgen *bits) {
+    return (source){bits->next_uint64, bits->state, bits->next_uint64(bits->state)};
+}
+
+INLINE uint64_t next_word(source *from, uint64_t *ahead) {
+    uint64_t word = *ahead;
+    *ahead = from->next(from->state);
+    return word;
+}
+
+/* A word is a random fraction of 2^64: return the whole part of fraction * bound, and leave
+ * the rest in the word. */
+INLINE uint64_t take(uint64_t *word, uint64_t bound) {
+    unsigned __int128 product = (unsigned __int128)*word * bound;
+    *word = (uint64_t)product;
+    return (uint64_t)(product >> 64);
+}
+
+/* Whether a word that left this rest is one of the 2^64 mod product that come too often. */
+static __attribute__((noinline)) int is_surplus(uint64_t rest, uint64_t bound, uint64_t step,
+                                                int count) {
+    uint64_t product = 1;
+    for (int k = 0; k < count; k++) product *= bound + (uint64_t)k * step;
+    return rest < (0 - product) % product;
+}
+
+/* Draw numbers below bound, bound + step, ... from one word; return 0 if another word is
+ * needed. `limit` is at least the bounds' product, and saves working it out. */
+INLINE int draw(source *from, uint64_t *ahead, uint64_t bound, uint64_t step, const int count,
+                uint64_t limit, uint64_t *drawn) {
+    uint64_t word = next_word(from, ahead);
+    for (int k = 0; k < count; k++) drawn[k] = take(&word, bound + (uint64_t)k * step);
+    return __builtin_expect(word >= limit, 1) || !is_surplus(word, bound, step, count);
+}
+
+INLINE uint64_t power(uint64_t base, int exponent) {
+    uint64_t product = 1;
+    for (int k = 0; k < exponent; k++) product *= base;
+    return product;
+}
+
+INLINE uint64_t lesser(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+#define INDEX uint32_t
+#define NAME(verb) verb##_u32
+#include "shuffle.inc.c"
+#undef INDEX
+#undef NAME
+
+#define INDEX int64_t
+#define NAME(verb) verb##_i64
+#include "shuffle.inc.c"

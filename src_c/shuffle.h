@@ -1,0 +1,37 @@
+/* Random orders: the arithmetic behind fastgd/_sampling.pyx, for 32-bit and 64-bit indices.
+ *
+ * Nothing here allocates, keeps state or looks at what instructions the CPU has.
+ */
+#ifndef FASTGD_SHUFFLE_H
+#define FASTGD_SHUFFLE_H
+
+#include <stdint.h>
+
+/* NumPy's documented interface to a bit generator: numpy/random/bitgen.h. */
+typedef struct fgd_bitgen {
+    void *state;
+    uint64_t (*next_uint64)(void *state);
+    uint32_t (*next_uint32)(void *state);
+    double (*next_double)(void *state);
+    uint64_t (*next_raw)(void *state);
+} fgd_bitgen;
+
+#define FGD_PILES 256
+
+/* Write 0 to n - 1 to out in a uniformly random order. */
+void fgd_permute_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n);
+void fgd_permute_i64(fgd_bitgen *bits, int64_t *out, uint64_t n);
+
+/* The same by way of piles, for n beyond the cache. `out` has FGD_PILES * room + burst
+ * elements, of which the first n are the result; `room` is what a pile may hold, and `burst`,
+ * a multiple of 8, after how many numbers that is looked at. */
+void fgd_permute_dealt_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n, uint64_t room,
+                           uint64_t burst);
+void fgd_permute_dealt_i64(fgd_bitgen *bits, int64_t *out, uint64_t n, uint64_t room,
+                           uint64_t burst);
+
+/* Fill out with n independent uniform numbers below bound. */
+void fgd_draws_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n, uint64_t bound);
+void fgd_draws_i64(fgd_bitgen *bits, int64_t *out, uint64_t n, uint64_t bound);
+
+#endif

@@ -1,0 +1,128 @@
+/* Permutations and draws for one type of index.
+ *
+ * Parameters, set by shuffle.c, which includes this file once a type:
+ *   INDEX        the type
+ *   NAME(verb)   the verb with the type's suffix
+ */
+
+/* Permute from[done], ..., from[until - 1] into to, whose first `done` are permuted already,
+ * `count` numbers a word; return how many are then. The inside-out form of the exchange
+ * (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm P): it walks memory forwards, so
+ * what is not yet in the cache is fetched ahead of use. `to` may be `from`, or lie before it. */
+INLINE uint64_t NAME(grow)(source *bits, INDEX *to, const INDEX *from, uint64_t done,
+                           uint64_t until, const int count) {
+    uint64_t ahead = bits->ahead, limit = power(until, count), drawn[MOST];
+    while (done + count <= until) {
+        if (!draw(bits, &ahead, done + 1, 1, count, limit, drawn)) continue;
+        for (int k = 0; k < count; k++) {
+            INDEX number = from[done + k];
+            to[done + k] = to[drawn[k]];
+            to[drawn[k]] = number;
+        }
+        done += count;
+    }
+    bits->ahead = ahead;
+    return done;
+}
+
+/* Each by itself, so that the compiler has the registers for one loop only. */
+#define GROW(count, word)                                                              \
+    static __attribute__((noinline)) uint64_t NAME(grow_by_##word)(                    \
+        source * bits, INDEX * to, const INDEX *from, uint64_t done, uint64_t until) { \
+        return NAME(grow)(bits, to, from, done, until, count);                         \
+    }
+GROW(4, four)
+GROW(3, three)
+GROW(2, two)
+GROW(1, one)
+#undef GROW
+
+/* Write a uniform permutation of n numbers to `to`. */
+static void NAME(exchange)(source *bits, INDEX *to, const INDEX *from, uint64_t n) {
+    uint64_t done = 0;
+    done = NAME(grow_by_four)(bits, to, from, done, lesser(n, FOUR_TO));
+    done = NAME(grow_by_three)(bits, to, from, done, lesser(n, THREE_TO));
+    done = NAME(grow_by_two)(bits, to, from, done, lesser(n, TWO_TO));
+    NAME(grow_by_one)(bits, to, from, done, n);
+}
+
+static void NAME(permute)(source *bits, INDEX *out, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) out[i] = (INDEX)i;
+    NAME(exchange)(bits, out, out, n);
+}
+
+/* Put each of start, ..., stop - 1 at the end of a random pile: a byte of a word each. */
+static void NAME(deal_out)(source *bits, INDEX **ends, uint64_t start, uint64_t stop) {
+    uint64_t ahead = bits->ahead, i = start;
+    for (; i + 8 <= stop; i += 8) {
+        uint64_t word = next_word(bits, &ahead);
+        for (int k = 0; k < 8; k++, word >>= 8) *ends[(uint8_t)word]++ = (INDEX)(i + k);
+    }
+    if (i < stop) {
+        uint64_t word = next_word(bits, &ahead);
+        for (; i < stop; i++, word >>= 8) *ends[(uint8_t)word]++ = (INDEX)i;
+    }
+    bits->ahead = ahead;
+}
+
+/* Deal 0 to n - 1 to piles; return 0 as soon as one has overflowed. Between two looks a pile
+ * can outgrow its room by a burst, into the next one's or into what the last has behind it. */
+static int NAME(deal)(source *bits, INDEX *out, INDEX **ends, uint64_t n, uint64_t room,
+                      uint64_t burst) {
+    for (int p = 0; p < FGD_PILES; p++) ends[p] = out + p * room;
+    for (uint64_t start = 0; start < n; start += burst) {
+        int fits = 1;
+        NAME(deal_out)(bits, ends, start, lesser(n, start + burst));
+        for (int p = 0; p < FGD_PILES; p++) fits &= ends[p] <= out + (p + 1) * room;
+        if (!fits) return 0;
+    }
+    return 1;
+}
+
+void NAME(fgd_permute_dealt)(fgd_bitgen *bits, INDEX *out, uint64_t n, uint64_t room,
+                             uint64_t burst) {
+    source from = open_source(bits);
+    INDEX *ends[FGD_PILES], *to = out;
+    if (!NAME(deal)(&from, out, ends, n, room, burst)) {
+        NAME(permute)(&from, out, n);
+        return;
+    }
+    for (int p = 0; p < FGD_PILES; p++) { /* the piles move together as they are permuted */
+        const INDEX *pile = out + p * room;
+        uint64_t size = (uint64_t)(ends[p] - pile);
+        NAME(exchange)(&from, to, pile, size);
+        to += size;
+    }
+}
+
+void NAME(fgd_permute)(fgd_bitgen *bits, INDEX *out, uint64_t n) {
+    source from = open_source(bits);
+    NAME(permute)(&from, out, n);
+}
+
+/* Fill out[done], ..., with numbers below bound, `count` a word, while all of a word are
+ * wanted. */
+INLINE uint64_t NAME(fill)(source *bits, INDEX *out, uint64_t done, uint64_t n, uint64_t bound,
+                           const int count) {
+    uint64_t ahead = bits->ahead, limit = power(bound, count), drawn[MOST];
+    while (done + count <= n) {
+        if (!draw(bits, &ahead, bound, 0, count, limit, drawn)) continue;
+        for (int k = 0; k < count; k++) out[done + k] = (INDEX)drawn[k];
+        done += count;
+    }
+    bits->ahead = ahead;
+    return done;
+}
+
+void NAME(fgd_draws)(fgd_bitgen *bits, INDEX *out, uint64_t n, uint64_t bound) {
+    source from = open_source(bits);
+    uint64_t done = 0;
+    if (bound <= FOUR_TO) {
+        done = NAME(fill)(&from, out, done, n, bound, 4);
+    } else if (bound <= THREE_TO) {
+        done = NAME(fill)(&from, out, done, n, bound, 3);
+    } else if (bound <= TWO_TO) {
+        done = NAME(fill)(&from, out, done, n, bound, 2);
+    }
+    NAME(fill)(&from, out, done, n, bound, 1);
+}
