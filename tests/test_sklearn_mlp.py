@@ -27,7 +27,7 @@ import fastgd.sklearn
 from fastgd._engine import max_threads
 from fastgd.backends import compiled
 from fastgd.sklearn import MLPClassifier, MLPRegressor
-from fastgd.sklearn._common import check_scikit_learn
+from fastgd.sklearn._common import check_scikit_learn, count_threads
 from fastgd.sklearn._descent import Cost
 from fastgd.sklearn._mlp import ACTIVATIONS, ENGINE_ACTIVATIONS
 
@@ -224,7 +224,7 @@ def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dro
         "dropout": dropout,
     }
     whole = MLPClassifier((5,), max_iter=6, random_state=seed(), **settings).fit(X_IRIS, Y_IRIS)
-    parts = MLPClassifier((5,), max_iter=1, random_state=seed(), warm_start=True, **settings)
+    parts = MLPClassifier((5,), max_iter=1, random_state=seed(), warm_start="exact", **settings)
     for _ in range(6):
         parts = pickle.loads(pickle.dumps(parts.fit(X_IRIS, Y_IRIS)))
     np.testing.assert_array_equal(parameters(whole), parameters(parts))
@@ -361,6 +361,12 @@ def test_searches_in_processes_share_the_cores():
     search = GridSearchCV(_CountsThreads((4,), max_iter=2), {"alpha": [0.1, 1.0]}, cv=2, n_jobs=2)
     search.fit(X_IRIS, Y_IRIS)
     assert set(search.cv_results_["mean_test_score"]) == {float(max(1, threads // 2))}
+
+
+def test_joblibs_threads_are_not_doubled():
+    with parallel_config(backend="threading", n_jobs=2):
+        counted = Parallel()(delayed(count_threads)(given) for given in (None, 3))
+    assert counted == [1, 3]
 
 
 class _CountsThreads(MLPClassifier):

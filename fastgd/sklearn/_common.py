@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import importlib
 import re
+import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["CallbackSupport", "Progress", "check_callbacks", "check_scikit_learn"]
+from fastgd._engine import max_threads
+
+__all__ = ["CallbackSupport", "Progress", "check_callbacks", "check_scikit_learn", "count_threads"]
 
 OLDEST = (1, 7)
 
@@ -58,6 +61,20 @@ def check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
             f"functions, not {callbacks!r}"
         )
     return tuple(callbacks)
+
+
+def count_threads(n_threads: int | None) -> int:
+    """Return the most threads to use: the user's number, or OpenMP's, but 1 in joblib's threads.
+
+    To its processes joblib gives their share through OpenMP's own setting.
+    """
+    if n_threads is not None:
+        return int(n_threads)
+    if threading.current_thread() is not threading.main_thread():
+        backend, _ = importlib.import_module("joblib.parallel").get_active_backend()
+        if backend.nesting_level:
+            return 1
+    return max_threads()
 
 
 class Progress:

@@ -34,7 +34,7 @@ from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule
-from fastgd.sklearn._common import CallbackSupport, Progress, check_callbacks
+from fastgd.sklearn._common import CallbackSupport, Progress, check_callbacks, count_threads
 from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
 
@@ -70,7 +70,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         "random_state": ["random_state", np.random.Generator],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verbose": ["verbose", StrOptions({"bar"})],
-        "warm_start": ["boolean"],
+        "warm_start": ["boolean", StrOptions({"exact"})],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
@@ -173,16 +173,12 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
         """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
         params, hidden = pack(self.coefs_, self.intercepts_), self._hidden()
-        rows = X.shape[0]
+        rows, threads = X.shape[0], count_threads(self.n_threads)
         if scipy.sparse.issparse(X):
             X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
         parts = [
             compiled.forward(
-                sizes,
-                hidden,
-                params,
-                _dense(X[start : start + rows], params.dtype),
-                self.n_threads or 0,
+                sizes, hidden, params, _dense(X[start : start + rows], params.dtype), threads
             )
             for start in range(0, X.shape[0], rows)
         ]
@@ -283,7 +279,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
             y = np.ascontiguousarray(targets, X.dtype)
         return Cost(
             sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
-            batch_size, self.n_threads or 0,
+            batch_size, count_threads(self.n_threads),
         )  # fmt: skip
 
     def _fit_lbfgs(
@@ -426,10 +422,10 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         by this much to count. For "lbfgs" the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
         True prints a line an epoch, "bar" shows a progress bar (needs tqdm).
-    warm_start : bool, default=False
+    warm_start : bool or "exact", default=False
         Whether `fit` goes on where the last call ended: with the weights, and, unlike in
         scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs.
+        calls of one epoch give the bits of one call of n epochs. "exact" means the same.
     momentum : float, default=0.9
         Of "sgd".
     nesterovs_momentum : bool, default=True
@@ -821,10 +817,10 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         by this much to count. For "lbfgs" the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
         True prints a line an epoch, "bar" shows a progress bar (needs tqdm).
-    warm_start : bool, default=False
+    warm_start : bool or "exact", default=False
         Whether `fit` goes on where the last call ended: with the weights, and, unlike in
         scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs.
+        calls of one epoch give the bits of one call of n epochs. "exact" means the same.
     momentum : float, default=0.9
         Of "sgd".
     nesterovs_momentum : bool, default=True
