@@ -9,6 +9,7 @@
 True
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,18 +72,22 @@ _LATE = {
     "is_convex_on": "landscapes",
     "landscapes": "",
     "nodes": "",
+    "plot": "",
     "recommend_batch_size": "advice",
     "schedules": "",
+    "sklearn": "",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+        )
     home = import_module(f"fastgd.{_LATE[name] or name}")
     globals()[name] = getattr(home, name) if _LATE[name] else home
     return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -46,6 +46,10 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
     import tempfile  # not needed before something is saved
 
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: give a file's name")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{os.fspath(path)!r}: there is no folder {str(target.parent)!r}")
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -7,15 +7,20 @@ here, and nothing before the last check, changes anything of the user's.
 
 from __future__ import annotations
 
+import numbers
 import operator
+import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
+
+if TYPE_CHECKING:
+    from fastgd.network import Network
 
 __all__ = [
     "check_X",
@@ -26,6 +31,7 @@ __all__ = [
     "check_dtype",
     "check_hidden",
     "check_int",
+    "check_network",
     "check_order",
     "check_pair",
     "check_point",
@@ -38,6 +44,28 @@ __all__ = [
 ]
 
 CHUNK_BYTES = 1 << 20
+
+
+def _show(value: Any) -> str:
+    """Return a value for a message: data by their shape, others as they are, cut short."""
+    if shape := getattr(value, "shape", ()):
+        return f"{_kind(value)} of shape {shape}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
+
+
+def check_network(net: Any) -> Network:
+    """Return a network that is one."""
+    from fastgd.network import Network  # it needs this module
+
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a fastgd.Network, not {_show(net)}")
+    return net
 
 
 def check_int(name: str, value: Any, *, at_least: int) -> int:
@@ -186,20 +214,68 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def _as_array(name: str, value: Any) -> AnyArray:
+    if value is None:
+        raise TypeError(f"{name} is None, but must be an array of numbers")
+    ma = sys.modules.get("numpy.ma")  # a masked array comes with its module
+    if ma is not None and ma.is_masked(value):
+        raise ValueError(
+            f"{name} has masked values: remove such samples, or fill the values in, for example "
+            f"by {name}.filled({name}.mean())"
+        )
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
+    if array.dtype.kind == "O" and array.ndim == 0:
+        hint = f": use {name}.toarray()" if hasattr(value, "toarray") else ""
+        raise TypeError(f"{name} is {_kind(value)}, but must be an array of numbers{hint}")
+    return _from_objects(array) if array.dtype.kind == "O" else array
+
+
+def _from_objects(array: AnyArray) -> AnyArray:
+    """Return an array of numbers where all objects are numbers, as a frame's mixed columns are."""
+    if all(isinstance(value, (numbers.Real, np.bool_)) for value in array.flat):
+        try:
+            return np.array(array.tolist(), np.float64 if array.ndim > 1 else None)
+        except OverflowError:
+            pass  # a whole number beyond floats: left to the check that names it
+    return array
+
+
+def _refuse_dtype(name: str, array: AnyArray, hint: str = "") -> TypeError:
+    """Return the error for an array that holds no real numbers."""
+    if array.dtype.kind == "O":
+        place, value = next(
+            (place, value)
+            for place, value in np.ndenumerate(array)
+            if not isinstance(value, (numbers.Real, np.bool_)) or not _is_float(value)
+        )
+        where = ", ".join(map(str, place))
+        return TypeError(
+            f"{name}[{where}] is {_show(value)} ({type(value).__name__}), but every value must be "
+            f"a real number that fits a float{hint or '; remove or fill in such samples first'}"
+        )
+    if not hint:
+        hint = {
+            "c": f"; take {name}.real or {name}.imag",
+            "U": f"; convert text that spells numbers by {name}.astype(float), encode other text",
+        }.get(array.dtype.kind.replace("T", "U").replace("S", "U"), "")
+    return TypeError(f"{name} has dtype {array.dtype}, but must hold real numbers{hint}")
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
     """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
     array = _as_array(name, value)
     if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{name} has dtype {array.dtype}, but must hold real numbers; convert it, for "
-            f"example by {name}.astype({dtype.name!r})"
-        )
+        raise _refuse_dtype(name, array)
     with np.errstate(over="ignore"):  # what overflows is found as infinite
         return np.require(array, dtype, ["C", "A"])
 
@@ -261,6 +337,9 @@ def check_y(
     kind = LOSSES[loss].targets
     if kind == "class" and array.ndim == 1:
         return _check_classes(array, outputs, name)
+    if array.dtype.kind in "OUST":
+        hint = "; numpy.unique(y, return_inverse=True) turns labels into numbers"
+        raise _refuse_dtype(name, array, hint)
     array = _check_array(name, array, dtype)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
@@ -282,7 +361,16 @@ def check_y(
 
 
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
-    if array.dtype.kind == "f" and np.all(array == np.trunc(array)):
+    if array.dtype.kind == "f":
+        bad = array != np.trunc(array)
+        bad |= ~(np.abs(array) < 2.0**62)
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise TypeError(
+                f"{name}[{first}] is {array[first]}, but the loss 'cross_entropy' takes class "
+                f"indices (whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
+                "numpy.unique(y, return_inverse=True) turns labels into indices"
+            )
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
         raise TypeError(

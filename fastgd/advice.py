@@ -150,8 +150,7 @@ def recommend_batch_size(
     >>> 1 <= advice.batch_size <= 2000
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     generator = _validation.check_rng(rng)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)

@@ -250,8 +250,7 @@ def compare(
     [0.057, 0.113]
     """
     _check_settings(settings)
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     plans = _plans(batch_sizes, len(X), epochs, settings.get("drop_last", False))

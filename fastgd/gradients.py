@@ -200,8 +200,7 @@ def _prepare(
     backend: str,
 ) -> tuple[ModuleType, Plan]:
     """Check the arguments; return the backend, and a plan of one batch of all samples."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)
     X = _validation.check_X(X, net.sizes[0], net.dtype)

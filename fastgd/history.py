@@ -35,6 +35,9 @@ class DivergenceError(ArithmeticError):
         super().__init__(message)
         self.history = history
 
+    def __reduce__(self) -> tuple[type[DivergenceError], tuple[str, History]]:
+        return type(self), (str(self), self.history)  # a worker process sends it back
+
 
 @dataclass
 class Trace:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastgd.training import Run, check_threads, prepare
 __all__ = ["train_many"]
 
 NOT_PER_NETWORK = {"n_threads", "backend"}
+NOT_IN_SETTINGS = {"net", "X", "y", *NOT_PER_NETWORK}
 
 
 def train_many(
@@ -79,6 +81,8 @@ def train_many(
     >>> [h.sample_gradients for h in histories]
     [800, 800, 800, 800, 800]
     """
+    if isinstance(nets, Network) or not isinstance(nets, Iterable):
+        raise TypeError(f"nets must list networks, as [net], not {nets!r}")
     nets = list(nets)
     workers = check_threads(n_threads)
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
@@ -125,6 +129,12 @@ def _settings_of_each(
     for entry in each:
         if not isinstance(entry, Mapping):
             raise TypeError(f"settings must hold mappings of train's arguments, not {entry!r}")
+        allowed = [name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS]
+        if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
+            raise TypeError(
+                f"settings has {unknown[0]!r}, which train does not take; it may hold "
+                f"{', '.join(allowed)}"
+            )
         if refused := NOT_PER_NETWORK & set(entry):
             raise ValueError(f"settings may not hold {', '.join(sorted(refused))}")
     generators = [

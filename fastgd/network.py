@@ -68,7 +68,7 @@ class Network:
     [[2.]] [1.]
     """
 
-    params: FloatArray
+    _params: FloatArray
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Network:
                 f"{self._sizes[-1]}: for one class out of several use loss='cross_entropy'"
             )
         checked = _validation.check_dtype(dtype)
-        self.params = np.zeros(_layout.count(self._sizes), checked)
+        self._params = np.zeros(_layout.count(self._sizes), checked)
         self._draw(_validation.check_rng(rng))
 
     def _draw(self, rng: np.random.Generator) -> None:
@@ -123,6 +123,15 @@ class Network:
     def n_params(self) -> int:
         """The number of parameters."""
         return self.params.size
+
+    @property
+    def params(self) -> FloatArray:
+        """All parameters, as one writable vector; assigning to it copies values into it."""
+        return self._params
+
+    @params.setter
+    def params(self, values: ArrayLike) -> None:
+        self._params[:] = _validation.check_point("params", values, self.n_params)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -264,7 +273,7 @@ class Network:
         """Return a network of its own with the same parameters."""
         twin: Network = object.__new__(type(self))
         twin.__setstate__(self.__getstate__())
-        twin.params = self.params.copy()
+        twin._params = self._params.copy()
         return twin
 
     def __getstate__(self) -> dict[str, Any]:

@@ -193,8 +193,7 @@ def from_network(net: Network, *, reduction: str = "mean") -> Graph:
     >>> np.allclose(graph.gradient(X, y), gd.gradient(net, X, y), rtol=1e-14)
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     nodes: dict[str, tuple[Any, ...]] = {}
     below = "X"

@@ -156,8 +156,7 @@ def noise_scale(
     >>> round(gd.noise_scale(net, np.zeros((100_000, 1)), y).simple, 1)
     4.0
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     if n < 2:
@@ -171,7 +170,7 @@ def noise_scale(
     )
     variance, square = float(traces[0]), float(squares[0])
     curved = None
-    if full:
+    if _validation.check_bool("full", full):
         curved = _full(net, X, y, weight, mean, _validation.check_rng(rng))
     return NoiseScale(
         simple=variance / square if square > 0 else np.inf,

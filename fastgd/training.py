@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,8 +217,7 @@ def prepare(
 
     With `samples`, indices into X, only these are trained on.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     run = Run(net)
     run.read_settings(epochs, callbacks, backend)
     run.read_resumed(optimizer, schedule, rng, resume)
@@ -361,7 +360,9 @@ class Run:
     ) -> None:
         """Check what concerns neither data nor optimizer."""
         self.epochs = _validation.check_int("epochs", epochs, at_least=0)
-        if callable(callbacks) or not all(callable(callback) for callback in callbacks):
+        if not isinstance(callbacks, Iterable) or not all(
+            callable(callback) for callback in callbacks
+        ):
             raise TypeError("callbacks must list functions that take (net, history)")
         self.callbacks = tuple(callbacks)
         self.backend = backends.load(
@@ -370,8 +371,9 @@ class Run:
 
     def read_record(self, record: Sequence[str], record_every: int, batch_size: int) -> None:
         """Check what the trace is to keep."""
-        if isinstance(record, str):
-            raise TypeError(f"record must list names, as in record=({record!r},)")
+        if isinstance(record, str) or not isinstance(record, Iterable):
+            name = record if isinstance(record, str) else "loss"
+            raise TypeError(f"record must list names, as in record=({name!r},), not {record!r}")
         self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
         self.record_every = _validation.check_int("record_every", record_every, at_least=1)
         if "noise_scale" in self.record and batch_size == 1:

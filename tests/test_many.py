@@ -91,6 +91,7 @@ SHARED = np.random.default_rng(0)
         ({"samples": [-1]}, "index -1"),
         ({"samples": []}, "samples"),
         ({"samples": np.ones(200, bool)}, "flatnonzero"),
+        ({"lr": 0.1}, r"settings has 'lr', which train does not take; it may hold batch_size"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_changes(settings, message):
@@ -105,3 +106,8 @@ def test_the_same_network_twice_is_refused():
     net = networks(1)[0]
     with pytest.raises(ValueError, match=r"Network\.copy\(\)"):
         gd.train_many([net, net], X, Y, {})
+
+
+def test_networks_that_are_no_list_are_refused():
+    with pytest.raises(TypeError, match="nets must list networks"):
+        gd.train_many(networks(1)[0], X, Y, {})

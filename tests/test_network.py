@@ -140,6 +140,36 @@ def test_a_saved_network_is_the_same(tmp_path, dtype):
     assert os.listdir(tmp_path) == ["net.npz"]
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("", IsADirectoryError, "is a folder: give a file's name"),
+        ("none/net.npz", FileNotFoundError, "none/net.npz': there is no folder"),
+    ],
+)
+def test_a_place_for_a_file_that_is_none(tmp_path, name, error, message):
+    with pytest.raises(error, match=message):
+        gd.Network([2, 1]).save(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_assigning_parameters_copies_them():
+    net, mine = gd.Network([2, 1]), [1.0, 2.0, 3.0]
+    vector = net.params
+    net.params = mine
+    assert net.params is vector
+    assert net.params.tolist() == mine
+    assert net.weights[0].tolist() == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], 3.0, [1.0, 2.0, np.nan], "abc"])
+def test_parameters_that_are_none_are_refused(values):
+    net = gd.Network([2, 1])
+    with pytest.raises((TypeError, ValueError), match="params"):
+        net.params = values
+    assert not net.params.any()
+
+
 def test_saving_replaces_a_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "net.npz"
     net = gd.Network([2, 1])

@@ -44,3 +44,13 @@ def test_a_limit_holds_while_training(small_run, monkeypatch):
     with threadpool_limits(1, user_api="openmp"):
         gd.train(net, X, y, batch_size=50, epochs=3)
     assert len(os.listdir("/proc/self/task")) <= before
+
+
+@needs_openmp
+def test_very_many_threads_are_cut(monkeypatch):
+    """OpenMP's library crashes from some 100,000 on; a larger number is a slip of the hand."""
+    from fastgd.backends import compiled
+
+    assert compiled._threads(1_000_000) == compiled.MOST_THREADS
+    monkeypatch.setattr(compiled, "max_threads", lambda: 1_000_000)
+    assert compiled._threads(0) == compiled.MOST_THREADS

@@ -343,3 +343,12 @@ def test_class_weights_need_classes(small_run):
     net, X, y = small_run
     with pytest.raises(ValueError, match="targets that are classes"):
         gd.train(net, X, y, class_weight="balanced")
+
+
+def test_a_worker_process_can_send_a_divergence_back():
+    X = np.ones((40, 1))
+    with pytest.raises(gd.DivergenceError) as caught:
+        gd.train(gd.Network([1, 1]), X, X[:, 0], optimizer=gd.SGD(1e30))
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == str(caught.value)
+    assert error.history.diverged

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import csr_array
 
 import fastgd as gd
 from fastgd.backends import BACKENDS
@@ -29,15 +30,28 @@ BAD_DATA = {
     "X beyond float32": (
         {"X": changed(X.astype(float), (0, 0), 1e300)}, ValueError, r"X\[0, 0\] is inf"
     ),
-    "X of objects": ({"X": X.astype(object)}, TypeError, "dtype object"),
-    "X of text": ({"X": X.astype(str)}, TypeError, "real numbers"),
+    "X None": ({"X": None}, TypeError, "X is None"),
+    "X no array": ({"X": iter(X)}, TypeError, "but must be an array of numbers"),
+    "X sparse": ({"X": csr_array(X)}, TypeError, r"csr_array, but .*: use X.toarray\(\)"),
+    "X masked": ({"X": np.ma.masked_less(X, 0.5)}, ValueError, "masked values: remove"),
+    "X with a gap": (
+        {"X": changed(X.astype(object), (4, 1), None)}, TypeError, r"X\[4, 1\] is None \(NoneType\)"
+    ),
+    "X of numbers and text": (
+        {"X": changed(X.astype(object), (4, 1), "a")}, TypeError, r"X\[4, 1\] is 'a' \(str\), but"
+    ),
+    "X beyond all floats": (
+        {"X": changed(X.astype(object), (4, 1), 10**400)}, TypeError, r"X\[4, 1\] is 1000.*fits a"
+    ),
+    "X of text": ({"X": X.astype(str)}, TypeError, r"real numbers; .* X.astype\(float\)"),
     "X complex": ({"X": X.astype(complex)}, TypeError, "complex128"),
     "X ragged": ({"X": [[1.0, 2.0], [3.0]]}, ValueError, "rows differ in length"),
     "y too short": ({"y": Y[:9]}, ValueError, "length 9, but there are 10 samples"),
     "y a scalar": ({"y": 3.0}, ValueError, "single value"),
     "y too wide": ({"y": np.ones((10, 2))}, ValueError, r"shape \(10, 2\)"),
     "y not a number": ({"y": changed(Y, 3, np.nan)}, ValueError, r"y\[3, 0\] is nan"),
-    "y of text": ({"y": ["a"] * 10}, TypeError, "real numbers"),
+    "y None": ({"y": None}, TypeError, "y is None"),
+    "y of text": ({"y": ["a"] * 10}, TypeError, "return_inverse=True"),
     "weight too short": ({"sample_weight": Y[:9]}, ValueError, r"must have \(10,\)"),
     "weight negative": ({"sample_weight": Y - 1}, ValueError, r"sample_weight\[0\] is -1"),
     "weight zero": ({"sample_weight": Y * 0}, ValueError, "only zeros"),
@@ -64,6 +78,8 @@ BAD_SETTINGS = {
     "drop_last a number": ({"drop_last": 1}, TypeError, "True or False"),
     "callbacks a function": ({"callbacks": print}, TypeError, "list functions"),
     "callbacks no functions": ({"callbacks": [3]}, TypeError, "list functions"),
+    "callbacks a number": ({"callbacks": 3}, TypeError, "list functions"),
+    "record a number": ({"record": 3}, TypeError, r"record=\('loss',\), not 3"),
     "record a name": ({"record": "loss"}, TypeError, r"record=\('loss',\)"),
     "record unknown": ({"record": ("gradient",)}, ValueError, "must be one of"),
     "rng a float": ({"rng": 0.5}, TypeError, "numpy.random.Generator"),
@@ -115,7 +131,8 @@ def test_targets_outside_the_losss_domain_are_refused(loss, y, message):
     [
         (np.arange(10), ValueError, r"y\[4\] is 4, but class indices run from 0 to 3"),
         (np.arange(10) - 1, ValueError, r"y\[0\] is -1"),
-        (Y / 3, TypeError, "return_inverse=True"),
+        (Y / 3, TypeError, r"y\[1\] is 0.33.*return_inverse=True"),
+        (Y * np.nan, TypeError, r"y\[0\] is nan"),
         (np.array(["a"] * 10), TypeError, "return_inverse=True"),
         (np.ones((10, 4)), ValueError, "probabilities that add up to 1"),
         (np.ones((10, 3)) / 3, ValueError, r"\(10, 4\) or \(10,\)"),
@@ -124,6 +141,21 @@ def test_targets_outside_the_losss_domain_are_refused(loss, y, message):
 def test_bad_classes_are_refused(y, error, message):
     with pytest.raises(error, match=message):
         gd.train(gd.Network([3, 4], loss="cross_entropy"), X, y)
+
+
+def test_objects_that_are_numbers_are_numbers():
+    """What a data frame of numbers and truth values becomes."""
+    mixed = X.astype(object)
+    mixed[:, 1] = X[:, 1] > 0.5
+    nets = [gd.Network([3, 4, 1], rng=0) for _ in range(2)]
+    for net, data, y in zip(nets, (mixed.astype(float), mixed), (Y, Y.astype(object)), strict=True):
+        gd.train(net, data, y, batch_size=5, rng=0)
+    assert nets[0].params.tobytes() == nets[1].params.tobytes()
+
+
+def test_data_in_place_of_the_network_are_not_printed():
+    with pytest.raises(TypeError, match=r"Network, not an ndarray of shape \(10, 3\)"):
+        gd.train(X, Y, gd.Network([3, 1]))
 
 
 def test_classes_may_be_whole_numbers_of_any_kind():

@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
+# libgomp keeps the threads' places on the stack, which very many of them overflow.
+MOST_THREADS = 1024
+
 # Tests set these: a lower level, and all threads at work on the smallest step.
 LEVEL = _engine.LEVEL
 ALL_THREADS = False
+
+
+def _threads(wanted: int) -> int:
+    return min(wanted or max_threads(), MOST_THREADS)
 
 
 def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
@@ -39,7 +46,7 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         None if optimizer is None else optimizer.kernel,
         () if optimizer is None else optimizer.hyperparameters,
         plan.X.dtype,
-        plan.n_threads or max_threads(),
+        _threads(plan.n_threads),
         LEVEL,
         ALL_THREADS,
     )
@@ -144,7 +151,7 @@ def forward(
     n_threads: int = 0,
 ) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
-    threads = n_threads or max_threads()
+    threads = _threads(n_threads)
     engine = Engine(sizes, hidden, None, None, (), X.dtype, threads, LEVEL, ALL_THREADS)
     engine.set_data(X)
     engine.load(params)

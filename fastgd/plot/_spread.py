@@ -75,8 +75,7 @@ def gradient_spread(
     >>> print(*ax.get_title(loc="left").split())
     Single gradients are off their mean by 1.11 times its length (root mean square)
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {net!r}")
+    _validation.check_network(net)
     chosen = _check_parameters(parameters, net.n_params)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     y = _validation.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)

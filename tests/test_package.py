@@ -1,0 +1,60 @@
+"""The package as a newcomer meets it: what `fastgd.` offers, costs, and asks for."""
+
+import subprocess
+import sys
+
+import pytest
+
+import fastgd as gd
+
+HEAVY = ("matplotlib", "sklearn", "scipy", "pandas", "polars", "rich", "tqdm")
+
+
+def run(program):
+    """Run a program in a fresh interpreter; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def test_dir_lists_what_is_public():
+    assert dir(gd) == sorted(gd.__all__)
+    assert all(getattr(gd, name) is not None for name in gd.__all__)
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(AttributeError, match="no attribute 'trian'") as caught:
+        gd.trian  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("trian", gd)  # Python suggests from these
+
+
+def test_importing_it_imports_nothing_else():
+    found = run(f"import sys, fastgd; print([name for name in {HEAVY} if name in sys.modules])")
+    assert found == "[]"
+
+
+def test_help_reads_its_names():
+    assert "train(net:" in run("import fastgd; help(fastgd)")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "hint"),
+    [
+        ("plot", "matplotlib", "fastgd[plot]"),
+        ("sklearn", "sklearn", "fastgd[sklearn]"),
+    ],
+)
+def test_without_an_extra_the_error_names_it(name, module, hint):
+    found = run(
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "import fastgd\n"
+        f"try: fastgd.{name}\n"
+        "except ImportError as error: print(error)"
+    )
+    assert hint in found
+
+
+@pytest.mark.parametrize("name", ["plot", "sklearn"])
+def test_extras_are_attributes(name):
+    assert getattr(gd, name).__name__ == f"fastgd.{name}"
