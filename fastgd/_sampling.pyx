@@ -39,8 +39,9 @@ cdef extern from "shuffle.h" nogil:
     void fgd_draws_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n, uint64_t bound) noexcept
     void fgd_draws_i64(fgd_bitgen *bits, int64_t *out, uint64_t n, uint64_t bound) noexcept
 
-# Permutations of at least so many numbers are dealt into piles first.
-DEAL_FROM = 1 << 20
+# Permutations of at least so many numbers are dealt into piles first: measured where a core has
+# 1 MB of cache for itself and shares 32 MB.
+DEAL_FROM = 5 << 17
 
 
 def index_dtype(n):

@@ -6,9 +6,9 @@
  * doi:10.1145/3230636; N. Brackett-Rozinsky & D. Lemire 2024, "Batched Ranged Random Integer
  * Generation", doi:10.1002/spe.3369.
  *
- * The time goes into stores and into waiting for the generator, so the loops are written to
- * leave a sample two stores: whatever a word says stays in registers, and the next word is
- * asked for before this one is used.
+ * Instructions bound the time (docs/performance.md), so the loops are written to need few:
+ * whatever a word says stays in registers, and the next word is asked for before this one is
+ * used.
  */
 #include "shuffle.h"
 

@@ -51,12 +51,18 @@ static void NAME(permute)(source *bits, INDEX *out, uint64_t n) {
     NAME(exchange)(bits, out, out, n);
 }
 
-/* Put each of start, ..., stop - 1 at the end of a random pile: a byte of a word each. */
+/* Put each of start, ..., stop - 1 at the end of a random pile: a byte of a word each. No
+ * hardware follows so many piles at once, so every other number asks for its pile's memory two
+ * cache lines on: a line, which takes 16 of them, is hardly ever missed. */
 static void NAME(deal_out)(source *bits, INDEX **ends, uint64_t start, uint64_t stop) {
     uint64_t ahead = bits->ahead, i = start;
     for (; i + 8 <= stop; i += 8) {
         uint64_t word = next_word(bits, &ahead);
-        for (int k = 0; k < 8; k++, word >>= 8) *ends[(uint8_t)word]++ = (INDEX)(i + k);
+        for (int k = 0; k < 8; k++, word >>= 8) {
+            INDEX *end = ends[(uint8_t)word]++;
+            *end = (INDEX)(i + k);
+            if (k % 2 == 0) __builtin_prefetch((const void *)((uintptr_t)end + 128), 0, 2);
+        }
     }
     if (i < stop) {
         uint64_t word = next_word(bits, &ahead);
