@@ -33,6 +33,7 @@ __all__ = [
     "check_int",
     "check_network",
     "check_order",
+    "check_params",
     "check_pair",
     "check_point",
     "check_real",
@@ -410,6 +411,16 @@ def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> 
         row, column = np.argwhere(bad)[0]
         raise ValueError(
             f"{name}[{row}] is {array[row, column]}, but the loss {loss!r} takes {allowed}"
+        )
+
+
+def check_params(params: FloatArray) -> None:
+    """Check that a network's parameters, which its user may write to, can be trained."""
+    if not _all_finite(params):
+        first = int(np.argmin(np.isfinite(params)))
+        raise ValueError(
+            f"the network's params[{first}] is {params[first]}: training needs finite parameters "
+            "to begin with; set them, or make a new network"
         )
 
 

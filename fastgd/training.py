@@ -221,6 +221,7 @@ def prepare(
     run = Run(net)
     run.read_settings(epochs, callbacks, backend)
     run.read_resumed(optimizer, schedule, rng, resume)
+    _validation.check_params(net.params)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)

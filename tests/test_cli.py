@@ -125,7 +125,7 @@ def test_a_page_without_matplotlib_names_the_extra(monkeypatch, run):
     code, out, err = run("--html", "report.html")
     assert (code, out) == (2, "")
     assert err.startswith("fastgd: error: --html: ")
-    assert "pip install fastgd[plot]" in err
+    assert "pip install 'fastgd[plot]'" in err
     assert err.count("\n") == 1
 
 

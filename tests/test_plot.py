@@ -171,7 +171,7 @@ def test_without_matplotlib_the_error_names_the_extra():
     code = "import sys; sys.modules['matplotlib'] = None; import fastgd; import fastgd.plot"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert "pip install fastgd[plot]" in run.stderr.splitlines()[-1]
+    assert "pip install 'fastgd[plot]'" in run.stderr.splitlines()[-1]
 
 
 def test_the_package_itself_imports_no_matplotlib():

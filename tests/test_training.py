@@ -352,3 +352,10 @@ def test_a_worker_process_can_send_a_divergence_back():
     error = pickle.loads(pickle.dumps(caught.value))
     assert str(error) == str(caught.value)
     assert error.history.diverged
+
+
+def test_parameters_that_are_not_finite_are_no_start():
+    net = gd.Network([1, 1])
+    net.biases[0][:] = np.nan
+    with pytest.raises(ValueError, match=r"params\[1\] is nan: training needs finite"):
+        gd.train(net, np.ones((40, 1)), np.ones(40))

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "fastgd.plot draws with matplotlib, which can not be imported "
-        f"({error}): pip install fastgd[plot]"
+        f"({error}): pip install 'fastgd[plot]'"
     ) from error
 
 from fastgd.plot._coverage import coverage
