@@ -7,10 +7,8 @@ refused; unknown entries are ignored, so that other code may add its own.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,9 +40,11 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
     arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
     header = {name: value for name, value in entries.items() if name not in arrays}
     header |= {"format": FORMAT, "kind": kind}
-    arrays[HEADER] = np.array(json.dumps(header))
-    import tempfile  # not needed before something is saved
+    import json  # these are not needed before something is saved
+    import tempfile
+    from pathlib import Path
 
+    arrays[HEADER] = np.array(json.dumps(header))
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: give a file's name")
@@ -71,7 +71,8 @@ def _umask() -> int:
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a file's entries, the header's among them."""
-    import zipfile  # not needed before something is loaded
+    import json  # these are not needed before something is loaded
+    import zipfile
 
     try:
         # opened here, so that it is closed again whatever NumPy makes of it

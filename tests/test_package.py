@@ -34,6 +34,16 @@ def test_importing_it_imports_nothing_else():
     assert found == "[]"
 
 
+def test_importing_it_costs_little_beside_numpy():
+    """Modules are counted, as times are not the same twice."""
+    costly = {"asyncio", "concurrent", "email", "json", "logging", "pathlib", "tempfile", "zipfile"}
+    new = run(
+        "import sys, numpy, numpy.random, numpy.typing; before = set(sys.modules)\n"
+        "import fastgd; print(*sorted(set(sys.modules) - before))"
+    )
+    assert costly.isdisjoint(new.split())
+
+
 def test_help_reads_its_names():
     assert "train(net:" in run("import fastgd; help(fastgd)")
 
