@@ -13,6 +13,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastgd import _location  # noqa: F401, first of all
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
 from fastgd.config import show_config

@@ -1,7 +1,10 @@
 """The package as a newcomer meets it: what `fastgd.` offers, costs, and asks for."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +71,34 @@ def test_without_an_extra_the_error_names_it(name, module, hint):
 @pytest.mark.parametrize("name", ["plot", "sklearn"])
 def test_extras_are_attributes(name):
     assert getattr(gd, name).__name__ == f"fastgd.{name}"
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Return a folder with the package's Python files, as a fresh clone has them."""
+    package = Path(gd.__file__).parent
+    shutil.copytree(package, tmp_path / "fastgd", ignore=shutil.ignore_patterns("*.so", "*.pyd"))
+    return tmp_path
+
+
+def test_the_installed_package_runs_in_the_source_folder(source):
+    environment = {**os.environ, "PYTHONPATH": str(Path(gd.__file__).parent.parent)}
+    environment.pop("PYTHONSAFEPATH", None)  # which leaves out the current folder
+    done = subprocess.run(
+        [sys.executable, "-m", "fastgd", "--epochs", "1"],
+        cwd=source, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Handwritten digits" in done.stdout
+
+
+def test_a_source_folder_that_is_not_installed_says_so(source):
+    """Without site-packages, so that no installed copy is found."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", "import fastgd"],
+        cwd=source, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith("ImportError: fastgd was found in ")
+    assert "Install it (pip install .), or build them in place (pip install -e .)" in message
