@@ -59,6 +59,15 @@ class Engine:
     def gradient(
         self, out: FloatArray, reduction: str, order: IndexArray | None = None
     ) -> FloatArray: ...
+    def curvatures(
+        self,
+        params: FloatArray,
+        mean: FloatArray,
+        order: IndexArray,
+        bounds: IndexArray,
+        reach: float,
+        out: FloatArray,
+    ) -> None: ...
     def adjust(
         self,
         *,

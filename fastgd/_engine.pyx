@@ -225,7 +225,8 @@ cdef struct Step:           # one update: each thread has its own copy
     double rate
     double l2               # what the step makes of the penalty
     bint recorded           # the trace wants it
-    bint norms              # the samples' gradients' norms are needed
+    size_t measured         # samples whose gradients' norms the trace takes, the first ones
+    size_t normed           # samples whose norms are needed: these, or all
     double coefficients[FGD_MAX_COEFFICIENTS]
 
 
@@ -349,6 +350,8 @@ cdef enum:
     BLOCK = 64
     MAX_BLOCKS = 64
     SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's
+    SUM_COLUMNS = 8         # the same for a layer of one output, whose weights are one vector
+    LEAST_MEASURED = 8      # samples of a batch whose squares a trace takes, or a quarter
 
 
 cdef enum:                  # what the threads are sent to do
@@ -518,7 +521,11 @@ cdef void _tile_sums(
     cdef size_t size = run.itemsize, k = tile.first, rows
     cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
     cdef const char *at = packed + tile.offset * size
-    if run.layers[tile.layer].ld == 1 or tile.first == tile.last:
+    if run.layers[tile.layer].ld == 1:
+        run.kernels.column_norms(count / SUM_COLUMNS, SUM_COLUMNS, at, linear, square,
+                                 sums + tile.sums)
+        return
+    if tile.first == tile.last:
         run.kernels.column_norms(1, count, at, linear, square, sums + tile.sums)
         return
     while k < tile.last:
@@ -635,7 +642,7 @@ cdef void _record(Run *run, const Step *step) noexcept nogil:
         if record.norm != NULL:
             record.norm[slot] = sqrt(fgd_sum(run.n_sums, run.record_sums))
         if record.squares != NULL:
-            record.squares[slot] = run.step_squares / step.n
+            record.squares[slot] = run.step_squares / step.measured
         if record.params != NULL:
             _unpack(run, run.params, record.params + slot * run.n_params * run.itemsize)
         record.slot += 1
@@ -706,6 +713,11 @@ cdef void _sample_norms(
             squares[i] += factor * parts[i] * input_squares[i]
 
 
+cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
+    """Return how many of n samples, after others, are among the first `limit` of a batch."""
+    return 0 if done >= limit else _min(n, limit - done)
+
+
 cdef void _clip_samples(
     Run *run, size_t first, size_t n, char *deltas, double *squares
 ) noexcept nogil:
@@ -753,7 +765,7 @@ cdef void _share_samples(
 ) noexcept nogil:
     """Run this thread's blocks of a chunk forward, through the loss, and back."""
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t threads = run.n_threads, size = run.itemsize, rows
+    cdef size_t threads = run.n_threads, size = run.itemsize, rows, normed
     cdef size_t block = _min(MIN_CHUNK, _round_up((n + threads - 1) / threads, 8))
     cdef size_t b = thread * block
     while b < n:
@@ -766,9 +778,10 @@ cdef void _share_samples(
             step.scale, run.values + b,
         )
         _backward(run, b, rows)
-        if step.norms:
+        normed = _part(rows, step.normed, window.start + at + b - step.start)
+        if normed > 0:
             _sample_norms(
-                run, window.rows + at + b, window.start + at + b, b, rows, step.scale, NULL,
+                run, window.rows + at + b, window.start + at + b, b, normed, step.scale, NULL,
                 run.squares + b, run.square_parts + 2 * b,
             )
             if run.adjust.clip_sample > 0:
@@ -800,7 +813,8 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         _wait(run)
         if thread == 0:
             _attend(run, n)
-            _book(run, fgd_sum(n, run.values), fgd_sum(n, run.squares) if step.norms else 0)
+            _book(run, fgd_sum(n, run.values),
+                  fgd_sum(_part(n, step.measured, done), run.squares))
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
                 _gradient(run, &run.tiles[t], window.rows + at, n, done > 0)
@@ -891,7 +905,7 @@ cdef void _block_gradient(
     cdef const fgd_kernels *kernels = run.kernels
     cdef Window *window = &run.windows[thread]
     cdef Layer *layer = &run.layers[0]
-    cdef size_t size = run.itemsize, n, at
+    cdef size_t size = run.itemsize, n, at, normed
     cdef char *partial = run.partials + b * run.n_packed * size
     cdef char *z = layer.output + thread * run.chunk * size
     cdef double *values = run.values + thread * run.chunk
@@ -909,14 +923,15 @@ cdef void _block_gradient(
             step.scale, values,
         )
         loss += fgd_sum(n, values)
-        if step.norms:
+        normed = _part(n, step.normed, first)
+        if normed > 0:
             _sample_norms(
-                run, window.rows + at, window.start + at, 0, n, step.scale, z, squares,
+                run, window.rows + at, window.start + at, 0, normed, step.scale, z, squares,
                 run.square_parts + 2 * thread * run.chunk,
             )
             if run.adjust.clip_sample > 0:
                 _clip_samples(run, 0, n, z, squares)
-            square += fgd_sum(n, squares)
+            square += fgd_sum(_part(n, step.measured, first), squares)
         kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
                              partial + layer.bias * size, add)
         if thread == 0:
@@ -947,6 +962,11 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     _wait(run)
 
 
+cdef inline size_t _measured(size_t n) noexcept nogil:
+    """Return how many samples of a batch speak for its samples' squared norms."""
+    return _min(n, max(<size_t> LEAST_MEASURED, (n + 3) / 4))
+
+
 cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
     """Whether the trace wants this step of the epoch."""
     return run.record.every > 0 and (
@@ -973,7 +993,11 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
         if run.scales != NULL:
             step.scale = run.scales[step.index]
         step.recorded = _is_recorded(run, step.index)
-        step.norms = adjust.clip_sample > 0 or (step.recorded and run.record.squares != NULL)
+        step.measured = step.normed = 0
+        if step.recorded and run.record.squares != NULL:
+            step.measured = step.normed = _measured(step.n)
+        if adjust.clip_sample > 0:
+            step.normed = step.n
         step.l2 = adjust.l2 * (step.scale if adjust.summed else 1.0)
         if run.optimizer != NULL:
             step.rate = run.rates[step.index]
@@ -1075,6 +1099,29 @@ cdef void _write_gradient(
         memcpy(out, layer.delta + row * layer.ld * size, layer.n_out * size)
         out += layer.n_out * size
         input = layer.output + row * layer.ld * size
+
+
+cdef double _inner(
+    Run *run, const char *x, const char *y, char *flat_x, char *flat_y
+) noexcept nogil:
+    """Return the inner product of two packed vectors; the first window is moved away.
+
+    They are unpacked for it, since the packed order differs between levels.
+    """
+    cdef Window *window = &run.windows[0]
+    cdef double zero = 0, out = 0  # room for one number of the computation's dtype
+    cdef float single
+    cdef size_t i
+    _unpack(run, x, flat_x)
+    _unpack(run, y, flat_y)
+    window.count = 0
+    for i in range(1 + FGD_AHEAD):
+        window.rows[i] = flat_x
+    run.kernels.dot(1, window.rows, run.n_params, flat_y, &zero, &out)
+    if run.itemsize == 8:
+        return out
+    memcpy(&single, &out, sizeof(single))
+    return single
 
 
 cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil:
@@ -1300,7 +1347,7 @@ cdef class Engine:
             tile.offset, tile.n_weights = layer.weights, layer.bias - layer.weights
             tile.count = tile.n_weights + 64 / run.itemsize
             tile.sums = run.n_sums
-            run.n_sums += tile.count
+            run.n_sums += SUM_COLUMNS
         elif first == last:  # the bias, the last of a layer's tiles
             tile.offset, tile.count = layer.bias, layer.ld
             tile.sums = run.n_sums + groups * padded
@@ -1521,6 +1568,87 @@ cdef class Engine:
         self.loss = self.epoch(order, n, reduction, None)
         _unpack(run, run.gradient, _address(out))
         return out
+
+    def curvatures(self, params, mean, order, bounds, double reach, out):
+        """Write v' H v, the loss's curvature along directions v, one for each stretch of samples.
+
+        H is the Hessian over the samples of the stretch, by central differences of the gradient.
+        The first direction is the mean gradient. Each further one is the noise in the stretch
+        before: its gradient less the mean, times the root of its length, which gives it the
+        covariance of single samples' gradients.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_params,)
+            Where, laid out as Network.params.
+        mean : ndarray of shape (n_params,)
+            The mean gradient there, in the same dtype.
+        order : ndarray of uint32 or int64
+            The stretches' samples.
+        bounds : ndarray of int64, of shape (stretches + 1,)
+            Where in the order each stretch begins, and the last ends.
+        reach : float
+            How far from the parameters the gradients are taken, in both directions.
+        out : ndarray of float64, of shape (stretches,)
+            Where the curvatures are written.
+        """
+        cdef Run *run = &self.run
+        cdef const char *samples = _address(order)
+        cdef const int64_t *ends = <const int64_t *> _address(bounds)
+        cdef double *found = <double *> _address(out)
+        cdef double length, step
+        cdef size_t k, n, stretches = len(out), bytes_each = run.n_packed * run.itemsize
+        cdef char *base = <char *> self._take(run.n_packed, run.itemsize)
+        cdef char *centre = <char *> self._take(run.n_packed, run.itemsize)
+        cdef char *direction = <char *> self._take(run.n_packed, run.itemsize)
+        cdef char *change = <char *> self._take(run.n_packed, run.itemsize)
+        cdef char *flat_x = <char *> self._take(run.n_params, run.itemsize)
+        cdef char *flat_y = <char *> self._take(run.n_params, run.itemsize)
+        _convert(run, base, _address(params), True)
+        _convert(run, centre, _address(mean), True)
+        run.optimizer, run.stochastic = NULL, NULL
+        run.order_bytes, run.bounds, run.scales, run.mean = order.itemsize, NULL, NULL, True
+        memset(&run.record, 0, sizeof(Record))
+        self._begin()
+        with nogil:
+            memcpy(direction, centre, bytes_each)
+            for k in range(stretches):
+                n = ends[k + 1] - ends[k]
+                run.order = samples + ends[k] * run.order_bytes
+                run.n_order = run.batch_size = n
+                length = sqrt(_inner(run, direction, direction, flat_x, flat_y))
+                step = reach / length if length > 0 else 0
+                self._gradient_beside(base, direction, step)
+                memcpy(change, run.gradient, bytes_each)
+                self._gradient_beside(base, direction, -step)
+                run.kernels.add_scaled(run.n_packed, change, run.gradient, -1)
+                found[k] = _inner(run, change, direction, flat_x, flat_y) * length / (2 * reach)
+                run.kernels.add_scaled(run.n_packed, change, run.gradient, 2)
+                run.kernels.scale(run.n_packed, change, 0.5)  # the gradient in the middle
+                run.kernels.add_scaled(run.n_packed, change, centre, -1)
+                run.kernels.scale(run.n_packed, change, sqrt(<double> n))
+                direction, change = change, direction
+                if run.interrupted:
+                    break
+        self._end()
+
+    cdef void _gradient_beside(
+        self, const char *base, const char *direction, double step
+    ) noexcept nogil:
+        """Compute the gradient over the order's samples at base + step * direction."""
+        cdef Run *run = &self.run
+        cdef size_t t
+        memcpy(run.params, base, run.n_packed * run.itemsize)
+        run.kernels.add_scaled(run.n_packed, run.params, direction, step)
+        for t in range(run.n_tiles):
+            if run.layers[run.tiles[t].layer].transposed != NULL:
+                _transpose(run, &run.layers[run.tiles[t].layer], &run.tiles[t])
+        for t in range(run.most_threads):
+            run.windows[t].count = 0
+        run.n_steps, run.start, run.index, run.stopped = 1, 0, 0, False
+        run.loss_sum = run.step_loss = run.step_squares = 0
+        while run.index < run.n_steps and not run.stopped:
+            self._stretch()
 
     def sample_gradients(self, out):
         """Write each sample's gradient, at the loaded parameters, into a row of an array."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["clip_factors", "make_step", "scale_of"]
+__all__ = ["clip_factors", "make_step", "measured", "scale_of"]
 
 
 def scale_of(plan: Plan, n: int, poisson: bool) -> float:
@@ -25,6 +25,14 @@ def scale_of(plan: Plan, n: int, poisson: bool) -> float:
     if plan.reduction == "sum":
         return 1.0
     return 1.0 / (plan.batch_size if poisson else n)
+
+
+def measured(n: int) -> int:
+    """Return how many samples of a batch, the first ones, speak for its samples' squared norms.
+
+    A trace's noise scale divides means over many steps, for which a part of each batch is enough.
+    """
+    return min(n, max(8, (n + 3) // 4))
 
 
 def clip_factors(norms: Any, longest: float) -> Any:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 
 from numpy.typing import ArrayLike
 
 from fastgd import _validation, backends
 from fastgd._plan import Plan
-from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import SGD
 
-__all__ = ["batch_gradient", "gradient", "per_sample_gradients", "per_sample_norms"]
+__all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "prepare"]
 
 
 def gradient(
@@ -64,7 +63,7 @@ def gradient(
     --------
     per_sample_gradients : Of which it is the mean.
     """
-    module, plan = _prepare(net, X, y, sample_weight, reduction, backend)
+    module, plan = prepare(net, X, y, sample_weight, reduction, backend)
     result: FloatArray = module.gradient(plan, net.params)
     return result
 
@@ -116,7 +115,7 @@ def per_sample_gradients(
     >>> gd.per_sample_gradients(net, [[1.0], [2.0]], [1.0, 3.0]).tolist()
     [[-2.0, -2.0], [-12.0, -6.0]]
     """
-    module, plan = _prepare(net, X, y, sample_weight, "sum", backend)
+    module, plan = prepare(net, X, y, sample_weight, "sum", backend)
     result: FloatArray = module.sample_gradients(plan, net.params)
     return result
 
@@ -169,29 +168,12 @@ def per_sample_norms(
     >>> gd.per_sample_norms(net, [[0.0], [1.0]], [1.0, 1.0]).round(4).tolist()
     [2.0, 2.8284]
     """
-    module, plan = _prepare(net, X, y, sample_weight, "sum", backend)
+    module, plan = prepare(net, X, y, sample_weight, "sum", backend)
     result: FloatArray = module.sample_norms(plan, net.params)
     return result
 
 
-def batch_gradient(
-    net: Network, X: FloatArray, y: AnyArray, sample_weight: FloatArray | None
-) -> Callable[[FloatArray, IndexArray], FloatArray]:
-    """Return the function of params and samples that gives their mean gradient.
-
-    The arrays are those that a `Plan` takes.
-    """
-    module, plan = _prepare(net, X, y, sample_weight, "mean", "compiled")
-    value_and_gradient = module.objective(plan)
-
-    def slope(params: FloatArray, samples: IndexArray) -> FloatArray:
-        result: FloatArray = value_and_gradient(params, samples)[1]
-        return result
-
-    return slope
-
-
-def _prepare(
+def prepare(
     net: Network,
     X: ArrayLike,
     y: ArrayLike,

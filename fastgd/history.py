@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class DivergenceError(ArithmeticError):
 
 @dataclass
 class Trace:
-    """Where the steps of one epoch leave what was asked to be recorded.
+    """Where steps leave what was asked to be recorded, one behind the other.
 
     Attributes
     ----------
@@ -49,8 +49,8 @@ class Trace:
         Which steps are recorded, counted from the first of all.
     loss, penalty, gradient_norm, sample_squares : ndarray of float64, or None
         With one element a step: the mean loss, the penalty's share of it, the norm of the batch's
-        gradient (before penalties, noise and clipping), and the mean of its samples' gradients'
-        squared norms.
+        gradient (before penalties, noise and clipping), and the mean of its first samples'
+        gradients' squared norms.
     params : ndarray of shape (steps, n_params), or None
         The parameters after the step.
     """
@@ -73,7 +73,7 @@ class Trace:
         squares: float,
         params: FloatArray,
     ) -> None:
-        """Keep step number `step` of n samples, if wanted; loss, penalty and squares are sums."""
+        """Keep step number `step` of n samples, if wanted; loss and penalty are sums."""
         if step % self.every:
             return
         slot, self._slot = self._slot, self._slot + 1
@@ -84,9 +84,28 @@ class Trace:
         if self.gradient_norm is not None:
             self.gradient_norm[slot] = norm
         if self.sample_squares is not None:
-            self.sample_squares[slot] = squares / n if n else np.nan
+            self.sample_squares[slot] = squares if n else np.nan
         if self.params is not None:
             self.params[slot] = params
+
+    def before(self, kept: int) -> Trace:
+        """Return what the first steps have left."""
+        return self._each(lambda room: room[:kept])
+
+    def behind(self, kept: int) -> Trace:
+        """Return the room behind the first steps."""
+        return self._each(lambda room: room[kept:])
+
+    def grown(self, steps: int) -> Trace:
+        """Return one with room for as many steps more."""
+        return self._each(
+            lambda room: np.concatenate([room, np.empty_like(room, shape=(steps, *room.shape[1:]))])
+        )
+
+    def _each(self, change: Callable[[FloatArray], FloatArray]) -> Trace:
+        rooms = ("loss", "penalty", "gradient_norm", "sample_squares", "params")
+        present = {name: room for name in rooms if (room := getattr(self, name)) is not None}
+        return replace(self, **{name: change(room) for name, room in present.items()}, _slot=0)
 
     def places(self) -> dict[str, Any]:
         """Return what the engine's epoch takes."""
@@ -126,7 +145,7 @@ class History:
         the batch's gradient, before penalties, noise and clipping; and with "noise_scale" its
         parts too, "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose
         means over the last 100 recorded steps it divides, leaving out batches that are less than
-        half full.
+        half full. The variance is that of a batch's first quarter, but of 8 samples at least.
     optimizer : Optimizer
         The optimizer that was used.
     schedule : Schedule or None

@@ -345,13 +345,16 @@ class Run:
     n_samples: int
     sampler: Sampler
     validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
+    first_step: int  # the first two of a run that records
+    sizes: IndexArray
 
     def __init__(self, net: Network) -> None:
         self.net = net
         self.cancelled = False
         self.epochs_left = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
-        self.traced: dict[str, list[AnyArray]] = {}
+        self.trace: Trace | None = None
+        self.kept = 0  # recorded steps of epochs that have ended well
 
     def read_settings(
         self,
@@ -420,6 +423,7 @@ class Run:
     def go(self) -> History:
         """Run the epochs; return the history."""
         run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
+        self._begin_trace()
         try:
             for done in range(self.epochs):
                 self.epochs_left = self.epochs - done
@@ -443,7 +447,8 @@ class Run:
             steps, used = len(bounds) - 1, len(order)
         first = self.state.step
         rates = self._rates(steps)
-        trace = self._trace(first, steps) if self.record else None
+        kept = (first + steps) // self.record_every - first // self.record_every
+        trace = self._room(kept)
         total = run_epoch(order, rates, trace, bounds)
         if not math.isfinite(total):
             history.diverged = True
@@ -460,8 +465,12 @@ class Run:
         history.updates += steps
         history.sample_gradients += used
         if trace is not None:
-            sizes = np.diff(plan.bounds(len(order)) if bounds is None else bounds)
-            self._keep(trace, np.arange(first + 1, first + steps + 1), sizes)
+            if "noise_scale" in self.record:
+                bounds = plan.bounds(len(order)) if bounds is None else bounds
+                missed = self.record_every - 1 - first % self.record_every
+                recorded = np.diff(bounds)[missed :: self.record_every]
+                self.sizes[self.kept : self.kept + kept] = recorded
+            self.kept += kept
 
     def _rates(self, steps: int) -> FloatArray:
         """Return the next epoch's learning rates, one a step."""
@@ -476,41 +485,63 @@ class Run:
             self.ahead = rates.tolist()[::-1]
         return np.full(steps, self.ahead.pop())
 
-    def _trace(self, first: int, steps: int) -> Trace:
-        """Return room for those of the steps after step number `first` that are recorded."""
-        kept = (first + steps) // self.record_every - first // self.record_every
-        trace = Trace(self.record_every)
-        if "loss" in self.record:
-            trace.loss = np.empty(kept)
-        if self.record & {"gradient_norm", "noise_scale"}:
-            trace.gradient_norm = np.empty(kept)
-        if "noise_scale" in self.record:
-            trace.sample_squares = np.empty(kept)
-        if "params" in self.record:
-            trace.params = np.empty((kept, self.net.n_params), self.net.dtype)
-        return trace
+    def _begin_trace(self) -> None:
+        """Make room for all that the run will record."""
+        if not self.record:
+            return
+        steps = count_steps(self.n_samples, self.plan.batch_size, self.plan.drop_last)
+        self.first_step = self.state.step
+        last = self.first_step + steps * self.epochs
+        room = last // self.record_every - self.first_step // self.record_every
+        self.sizes = np.zeros(room, np.int64)
+        noise = "noise_scale" in self.record
+        self.trace = Trace(
+            self.record_every,
+            loss=np.empty(room) if "loss" in self.record else None,
+            gradient_norm=np.empty(room) if noise or "gradient_norm" in self.record else None,
+            sample_squares=np.empty(room) if noise else None,
+            params=(
+                np.empty((room, self.net.n_params), self.net.dtype)
+                if "params" in self.record
+                else None
+            ),
+        )
 
-    def _keep(self, trace: Trace, numbers: IndexArray, sizes: IndexArray) -> None:
-        """Add an epoch's trace to the history's."""
-        recorded = numbers % self.record_every == 0
+    def _room(self, steps: int) -> Trace | None:
+        """Return where the next epoch leaves what it records."""
+        if self.trace is None:
+            return None
+        if self.kept + steps > len(self.sizes):  # a user's own sampling may draw more
+            self.sizes = np.concatenate([self.sizes, np.zeros(steps, np.int64)])
+            self.trace = self.trace.grown(steps)
+        return self.trace.behind(self.kept)
+
+    def _end_trace(self, trace: Trace) -> None:
+        """Add what was recorded to the history's trace."""
+        trace = trace.before(self.kept)
+        numbers = np.arange(1, self.kept + 1) + self.first_step // self.record_every
         series = {
-            "step": numbers[recorded],
+            "step": numbers * self.record_every,
             "loss": trace.loss,
-            "gradient_norm": trace.gradient_norm,
             "params": trace.params,
+            "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
         }
         if trace.sample_squares is not None and trace.gradient_norm is not None:
-            norms = trace.gradient_norm
+            norms, sizes = trace.gradient_norm, self.sizes[: self.kept]
             if self.plan.reduction == "sum":
-                norms = norms / np.maximum(sizes[recorded], 1)
+                norms = norms / np.maximum(sizes, 1)
             # a last batch of few samples says next to nothing, but would count as much
-            known = np.where(2 * sizes >= self.plan.batch_size, sizes, 0)[recorded]
+            known = np.where(2 * sizes >= self.plan.batch_size, sizes, 0)
             series["gradient_variance"], series["gradient_square"] = unbiased(
                 trace.sample_squares, norms**2, known
             )
+        kept = self.history.trace
         for name, values in series.items():
-            if values is not None and (name != "gradient_norm" or name in self.record):
-                self.traced.setdefault(name, []).append(values)
+            if values is not None:
+                before = [kept[name]] if name in kept else []
+                kept[name] = np.concatenate([*before, values])
+        if "gradient_variance" in series:
+            kept["noise_scale"] = smoothed_ratio(kept["gradient_variance"], kept["gradient_square"])
 
     def _after_epoch(self) -> bool:
         """Validate, call the callbacks; return whether one wants to stop."""
@@ -528,13 +559,8 @@ class Run:
     def _finish(self) -> None:
         """Leave in the history what a later run needs to go on."""
         history = self.history
-        for name, parts in self.traced.items():
-            before = [history.trace[name]] if name in history.trace else []
-            history.trace[name] = np.concatenate(before + parts)
-        self.traced.clear()
-        if "gradient_variance" in history.trace:
-            history.trace["noise_scale"] = smoothed_ratio(
-                history.trace["gradient_variance"], history.trace["gradient_square"]
-            )
+        if self.trace is not None:
+            self._end_trace(self.trace)
+            self.trace = None
         history._state = self.state
         history._rng_state = self.rng.bit_generator.state

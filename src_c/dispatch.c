@@ -68,6 +68,7 @@ const fgd_kernels *fgd_table(const char *level, int is_double) {
 }
 
 double fgd_sum(size_t n, const double *x) {
+    if (n <= 1) return n ? x[0] : 0;
     double lane[8] = {0};
     size_t i = 0;
     for (; i + 8 <= n; i += 8)

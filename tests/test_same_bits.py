@@ -165,3 +165,17 @@ def test_steps_of_one_sample_have_the_general_paths_bits():
     special = trained_bits("linear", batch_size=1, n_threads=1)
     general = trained_bits("linear", batch_size=1, n_threads=1, record=("params",))
     assert special == general
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_noise_scales_have_the_same_bits_on_every_level_and_thread(model, monkeypatch):
+    sizes, loss = MODELS[model]
+    X, y = make_data(sizes, loss, 500, "float32")
+    net = gd.Network(sizes, hidden="tanh", loss=loss, rng=0)
+    found = set()
+    for level in FMA_LEVELS:
+        for all_threads in (True, False):
+            monkeypatch.setattr(compiled, "LEVEL", level)
+            monkeypatch.setattr(compiled, "ALL_THREADS", all_threads)
+            found.add(gd.noise_scale(net, X, y, full=True, rng=0))
+    assert len(found) == 1

@@ -129,6 +129,21 @@ def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, Flo
     return value_and_gradient
 
 
+def curvatures(
+    plan: Plan,
+    params: FloatArray,
+    mean: FloatArray,
+    order: IndexArray,
+    bounds: IndexArray,
+    reach: float,
+) -> FloatArray:
+    """Return curvatures along the mean gradient and along noise; see `Engine.curvatures`."""
+    engine = _workspace(plan, None)
+    found = np.empty(len(bounds) - 1)
+    engine.curvatures(params, mean, order, bounds, reach, found)
+    return found
+
+
 def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
     """Return each sample's flat gradient, of shape (n, n_params)."""
     engine = _workspace(plan, None)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
-from fastgd._step import clip_factors, make_step, scale_of
+from fastgd._step import clip_factors, make_step, measured, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -82,7 +82,10 @@ def _batch(
     scale: float,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
-    """Return a batch's summed loss, its gradient, and the sum of its samples' squared norms."""
+    """Return a batch's summed loss, its gradient, and the mean of its samples' squared norms.
+
+    The first samples speak for all of them there; see `measured`.
+    """
     total, squares, summed = 0.0, 0.0, np.zeros_like(params)
     for place, i in enumerate(batch):
         value, gradient = _weighted(plan, params, i, [mask[place] for mask in kept])
@@ -92,10 +95,10 @@ def _batch(
             gradient *= gradient.dtype.type(factor)
             norm *= float(factor)
         total += value
-        squares += norm**2
+        squares += norm**2 if place < measured(len(batch)) else 0.0
         summed += gradient
     summed *= summed.dtype.type(scale)
-    return total, summed, squares
+    return total, summed, squares / max(1, measured(len(batch)))
 
 
 def start(

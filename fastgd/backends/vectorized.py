@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
-from fastgd._step import clip_factors, make_step, scale_of
+from fastgd._step import clip_factors, make_step, measured, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -100,7 +100,10 @@ def _batch(
     norms: bool,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
-    """Return a batch's summed loss, its gradient and, with norms, the samples' squared norms."""
+    """Return a batch's summed loss, its gradient and, with norms, its samples' mean squared norm.
+
+    The first samples speak for all of them there; see `measured`.
+    """
     weight = None if plan.sample_weight is None else plan.sample_weight[batch]
     values, inputs, deltas = _deltas(plan, params, plan.X[batch], plan.y[batch], weight, kept)
     squares = 0.0
@@ -110,7 +113,7 @@ def _batch(
         if plan.clip_per_sample is not None:
             shorten = clip_factors(lengths, plan.clip_per_sample)
             factor, lengths = factor * shorten, lengths * shorten
-        squares = float((lengths**2).sum())
+        squares = float((lengths[: measured(len(lengths))] ** 2).mean()) if len(lengths) else 0.0
     gradient = np.empty_like(params)
     d_weights, d_biases = split(plan.sizes, gradient)
     for layer, delta in enumerate(deltas):

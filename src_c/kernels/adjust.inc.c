@@ -27,16 +27,30 @@ static void single_squares(size_t n, const void *delta, const double *input_squa
         square[i] = factor * ((double)d[i] * (double)d[i]) * input_square[i];
 }
 
-/* sum[j] = sum over k of linear * |tile[k][j]| + square * tile[k][j]^2 */
+/* sum[l] = sum over k of linear * |tile[k][l]| + square * tile[k][l]^2, for a few columns */
+FGD_INLINE void few_column_norms(size_t n_rows, size_t width, const size_t columns, const T *tile,
+                                 double linear, double square, double *sum) {
+    double total[8] = {0};
+    if (linear == 0)
+        for (size_t k = 0; k < n_rows; k++, tile += width)
+            for (size_t l = 0; l < columns; l++) total[l] += (double)tile[l] * (double)tile[l];
+    else
+        for (size_t k = 0; k < n_rows; k++, tile += width)
+            for (size_t l = 0; l < columns; l++) {
+                const double x = (double)tile[l], size = x < 0 ? -x : x;
+                total[l] += linear * size + square * (x * x);
+            }
+    for (size_t l = 0; l < columns; l++) sum[l] = linear == 0 ? square * total[l] : total[l];
+}
+
+/* the same for all columns of a tile */
 static void column_norms(size_t n_rows, size_t width, const void *tile, double linear,
                          double square, double *sum) {
     const T *t = tile;
-    for (size_t j = 0; j < width; j++) sum[j] = 0;
-    for (size_t k = 0; k < n_rows; k++, t += width)
-        for (size_t j = 0; j < width; j++) {
-            const double x = (double)t[j], size = x < 0 ? -x : x;
-            sum[j] += linear * size + square * (x * x);
-        }
+    size_t j = 0;
+    for (; j + 8 <= width; j += 8)
+        few_column_norms(n_rows, width, 8, t + j, linear, square, sum + j);
+    for (; j < width; j++) few_column_norms(n_rows, width, 1, t + j, linear, square, sum + j);
 }
 
 /* x[n] *= factor */
