@@ -104,8 +104,11 @@ class Trace:
 
     def _each(self, change: Callable[[FloatArray], FloatArray]) -> Trace:
         rooms = ("loss", "penalty", "gradient_norm", "sample_squares", "params")
-        present = {name: room for name in rooms if (room := getattr(self, name)) is not None}
-        return replace(self, **{name: change(room) for name, room in present.items()}, _slot=0)
+        other = Trace(self.every)
+        for name in rooms:
+            if (room := getattr(self, name)) is not None:
+                setattr(other, name, change(room))
+        return other
 
     def places(self) -> dict[str, Any]:
         """Return what the engine's epoch takes."""

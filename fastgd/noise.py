@@ -43,7 +43,7 @@ WINDOW = 100
 
 
 def unbiased(
-    sample_squares: FloatArray, batch_square: FloatArray, n: IndexArray
+    sample_squares: FloatArray, batch_square: FloatArray, n: FloatArray | IndexArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return unbiased estimates of the covariance's trace and of the gradient's squared norm.
 
@@ -61,8 +61,12 @@ def unbiased(
     (ndarray, ndarray)
         The trace, and the squared norm.
     """
-    size = np.where(np.asarray(n) > 1, n, np.nan).astype(np.float64)
-    variance = (sample_squares - batch_square) * size / (size - 1)
+    size = np.asarray(n, np.float64)
+    fewer = size - 1
+    fewer[fewer <= 0] = np.nan
+    variance = sample_squares - batch_square
+    variance *= size
+    variance /= fewer
     return variance, batch_square - variance / size
 
 
@@ -72,14 +76,20 @@ def smoothed_ratio(variance: FloatArray, square: FloatArray) -> FloatArray:
     A batch's own estimates scatter too much to be divided; the mean squared gradient may even be
     negative, where it cannot be told from zero: then the noise scale is infinite.
     """
-    known = ~np.isnan(variance)
-    means = []
+    unknown = np.flatnonzero(np.isnan(variance))
+    sums = []
     for values in (variance, square):
-        total = np.cumsum(np.concatenate(([0.0], np.where(known, values, 0.0))))
-        first = np.maximum(np.arange(1, len(total)) - WINDOW, 0)
-        means.append(total[1:] - total[first])
+        if len(unknown):
+            values = values.copy()
+            values[unknown] = 0
+        total = np.cumsum(values)
+        last = total.copy()
+        last[WINDOW:] -= total[:-WINDOW]
+        sums.append(last)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(means[1] > 0, means[0] / means[1], np.inf)
+        ratio: FloatArray = sums[0] / sums[1]
+    ratio[~(sums[1] > 0)] = np.inf
+    return ratio
 
 
 @dataclass(frozen=True)

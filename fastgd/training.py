@@ -346,7 +346,7 @@ class Run:
     sampler: Sampler
     validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
     first_step: int  # the first two of a run that records
-    sizes: IndexArray
+    sizes: FloatArray
 
     def __init__(self, net: Network) -> None:
         self.net = net
@@ -466,10 +466,14 @@ class Run:
         history.sample_gradients += used
         if trace is not None:
             if "noise_scale" in self.record:
-                bounds = plan.bounds(len(order)) if bounds is None else bounds
-                missed = self.record_every - 1 - first % self.record_every
-                recorded = np.diff(bounds)[missed :: self.record_every]
-                self.sizes[self.kept : self.kept + kept] = recorded
+                sizes = self.sizes[self.kept : self.kept + kept]
+                if bounds is None:
+                    sizes[:] = plan.batch_size
+                    if kept and (first + steps) % self.record_every == 0:
+                        sizes[-1] = used - (steps - 1) * plan.batch_size
+                else:
+                    missed = self.record_every - 1 - first % self.record_every
+                    sizes[:] = np.diff(bounds)[missed :: self.record_every]
             self.kept += kept
 
     def _rates(self, steps: int) -> FloatArray:
@@ -493,7 +497,7 @@ class Run:
         self.first_step = self.state.step
         last = self.first_step + steps * self.epochs
         room = last // self.record_every - self.first_step // self.record_every
-        self.sizes = np.zeros(room, np.int64)
+        self.sizes = np.zeros(room)
         noise = "noise_scale" in self.record
         self.trace = Trace(
             self.record_every,
@@ -512,7 +516,7 @@ class Run:
         if self.trace is None:
             return None
         if self.kept + steps > len(self.sizes):  # a user's own sampling may draw more
-            self.sizes = np.concatenate([self.sizes, np.zeros(steps, np.int64)])
+            self.sizes = np.concatenate([self.sizes, np.zeros(steps)])
             self.trace = self.trace.grown(steps)
         return self.trace.behind(self.kept)
 
@@ -531,9 +535,9 @@ class Run:
             if self.plan.reduction == "sum":
                 norms = norms / np.maximum(sizes, 1)
             # a last batch of few samples says next to nothing, but would count as much
-            known = np.where(2 * sizes >= self.plan.batch_size, sizes, 0)
+            sizes[2 * sizes < self.plan.batch_size] = 0
             series["gradient_variance"], series["gradient_square"] = unbiased(
-                trace.sample_squares, norms**2, known
+                trace.sample_squares, norms**2, sizes
             )
         kept = self.history.trace
         for name, values in series.items():
