@@ -27,6 +27,8 @@ from fastgd.training import train
 
 if TYPE_CHECKING:
     from fastgd import landscapes, nodes, schedules
+    from fastgd import plot as plot
+    from fastgd import sklearn as sklearn
     from fastgd.advice import Advice, recommend_batch_size
     from fastgd.comparison import Comparison, compare
     from fastgd.landscapes import is_convex_on
@@ -80,14 +82,18 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__]
-        )
-    home = import_module(f"fastgd.{_LATE[name] or name}")
-    globals()[name] = getattr(home, name) if _LATE[name] else home
-    return globals()[name]
+if not TYPE_CHECKING:  # to a type checker this would say that every name exists
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}",
+                name=name,
+                obj=sys.modules[__name__],
+            )
+        home = import_module(f"fastgd.{_LATE[name] or name}")
+        globals()[name] = getattr(home, name) if _LATE[name] else home
+        return globals()[name]
 
 
 def __dir__() -> list[str]:
