@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
+import re
 import signal
+import sys
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,7 @@ from sklearn import config_context, linear_model
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -177,6 +181,26 @@ def test_compressed_rows_are_dense_ones(n_outputs, batch_size, isa):
     dense, _ = descend(ROWS, y, isa, "float64", n_outputs, batch_size)
     compressed, _ = descend(csr(ROWS), y, isa, "float64", n_outputs, batch_size)
     np.testing.assert_allclose(dense, compressed, rtol=1e-9, atol=1e-12)
+
+
+def test_long_indices_of_compressed_rows():
+    short, long = csr(X), csr(X)
+    long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
+    clf = SGDClassifier(random_state=0)
+    coefs = [clone(clf).fit(rows, CLASSES).coef_ for rows in (short, long)]
+    np.testing.assert_array_equal(*coefs)
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_compressed_rows_are_not_made_dense(make):
+    wide = sparse.random_array((500, 100_000), density=1e-4, format="csr", rng=0)
+    tracemalloc.start()
+    try:
+        make(max_iter=2).fit(wide, np.arange(500) % 2).predict(wide)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * 100_000 * 8 / 20
 
 
 def test_a_row_may_name_a_column_twice():
@@ -378,8 +402,9 @@ def test_curves_of_several_classes():
 
 
 def test_validation_data_comes_whole():
-    with pytest.raises(ValueError, match="X_val and y_val go together"):
-        SGDRegressor().fit(X, Y, X_val=X)
+    for part in ("X_val", "y_val", "sample_weight_val"):
+        with pytest.raises(ValueError, match="X_val and y_val go together"):
+            SGDRegressor().fit(X, Y, **{part: X})
 
 
 def test_unknown_classes_for_validation():
@@ -412,6 +437,14 @@ def test_scikit_learns_callbacks():
 def test_progress_bar(capsys):
     SGDClassifier(max_iter=3, tol=None, verbose="bar").fit(X, CLASSES)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_progress_bar_names_the_extra_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    clf = SGDClassifier(verbose="bar")
+    with pytest.raises(ImportError, match=r"fastgd\[sklearn\]"):
+        clf.fit(X, CLASSES)
+    assert not [name for name in vars(clf) if name.endswith("_")]
 
 
 def test_verbose_lines(capsys):
@@ -493,6 +526,55 @@ def test_data_frames_bring_names(frame):
     reg = SGDRegressor(random_state=0).fit(data, Y)
     assert reg.feature_names_in_.tolist() == names
     np.testing.assert_array_equal(reg.coef_, SGDRegressor(random_state=0).fit(X, Y).coef_)
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_parameters_are_scikit_learns_in_its_order(make):
+    theirs = list(inspect.signature(getattr(linear_model, make.__name__)).parameters.values())
+    ours = list(inspect.signature(make).parameters.values())[: len(theirs)]
+    assert [(p.name, p.kind, p.default) for p in ours] == [
+        (p.name, p.kind, p.default) for p in theirs
+    ]
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_every_parameter_is_documented(make):
+    lines = re.findall(r"^    (\w[\w, ]*) :", make.__doc__, re.MULTILINE)
+    assert make().get_params().keys() <= {name for line in lines for name in line.split(", ")}
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"average": True}])
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_attributes_are_scikit_learns(make, settings):
+    fitted = make(random_state=0, **settings).fit(X, CLASSES)
+    theirs = getattr(linear_model, make.__name__)(random_state=0, **settings).fit(X, CLASSES)
+    assert {name for name in vars(theirs) if not name.startswith("_")} <= vars(fitted).keys()
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_pickles_without_a_later_parameter_load(make):
+    fitted = make(random_state=0, warm_start="exact", max_iter=3).fit(X, CLASSES)
+    state = dict(fitted.__getstate__())
+    del state["batch_size"]
+    old = make.__new__(make)
+    old.__setstate__(state)
+    assert old.batch_size == 1
+    np.testing.assert_array_equal(old.fit(X, CLASSES).coef_, fitted.fit(X, CLASSES).coef_)
+
+
+def test_html_shows_the_parameters():
+    assert "multi_class" in SGDClassifier(multi_class="softmax")._repr_html_()
+
+
+def test_a_column_of_targets_is_warned_of_once():
+    with pytest.warns(DataConversionWarning) as caught:
+        SGDClassifier().fit(X, CLASSES[:, None])
+    assert sum(w.category is DataConversionWarning for w in caught) == 1
+
+
+def test_no_jobs_at_all_have_no_meaning():
+    with pytest.raises(ValueError, match="n_jobs == 0"):
+        SGDClassifier(n_jobs=0).fit(X, CLASSES)
 
 
 def test_grid_search_in_a_pipeline():

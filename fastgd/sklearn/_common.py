@@ -6,6 +6,7 @@ Nothing here knows about models, and nothing here is imported unless ``fastgd.sk
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -16,7 +17,15 @@ import numpy as np
 
 from fastgd._engine import max_threads
 
-__all__ = ["CallbackSupport", "Progress", "check_callbacks", "check_scikit_learn", "count_threads"]
+__all__ = [
+    "CallbackSupport",
+    "Loads",
+    "Progress",
+    "check_progress",
+    "check_scikit_learn",
+    "count_threads",
+    "has_validation",
+]
 
 OLDEST = (1, 7)
 
@@ -49,7 +58,35 @@ def _callback_support() -> type:
 CallbackSupport: Any = _callback_support()
 
 
-def check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
+class Loads:
+    """Estimators whose pickles later versions load."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle over; parameters that are younger than it get their defaults."""
+        defaults = inspect.signature(type(self)).parameters.values()
+        super().__setstate__({p.name: p.default for p in defaults} | state)  # type: ignore[misc]
+
+
+def has_validation(X_val: Any, y_val: Any, sample_weight_val: Any) -> bool:
+    """Return whether the user brings data for validation; raise where a part of it is missing."""
+    if X_val is not None and y_val is not None:
+        return True
+    if X_val is None and y_val is None and sample_weight_val is None:
+        return False
+    raise ValueError(
+        "X_val and y_val go together, and sample_weight_val with them: give both, or neither to "
+        "set a part of X aside"
+    )
+
+
+def check_progress(estimator: Any) -> None:
+    """Raise where the callbacks or the progress bar that an estimator asks for can not be."""
+    _check_callbacks(estimator.callbacks)
+    if estimator.verbose == "bar":
+        _tqdm()
+
+
+def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
     """Return the functions to call after each epoch."""
     if callbacks is None:
         return ()
@@ -109,9 +146,10 @@ class Progress:
         native: bool,
     ) -> None:
         self._estimator = estimator
-        self._functions = check_callbacks(estimator.callbacks)
+        self._functions = _check_callbacks(estimator.callbacks)
         self._lines = bool(estimator.verbose) and estimator.verbose != "bar"
-        self._bar = _make_bar(total) if estimator.verbose == "bar" else None
+        bar = estimator.verbose == "bar"
+        self._bar = _tqdm().tqdm(total=total, unit="epoch") if bar else None
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fitted = fitted
         self._context: Any = None
@@ -161,12 +199,11 @@ class Progress:
         return any(stop)
 
 
-def _make_bar(total: int) -> Any:
+def _tqdm() -> Any:
     try:
-        module = importlib.import_module("tqdm.auto")
+        return importlib.import_module("tqdm.auto")
     except ImportError:
         raise ImportError(
             "verbose='bar' needs tqdm: pip install 'fastgd[sklearn]', or use verbose=True for "
             "one line an epoch"
         ) from None
-    return module.tqdm(total=total, unit="epoch")

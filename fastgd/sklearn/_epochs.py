@@ -136,10 +136,12 @@ class Epochs:
             return est.solver
         if est.solver == "adam":
             return EfficientAdam(
-                est.learning_rate_init, betas=(est.beta_1, est.beta_2), eps=est.epsilon
+                float(est.learning_rate_init),
+                betas=(est.beta_1, est.beta_2),
+                eps=float(est.epsilon),
             )
         nesterov = bool(est.nesterovs_momentum and est.momentum > 0)
-        return Momentum(est.learning_rate_init, momentum=est.momentum, nesterov=nesterov)
+        return Momentum(float(est.learning_rate_init), momentum=est.momentum, nesterov=nesterov)
 
     def _resume(self) -> TrainingState:
         """Return the state to go on from: the last call's, where that fits."""

@@ -15,16 +15,21 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastgd import _engine
 from fastgd._typing import AnyArray, FloatArray
-from fastgd.sklearn._common import CallbackSupport, Progress
+from fastgd.sklearn._common import (
+    CallbackSupport,
+    Loads,
+    Progress,
+    check_progress,
+    count_threads,
+    has_validation,
+)
 from fastgd.sklearn._outputs import Output, Params, Score, Settings, State, initial_state
 
 __all__ = ["MAX_INT", "LinearDescent", "Task", "with_callbacks"]
@@ -55,7 +60,7 @@ class Task:
     n_outputs: int = 1
 
 
-class LinearDescent(CallbackSupport, BaseEstimator):
+class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     """What the two estimators share."""
 
     coef_: Any
@@ -84,7 +89,8 @@ class LinearDescent(CallbackSupport, BaseEstimator):
     # -------------------------------------------------------------------- checks
 
     def _check_together(self, partial: bool) -> None:
-        """Check the parameters that depend on one another."""
+        """Check the parameters that depend on one another, or on what is installed."""
+        check_progress(self)
         if self.early_stopping and partial:
             raise ValueError("early_stopping should be False with partial_fit")
         if self.learning_rate == "optimal" and self.alpha == 0:
@@ -122,19 +128,19 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
             order="C",
-            accept_large_sparse=False,
             reset=first,
             **more,
         )
-        return X, y
+        return _with_short_indices(X), y
 
-    def _check_validation(self, X_val: Any, y_val: Any, **more: Any) -> tuple[Any, Any] | None:
-        """Return data for validation that the user brings, or None."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError(
-                "X_val and y_val go together: give both, or neither to set a part of X aside"
-            )
-        return None if X_val is None else self._check_data(X_val, y_val, first=False, **more)
+    def _check_validation(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> tuple[Any, Any, AnyArray] | None:
+        """Return samples, targets and weights for validation that the user brings, or None."""
+        if not has_validation(X_val, y_val, sample_weight_val):
+            return None
+        X, y = self._check_data(X_val, y_val, first=False)
+        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
 
     def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray:
         """Return a mask of the rows that early stopping holds out."""
@@ -282,7 +288,8 @@ class LinearDescent(CallbackSupport, BaseEstimator):
             self._fitted_attributes, native=native and self._has_native_callbacks(),
         )  # fmt: skip
         work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
-        with progress, _Crew(self._threads() if work > THREADS_PAY_FROM else 1, outputs) as crew:
+        threads = self._threads()
+        with progress, _Crew(threads if work > THREADS_PAY_FROM else 1, outputs) as crew:
             for _ in range(max_iter):
                 progress.begin_epoch()
                 crew.epoch()
@@ -298,10 +305,7 @@ class LinearDescent(CallbackSupport, BaseEstimator):
         return hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
 
     def _threads(self) -> int:
-        if self.n_threads is not None:
-            return int(self.n_threads)
-        # joblib gives 1 to what runs in its threads, OpenMP's number is what its processes get
-        return min(_engine.max_threads(), int(effective_n_jobs(-1)))
+        return count_threads(self.n_threads)
 
     def _take(self, outputs: Sequence[Output]) -> None:
         """Make what the outputs have learnt the estimator's."""
@@ -330,6 +334,20 @@ class LinearDescent(CallbackSupport, BaseEstimator):
         """Return what makes a copy of the estimator a fitted one, as of now."""
         names = ("coef_", "intercept_", "t_", "n_iter_", "classes_", "n_features_in_")
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+
+def _with_short_indices(X: Any) -> Any:
+    """Return samples whose compressed rows, if they are any, have the kernels' 32-bit indices."""
+    if not sparse.issparse(X) or X.indices.dtype == X.indptr.dtype == np.int32:
+        return X
+    largest = np.iinfo(np.int32).max
+    if max(X.nnz, *X.shape) > largest:
+        raise ValueError(
+            f"X has {X.nnz} non-zeros in {X.shape[0]} rows of {X.shape[1]}, but each of these may "
+            f"be at most {largest}: give the rows to partial_fit in parts"
+        )
+    indices, indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    return type(X)((X.data, indices, indptr), shape=X.shape)
 
 
 def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:

@@ -6,7 +6,6 @@ which a training goes on and stops belong in `_epochs`, arithmetic in `_descent`
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -34,7 +33,14 @@ from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule
-from fastgd.sklearn._common import CallbackSupport, Progress, check_callbacks, count_threads
+from fastgd.sklearn._common import (
+    CallbackSupport,
+    Loads,
+    Progress,
+    check_progress,
+    count_threads,
+    has_validation,
+)
 from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
 
@@ -53,7 +59,7 @@ LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
 Draws = np.random.RandomState | np.random.Generator
 
 
-class _BaseMLP(CallbackSupport, BaseEstimator):
+class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
     """What the classifier and the regressor have in common."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -192,9 +198,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
     def _predicted(self, X: Any) -> FloatArray:
         """Check samples, and return the last layer's activations."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
-        )
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self._link(self._raw_outputs(X))
 
     # -------------------------------------------------------------------- training
@@ -209,7 +213,7 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
     ) -> Any:
         self._hidden()
         self._check_solver_takes()
-        check_callbacks(self.callbacks)
+        check_progress(self)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         original = X, y
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
@@ -347,26 +351,17 @@ class _BaseMLP(CallbackSupport, BaseEstimator):
 
     def _check_validation(self, validation: tuple[Any, Any, Any] | None) -> Validation | None:
         """Check the user's own validation data."""
-        if validation is None or all(part is None for part in validation):
+        if validation is None or not has_validation(*validation):
             return None
         X, y, weight = validation
         if self.solver == "lbfgs":
             raise ValueError("X_val and y_val need epochs: choose another solver than 'lbfgs'")
-        if X is None or y is None:
-            raise ValueError(
-                "X_val and y_val go together: give both, or neither to set a part of X aside"
-            )
         X, y, targets = self._validate_targets(X, y, reset=False)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(f"y_val has {targets.shape[1]} outputs, but y has {self.n_outputs_}")
         return Validation(
             X, y, targets, None if weight is None else _check_sample_weight(weight, X)
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickle over; parameters that are younger than it get their defaults."""
-        defaults = inspect.signature(type(self)).parameters.values()
-        super().__setstate__({p.name: p.default for p in defaults} | state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

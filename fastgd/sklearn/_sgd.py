@@ -277,11 +277,10 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Score | None:
         """Return what scores on the user's data for validation."""
-        validation = self._check_validation(X_val, y_val)
+        validation = self._check_validation(X_val, y_val, sample_weight_val)
         if validation is None:
             return None
-        X, y = validation
-        weight = _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+        X, y, weight = validation
         return self._score_on(X, np.asarray(y, X.dtype), weight)
 
     @staticmethod
@@ -526,10 +525,10 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         self._check_together(partial=False)
         if self.warm_start:
             self._check_dense()
-        original = X, y, sample_weight
         resumes = self._resumes() and coef_init is None
         if not resumes:
             self.__dict__.pop("classes_", None)
+            y = y if self._is_soft(y) else validate_data(self, y=y)
             classes = self._classes_of(y)
             if self.warm_start and getattr(self, "coef_", None) is not None:
                 coef_init = self.coef_ if coef_init is None else coef_init
@@ -538,8 +537,8 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
                 self.__dict__.pop(name, None)
             self.t_ = 1.0
         self._fit_epochs(
-            original, None if resumes else classes, (coef_init, intercept_init), self.max_iter,
-            (X_val, y_val, sample_weight_val), native=True,
+            (X, y, sample_weight), None if resumes else classes, (coef_init, intercept_init),
+            self.max_iter, (X_val, y_val, sample_weight_val), native=True,
         )  # fmt: skip
         self._warn_after_fit()
         return self
@@ -600,10 +599,8 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return len(shape) == 2 and shape[1] > 1
 
     def _classes_of(self, y: Any) -> AnyArray:
-        if self._is_soft(y):
-            return np.arange(np.shape(y)[1])
-        labels: AnyArray = np.unique(validate_data(self, y=y))
-        return labels
+        classes: AnyArray = np.arange(np.shape(y)[1]) if self._is_soft(y) else np.unique(y)
+        return classes
 
     def _check_targets(self, X: Any, y: Any, first: bool) -> tuple[Any, AnyArray]:
         """Return checked samples and classes, or probabilities in X's dtype."""
@@ -664,14 +661,10 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         """Return the user's data for validation: samples, classes, weights."""
         if self._is_soft(y_val):
             y_val = np.arange(np.shape(y_val)[1])[np.argmax(y_val, axis=1)]
-        validation = self._check_validation(X_val, y_val)
-        if validation is None:
-            return None
-        X, y = validation
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
+        validation = self._check_validation(X_val, y_val, sample_weight_val)
+        if validation is not None and len(unknown := np.setdiff1d(validation[1], self.classes_)):
             raise ValueError(f"y_val has classes that y has not: {unknown[:5]}")
-        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+        return validation
 
     # -------------------------------------------------------------------- what is trained
 
