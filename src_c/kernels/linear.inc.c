@@ -30,7 +30,7 @@ static void dot(size_t n, const void *const *rows, size_t n_in, const void *weig
     const size_t bytes = smaller(n_in * sizeof(T), 2048);
     const size_t ahead = smaller(8192 / bytes, FGD_AHEAD);
     for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows[i + ahead], bytes);
+        prefetch_far(rows[i + ahead], bytes);
         ((T *)out)[i] = dot_row(rows[i], n_in, weights) + *(const T *)bias;
     }
 }

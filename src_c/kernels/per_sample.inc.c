@@ -32,13 +32,6 @@ FGD_INLINE fgd_row row_of(const fgd_rows *rows, size_t sample, const int sparse)
                      (size_t)rows->starts[sample + 1] - start};
 }
 
-/* Into the second cache: the first one's few outstanding misses would be the limit (15 in place of
- * 21 ms for 100,000 rows of 80 values). */
-FGD_INLINE void prefetch_far(const void *row, size_t bytes) {
-    for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b, 0, 2);
-    __builtin_prefetch((const char *)row + bytes - 1, 0, 2);
-}
-
 FGD_INLINE void prefetch_sample(const fgd_rows *rows, const fgd_linear *model,
                                 const uint32_t *order, size_t left, const int sparse) {
     if (sparse && left > AHEAD_STARTS) {

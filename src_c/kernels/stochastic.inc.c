@@ -39,7 +39,7 @@ FGD_INLINE void stochastic_few(const int groups, const int decays, fgd_pointwise
     EACH (v, (groups - 1) * NV) x[v] = vload(rows[0] + v * VL);
     load_lanes(rows[0] + last, n_in - last, x + (groups - 1) * NV);
     for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows[i + FGD_AHEAD], n_in * sizeof(T));
+        prefetch_far(rows[i + FGD_AHEAD], n_in * sizeof(T));
         EACH (v, (groups - 1) * NV) next[v] = vload(rows[i + 1] + v * VL);
         load_lanes(rows[i + 1] + last, n_in - last, next + (groups - 1) * NV);
         V begun[NV], own[NV];
@@ -91,7 +91,7 @@ FGD_INLINE void stochastic_many(const int looks_ahead, const int decays, fgd_poi
     const size_t bytes = smaller(n_in * sizeof(T), 1024), whole = n_in / VL * VL;
     T b = *bias, z = *ahead, begun = 0, own = 0;
     for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows[i + FGD_AHEAD], bytes);
+        prefetch_far(rows[i + FGD_AHEAD], bytes);
         const T *x = rows[i];
         if (looks_ahead)
             two_dots(rows[i + 1], n_in, params, x, &begun, &own);

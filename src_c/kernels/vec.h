@@ -53,10 +53,17 @@ typedef T VU __attribute__((vector_size(FGD_VBYTES), aligned(sizeof(T)), may_ali
 FGD_INLINE V vload(const T *p) { return *(const VU *)p; }
 FGD_INLINE void vstore(T *p, V v) { *(VU *)p = v; }
 FGD_INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-/* A row need not begin where a cache line does: its last byte may lie on one line more. */
+/* Ask for a row that is needed soon. It need not begin where a cache line does: its last byte may
+ * lie on one line more. */
 FGD_INLINE void prefetch_row(const void *row, size_t bytes) {
     for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b);
     __builtin_prefetch((const char *)row + bytes - 1);
+}
+/* The same into the second cache, where reading is all there is to do: the few misses that the
+ * first one can wait for at a time would be the limit. */
+FGD_INLINE void prefetch_far(const void *row, size_t bytes) {
+    for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b, 0, 2);
+    __builtin_prefetch((const char *)row + bytes - 1, 0, 2);
 }
 /* x - 0 is x for every x, the negative zero included. */
 FGD_INLINE V vset1(T x) { return x - (V){0}; }
