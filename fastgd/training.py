@@ -527,8 +527,8 @@ class Run:
         series = {
             "step": numbers * self.record_every,
             "loss": trace.loss,
-            "params": trace.params,
             "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
+            "params": trace.params,
         }
         if trace.sample_squares is not None and trace.gradient_norm is not None:
             norms, sizes = trace.gradient_norm, self.sizes[: self.kept]
