@@ -82,9 +82,7 @@ class Plan:
 
     def bounds(self, n_samples: int) -> IndexArray:
         """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
-        steps = count_steps(n_samples, self.batch_size, self.drop_last)
-        bounds = np.arange(steps + 1, dtype=np.int64) * self.batch_size
-        return np.minimum(bounds, n_samples)
+        return batch_bounds(n_samples, self.batch_size, self.drop_last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +197,12 @@ def plan(
         sample_gradients=used * epochs,
         batch_bytes=None if n_features is None else batch_size * n_features * itemsize,
     )
+
+
+def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray:
+    """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
+    steps = count_steps(n_samples, batch_size, drop_last)
+    return np.minimum(np.arange(steps + 1, dtype=np.int64) * batch_size, n_samples)
 
 
 def check_batch_size(batch_size: int | None, n_samples: int) -> int:

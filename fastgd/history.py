@@ -67,11 +67,11 @@ class Trace:
         self,
         step: int,
         n: int,
-        loss: float,
-        penalty: float,
-        norm: float,
-        squares: float,
         params: FloatArray,
+        loss: float,
+        penalty: float = 0.0,
+        norm: float = 0.0,
+        squares: float = 0.0,
     ) -> None:
         """Keep step number `step` of n samples, if wanted; loss and penalty are sums."""
         if step % self.every:

@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgd import _columns, _validation
 from fastgd._columns import Column
-from fastgd._plan import check_batch_size
+from fastgd._plan import batch_bounds, check_batch_size
 from fastgd._typing import FloatArray, IndexArray, RngLike
-from fastgd.history import DivergenceError, History
+from fastgd.history import DivergenceError, History, Trace
 from fastgd.optimizers import SGD, Optimizer
-from fastgd.sampling import Sampler, count_steps, make_sampler
+from fastgd.sampling import Sampler, count_steps, draw_batches, make_sampler
 from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [
@@ -602,9 +602,13 @@ class _Runs:
         """Return the losses of each run's batch, of shape (n_runs, batch)."""
         return self.landscape.losses(self.params, samples)
 
-    def step(self, samples: IndexArray, learning_rate: float) -> None:
-        """Make one update of each run with its batch, of shape (n_runs, batch)."""
-        gradient = _mean(self.landscape.gradients(self.params, samples))
+    def step(self, samples: IndexArray, learning_rate: float, divisor: int | None = None) -> None:
+        """Make one update of each run with its batch, of shape (n_runs, batch).
+
+        Its gradients' sum is divided by their number, or by the divisor.
+        """
+        gradient = self.landscape.gradients(self.params, samples).sum(axis=-2)
+        gradient /= samples.shape[-1] if divisor is None else divisor
         self.optimizer.update(self.params, gradient, self.state, learning_rate)
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
@@ -625,6 +629,7 @@ def descend(
     drop_last: bool = False,
     callbacks: Sequence[Callable[[FloatArray, History], Any]] = (),
     record: Sequence[str] = RECORDS,
+    record_every: int = 1,
     rng: RngLike = None,
 ) -> tuple[FloatArray, History]:
     """Go down a landscape by gradient descent, as `fastgd.train` trains a network.
@@ -650,7 +655,8 @@ def descend(
         How the learning rate changes: one of `fastgd.schedules`, or a function from the number
         of the epoch, counted from 0, to a factor of the optimizer's learning rate.
     sampling : str or object
-        "shuffle", "replacement", "sequential", or an object with a method ``epoch(n, rng)``.
+        "shuffle", "replacement", "sequential", "poisson", or an object with a method
+        ``epoch(n, rng)``, as for `fastgd.train`; terms have no classes to be stratified by.
         With "replacement" a batch of n terms is still a random one.
     drop_last : bool
         Whether a last batch that is not full is left out.
@@ -658,8 +664,10 @@ def descend(
         Each is called after each epoch as ``callback(theta, history)``; the descent stops after
         an epoch in which one returns True.
     record : sequence of str
-        What `History.trace` keeps of every step: "loss", the batch's mean before the update, and
-        "params", the parameters after it.
+        What `History.trace` keeps: "loss", the batch's mean before the update, and "params", the
+        parameters after it.
+    record_every : int
+        Every how many steps it does.
     rng : None, int or numpy.random.Generator
         Draws the order of the terms; None draws a fresh one.
 
@@ -694,79 +702,95 @@ def descend(
     epochs = _validation.check_int("epochs", epochs, at_least=0)
     optimizer = _check_optimizer(landscape, optimizer)
     schedule = make_schedule(schedule)
-    sampler = make_sampler(sampling, None)
     drop_last = _validation.check_bool("drop_last", drop_last)
+    sampler = make_sampler(sampling, None, size, drop_last)
     if callable(callbacks) or not all(callable(callback) for callback in callbacks):
         raise TypeError("callbacks must list functions that take (theta, history)")
     if isinstance(record, str):
         raise TypeError(f"record must list names, as in record=({record!r},)")
     recorded = {_validation.check_choice("record", name, RECORDS) for name in record}
     generator = _validation.check_rng(rng)
+    record_every = _validation.check_int("record_every", record_every, at_least=1)
     runs = _Runs(landscape, point, 1, optimizer)
     history = History(optimizer=optimizer)
-    traces: dict[str, list[Any]] = {name: [] for name in sorted(recorded)}
+    room = count_steps(n, size, drop_last) * epochs // record_every
+    trace = Trace(
+        record_every,
+        loss=np.empty(room) if "loss" in recorded else None,
+        params=np.empty((room, landscape.n_params)) if "params" in recorded else None,
+    )
     state = schedule.initial_state()
     for epoch in range(epochs):
-        order = sampler.epoch(n, generator)
-        steps = count_steps(len(order), size, drop_last)
+        order, ends = draw_batches(sampler, n, generator)
+        divisor = None if ends is None else size
+        if ends is None:
+            ends = batch_bounds(len(order), size, drop_last)
+        steps = len(ends) - 1
+        if (more := (history.updates + steps) // record_every - room) > 0:
+            trace, room = trace.grown(more), room + more  # a user's own sampling may draw more
         by_epoch = schedule.unit == "epoch"
         times = (epoch, 1) if by_epoch else (history.updates, steps)
         rates = schedule.rates(optimizer.learning_rate, *times, state)
-        _epoch(runs, order, size, np.broadcast_to(rates, steps), history, traces)
+        try:
+            _epoch(runs, order, ends, np.broadcast_to(rates, steps), history, trace, divisor)
+        except DivergenceError:
+            _set_trace(history, trace)
+            raise
         state = schedule.observe(state, history.loss[-1])
         theta = runs.params[0].copy()
         stop = [callback(theta, history) is True for callback in callbacks]
         if any(stop):
             break
-    _set_trace(history, traces, landscape.n_params)
+    _set_trace(history, trace)
     return runs.params[0].copy(), history
 
 
 def _epoch(
     runs: _Runs,
     order: IndexArray,
-    size: int,
+    ends: IndexArray,
     rates: FloatArray,
     history: History,
-    traces: dict[str, list[Any]],
+    trace: Trace,
+    divisor: int | None,
 ) -> None:
     """Run the batches of one epoch, and add to the history what they did."""
     begun = time.perf_counter()
-    losses, params = [], []
-    used, total = 0, 0.0
+    room = trace.behind(history.updates // trace.every)
+    total = 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # found as a loss that is not finite
         for step, rate in enumerate(rates.tolist()):
-            samples = order[None, step * size : (step + 1) * size]
-            batch = float(runs.losses(samples).sum())
-            runs.step(samples, rate)
-            used += samples.shape[1]
-            total += batch
-            losses.append(batch / samples.shape[1])
-            params.append(runs.params[0].copy())
+            samples = order[None, ends[step] : ends[step + 1]]
+            loss, n = float(runs.losses(samples).sum()), samples.shape[1]
+            runs.step(samples, rate, divisor)
+            total += loss
+            room.keep(runs.state.step, n, runs.params[0], loss)
     if not (math.isfinite(total) and np.isfinite(runs.params).all()):
         history.diverged = True
-        _set_trace(history, traces, runs.params.shape[1])
         raise DivergenceError(
             f"the cost stopped being finite in epoch {history.epochs + 1}, with learning rate "
             f"{max(rates):g}. Try a lower one: batch gradient descent stays at "
             f"the minima of {runs.landscape!r} below {runs.landscape.largest_learning_rate:.3g}.",
             history,
         )
+    used = int(ends[-1])
     history.loss.append(total / used if used else math.nan)
     history.learning_rate.append(float(rates[0]) if len(rates) else math.nan)
     history.seconds.append(time.perf_counter() - begun)
     history.updates += len(rates)
     history.sample_gradients += used
-    for name, values in (("loss", losses), ("params", params)):
-        if name in traces:
-            traces[name].extend(values)
 
 
-def _set_trace(history: History, traces: dict[str, list[Any]], n_params: int) -> None:
+def _set_trace(history: History, trace: Trace) -> None:
     """Leave in the history what was recorded."""
-    shapes = {"loss": (-1,), "params": (-1, n_params)}
-    for name, values in traces.items():
-        history.trace[name] = np.array(values, np.float64).reshape(shapes[name])
+    kept = history.updates // trace.every
+    if trace.loss is None and trace.params is None:
+        return
+    numbers: Any = np.arange(1, kept + 1) * trace.every
+    history.trace["step"] = numbers
+    for name, values in (("loss", trace.loss), ("params", trace.params)):
+        if values is not None:
+            history.trace[name] = values[:kept]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Landscapes: their mathematics, descents on them, escapes from saddles, convexity."""
 
 import runpy
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -333,6 +334,33 @@ def test_falling_rates_settle_where_constant_ones_wander():
         _, history = descend(bowl, epochs=100, optimizer=gd.SGD(0.5), schedule=schedule, rng=0)
         far.append(np.linalg.norm(history.trace["params"][-64:], axis=1).mean())
     assert far[1] < 0.1 * far[0]
+
+
+def test_a_stride_keeps_every_so_many_steps_of_all():
+    bowl = Bowl()
+    options = {"batch_size": 8, "epochs": 5, "rng": 0}
+    _, every = descend(bowl, **options)
+    _, some = descend(bowl, **options, record_every=3)
+    assert some.trace["step"].tolist() == list(range(3, 41, 3))
+    for name in ("loss", "params"):
+        np.testing.assert_array_equal(some.trace[name], every.trace[name][2::3])
+
+
+def test_poisson_batches_differ_in_size_and_are_divided_by_the_stated_one():
+    bowl = Bowl(n=4)
+    theta, history = descend(
+        bowl, batch_size=1, epochs=200, sampling="poisson", optimizer=gd.SGD(0.01), rng=0
+    )
+    assert history.sample_gradients == pytest.approx(800, rel=0.2)
+    params = np.vstack([bowl.start, history.trace["params"]])
+    empty = np.isnan(history.trace["loss"])
+    assert 0.2 < empty.mean() < 0.5  # (3 / 4)^4 = 0.32
+    assert (params[1:][empty] == params[:-1][empty]).all()
+    batch_step = params[1] - params[0]
+    terms = -0.01 * bowl.gradients(bowl.start, np.arange(4))
+    sums = [terms[list(some)].sum(axis=0) for k in range(5) for some in combinations(range(4), k)]
+    assert np.abs(np.array(sums) - batch_step).max(axis=1).min() < 1e-12
+    assert np.isfinite(theta).all()
 
 
 def test_trace_ends_where_the_descent_ends():

@@ -160,11 +160,13 @@ def test_repeated_runs_give_the_same_bits():
     assert len(runs) == 1
 
 
-def test_steps_of_one_sample_have_the_general_paths_bits():
-    """Recording parameters takes the general path: the special kernel must agree with it."""
-    special = trained_bits("linear", batch_size=1, n_threads=1)
-    general = trained_bits("linear", batch_size=1, n_threads=1, record=("params",))
-    assert special == general
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize("model", MODELS)
+def test_recording_changes_no_bit(model, batch_size):
+    record = ("loss", "params", "gradient_norm") + (("noise_scale",) if batch_size > 1 else ())
+    plain = trained_bits(model, batch_size=batch_size)
+    assert trained_bits(model, batch_size=batch_size, record=record) == plain
+    assert trained_bits(model, batch_size=batch_size, record=record, record_every=7) == plain
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -132,7 +132,7 @@ def start(
                 if not np.isfinite(total):
                     return total
                 if trace is not None:
-                    trace.keep(moved.step, len(batch), value, penalty, norm, squares, reached)
+                    trace.keep(moved.step, len(batch), reached, value, penalty, norm, squares)
         if not np.isfinite(reached).all():
             return float("nan")
         params[:] = reached
