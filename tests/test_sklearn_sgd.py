@@ -17,6 +17,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
+from sklearn import __version__ as installed
 from sklearn import config_context, linear_model
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -26,6 +27,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from fastgd import _engine, _sgd
 from fastgd.sklearn import SGDClassifier, SGDRegressor
@@ -43,6 +45,10 @@ X = RNG.standard_normal((120, 7)) * (RNG.random((120, 7)) < 0.6)
 Y = X @ RNG.standard_normal(7) + 0.3 * RNG.standard_normal(120)
 CLASSES = np.digitize(Y, [-1, 1])
 WEIGHT = RNG.random(120)
+
+
+# Since 1.8 training stops on an objective that includes the penalty, and eta0 is 0.01 by default.
+OLDER = parse_version(installed) < parse_version("1.8")
 
 
 def csr(X):
@@ -66,6 +72,9 @@ def product(losses):
 
 
 def assert_same_fit(own, other, *fit, **fit_more):
+    if OLDER:
+        own.set_params(tol=None)
+        other.set_params(tol=None)
     own.fit(*fit, **fit_more)
     other.fit(*fit, **fit_more)
     scale = max(1, abs(other.coef_).max())
@@ -453,7 +462,10 @@ def test_verbose_lines(capsys):
     for make in (SGDRegressor, linear_model.SGDRegressor):
         make(**settings).fit(X, Y)
         lines.append([line for line in capsys.readouterr().out.split("\n") if "time" not in line])
-    assert lines[0] == lines[1]
+    own, other = lines
+    if OLDER:
+        own = [line.split(", Objective")[0] for line in own]
+    assert own == other
 
 
 def test_threads_do_not_change_a_bit(monkeypatch):
@@ -524,6 +536,8 @@ def test_data_frames_bring_names(frame):
     names = [f"x{i}" for i in range(7)]
     data = frame({name: X[:, i] for i, name in enumerate(names)})
     reg = SGDRegressor(random_state=0).fit(data, Y)
+    if OLDER and frame is pl.DataFrame:
+        pytest.skip("scikit-learn before 1.8 does not read the names of polars")
     assert reg.feature_names_in_.tolist() == names
     np.testing.assert_array_equal(reg.coef_, SGDRegressor(random_state=0).fit(X, Y).coef_)
 
@@ -532,9 +546,9 @@ def test_data_frames_bring_names(frame):
 def test_parameters_are_scikit_learns_in_its_order(make):
     theirs = list(inspect.signature(getattr(linear_model, make.__name__)).parameters.values())
     ours = list(inspect.signature(make).parameters.values())[: len(theirs)]
-    assert [(p.name, p.kind, p.default) for p in ours] == [
-        (p.name, p.kind, p.default) for p in theirs
-    ]
+    assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in theirs]
+    differ = {p.name for p, q in zip(ours, theirs, strict=True) if p.default != q.default}
+    assert differ <= ({"eta0"} if OLDER else set())
 
 
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
@@ -607,6 +621,7 @@ def test_cross_validation_in_two_processes():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(OLDER, reason="scikit-learn before 1.8 stops at another epoch")
 @pytest.mark.parametrize(
     "settings",
     [
