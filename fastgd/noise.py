@@ -82,14 +82,25 @@ def smoothed_ratio(variance: FloatArray, square: FloatArray) -> FloatArray:
         if len(unknown):
             values = values.copy()
             values[unknown] = 0
-        total = np.cumsum(values)
-        last = total.copy()
-        last[WINDOW:] -= total[:-WINDOW]
-        sums.append(last)
+        sums.append(_sums_of_last(values))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: FloatArray = sums[0] / sums[1]
     ratio[~(sums[1] > 0)] = np.inf
     return ratio
+
+
+def _sums_of_last(values: FloatArray) -> FloatArray:
+    """Return, for each place, the sum of the last values up to it, at most WINDOW.
+
+    Each is the end of one block and the beginning of the next. Differences of sums from the first
+    value on would lose all digits, as gradients shrink by many powers of ten in a training.
+    """
+    blocks = np.zeros((-(-len(values) // WINDOW), WINDOW))
+    blocks.reshape(-1)[: len(values)] = values
+    sums = np.cumsum(blocks, axis=1)
+    ends = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1]
+    sums[1:, :-1] += ends[:-1, 1:]
+    return sums.reshape(-1)[: len(values)]
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,24 @@ def test_noise_scale_of_a_trace_is_that_of_the_whole():
     assert trace["noise_scale"][-1] == pytest.approx(4, rel=0.3)
 
 
+def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
+    """Noiseless lines: squared gradients fall by thirty powers of ten, their ratio hardly."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 5))
+    net = gd.Network([5, 1], dtype="float64", rng=0)
+    trace = gd.train(
+        net, X, X.sum(axis=1), batch_size=20, epochs=10, optimizer=gd.SGD(0.02),
+        record=("noise_scale",), rng=0,
+    ).trace  # fmt: skip
+    variance, square = trace["gradient_variance"], trace["gradient_square"]
+    assert abs(square[-1]) < 1e-20 * square[0]
+    sums = [
+        [values[max(0, k - 99) : k + 1].sum() for k in range(len(values))]
+        for values in (variance, square)
+    ]
+    np.testing.assert_allclose(trace["noise_scale"], np.divide(*sums), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
