@@ -216,9 +216,16 @@ def test_all_products_are_torchs(optimizer, schedule):
     compare(optimizer, schedule)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        name if name == "cross_entropy" else pytest.param(name, marks=pytest.mark.slow)
+        for name in LOSSES
+    ],
+)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_300_steps_with_plateaus_are_torchs(optimizer):
-    compare(optimizer, "on plateau", ["cross_entropy"])
+def test_300_steps_with_plateaus_are_torchs(optimizer, loss):
+    compare(optimizer, "on plateau", [loss])
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case][2]])
