@@ -304,6 +304,66 @@ def test_class_weights_are_sample_weights():
     np.testing.assert_array_equal(parameters(weighed), parameters(other))
 
 
+BLURRED = 0.9 * np.eye(3)[Y_IRIS] + 0.1 / 3
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("make", [np.asarray, csr_array], ids=["dense", "csr"])
+def test_soft_labels_are_weighted_hard_ones(solver, make):
+    """A sample of soft labels has the gradient of one sample a class, weighted by them."""
+    settings = {"solver": solver, "max_iter": 30, "random_state": 0, "shuffle": False, "alpha": 0}
+    soft = MLPClassifier((4,), batch_size=150, **settings).fit(make(X_IRIS), BLURRED)
+    hard = MLPClassifier((4,), batch_size=450, **settings)
+    hard.fit(make(np.tile(X_IRIS, (3, 1))), np.repeat([0, 1, 2], 150), BLURRED.T.ravel())
+    np.testing.assert_allclose(parameters(soft), parameters(hard), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(soft.loss_, hard.loss_, rtol=1e-6)
+    assert soft.classes_.tolist() == [0, 1, 2]
+
+
+def test_two_probabilities_are_one_logistic_output():
+    p = np.column_stack([1 - WEIGHT / 2, WEIGHT / 2])
+    clf = MLPClassifier((), solver="lbfgs", alpha=0).fit(X_IRIS[:, :1], p)
+    assert clf.out_activation_ == "logistic"
+    np.testing.assert_allclose(clf.predict_proba(X_IRIS[:, :1]).mean(0), p.mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("y", [BLURRED, BLURRED[:, :2] / BLURRED[:, :2].sum(1, keepdims=True)])
+def test_soft_labels_in_company(y):
+    clf = MLPClassifier((4,), max_iter=3, early_stopping=True, class_weight="balanced")
+    clf.fit(X_IRIS, y)
+    clf.fit(X_IRIS, y, X_val=X_IRIS, y_val=y.argmax(axis=1))
+    on_hard = clf.validation_scores_
+    clf.set_params(random_state=0).fit(X_IRIS, y, X_val=X_IRIS, y_val=y)
+    assert len(on_hard) == len(clf.validation_scores_) == 3
+    calls = MLPClassifier((4,), class_weight={0: 2.0}).partial_fit(X_IRIS, y).partial_fit(X_IRIS, y)
+    assert calls.predict(X_IRIS).max() < y.shape[1]
+
+
+def test_soft_labels_name_the_classes_given_to_partial_fit():
+    clf = MLPClassifier((4,)).partial_fit(X_IRIS, BLURRED, classes=["a", "b", "c"])
+    assert set(clf.predict(X_IRIS)) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (2 * BLURRED, "the sums here are from 2 to 2"),
+        (BLURRED - 0.2, "must hold probabilities"),
+        (np.column_stack([BLURRED, 0 * WEIGHT]), "4 columns, but there are 3 classes"),
+    ],
+)
+def test_what_soft_labels_must_be(y, message):
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X_IRIS, y)
+
+
+def test_soft_labels_exclude_each_other():
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, LABELS)
+    with pytest.raises(ValueError, match="began with several labels a sample"):
+        clf.fit(X_IRIS, BLURRED)
+
+
 def test_convergence_warning():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
         MLPClassifier(max_iter=2).fit(X_IRIS, Y_IRIS)
@@ -452,6 +512,15 @@ def test_schedules_give_the_learning_rate(unit):
         rows = slice(step % 5 * 30, step % 5 * 30 + 30)
         steps.set_params(solver=gd.SGD(0.1 * 0.5**time)).fit(X_REG[rows], Y_REG[rows])
     np.testing.assert_allclose(parameters(reg), parameters(steps), rtol=1e-12)
+
+
+def test_a_function_gives_the_learning_rate():
+    settings = {"max_iter": 4, "random_state": 0}
+    own = MLPClassifier((4,), learning_rate=lambda epoch: 0.5**epoch, **settings)
+    named = MLPClassifier((4,), learning_rate=gd.schedules.Exponential(0.5), **settings)
+    np.testing.assert_allclose(
+        parameters(own.fit(X_IRIS, Y_IRIS)), parameters(named.fit(X_IRIS, Y_IRIS)), rtol=1e-12
+    )
 
 
 def test_a_plateau_lowers_the_learning_rate():

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from fastgd._engine import max_threads
+from fastgd._typing import AnyArray
 
 __all__ = [
     "CallbackSupport",
     "Loads",
     "Progress",
+    "check_probabilities",
     "check_progress",
     "check_scikit_learn",
     "count_threads",
@@ -77,6 +79,16 @@ def has_validation(X_val: Any, y_val: Any, sample_weight_val: Any) -> bool:
         "X_val and y_val go together, and sample_weight_val with them: give both, or neither to "
         "set a part of X aside"
     )
+
+
+def check_probabilities(y: AnyArray) -> None:
+    """Raise where a matrix of targets does not hold a probability for each class."""
+    total = y.sum(axis=1)
+    if (y < 0).any() or not np.allclose(total, 1, atol=1e-3):
+        raise ValueError(
+            "y as a matrix must hold probabilities: none below 0, each row with the sum 1; "
+            f"the sums here are from {total.min():g} to {total.max():g}"
+        )
 
 
 def check_progress(estimator: Any) -> None:

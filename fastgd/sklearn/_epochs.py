@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from fastgd import _sampling
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.optimizers import Optimizer, OptimizerState
-from fastgd.schedules import Schedule, State
+from fastgd.schedules import Schedule, State, make_schedule
 from fastgd.sklearn._common import Progress
 from fastgd.sklearn._descent import Descent, EfficientAdam, Momentum, mean_loss, pack, unpack
 
@@ -123,7 +123,7 @@ class Epochs:
             raise ValueError("partial_fit does not support early_stopping=True")
         self.optimizer = self._make_optimizer()
         rate = estimator.learning_rate
-        self.schedule: Schedule | None = rate if isinstance(rate, Schedule) else None
+        self.schedule: Schedule | None = None if isinstance(rate, str) else make_schedule(rate)
         self.params = pack(estimator.coefs_, estimator.intercepts_)
         self.descent: Descent | None = None
         self.state = self._resume()
@@ -238,10 +238,10 @@ class Epochs:
         """Split validation data off; a training that goes on gets the same split again."""
         est = self.estimator
         weight = np.ones(len(targets)) if sample_weight is None else sample_weight
+        two_classes = is_classifier(est) and est.n_outputs_ == 1 and targets.dtype == bool
         X, X_val, targets, targets_val, weight, weight_val = train_test_split(
             X, targets, weight, random_state=self._split_seed(),
-            test_size=est.validation_fraction,
-            stratify=targets if is_classifier(est) and est.n_outputs_ == 1 else None,
+            test_size=est.validation_fraction, stratify=targets if two_classes else None,
         )  # fmt: skip
         if X_val.shape[0] < 2:
             raise ValueError(

@@ -20,7 +20,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.optimize import _check_optimize_result
@@ -37,6 +37,7 @@ from fastgd.sklearn._common import (
     CallbackSupport,
     Loads,
     Progress,
+    check_probabilities,
     check_progress,
     count_threads,
     has_validation,
@@ -68,7 +69,7 @@ class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
         "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -277,7 +278,7 @@ class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
     ) -> Cost:
         """Return the cost of the network on data that is checked."""
         X = X if scipy.sparse.issparse(X) else _dense(X, X.dtype)
-        if self._engine_loss() == "cross_entropy":
+        if self._engine_loss() == "cross_entropy" and targets.dtype == bool:
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
         else:
             y = np.ascontiguousarray(targets, X.dtype)
@@ -374,6 +375,11 @@ def _dense(X: Any, dtype: Any) -> FloatArray:
     return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])
 
 
+def _is_soft(y: Any) -> bool:
+    """Whether targets of a classifier are a matrix of probabilities."""
+    return getattr(y, "ndim", 2) == 2 and type_of_target(y) == "continuous-multioutput"
+
+
 class MLPClassifier(ClassifierMixin, _BaseMLP):
     """Multi-layer perceptron classifier: scikit-learn's interface on fastgd's engine.
 
@@ -396,11 +402,12 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         not penalised.
     batch_size : int or "auto", default="auto"
         Samples a batch; "auto" is 200, or all where there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
         How the learning rate changes after an epoch: not at all; to
         ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
         ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
-        schedule such as ``fastgd.schedules.Cosine(100)`` is for all but "lbfgs".
+        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the number of the
+        epoch to a factor, is for all but "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
@@ -529,7 +536,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         random_state: Any = None,
         tol: float = 1e-4,
         verbose: Any = False,
-        warm_start: bool = False,
+        warm_start: bool | str = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
@@ -594,7 +601,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Samples. C-contiguous float32 or float64 data is used in place.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels: of one class, or a matrix of 0 and 1 for several labels.
+            Labels: of one class, a matrix of 0 and 1 for several labels, or a matrix of each
+            class's probability (soft labels), where they are not all 0 and 1.
         sample_weight : array_like of shape (n_samples,), default=None
             Factors of the samples' losses.
         X_val, y_val, sample_weight_val : array_like, default=None
@@ -621,17 +629,20 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Samples.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels: of one class, or a matrix of 0 and 1 for several labels.
+            Labels: of one class, a matrix of 0 and 1 for several labels, or a matrix of each
+            class's probability (soft labels), where they are not all 0 and 1.
         sample_weight : array_like of shape (n_samples,), default=None
             Factors of the samples' losses.
         classes : array_like of shape (n_classes,), default=None
-            All labels that may come; needed in the first call.
+            All labels that may come; needed in the first call, unless y holds probabilities.
 
         Returns
         -------
         self
             The trained estimator.
         """
+        if classes is None and not hasattr(self, "classes_") and _is_soft(y):
+            classes = np.arange(np.shape(y)[1])
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
             several = type_of_target(y).startswith("multilabel")
@@ -718,7 +729,14 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                 "on all of y, or a part of it that is representative, and give its result as a "
                 "dict: class_weight={class: weight}"
             )
-        weight: FloatArray = compute_sample_weight(self.class_weight, y)
+        weight: FloatArray
+        if _is_soft(y):
+            factors = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[y.argmax(axis=1)]
+            )
+            weight = y @ factors
+        else:
+            weight = compute_sample_weight(self.class_weight, y)
         return weight if sample_weight is None else weight * sample_weight
 
     def _validate_input(
@@ -726,21 +744,42 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     ) -> tuple[Any, AnyArray, AnyArray]:
         X, y = self._checked(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            labels = np.arange(y.shape[1]) if _is_soft(y) else y
+            self._label_binarizer = LabelBinarizer().fit(labels)
             self.classes_ = self._label_binarizer.classes_
-        else:
+        elif not _is_soft(y):
             self._check_classes(unique_labels(y))
-        return X, y, self._label_binarizer.transform(y).astype(bool)
+        return X, y, self._targets(y)
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
+        if _is_soft(y):
+            check_probabilities(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _targets(self, y: AnyArray) -> AnyArray:
+        """Return a column for each output: bool of labels, or probabilities."""
+        if not _is_soft(y):
+            targets: AnyArray = self._label_binarizer.transform(y).astype(bool)
+            return targets
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(
+                "y holds probabilities that exclude each other, but training began with several "
+                "labels a sample"
+            )
+        if y.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"y has {y.shape[1]} columns, but there are {len(self.classes_)} classes"
+            )
+        return y[:, 1:] if y.shape[1] == 2 else y
 
     def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
         X, y = self._checked(X, y, reset)
+        if _is_soft(y):
+            return X, self.classes_[y.argmax(axis=1)], self._targets(y)
         unknown = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unknown):
             raise ValueError(f"y_val has classes that y has not: {unknown}")
@@ -791,11 +830,12 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         not penalised.
     batch_size : int or "auto", default="auto"
         Samples a batch; "auto" is 200, or all where there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
         How the learning rate changes after an epoch: not at all; to
         ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
         ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
-        schedule such as ``fastgd.schedules.Cosine(100)`` is for all but "lbfgs".
+        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the number of the
+        epoch to a factor, is for all but "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
@@ -922,7 +962,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         random_state: Any = None,
         tol: float = 1e-4,
         verbose: Any = False,
-        warm_start: bool = False,
+        warm_start: bool | str = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,

@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._linear import MAX_INT, LinearDescent, Task, with_callbacks
 from fastgd.sklearn._outputs import Score
 
@@ -609,12 +610,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             return X, y
         X, y = self._check_data(X, y, first, multi_output=True, y_numeric=True)
         y = np.ascontiguousarray(y, X.dtype)
-        total = y.sum(axis=1)
-        if (y < 0).any() or not np.allclose(total, 1, atol=1e-3):
-            raise ValueError(
-                "y as a matrix must hold probabilities: none below 0, each row with the sum 1; "
-                f"the sums here are from {total.min():g} to {total.max():g}"
-            )
+        check_probabilities(y)
         return X, y
 
     def _shares(self, y: AnyArray) -> FloatArray:
