@@ -5,9 +5,6 @@
  * widths give the same bits.
  */
 
-/* A loop that is laid out in full: what it indexes can then live in registers. */
-#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
-
 enum { BIAS, SCALE };
 
 /* rows_n rows of the product by nv vectors of columns, for rows_n and nv constant. */

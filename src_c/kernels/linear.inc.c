@@ -25,13 +25,48 @@ FGD_INLINE T dot_row(const T *x, size_t n_in, const T *weights) {
     return vsum(sum);
 }
 
+/* Folded lanes of `count` dot products side by side: their chains of additions overlap. */
+FGD_INLINE void dot_rows(const int count, const T *const *rows, size_t n_in, const T *weights,
+                         V *folded) {
+    V sum[4][NV];
+    EACH (r, count)
+        EACH (v, NV) sum[r][v] = (V){0};
+    size_t k = 0;
+    for (; k + LANES <= n_in; k += LANES)
+        EACH (v, NV) {
+            const V weight = vload(weights + k + v * VL);
+            EACH (r, count) sum[r][v] = vfma(vload(rows[r] + k + v * VL), weight, sum[r][v]);
+        }
+    if (k < n_in)
+        EACH (r, count) {
+            V rest[NV];
+            load_lanes(rows[r] + k, n_in - k, rest);
+            EACH (v, NV) sum[r][v] = vfma(rest[v], vload(weights + k + v * VL), sum[r][v]);
+        }
+    EACH (r, count) folded[r] = fold(sum[r]);
+}
+
 static void dot(size_t n, const void *const *rows, size_t n_in, const void *weights,
                 const void *bias, void *out) {
+    enum { AT_ONCE = NV == 4 ? 2 : 4 }; /* as many as there are registers for */
     const size_t bytes = smaller(n_in * sizeof(T), 2048);
     const size_t ahead = smaller(8192 / bytes, FGD_AHEAD);
-    for (size_t i = 0; i < n; i++) {
-        prefetch_far(rows[i + ahead], bytes);
-        ((T *)out)[i] = dot_row(rows[i], n_in, weights) + *(const T *)bias;
+    const T *const *x = (const T *const *)rows;
+    const V b = vset1(*(const T *)bias);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        V sums[VL];
+        for (int l = 0; l < VL; l += AT_ONCE) {
+            V folded[AT_ONCE];
+            EACH (r, AT_ONCE) prefetch_far(x[i + l + r + ahead], bytes);
+            dot_rows(AT_ONCE, x + i + l, n_in, weights, folded);
+            EACH (r, AT_ONCE) sums[vsum_place(l + r)] = folded[r];
+        }
+        vstore((T *)out + i, vsum_each(sums) + b);
+    }
+    for (; i < n; i++) {
+        prefetch_far(x[i + ahead], bytes);
+        ((T *)out)[i] = dot_row(x[i], n_in, weights) + *(const T *)bias;
     }
 }
 

@@ -49,6 +49,8 @@ typedef TI VI __attribute__((vector_size(FGD_VBYTES)));
 typedef T VU __attribute__((vector_size(FGD_VBYTES), aligned(sizeof(T)), may_alias));
 
 #define FGD_INLINE static inline __attribute__((always_inline, unused))
+/* A loop that is laid out in full: what it indexes can then live in registers. */
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 FGD_INLINE V vload(const T *p) { return *(const VU *)p; }
 FGD_INLINE void vstore(T *p, V v) { *(VU *)p = v; }
@@ -164,32 +166,38 @@ FGD_INLINE void vstore_part(T *p, V v, int n) {
 
 /* The sum of a logical vector's lanes by halves: lane l and lane l + LANES / 2 first, and so
  * on. The tree is the same on every level, whatever the native width. */
-typedef T V16 __attribute__((vector_size(16)));
+FGD_INLINE V fold(const V v[NV]) {
 #if FGD_VBYTES == 64
-FGD_INLINE V16 fold_to_16(const V v[NV]) {
-#if FGD_F64
-    const __m256d half = _mm512_castpd512_pd256(v[0]) + _mm512_extractf64x4_pd(v[0], 1);
-    return _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
-#else
-    const __m256 half = _mm512_castps512_ps256(v[0]) + _mm512_extractf32x8_ps(v[0], 1);
-    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
-#endif
-}
+    return v[0];
 #elif FGD_VBYTES == 32
-FGD_INLINE V16 fold_to_16(const V v[NV]) {
-    const V half = v[0] + v[1];
-#if FGD_F64
-    return _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
+    return v[0] + v[1];
 #else
-    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+    return (v[0] + v[2]) + (v[1] + v[3]);
 #endif
 }
+
+typedef T V16 __attribute__((vector_size(16)));
+#if FGD_VBYTES == 64 && FGD_F64
+FGD_INLINE V16 fold_to_16(V x) {
+    const __m256d half = _mm512_castpd512_pd256(x) + _mm512_extractf64x4_pd(x, 1);
+    return _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
+}
+#elif FGD_VBYTES == 64
+FGD_INLINE V16 fold_to_16(V x) {
+    const __m256 half = _mm512_castps512_ps256(x) + _mm512_extractf32x8_ps(x, 1);
+    return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+}
+#elif FGD_VBYTES == 32 && FGD_F64
+FGD_INLINE V16 fold_to_16(V x) { return _mm256_castpd256_pd128(x) + _mm256_extractf128_pd(x, 1); }
+#elif FGD_VBYTES == 32
+FGD_INLINE V16 fold_to_16(V x) { return _mm256_castps256_ps128(x) + _mm256_extractf128_ps(x, 1); }
 #else
-FGD_INLINE V16 fold_to_16(const V v[NV]) { return (v[0] + v[2]) + (v[1] + v[3]); }
+FGD_INLINE V16 fold_to_16(V x) { return x; }
 #endif
 
-FGD_INLINE T vsum(const V v[NV]) {
-    const V16 x = fold_to_16(v);
+/* The rest of the tree, of a vector that was folded. */
+FGD_INLINE T vsum_folded(V folded) {
+    const V16 x = fold_to_16(folded);
 #if FGD_F64
     return x[0] + x[1];
 #elif defined(__SSE2__)
@@ -199,5 +207,87 @@ FGD_INLINE T vsum(const V v[NV]) {
     return (x[0] + x[2]) + (x[1] + x[3]);
 #endif
 }
+
+FGD_INLINE T vsum(const V v[NV]) { return vsum_folded(fold(v)); }
+
+/* The sums of VL folded vectors at once, two vectors becoming one at each level of the tree. The
+ * vector of sum number l is at vsum_place(l): no lane has to move from block to block of 16
+ * bytes where that would take an instruction more. */
+#if defined(__has_builtin)
+#define FGD_HAS_SHUFFLE (__has_builtin(__builtin_shufflevector) && FGD_VBYTES >= 32)
+#else
+#define FGD_HAS_SHUFFLE 0
+#endif
+#if FGD_HAS_SHUFFLE
+#define FGD_HALVE(n, low, high)                                        \
+    EACH (i, n)                                                        \
+    s[i] = __builtin_shufflevector(s[2 * i], s[2 * i + 1], low) + /**/ \
+           __builtin_shufflevector(s[2 * i], s[2 * i + 1], high)
+
+FGD_INLINE int vsum_place(int l) {
+    const int blocks = FGD_VBYTES / 16, lanes = VL / blocks;
+    return l / lanes + blocks * (l % lanes);
+}
+FGD_INLINE V vsum_each(V s[VL]) {
+#if FGD_VBYTES == 64 && FGD_F64
+#define L0 0, 1, 2, 3, 8, 9, 10, 11
+#define H0 4, 5, 6, 7, 12, 13, 14, 15
+#define L1 0, 1, 4, 5, 8, 9, 12, 13
+#define H1 2, 3, 6, 7, 10, 11, 14, 15
+#define L2 0, 8, 2, 10, 4, 12, 6, 14
+#define H2 1, 9, 3, 11, 5, 13, 7, 15
+    FGD_HALVE(4, L0, H0);
+    FGD_HALVE(2, L1, H1);
+    FGD_HALVE(1, L2, H2);
+#elif FGD_VBYTES == 64
+#define L0 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define H0 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define L1 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define H1 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#define L2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define H2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define L3 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define H3 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+    FGD_HALVE(8, L0, H0);
+    FGD_HALVE(4, L1, H1);
+    FGD_HALVE(2, L2, H2);
+    FGD_HALVE(1, L3, H3);
+#elif FGD_F64
+#define L0 0, 1, 4, 5
+#define H0 2, 3, 6, 7
+#define L1 0, 4, 2, 6
+#define H1 1, 5, 3, 7
+    FGD_HALVE(2, L0, H0);
+    FGD_HALVE(1, L1, H1);
+#else
+#define L0 0, 1, 2, 3, 8, 9, 10, 11
+#define H0 4, 5, 6, 7, 12, 13, 14, 15
+#define L1 0, 1, 8, 9, 4, 5, 12, 13
+#define H1 2, 3, 10, 11, 6, 7, 14, 15
+#define L2 0, 2, 8, 10, 4, 6, 12, 14
+#define H2 1, 3, 9, 11, 5, 7, 13, 15
+    FGD_HALVE(4, L0, H0);
+    FGD_HALVE(2, L1, H1);
+    FGD_HALVE(1, L2, H2);
+#endif
+    return s[0];
+}
+#undef FGD_HALVE
+#undef L0
+#undef H0
+#undef L1
+#undef H1
+#undef L2
+#undef H2
+#undef L3
+#undef H3
+#else
+FGD_INLINE int vsum_place(int l) { return l; }
+FGD_INLINE V vsum_each(V s[VL]) {
+    V sums;
+    for (int l = 0; l < VL; l++) sums[l] = vsum_folded(s[l]);
+    return sums;
+}
+#endif
 
 #endif
