@@ -49,7 +49,8 @@ rates:     Without --learning-rate each batch size B tries three, and the table
            shows the one that ends with the lowest training loss: 1, 4 and 16
            times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
            L the largest eigenvalue of the rows' second moment (Ma, Bassily,
-           Belkin 2018), and c 1/16 for a regression, 1/2 for a classification.
+           Belkin 2018), and c 1/16 for a regression, 1 for a classification.
+           With --hidden the hidden units' first values count with a row.
 --save:    Keeps the run with the best validation score. It also loads with
            fastgd.load in Python.
 --goal:    The advice names the batch size that needs the fewest seconds to the

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastgd._encoding import Encoding
 from fastgd._tables import Table
+from fastgd.activations import ACTIVATIONS
 from fastgd.network import Network
 
 __all__ = ["Problem", "StepSizeRule"]
@@ -79,22 +80,34 @@ class StepSizeRule:
     mean of \|x\|^4 over that of \|x\|^2, not their largest \|x\|^2, so that one odd row does not
     slow all others down.
 
-    There c is 1 over the loss's curvature: 1/2 for the squared error, at least 2 for the cross
-    entropy. Hidden layers and noisy targets need shorter steps, and often longer ones do well:
-    `FACTOR` begins at an eighth and a quarter of that, and `MULTIPLES` go on from there.
+    Here x is what a sample gives the weights of all layers to multiply: its features, and beside
+    them its hidden units at the start. A wide layer on few features so gets steps as short as its
+    units are many. Sizes below the last layer count half, as a relu passes on half of them.
+
+    For linear models c is 1 over the loss's curvature: 1/2 for the squared error, at least 2 for
+    the cross entropy. Units that change and noisy targets need shorter steps, and often longer
+    ones do well: `FACTOR` begins at an eighth and a half of that, and `MULTIPLES` go on from there.
     """
 
-    FACTOR: ClassVar = {"squared_error": 1 / 16, "cross_entropy": 1 / 2}
+    FACTOR: ClassVar = {"squared_error": 1 / 16, "cross_entropy": 1}
     MULTIPLES = (1, 4, 16)
     MOST_ROWS = 4096
 
-    def __init__(self, X: Floats, loss: str) -> None:
-        rows = X[:: -(-len(X) // self.MOST_ROWS)].astype(np.float64)
-        rows = np.column_stack([rows, np.ones(len(rows))])  # the bias is a feature that is 1
+    def __init__(self, net: Network, X: Floats) -> None:
+        rows = self._inputs(net, X[:: -(-len(X) // self.MOST_ROWS)])
         squares = np.square(rows).sum(axis=1)
         self.single = float(np.mean(squares**2) / squares.mean())
         self.together = self._largest_eigenvalue(rows)
-        self.factor = self.FACTOR[loss]
+        self.factor = self.FACTOR[net.loss]
+
+    @staticmethod
+    def _inputs(net: Network, X: Floats) -> NDArray[np.float64]:
+        """Return what the layers multiply, side by side; each bias multiplies a 1."""
+        inputs: list[NDArray[Any]] = [X.astype(np.float64)]
+        for W, b, name in zip(net.weights, net.biases, net.hidden, strict=False):
+            inputs.append(ACTIVATIONS[name].value(inputs[-1] @ W + b))
+        inputs = [np.column_stack([part, np.ones(len(X))]) for part in inputs]
+        return np.column_stack([*(np.sqrt(0.5) * part for part in inputs[:-1]), inputs[-1]])
 
     @staticmethod
     def _largest_eigenvalue(rows: NDArray[np.float64]) -> float:

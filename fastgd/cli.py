@@ -288,7 +288,7 @@ def _check_learning_rates(
 ) -> list[list[float]]:
     """Return the learning rates that each batch size tries."""
     if wanted is None:
-        rule = StepSizeRule(problem.X, problem.start.loss)
+        rule = StepSizeRule(problem.start, problem.X)
         return [rule(size) for size in sizes]
     if len(wanted) not in (1, len(sizes)):
         raise InputError(

@@ -48,7 +48,8 @@ def test_importing_it_costs_little_beside_numpy():
 
 
 def test_help_reads_its_names():
-    assert "train(net:" in run("import fastgd; help(fastgd)")
+    text = run("import fastgd; help(fastgd)")
+    assert "net: 'Network'" in text or "net: Network" in text
 
 
 @pytest.mark.parametrize(
