@@ -23,6 +23,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -408,6 +409,60 @@ def test_curves_of_several_classes():
     clf = SGDClassifier(random_state=0, early_stopping=True).fit(X, CLASSES)
     assert len(clf.loss_curve_) == len(clf.validation_scores_) == 3
     assert clf.n_iter_ == max(len(curve) for curve in clf.loss_curve_)
+
+
+def losses_by_definition(est, rows, y, weight):
+    """Return the mean loss of an estimator's raw outputs, one for each output."""
+    p = est.decision_function(rows) if hasattr(est, "classes_") else est.predict(rows)
+    if getattr(est, "multi_class", "") == "softmax":
+        return log_loss(y, est.predict_proba(rows), sample_weight=weight)
+    loss, found = LOSSES[est.loss], []
+    parameter = est.epsilon if loss.parameter is None else loss.parameter
+    for i, column in enumerate(np.atleast_2d(p.T)):
+        target = y
+        if hasattr(est, "classes_"):
+            member = y == est.classes_[1 if p.ndim == 1 else i]
+            target = np.where(member, 1.0, 0.0 if est.loss == "log_loss" else -1.0)
+        found.append(np.average(loss.value(target, column, parameter), weights=weight))
+    return found if p.ndim == 2 else found[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "y"),
+    [
+        *((SGDRegressor, {"loss": loss}, Y) for loss in REGRESSION),
+        *((SGDClassifier, {"loss": loss}, CLASSES) for loss in CLASSIFICATION),
+        (SGDClassifier, {"loss": "log_loss"}, CLASSES > 1),
+        (SGDClassifier, {"loss": "hinge"}, CLASSES > 1),
+        (SGDClassifier, {"learning_rate": "constant", **SOFTMAX}, CLASSES),
+    ],
+)
+def test_validation_losses_are_those_of_the_epochs(make, settings, y):
+    curve = []
+
+    def watch(est):
+        curve.append(losses_by_definition(est, X[60:], y[60:], WEIGHT[60:]))
+
+    settings = {"max_iter": 3, "tol": None, "restore_best": False, "random_state": 0, **settings}
+    est = make(callbacks=watch, **settings).fit(
+        X[:60], y[:60], X_val=X[60:], y_val=y[60:], sample_weight_val=WEIGHT[60:]
+    )
+    expected = curve if np.ndim(curve) == 1 else np.transpose(curve)
+    np.testing.assert_allclose(est.validation_loss_curve_, expected, rtol=1e-9)
+    assert est.fit(X, y).validation_loss_curve_ is None
+
+
+def test_probabilities_for_validation():
+    settings = {"max_iter": 3, "tol": None, "random_state": 0, **SOFTMAX}
+    names = np.array(["a", "b", "c"])[Y_IRIS]
+    hard = SGDClassifier(**settings).fit(X_IRIS, names, X_val=X_IRIS, y_val=names)
+    soft = SGDClassifier(**settings).fit(X_IRIS, names, X_val=X_IRIS, y_val=np.eye(3)[Y_IRIS])
+    assert soft.validation_scores_ == hard.validation_scores_
+    np.testing.assert_allclose(soft.validation_loss_curve_, hard.validation_loss_curve_, rtol=1e-12)
+    with pytest.raises(ValueError, match="y_val has 2 columns, but there are 3 classes"):
+        soft.fit(X_IRIS, names, X_val=X_IRIS, y_val=np.full((150, 2), 0.5))
+    blurred = SGDClassifier(early_stopping=True, **settings).fit(X_IRIS, np.full((150, 3), 1 / 3))
+    np.testing.assert_allclose(blurred.validation_loss_curve_[0], np.log(3), rtol=0.1)
 
 
 def test_validation_data_comes_whole():

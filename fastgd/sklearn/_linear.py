@@ -19,7 +19,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.sklearn._common import (
@@ -28,8 +28,8 @@ from fastgd.sklearn._common import (
     Progress,
     check_progress,
     count_threads,
-    has_validation,
 )
+from fastgd.sklearn._margins import LOSSES
 from fastgd.sklearn._outputs import Output, Params, Score, Settings, State, initial_state
 
 __all__ = ["MAX_INT", "LinearDescent", "Task", "with_callbacks"]
@@ -133,14 +133,13 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         )
         return _with_short_indices(X), y
 
-    def _check_validation(
-        self, X_val: Any, y_val: Any, sample_weight_val: Any
-    ) -> tuple[Any, Any, AnyArray] | None:
-        """Return samples, targets and weights for validation that the user brings, or None."""
-        if not has_validation(X_val, y_val, sample_weight_val):
-            return None
-        X, y = self._check_data(X_val, y_val, first=False)
-        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+    def _mean_loss(self, y: AnyArray, p: FloatArray, sample_weight: AnyArray) -> float:
+        """Return the mean loss of one raw output, without the penalty."""
+        known = LOSSES[self.loss]
+        parameter = self.epsilon if known.parameter is None else known.parameter
+        with np.errstate(over="ignore"):
+            values = known.value(y, p.astype(np.float64), float(parameter))
+        return float(np.average(values, weights=sample_weight))
 
     def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray:
         """Return a mask of the rows that early stopping holds out."""
@@ -324,7 +323,10 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         self.loss_curve_ = curves[0] if single else curves
         if outputs[0].score is None:
             self.validation_scores_ = self.best_validation_score_ = None
+            self.validation_loss_curve_ = None
             return
+        losses = [output.validation_losses for output in outputs]
+        self.validation_loss_curve_ = losses[0] if single else losses
         scores = [output.scores for output in outputs]
         self.validation_scores_ = scores[0] if single else scores
         best = [output.state.best_score for output in outputs]
@@ -361,6 +363,7 @@ def _shown(outputs: Sequence[Output]) -> dict[str, float]:
     """Return what a progress bar shows: means over the outputs."""
     shown = {"loss": float(np.mean([output.loss_curve[-1] for output in outputs]))}
     if outputs[0].scores:
+        shown["val_loss"] = float(np.mean([output.validation_losses[-1] for output in outputs]))
         shown["score"] = float(np.mean([output.scores[-1] for output in outputs]))
     return shown
 

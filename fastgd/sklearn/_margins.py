@@ -1,5 +1,7 @@
 """The losses of the SGD estimators: the formulas that src_c/kernels/per_sample.inc.c computes.
 
+A softmax's is there for validation data alone; in training it is the engine's.
+
 `p` is the raw output. `y` is the target; for the classification losses -1 or 1, and for `log_loss`
 a probability from 0 to 1. `parameter` is epsilon, or the threshold of a margin.
 """
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 Floats = NDArray[np.float64]
 
@@ -87,3 +90,19 @@ LOSSES = {
         lambda y, p, _: _sigmoid(p) - y,
     ),
 }
+
+
+def softmax_loss(y: NDArray[Any], p: Floats) -> Floats:
+    """Return each sample's cross-entropy.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, n_classes)
+        Indices of classes, or probabilities.
+    p : ndarray of shape (n, n_classes)
+        Raw outputs.
+    """
+    logarithms: Floats = log_softmax(p, axis=1)
+    if y.ndim == 2:
+        return -(y * logarithms).sum(axis=1)
+    return -logarithms[np.arange(len(y)), y]

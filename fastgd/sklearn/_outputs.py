@@ -25,7 +25,7 @@ SPARSE_INTERCEPT_RATE = 0.01  # of the weights' learning rate, for compressed ro
 LEAST_ADAPTIVE_RATE = 1e-6
 
 Params = tuple[FloatArray, Any]  # weights and intercept
-Score = Callable[[FloatArray, Any], float]
+Score = Callable[[FloatArray, Any], tuple[float, float]]  # of data for validation, and the loss
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Output:
     held_out : ndarray of bool of shape (n,), optional
         Rows that are not trained on.
     score : callable, optional
-        Returns the score of (coef, intercept) on data for validation.
+        Returns the score of (coef, intercept) on data for validation, and the mean loss.
     """
 
     def __init__(
@@ -238,6 +238,7 @@ class Output:
         self.n_iter = 0
         self.loss_curve: list[float] = []
         self.scores: list[float] = []
+        self.validation_losses: list[float] = []
         self.begun = time.perf_counter()
 
     def _public(self, weights: FloatArray) -> FloatArray:
@@ -325,7 +326,9 @@ class Output:
     def _validate(self, score: Score) -> None:
         """Compute the score; keep the parameters where it is the best so far."""
         state = self.state
-        self.scores.append(score(*self.params))
+        reached, loss = score(*self.params)
+        self.scores.append(reached)
+        self.validation_losses.append(loss)
         if self.scores[-1] <= state.best_score:
             return
         state.best_score = self.scores[-1]

@@ -24,8 +24,9 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
-from fastgd.sklearn._common import check_probabilities
+from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import MAX_INT, LinearDescent, Task, with_callbacks
+from fastgd.sklearn._margins import softmax_loss
 from fastgd.sklearn._outputs import Score
 
 __all__ = ["SGDClassifier", "SGDRegressor"]
@@ -127,6 +128,8 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         The mean training loss of each epoch, as its steps saw it, without the penalty.
     validation_scores_ : list of float, or None
         The score of each epoch on data for validation (R^2).
+    validation_loss_curve_ : list of float, or None
+        The mean loss of each epoch on it, without the penalty.
     best_validation_score_ : float, or None
         The best of them.
 
@@ -278,16 +281,17 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Score | None:
         """Return what scores on the user's data for validation."""
-        validation = self._check_validation(X_val, y_val, sample_weight_val)
-        if validation is None:
+        if not has_validation(X_val, y_val, sample_weight_val):
             return None
-        X, y, weight = validation
+        X, y = self._check_data(X_val, y_val, first=False)
+        weight = _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
         return self._score_on(X, np.asarray(y, X.dtype), weight)
 
-    @staticmethod
-    def _score_on(X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
-        def score(coef: FloatArray, intercept: float) -> float:
-            return float(r2_score(y, _raw(X, coef, intercept), sample_weight=sample_weight))
+    def _score_on(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
+        def score(coef: FloatArray, intercept: float) -> tuple[float, float]:
+            p = _raw(X, coef, intercept)
+            reached = float(r2_score(y, p, sample_weight=sample_weight))
+            return reached, self._mean_loss(y, p, sample_weight)
 
         return score
 
@@ -413,8 +417,9 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     loss_curve_ : list of float, or one a class
         The mean training loss of each epoch, as its steps saw it, without the penalty.
     validation_scores_ : list of float, or one a class, or None
-        The score of each epoch on data for validation
-        (accuracy).
+        The score of each epoch on data for validation (accuracy).
+    validation_loss_curve_ : list of float, or one a class, or None
+        The mean loss of each epoch on it, without the penalty.
     best_validation_score_ : float or list of float, or None
         The best of them.
     classes_ : ndarray of shape (n_classes,)
@@ -613,6 +618,13 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         check_probabilities(y)
         return X, y
 
+    def _check_columns(self, name: str, y: AnyArray) -> None:
+        """Check that a matrix of probabilities has a column for each class."""
+        if y.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"{name} has {y.shape[1]} columns, but there are {len(self.classes_)} classes"
+            )
+
     def _shares(self, y: AnyArray) -> FloatArray:
         """Return how much of each sample is of each class, (n, n_classes)."""
         return y if y.ndim == 2 else (y[:, None] == self.classes_).astype(np.float64)
@@ -633,8 +645,8 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             raise ValueError(
                 f"The number of classes has to be greater than one; got {n_classes} class"
             )
-        if y.ndim == 2 and y.shape[1] != n_classes:
-            raise ValueError(f"y has {y.shape[1]} columns, but there are {n_classes} classes")
+        if y.ndim == 2:
+            self._check_columns("y", y)
         hard = y if y.ndim == 1 else self.classes_[y.argmax(axis=1)]
         class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=hard)
         weight = _check_sample_weight(
@@ -654,13 +666,15 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         self._descend(X, tasks, held_out, max_iter, restore, original, native)
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
-        """Return the user's data for validation: samples, classes, weights."""
-        if self._is_soft(y_val):
-            y_val = np.arange(np.shape(y_val)[1])[np.argmax(y_val, axis=1)]
-        validation = self._check_validation(X_val, y_val, sample_weight_val)
-        if validation is not None and len(unknown := np.setdiff1d(validation[1], self.classes_)):
+        """Return the user's data for validation: samples, classes or probabilities, weights."""
+        if not has_validation(X_val, y_val, sample_weight_val):
+            return None
+        X, y = self._check_targets(X_val, y_val, first=False)
+        if y.ndim == 2:
+            self._check_columns("y_val", y)
+        elif len(unknown := np.setdiff1d(y, self.classes_)):
             raise ValueError(f"y_val has classes that y has not: {unknown[:5]}")
-        return validation
+        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
 
     # -------------------------------------------------------------------- what is trained
 
@@ -680,7 +694,11 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             source = check_random_state(int(seed))
             source.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
             weights = np.where(member, X.dtype.type(factor), X.dtype.type(1)) * weight
-            score = None if judge is None else _binary_score(judge, label)
+            score = None
+            if judge is not None:
+                score = self._binary_score(
+                    judge[0], self._encode(judge[1] == label, X.dtype), judge[2]
+                )
             seed = int(source.randint(MAX_INT))
             tasks.append(Task(self._encode(member, X.dtype), _ones_as_none(weights), seed, score))
         return tasks, held_out
@@ -692,36 +710,52 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         binary = len(self.classes_) == 2
         random_state = check_random_state(self.random_state)
         random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-        hard = np.searchsorted(self.classes_, y) if y.ndim == 1 else y.argmax(axis=1)
-        if not binary:
-            targets = hard.astype(np.int32) if y.ndim == 1 else y
-        elif y.ndim == 1:
-            targets = self._encode(hard == 1, X.dtype)
-        else:
-            targets = np.ascontiguousarray(y[:, 1])
+        targets = self._targets(y, X.dtype)
         held_out = None
         if judge is None and self.early_stopping:
+            hard = y if y.ndim == 1 else y.argmax(axis=1)
             held_out = self._split(hard, weight, StratifiedShuffleSplit)
-            judge = X[held_out], self.classes_[hard[held_out]], weight[held_out]
+            judge = X[held_out], y[held_out], weight[held_out]
         shares = self._shares(y)
         weights = (shares @ class_weight).astype(X.dtype) * weight
         score = None
         if judge is not None:
-            label = self.classes_[1]
-            score = _binary_score(judge, label) if binary else self._softmax_score(*judge)
+            make = self._binary_score if binary else self._softmax_score
+            score = make(judge[0], self._targets(judge[1], X.dtype), judge[2])
         seed = int(random_state.randint(MAX_INT))
         n_outputs = 1 if binary else len(self.classes_)
         return [Task(targets, _ones_as_none(weights), seed, score, n_outputs)], held_out
+
+    def _targets(self, y: AnyArray, dtype: Any) -> AnyArray:
+        """Return what the loss of one task takes, for classes or probabilities."""
+        if len(self.classes_) > 2:
+            return y if y.ndim == 2 else np.searchsorted(self.classes_, y).astype(np.int32)
+        if y.ndim == 2:
+            return np.ascontiguousarray(y[:, 1])
+        return self._encode(y == self.classes_[1], dtype)
 
     def _encode(self, member: AnyArray, dtype: Any) -> AnyArray:
         """Return 1 for members of a class, for others what the loss takes: -1 or 0."""
         other = dtype.type(0 if self.loss == "log_loss" else -1)
         return np.where(member, dtype.type(1), other)
 
+    def _binary_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
+        member = y > (0.5 if self.loss == "log_loss" else 0)
+
+        def score(coef: FloatArray, intercept: float) -> tuple[float, float]:
+            p = _raw(X, coef, intercept)
+            reached = float(accuracy_score(member, p > 0, sample_weight=sample_weight))
+            return reached, self._mean_loss(y, p, sample_weight)
+
+        return score
+
     def _softmax_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
-        def score(coef: FloatArray, intercept: AnyArray) -> float:
-            hit = self.classes_[_raw(X, coef, intercept).argmax(axis=1)]
-            return float(accuracy_score(y, hit, sample_weight=sample_weight))
+        label = y if y.ndim == 1 else y.argmax(axis=1)
+
+        def score(coef: FloatArray, intercept: AnyArray) -> tuple[float, float]:
+            p = _raw(X, coef, intercept).astype(np.float64)
+            reached = float(accuracy_score(label, p.argmax(axis=1), sample_weight=sample_weight))
+            return reached, float(np.average(softmax_loss(y, p), weights=sample_weight))
 
         return score
 
@@ -761,16 +795,3 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             probability: FloatArray = softmax(self.decision_function(X), axis=1)
             return probability
         return super().predict_proba(X)
-
-
-def _binary_score(judge: tuple[Any, AnyArray, AnyArray], label: Any) -> Score:
-    """Return the score of telling one class from the rest: accuracy."""
-    X, y, sample_weight = judge
-    member = y == label
-
-    def score(coef: FloatArray, intercept: float) -> float:
-        return float(
-            accuracy_score(member, _raw(X, coef, intercept) > 0, sample_weight=sample_weight)
-        )
-
-    return score
