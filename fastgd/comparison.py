@@ -134,7 +134,7 @@ class Entry:
         """Return what it took until `curve` was first at or below a loss; None if it never was."""
         for done, value in enumerate(self.curve, 1):
             if value <= loss:
-                updates = round(self.updates * done / self.epochs)
+                updates = int(self.history._updates_after()[done])
                 return Reached(done, updates, done * self.seconds_an_epoch)
         return None
 

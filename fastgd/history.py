@@ -139,8 +139,10 @@ class History:
         How long each epoch took, validation and callbacks left out.
     updates : int
         How often the parameters moved: once a batch.
+    epoch_updates : list of int
+        Each epoch's updates: as many as there were batches.
     sample_gradients : int
-        How many samples' gradients went into these updates; as many samples went forward.
+        How many samples' gradients went into these updates.
     trace : dict of str to ndarray
         What ``record`` asked for, an array whose first dimension counts the recorded steps:
         "step", their numbers, from 1; "loss", the mean loss of the batch before its update;
@@ -162,6 +164,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     updates: int = 0
+    epoch_updates: list[int] = field(default_factory=list)
     sample_gradients: int = 0
     trace: dict[str, FloatArray] = field(default_factory=dict)
     optimizer: Optimizer | None = None
@@ -179,6 +182,7 @@ class History:
             validation_loss=list(self.validation_loss),
             learning_rate=list(self.learning_rate),
             seconds=list(self.seconds),
+            epoch_updates=list(self.epoch_updates),
             trace=dict(self.trace),
             diverged=False,
         )
@@ -187,6 +191,21 @@ class History:
     def epochs(self) -> int:
         """How many epochs were run."""
         return len(self.loss)
+
+    @property
+    def forward_passes(self) -> int:
+        """How many samples went forward in the steps: one for each of ``sample_gradients``.
+
+        Those of the validation data are not among them.
+        """
+        return self.sample_gradients
+
+    def _updates_after(self) -> FloatArray:
+        """Return how many updates there were after 0, 1, 2, ... epochs."""
+        each = self.epoch_updates
+        if len(each) != self.epochs:  # a file that was written before they were counted
+            return np.linspace(0, self.updates, self.epochs + 1)
+        return np.concatenate(([0.0], np.cumsum(each, dtype=np.float64)))
 
     @property
     def averaged_params(self) -> FloatArray:
@@ -233,6 +252,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         entries[f"moment.{place}"] = moment
     entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
         "trace": list(history.trace),
+        "epoch updates": history.epoch_updates,
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
         "rng": _plain(history._rng_state),
@@ -297,6 +317,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
         )
         history = History(
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
+            epoch_updates=[int(count) for count in kept.get("epoch updates", ())],
             optimizer=optimizer,
             schedule=_schedule(kept.get("schedule")),
             _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),

@@ -778,6 +778,7 @@ def _epoch(
     history.learning_rate.append(float(rates[0]) if len(rates) else math.nan)
     history.seconds.append(time.perf_counter() - begun)
     history.updates += len(rates)
+    history.epoch_updates.append(len(rates))
     history.sample_gradients += used
 
 

@@ -463,6 +463,7 @@ class Run:
         history.learning_rate.append(float(rates[0]) if steps else math.nan)
         history.seconds.append(time.perf_counter() - begun)
         history.updates += steps
+        history.epoch_updates.append(steps)
         history.sample_gradients += used
         if trace is not None:
             if "noise_scale" in self.record:

@@ -4,6 +4,7 @@ The kept images in tests/pictures hold no text, whose pixels differ between vers
 matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before you keep them.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -380,6 +381,38 @@ def recorded(values, name="loss", epochs=4):
     values = np.asarray(values, np.float64)
     steps = np.arange(1, len(values) + 1)
     return history([1.0] * epochs, updates=len(values), trace={name: values, "step": steps})
+
+
+def test_updates_are_those_that_each_epoch_made():
+    """As after a training that was resumed with other batches."""
+    run = history([3, 2, 1], updates=14, epoch_updates=[10, 2, 2])
+    run.trace.update(loss=np.ones(4), step=np.array([5, 10, 12, 13]))
+    assert plot.loss(run, against="update").get_lines()[0].get_xdata().tolist() == [10, 12, 14]
+    steps = plot.trace(run, against="epoch").get_lines()[0].get_xdata()
+    assert steps.tolist() == [0.5, 1, 2, 2.5]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 20, 3000])
+def test_axes_that_count_have_whole_numbers(epochs):
+    run = history(np.linspace(2, 1, epochs), updates=epochs)
+    run.trace.update(loss=np.linspace(2, 1, epochs), step=np.arange(1, epochs + 1))
+    for ax in (
+        plot.loss(run),
+        plot.loss(run, against="update"),
+        plot.trace(run),
+        plot.schedules(gd.schedules.Constant(), epochs=epochs),
+    ):
+        ax.get_figure().canvas.draw()
+        shown = [text.get_text() for text in ax.get_xticklabels()]
+        assert all(re.fullmatch("[\N{MINUS SIGN}-]?[0-9,]+", text) for text in shown)
+        assert len(set(shown)) == len(shown)
+
+
+def test_a_noise_scale_is_shown_as_a_whole():
+    values = np.append(np.linspace(10, 20, 99), 4000)
+    bottom, top = plot.trace(recorded(values, "noise_scale"), "noise_scale").get_ylim()
+    assert bottom < 10
+    assert top > 4000
 
 
 def test_trace_says_how_rough_the_losses_are():

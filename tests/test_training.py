@@ -226,6 +226,20 @@ def test_a_samplers_bad_order_is_refused(order, backend, small_run):
     assert net.params.tobytes() == before.tobytes()
 
 
+def test_each_epochs_updates_are_counted(small_run, tmp_path):
+    """Also where a training goes on with other batches, and through a file."""
+    net, X, y = small_run
+    history = gd.train(net, X, y, batch_size=8, epochs=2, rng=0)
+    gd.save_checkpoint(tmp_path / "run.npz", net, history)
+    net, history = gd.load_checkpoint(tmp_path / "run.npz")
+    more = gd.train(net, X, y, batch_size=None, epochs=1, resume=history)
+    batches = -(-len(X) // 8)
+    assert history.epoch_updates == [batches, batches]
+    assert more.epoch_updates == [batches, batches, 1]
+    assert more.updates == sum(more.epoch_updates)
+    assert more.forward_passes == more.sample_gradients == 3 * len(X)
+
+
 def test_a_history_can_be_pickled_and_resumed(small_run):
     net, X, y = small_run
     history = pickle.loads(pickle.dumps(gd.train(net, X, y, epochs=2, rng=0)))

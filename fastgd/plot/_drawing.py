@@ -16,6 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.legend import Legend
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
 from fastgd import _validation
 from fastgd._typing import IndexArray
@@ -26,6 +28,7 @@ __all__ = [
     "Histories",
     "capital",
     "check_axes",
+    "epochs_at",
     "far_apart",
     "label",
     "legend",
@@ -42,6 +45,7 @@ __all__ = [
     "styles",
     "thin",
     "title",
+    "whole_ticks",
 ]
 
 #: colours that people tell apart whatever their sight (Okabe & Ito 2008, Color Universal Design);
@@ -239,6 +243,19 @@ def progress_label(unit: str) -> str:
         "second": "training time (seconds)",
         "millisecond": "training time (milliseconds)",
     }[unit]
+
+
+def epochs_at(run: History, steps: ArrayLike) -> NDArray[np.float64]:
+    """Return after how many epochs, in fractions of them, a training made these updates."""
+    ends = run._updates_after()
+    return np.interp(np.asarray(steps, np.float64), ends, np.arange(len(ends)))
+
+
+def whole_ticks(axis: Axis) -> None:
+    """Let an axis that counts have whole numbers only, as 1,000."""
+    ticks = MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    axis.set_major_locator(ticks)
+    axis.set_major_formatter("{x:,.0f}")
 
 
 def far_apart(low: float, high: float) -> bool:

@@ -74,7 +74,9 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(-4, 104)
     levels = sorted({f"{100 * each.confidence:g} %" for each in given.values()})
     ax.set_xlabel(f"batch size (samples); bars: {' and '.join(levels)} intervals")
-    ax.set_ylabel("runs that leave the saddle (%)")
+    limits = sorted({each.updates for each in given.values()})
+    within = " or ".join(f"{limit:,}" for limit in limits)
+    ax.set_ylabel(f"runs that leave the saddle\nwithin {within} updates (%)")
     if any(given):
         _drawing.legend(ax, handles, given)
     _drawing.title(ax, _finding(given))

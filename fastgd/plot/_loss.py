@@ -51,7 +51,7 @@ def loss(
     """Draw the loss of trainings against epochs, updates or seconds.
 
     The title says which run reaches `target` first. Each epoch's loss is drawn at the epoch's
-    end; updates are spread evenly over the epochs.
+    end.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _curve(name: str, run: History, against: str, scale: float, validation: bool
     if against == "epoch":
         x = epochs
     elif against == "update":
-        x = epochs * (run.updates / max(1, run.epochs))
+        x = run._updates_after()[1 : len(losses) + 1]
     else:
         x = np.cumsum(run.seconds[: len(losses)], dtype=np.float64) * scale
     values = np.array(losses, np.float64)
@@ -171,6 +171,8 @@ def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit
     if unit != "epoch" and _drawing.far_apart(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
+    elif "second" not in unit:
+        _drawing.whole_ticks(ax.xaxis)
     elif max(ends) >= 1000:
         ax.xaxis.set_major_formatter("{x:,.0f}")
 

@@ -258,7 +258,7 @@ def _track(name: str, run: History, start: FloatArray | None) -> _Track:
         )
     points = points.astype(np.float64)
     steps = run.trace.get("step", np.arange(1, len(points) + 1))
-    times = steps * (run.epochs / max(1, run.updates))
+    times = _drawing.epochs_at(run, steps)
     if start is not None:
         points, times = np.concatenate([start[None], points]), np.append(0.0, times)
     finite = np.isfinite(points).all(axis=1)
@@ -311,7 +311,7 @@ def _draw_ground(ax: Axes, scene: _Scene) -> None:
         )
     ax.set_xlim(left, right)
     ax.set_ylim(bottom, top)
-    ax.set_xlabel(r"$\theta_1$, slope (units of y a unit of x)")
+    ax.set_xlabel(r"$\theta_1$, slope (units of y per unit of x)")
     ax.set_ylabel(r"$\theta_0$, intercept (units of y)")
 
 

@@ -89,6 +89,7 @@ def schedules(
             **looks[name],
         )
     ax.set_ylim(bottom=0)
+    _drawing.whole_ticks(ax.xaxis)
     ax.set_xlabel(_drawing.progress_label(against))
     ax.set_ylabel(f"learning rate (the optimizer's: {_drawing.number(base)})")
     if any(known):

@@ -127,8 +127,9 @@ def trace(
         raise ValueError(f"histories recorded no finite {name!r}: there is nothing to draw")
 
     ax = _drawing.new_axes(ax)
-    lines = _draw(ax, records, smooth=name != "noise_scale")
-    _choose_scales(ax, known, against)
+    smooth = name != "noise_scale"  # which is one of means already
+    lines = _draw(ax, records, smooth)
+    _choose_scales(ax, known, against, smooth)
     ax.set_xlabel(_drawing.progress_label(against))
     ax.set_ylabel(LABELS[name])
     if len(records) > 1 or records[0].name:
@@ -144,7 +145,7 @@ def _record(label: str, run: History, name: str, against: str) -> _Record:
     values = np.asarray(run.trace[name], np.float64)
     steps = np.asarray(run.trace.get("step", np.arange(1, len(values) + 1)), np.float64)
     if against == "epoch":
-        steps = steps * (run.epochs / max(1, run.updates))
+        steps = _drawing.epochs_at(run, steps)
     values = np.where(np.abs(values) <= _drawing.TOO_LARGE, values, np.nan)
     return _Record(label, steps, values)
 
@@ -166,10 +167,10 @@ def _draw(ax: Axes, records: Sequence[_Record], smooth: bool) -> list[Line2D]:
     return lines
 
 
-def _choose_scales(ax: Axes, records: Sequence[_Record], against: str) -> None:
-    """Show the running means and eight tenths of the steps; the rest may leave the picture."""
-    means = [record.smooth()[1] for record in records]
-    low, high = min(float(y.min()) for y in means), max(float(y.max()) for y in means)
+def _choose_scales(ax: Axes, records: Sequence[_Record], against: str, smooth: bool) -> None:
+    """Show the lines, and of steps behind them eight tenths; the rest may leave the picture."""
+    shown = [record.smooth()[1] if smooth else record.known for record in records]
+    low, high = min(float(y.min()) for y in shown), max(float(y.max()) for y in shown)
     inner = np.concatenate([np.quantile(record.known, (0.1, 0.9)) for record in records])
     bottom, top = min(low, float(inner.min())), max(high, float(inner.max()))
     if _drawing.far_apart(low, high) and bottom > 0:
@@ -182,6 +183,8 @@ def _choose_scales(ax: Axes, records: Sequence[_Record], against: str) -> None:
     if against == "update" and _drawing.far_apart(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
+    else:
+        _drawing.whole_ticks(ax.xaxis)
 
 
 def _finding(records: Sequence[_Record], name: str) -> str:
