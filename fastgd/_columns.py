@@ -98,8 +98,14 @@ def duration(value: float) -> str:
     return f"{value * 1e6:.3g} microseconds"
 
 
-def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption: str) -> Any:
-    """Return a table of the package rich, which asks for it."""
+def as_rich(
+    columns: Sequence[Column],
+    rows: Sequence[Any],
+    title: str,
+    caption: str,
+    marked: Any = None,
+) -> Any:
+    """Return a table of the package rich, which asks for it; the marked row in bold."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -113,7 +119,7 @@ def as_rich(columns: Sequence[Column], rows: Sequence[Any], title: str, caption:
         name = f"{column.upper}\n{column.lower}".strip()
         table.add_column(Text(name), no_wrap=True, justify="left" if column.left else "right")
     for row in rows:
-        style = "dim" if getattr(row, "diverged", False) else None
+        style = "dim" if getattr(row, "diverged", False) else "bold" if row is marked else None
         table.add_row(*(Text(text) for text in cells(columns, row)), style=style)
     return table
 
@@ -131,7 +137,8 @@ def as_html(
     from html import escape
 
     columns = sorted(columns, key=lambda column: not column.names_rows)
-    sides = [' style="text-align: left"' if column.left else "" for column in columns]
+    left = ' style="text-align: left"'
+    sides = [left if column.left or column.names_rows else "" for column in columns]
     heads = "".join(
         f'<th scope="col"{side}>{escape(column.name)}</th>'
         for column, side in zip(columns, sides, strict=True)
@@ -143,14 +150,14 @@ def as_html(
         name, *others = (escape(text) for text in cells(columns, row))
         mark = f" <span>{escape(said)}</span>" if said else ""
         body.append(
-            f'<tr{kind}><th scope="row">{name}{mark}</th>'
+            f'<tr{kind}><th scope="row"{sides[0]}>{name}{mark}</th>'
             + "".join(
                 f"<td{side}>{text}</td>" for text, side in zip(others, sides[1:], strict=True)
             )
             + "</tr>"
         )
     return (
-        f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"
-        + "\n".join(body)
-        + "\n</tbody>\n</table>"
+        '<table style="text-align: right">\n'
+        f'<caption style="text-align: left">{escape(caption)}</caption>\n'
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>\n</table>"
     )

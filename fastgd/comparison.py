@@ -623,14 +623,23 @@ class Comparison(Sequence[Entry]):
             )
         return " ".join(notes)
 
+    def _marked(self) -> str:
+        """Say of which entries a table says something, where its rows can not."""
+        if not self.marks:
+            return ""
+        said = "; ".join(f"{words}: batch size {entry.batch_size:,}" for entry, words in self.marks)
+        return f"{said[0].upper()}{said[1:]}."
+
     def __repr__(self) -> str:
         columns = self.columns()
         table = [_columns.head(columns), *(_columns.line(columns, entry) for entry in self)]
-        return "\n".join([fill(self._title()), "", *table, "", fill(self._notes())]).rstrip()
+        notes = fill(f"{self._marked()} {self._notes()}".strip())
+        return "\n".join([fill(self._title()), "", *table, "", notes]).rstrip()
 
     def __rich__(self) -> Any:
         """Return a table of the package rich, which calls this."""
-        return _columns.as_rich(self.columns(), self, self._title(), self._notes())
+        notes = f"{self._marked()} {self._notes()}".strip()
+        return _columns.as_rich(self.columns(), self, self._title(), notes, self.fastest)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

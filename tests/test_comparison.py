@@ -245,10 +245,17 @@ def test_the_table_of_rich():
     result = compare(validation=VALIDATION, score=lambda net: 0.5)
     console.print(result)
     console.file.close()
-    text = console.export_text()
+    text = console.export_text(clear=False)
     assert "stochastic" in text
     assert "Network([3, 1]" in text
     assert "…" not in text
+    (bold,) = (
+        line for line in console.export_text(styles=True).splitlines()
+        if line.startswith(("\x1b[1mstoch", "\x1b[1mmini", "\x1b[1mbatch "))
+    )  # fmt: skip
+    assert f"{result.fastest.batch_size:,}" in bold
+    assert f"First to the goal: batch size {result.fastest.batch_size:,}" in " ".join(text.split())
+    assert "best: batch size" in " ".join(str(result).split())
 
 
 def test_plot_is_given_the_histories_by_name(monkeypatch):
