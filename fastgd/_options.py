@@ -41,8 +41,8 @@ USAGE = """python -m fastgd [options]
 EPILOG = f"""\
 columns:   Columns of numbers are standardised with the training rows' means and
            deviations, other columns are one-hot encoded; the saved model keeps
-           both. A cell is missing when it is empty or one of
-           {" ".join(MISSING)}.
+           both. A column without a name is left out. A cell is missing when it
+           is empty or one of {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
 rates:     Without --learning-rate each batch size B tries three, and the table
@@ -189,7 +189,7 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
         "--decimal", choices=[".", ","], default=".", help="the decimal mark (default: .)"
     )
     group.add_argument(
-        "--encoding", metavar="NAME", help="default: UTF-8, or UTF-16 with its byte-order mark"
+        "--encoding", metavar="NAME", help="default: UTF-8, or what its byte-order mark says"
     )
 
 

@@ -29,7 +29,13 @@ TEXT = np.dtypes.StringDType()
 #: what stands for a missing value, besides an empty cell
 MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "?")
 DELIMITERS = (",", ";", "\t", "|")
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: byte-order marks; that of UTF-32 begins as that of UTF-16 does
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 ROWS_AT_ONCE = 8192
 
 
@@ -132,7 +138,8 @@ def read_csv(
     decimal : str
         The decimal mark of the file's numbers.
     encoding : str, optional
-        By default UTF-8, with or without byte-order mark, or UTF-16 where the mark says so.
+        By default UTF-8, with or without byte-order mark, or UTF-16 or UTF-32 where the mark
+        says so.
     on_rows : callable, optional
         Is called now and then with the number of rows that were read.
 
@@ -155,8 +162,9 @@ def read_csv(
     try:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
             if encoding is None:
-                head = stream.peek(2)  # type: ignore[union-attr]
-                encoding = "utf-16" if head.startswith(UTF16_MARKS) else "utf-8-sig"
+                head = stream.peek(4)  # type: ignore[union-attr]
+                found = (name for mark, name in MARKS.items() if head.startswith(mark))
+                encoding = next(found, "utf-8-sig")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
             names, chunks = _read(text, source, delimiter, on_rows or (lambda count: None))
     except OSError as error:
@@ -179,6 +187,11 @@ def _read(
     )
     if not first:
         raise InputError(f"{source} is empty; it needs a header line and rows below it")
+    if "\0" in first:
+        raise InputError(
+            f"{source} is no text in this encoding (it has a byte 0); if it is a table of text, "
+            "name its encoding, for example --encoding utf-16-le"
+        )
     if delimiter is None:
         delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(itertools.chain([first], text), delimiter=delimiter, strict=True)
@@ -229,9 +242,10 @@ def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Itera
     for cells in reader:
         if cells:  # a blank line is no row
             if len(cells) != len(names):
+                found = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
                 raise InputError(
-                    f"{source}, line {line + 1} has {len(cells)} cells, but the header names "
-                    f"{len(names)} columns; mend the line, or give the --delimiter"
+                    f"{source}, line {line + 1} has {found}, but the header names {len(names)} "
+                    "columns; mend the line, or give the --delimiter"
                 )
             lines.append(line + 1)
             rows.append(cells)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.random import BitGenerator, Generator, SeedSequence
 
 __all__ = ["AnyArray", "FloatArray", "IndexArray", "RngLike"]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IndexArray: TypeAlias = NDArray[np.integer[Any]]
 AnyArray: TypeAlias = NDArray[Any]
-RngLike: TypeAlias = (
-    "int | np.integer[Any] | np.random.Generator | np.random.BitGenerator"
-    " | np.random.SeedSequence | None"
-)
+# in one string: pyright does not join several
+RngLike: TypeAlias = "int | np.integer[Any] | Generator | BitGenerator | SeedSequence | None"

@@ -89,6 +89,9 @@ class Advice:
         ]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return str(self)  # what an interactive session shows
+
 
 def recommend_batch_size(
     net: Network,

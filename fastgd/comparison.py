@@ -455,7 +455,7 @@ class Comparison(Sequence[Entry]):
         side_by_side: bool = False,
         tried: int = 1,
     ) -> None:
-        self.entries = tuple(entries)
+        self.entries: tuple[Entry, ...] = tuple(entries)
         self.start = start
         self.start_loss = start_loss
         self.seed = seed

@@ -35,6 +35,12 @@ def test_the_formula(step_costs):
     assert [row.batch_size for row in result.candidates][-2:] == [1024, 2000]
 
 
+def test_an_interactive_session_shows_what_print_shows(step_costs):
+    result = gd.recommend_batch_size(*problem(1.0), rng=0)
+    assert repr(result) == str(result)
+    assert repr(result).startswith(f"Batch size {result.batch_size:,}\n")
+
+
 def test_noisier_data_ask_for_larger_batches(step_costs):
     sizes = [
         gd.recommend_batch_size(*problem(spread), optimizer=gd.SGD(1e-4), rng=0).batch_size

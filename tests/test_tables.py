@@ -49,7 +49,7 @@ def test_quotes_blanks_and_line_breaks_inside_cells(table):
     assert result.lines.tolist() == [3, 5, 7]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings_that_mark_themselves(table, encoding):
     assert cells(table("größe,stadt\n1,Zürich\n".encode(encoding))) == {
         "größe": ["1"],
@@ -96,6 +96,8 @@ def test_standard_input(monkeypatch):
         ("a,b,a\n1,2,3\n", "two columns are named 'a'"),
         ("1,2\n3,4\n", "must hold the columns' names, but it begins with 1, 2; add a header"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the header names 2 columns"),
+        ("a,b\n1\n", "line 2 has 1 cell, but the header names 2 columns"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "no text in this encoding.*--encoding utf-16-le"),
         ('a,b\n1,2\n"1"x,3\n', "line 3: .*are all quotes in pairs"),
         ('a,b\n1,"2\n3,4\n', "line 3: unexpected end of data; are all quotes in pairs"),
     ],
