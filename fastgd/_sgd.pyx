@@ -8,7 +8,7 @@ Ctrl-C is seen in between. When to stop belongs to fastgd/sklearn/_sgd.py, arith
 """
 
 from libc.stdint cimport int32_t, uint32_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastgd._engine cimport (
     FGD_EPSILON_INSENSITIVE,
@@ -250,7 +250,7 @@ cdef class Descent:
         """Of the weights that the last step met."""
         return self.model.squares ** 0.5
 
-    def epoch(self, order, double eta0, stop=None):
+    def epoch(self, order, double eta0, stop=None, given=None):
         """Run one epoch of steps.
 
         Parameters
@@ -261,6 +261,8 @@ cdef class Descent:
             The learning rate, or what it is made of.
         stop : callable, optional
             Is asked between stretches whether to give up.
+        given : ndarray of float64, optional
+            The learning rates of all steps, instead of what eta0 makes.
 
         Returns
         -------
@@ -280,16 +282,24 @@ cdef class Descent:
         cdef size_t most = <size_t> max(1.0, STRETCH / ((self._row_elements + 32) * batch))
         cdef void *far = _address(self._far)
         cdef double *rates
+        cdef const double *ready = NULL
         cdef bint finite
         most = min(most, <size_t> 1 << 14, (n + batch - 1) // batch)
         if self._rates is None or len(self._rates) < most:
             self._rates = np.empty(most, np.float64)
         rates = <double *> _address(self._rates)
+        if given is not None:
+            if given.dtype != np.float64 or given.shape != ((n + batch - 1) // batch,):
+                raise ValueError("given must hold a float64 for each step")
+            ready = <const double *> _address(given)
         model.loss_sum = model.penalty_sum = 0
         while start < n:
             count = min(most * batch, n - start)
             steps = (count + batch - 1) // batch
-            self._fill_rates(rates, steps, eta0)
+            if ready == NULL:
+                self._fill_rates(rates, steps, eta0)
+            else:
+                memcpy(rates, ready + start // batch, steps * sizeof(double))
             if most == 1 and self._row_elements * count > STRETCH:
                 self._large_step(samples + start, count, rates[0], stop)
             else:

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from fastgd import _engine, _sgd
+from fastgd import _engine, _sgd, schedules
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 from fastgd.sklearn._margins import LOSSES
 
@@ -224,12 +224,13 @@ def test_a_row_may_name_a_column_twice():
 # ---------------------------------------------------------------------------- mini-batches
 
 
-def batch_steps(X, y, batch_size, epochs, seed, alpha, rate):
+def batch_steps(X, y, batch_size, epochs, seed, alpha, rates):
     """Mini-batch descent on a penalised squared error, by its definition."""
     w, b = np.zeros(X.shape[1]), 0.0
     order = np.arange(len(y), dtype=np.uint32)
-    for _ in range(epochs):
+    for epoch in range(epochs):
         _sgd.shuffle(order, seed)
+        rate = rates(epoch)
         for start in range(0, len(y), batch_size):
             rows = order[start : start + batch_size]
             slope = X[rows] @ w + b - y[rows]
@@ -243,7 +244,7 @@ def test_batches_follow_their_definition(batch_size):
     settings = {"learning_rate": "constant", "eta0": 0.05, "alpha": 0.1, "tol": None}
     reg = SGDRegressor(batch_size=batch_size, max_iter=4, random_state=0, **settings).fit(X, Y)
     seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
-    w, b = batch_steps(X, Y, min(batch_size or 120, 120), 4, seed, 0.1, 0.05)
+    w, b = batch_steps(X, Y, min(batch_size or 120, 120), 4, seed, 0.1, lambda _: 0.05)
     np.testing.assert_allclose(reg.coef_, w, rtol=1e-9)
     np.testing.assert_allclose(reg.intercept_, b, rtol=1e-9)
     assert reg.t_ == 1 + 4 * -(-120 // min(batch_size or 120, 120))
@@ -252,6 +253,63 @@ def test_batches_follow_their_definition(batch_size):
 def test_passive_aggressive_steps_take_one_sample():
     with pytest.raises(ValueError, match="batch_size must be 1, not 2"):
         SGDClassifier(learning_rate="pa1", batch_size=2).fit(X, CLASSES)
+
+
+# ---------------------------------------------------------------------------- schedules
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"loss": "log_loss"}])
+def test_schedules_by_update(make, settings):
+    settings = {"eta0": 0.1, "power_t": 0.25, "max_iter": 4, "random_state": 0, **settings}
+    if "loss" in settings:
+        settings |= {"multi_class": "softmax"}
+    rate = schedules.InverseScaling(0.25, unit="update")
+    own = SGDClassifier(learning_rate=rate, **settings).fit(make(X), CLASSES)
+    named = SGDClassifier(learning_rate="invscaling", **settings).fit(make(X), CLASSES)
+    np.testing.assert_allclose(own.coef_, named.coef_, rtol=1e-9, atol=1e-12)
+    for clf in (own, named):
+        clf.partial_fit(make(X), CLASSES)
+    np.testing.assert_allclose(own.coef_, named.coef_, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [schedules.Exponential(0.5), lambda epoch: 0.5**epoch])
+def test_schedules_by_epoch(rate):
+    settings = {"eta0": 0.1, "alpha": 0.1, "batch_size": 7, "learning_rate": rate}
+    reg = SGDRegressor(max_iter=4, tol=None, random_state=0, **settings).fit(X, Y)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    w, b = batch_steps(X, Y, 7, 4, seed, 0.1, lambda epoch: 0.1 * 0.5**epoch)
+    np.testing.assert_allclose(reg.coef_, w, rtol=1e-9)
+    np.testing.assert_allclose(reg.intercept_, b, rtol=1e-9)
+
+
+def test_calls_of_partial_fit_are_epochs_of_a_schedule():
+    seen = []
+
+    def rate(epoch):
+        seen.append(epoch)
+        return 1.0
+
+    reg = SGDRegressor(learning_rate=rate)
+    for _ in range(3):
+        reg.partial_fit(X, Y)
+    assert seen == [0, 1, 2]
+
+
+def test_a_plateau_lowers_the_rate():
+    rates = schedules.OnPlateau(0.1, patience=0, threshold=10.0)
+    settings = {"eta0": 0.1, "random_state": 0, "max_iter": 5, "tol": None}
+    own, other = (
+        SGDRegressor(learning_rate=rate, **settings).fit(X, Y) for rate in (rates, "constant")
+    )
+    assert np.ptp(own.loss_curve_[2:]) < np.ptp(other.loss_curve_[2:])
+
+
+def test_a_learning_rate_must_be_known():
+    with pytest.raises(
+        ValueError, match=r"instance of 'fastgd\.schedules\.Schedule' or a callable"
+    ):
+        SGDRegressor(learning_rate=0.1).fit(X, Y)
 
 
 # ---------------------------------------------------------------------------- softmax
@@ -306,7 +364,10 @@ def test_what_softmax_refuses(settings, y, message):
 KINDS = [
     (SGDRegressor, {}, Y),
     (SGDRegressor, {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0}, Y),
+    (SGDRegressor, {"learning_rate": schedules.Step(2), "eta0": 0.1}, Y),
+    (SGDRegressor, {"learning_rate": schedules.OnPlateau(patience=0), "eta0": 0.1}, Y),
     (SGDClassifier, {}, CLASSES),
+    (SGDClassifier, {"learning_rate": schedules.OneCycle(720)}, CLASSES),
     (SGDClassifier, SOFTMAX, CLASSES),
 ]
 

@@ -22,6 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
     Loads,
@@ -67,6 +68,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     intercept_: Any
     t_: float
     n_iter_: int
+    _n_epochs: int
     _resume: list[dict[str, Any]]
     _held_out: Any
 
@@ -77,7 +79,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         "power_t": [Interval(Real, None, None, closed="neither")],
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "eta0": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate": [StrOptions(LEARNING_RATES)],
+        "learning_rate": [StrOptions(LEARNING_RATES), Schedule, callable],
         "verbose": ["verbose", StrOptions({"bar"})],
         "warm_start": ["boolean", StrOptions({"exact"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
@@ -238,6 +240,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 part((self._average_coef, self._average_intercept), i) if self.average else None,
                 self.t_,
                 task.seed,
+                getattr(self, "_n_epochs", 0) if self.t_ > 1 else 0,
             )
             for i, task in enumerate(tasks)
         ]
@@ -276,6 +279,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         def take() -> None:
             self.n_iter_ = max(output.n_iter for output in outputs)
             self.t_ = before + self.n_iter_ * steps
+            self._n_epochs = max(output.state.epochs for output in outputs)
             self._take(outputs)
             if self.warm_start == "exact":
                 self._held_out = held_out

@@ -17,6 +17,8 @@ import numpy as np
 
 from fastgd._sgd import Descent, padded, shuffle
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.schedules import Schedule, make_schedule
+from fastgd.schedules import State as ScheduleState
 from fastgd.sklearn._margins import LOSSES
 
 __all__ = ["Output", "Params", "Score", "Settings", "State", "initial_state"]
@@ -38,6 +40,7 @@ class Settings:
     l2: float
     rates: tuple[Any, ...]
     eta0: float
+    schedule: Schedule | None
     adaptive: bool
     fit_intercept: bool
     average_from: int  # 0: no averaging
@@ -65,6 +68,7 @@ class Settings:
             l2=float(strength * (1 - ratio)),
             rates=_rates(e, float(parameter)),
             eta0=float(e.eta0),
+            schedule=None if isinstance(e.learning_rate, str) else make_schedule(e.learning_rate),
             adaptive=e.learning_rate == "adaptive",
             fit_intercept=bool(e.fit_intercept),
             average_from=int(e.average),
@@ -113,6 +117,8 @@ class State:
     best: float = math.inf  # the least objective, or minus the best score
     best_score: float = -math.inf
     best_params: tuple[Params, Params | None] | None = None  # and on average
+    epochs: int = 0  # of all calls
+    schedule: ScheduleState | None = None
 
     def copy(self) -> State:
         """Return a copy that shares no memory which training writes to."""
@@ -132,7 +138,12 @@ def _padded(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
 
 
 def initial_state(
-    settings: Settings, start: Params, average: Params | None, t: float, seed: int
+    settings: Settings,
+    start: Params,
+    average: Params | None,
+    t: float,
+    seed: int,
+    epochs: int = 0,
 ) -> State:
     """Return the state of an output, or of a softmax's outputs, before its first epoch.
 
@@ -148,6 +159,8 @@ def initial_state(
         The number of the first step, from 1.
     seed : int
         Of the shuffles.
+    epochs : int
+        How many were before.
     """
     coef, intercept = start
     softmax, dtype = coef.ndim == 2, coef.dtype
@@ -172,6 +185,7 @@ def initial_state(
         ),
         seed=seed,
         eta=settings.eta0,
+        epochs=epochs,
     )
 
 
@@ -289,8 +303,11 @@ class Output:
         order = state.order
         if self.held_out is not None:
             order = order[~self.held_out[order]]
-        loss, penalty, finite = self.descent.epoch(order, state.eta, stop)
+        given = self._scheduled(len(order))
+        more = {} if given is None else {"given": given}
+        loss, penalty, finite = self.descent.epoch(order, state.eta, stop, **more)
         self.n_iter += 1
+        state.epochs += 1
         if not finite:
             raise ValueError(
                 f"Floating-point under-/overflow occurred at epoch #{self.n_iter}. Scaling input "
@@ -301,12 +318,30 @@ class Output:
         self.loss_curve.append(loss / self.n_train)
         self._judge((loss + penalty) / self.n_train)
 
+    def _scheduled(self, n: int) -> FloatArray | None:
+        """Return the learning rates of an epoch's steps, where a schedule gives them."""
+        schedule, state = self.settings.schedule, self.state
+        if schedule is None:
+            return None
+        if state.schedule is None:
+            state.schedule = schedule.initial_state()
+        n_steps = -(-n // self.settings.batch_size)
+        if schedule.unit == "update":
+            done = round(self.descent.t) - 1
+            return schedule.rates(self.settings.eta0, done, n_steps, state.schedule)
+        rate = schedule.rates(self.settings.eta0, state.epochs, 1, state.schedule)
+        return np.repeat(rate, n_steps)
+
     def _judge(self, objective: float) -> None:
         """Count epochs without improvement; lower an adaptive rate, or stop."""
         settings, state = self.settings, self.state
         if self.score is not None:
             self._validate(self.score)
         value = -self.scores[-1] if settings.early_stopping and self.scores else objective
+        if settings.schedule is not None and settings.schedule.watches_loss:
+            assert state.schedule is not None
+            watched = (self.validation_losses or self.loss_curve)[-1]
+            state.schedule = settings.schedule.observe(state.schedule, watched)
         if settings.verbose:
             self._report(objective)
         stale = settings.tol > -math.inf and value > state.best - settings.tol

@@ -80,11 +80,12 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         Where ``"huber"`` turns linear, and what the epsilon-insensitive losses forgive.
     random_state : int, RandomState instance or None, default=None
         Draws the seed of the shuffles and the data to set aside.
-    learning_rate : str, default="invscaling"
+    learning_rate : str, schedule or callable, default="invscaling"
         With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
         ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
         ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
-        loss ``"epsilon_insensitive"``.
+        loss ``"epsilon_insensitive"``. Or one of `fastgd.schedules`, or a function from the
+        number of the epoch to a factor of eta0.
     eta0 : float, default=0.01
         The first learning rate.
     power_t : float, default=0.25
@@ -165,7 +166,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         verbose: int | str = 0,
         epsilon: float = 0.1,
         random_state: Any = None,
-        learning_rate: str = "invscaling",
+        learning_rate: Any = "invscaling",
         eta0: float = 0.01,
         power_t: float = 0.25,
         early_stopping: bool = False,
@@ -363,11 +364,12 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         As `n_threads`, where that is not given; -1 for all.
     random_state : int, RandomState instance or None, default=None
         Draws the seeds of the shuffles and the data to set aside.
-    learning_rate : str, default="optimal"
+    learning_rate : str, schedule or callable, default="optimal"
         With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
         ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
         ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
-        loss ``"hinge"``.
+        loss ``"hinge"``. Or one of `fastgd.schedules`, or a function from the
+        number of the epoch to a factor of eta0.
     eta0 : float, default=0.01
         The first learning rate.
     power_t : float, default=0.5
@@ -458,7 +460,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         epsilon: float = 0.1,
         n_jobs: int | None = None,
         random_state: Any = None,
-        learning_rate: str = "optimal",
+        learning_rate: Any = "optimal",
         eta0: float = 0.01,
         power_t: float = 0.5,
         early_stopping: bool = False,
