@@ -91,8 +91,9 @@ def train(
     sampling : str or object
         "shuffle" (without replacement, in a new order each epoch), "replacement",
         "sequential", "stratified" (shuffled, with each class spread evenly), "poisson" (each
-        batch takes each sample with probability batch_size / n), or an object with a method
-        ``epoch(n, rng)`` that returns sample indices.
+        batch takes each sample with probability batch_size / n, and the mean divides by
+        batch_size, whatever a batch holds), or an object with a method ``epoch(n, rng)`` that
+        returns sample indices.
     drop_last : bool
         Whether a last batch that is not full is left out.
     reduction : {"mean", "sum"}
@@ -123,7 +124,7 @@ def train(
         Adds Gaussian noise of standard deviation ``noise_multiplier * clip_per_sample`` to the
         sum of a batch's gradients: with ``sampling="poisson"``, differentially private gradient
         descent (Abadi et al. 2016, arXiv:1607.00133). What privacy that gives is for an
-        accounting library to say. The mean divides by `batch_size`, whatever a batch holds.
+        accounting library to say.
     dropout : float or sequence of float
         The share of a hidden layer's units that each sample of a step goes without, below 1: one
         for all, or one a layer. The others' outputs are divided by one minus it (Srivastava et

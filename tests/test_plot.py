@@ -415,6 +415,16 @@ def test_a_noise_scale_is_shown_as_a_whole():
     assert top > 4000
 
 
+def test_an_infinite_noise_scale_is_said():
+    """It is no gap to be left out of medians: there is no batch size that would be enough."""
+    ax = plot.trace(recorded([10.0] * 50 + [np.inf] * 50, "noise_scale"), "noise_scale")
+    assert title_of(ax).endswith(
+        "is 10 in the first tenth of the steps, beyond measure in the last"
+    )
+    assert "gaps" in ax.get_ylabel()
+    assert "gaps" not in plot.trace(recorded([10, 20], "noise_scale"), "noise_scale").get_ylabel()
+
+
 def test_trace_says_how_rough_the_losses_are():
     """Alternating between 1 and 3: differences of 2, so a standard deviation of sqrt(2) in 2."""
     runs = {1: recorded([1, 3] * 50), None: recorded(np.linspace(5, 2, 100))}

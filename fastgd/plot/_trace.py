@@ -31,7 +31,10 @@ MOST_POINTS = 20_000
 
 @dataclass(frozen=True)
 class _Record:
-    """What was recorded of one run's steps; nan where that is not finite."""
+    """What was recorded of one run's steps; nan where that is not finite.
+
+    A noise scale that is not is infinite: the mean gradient could not be told from zero.
+    """
 
     name: str
     x: FloatArray
@@ -50,6 +53,17 @@ class _Record:
             return x, y
         box = np.full(width, 1 / width)
         return np.convolve(x, box, "valid"), np.convolve(y, box, "valid")
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a step's value is not finite."""
+        return not bool(np.isfinite(self.y).all())
+
+    def median(self, first: float, last: float) -> float:
+        """Return the median between two shares of the steps, in which gaps are infinite."""
+        begin = min(int(first * len(self.y)), len(self.y) - 1)
+        part = self.y[begin : max(begin + 1, int(np.ceil(last * len(self.y))))]
+        return float(np.median(np.where(np.isnan(part), np.inf, part)))
 
     def part(self, first: float, last: float) -> FloatArray:
         """Return what is finite between two shares of the steps, one value at least."""
@@ -131,7 +145,8 @@ def trace(
     lines = _draw(ax, records, smooth)
     _choose_scales(ax, known, against, smooth)
     ax.set_xlabel(_drawing.progress_label(against))
-    ax.set_ylabel(LABELS[name])
+    gaps = not smooth and any(record.gaps for record in records)
+    ax.set_ylabel(LABELS[name] + "\ngaps: not to be told from infinite" * gaps)
     if len(records) > 1 or records[0].name:
         _drawing.legend(ax, lines, [record.name for record in records])
     _drawing.title(ax, _finding(known, name))
@@ -198,13 +213,23 @@ def _finding(records: Sequence[_Record], name: str) -> str:
             f"In the second half the loss goes up and down by {_drawing.percent(rough[most])} "
             f"with {most}, by {_drawing.percent(rough[least])} with {least}"
         )
-    ends = {record.name: float(np.median(record.part(0.9, 1.0))) for record in records}
+    ends = {record.name: _median(record, name, 0.9, 1.0) for record in records}
     if len(ends) > 1:
         high, low = max(ends, key=lambda k: ends[k]), min(ends, key=lambda k: ends[k])
         return (
-            f"In the last tenth of the steps the {noun[name]} is {_drawing.number(ends[high])} "
-            f"with {high}, {_drawing.number(ends[low])} with {low} (medians)"
+            f"In the last tenth of the steps the {noun[name]} is {_amount(ends[high])} "
+            f"with {high}, {_amount(ends[low])} with {low} (medians)"
         )
-    first = _drawing.number(float(np.median(records[0].part(0.0, 0.1))))
-    last = _drawing.number(next(iter(ends.values())))
+    first = _amount(_median(records[0], name, 0.0, 0.1))
+    last = _amount(next(iter(ends.values())))
     return f"The median {noun[name]} is {first} in the first tenth of the steps, {last} in the last"
+
+
+def _median(record: _Record, name: str, first: float, last: float) -> float:
+    if name == "noise_scale":
+        return record.median(first, last)
+    return float(np.median(record.part(first, last)))
+
+
+def _amount(value: float) -> str:
+    return "beyond measure" if np.isinf(value) else _drawing.number(value)
