@@ -611,7 +611,7 @@ def test_html_shows_the_parameters():
 
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_every_parameter_is_documented(cls):
-    lines = re.findall(r"^    (\w[\w, ]*) :", cls.__doc__, re.MULTILINE)
+    lines = re.findall(r"^(\w[\w, ]*) :", inspect.getdoc(cls), re.MULTILINE)
     documented = {name for line in lines for name in line.split(", ")}
     assert cls().get_params().keys() <= documented
 

@@ -669,7 +669,7 @@ def test_parameters_are_scikit_learns_in_its_order(make):
 
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
 def test_every_parameter_is_documented(make):
-    lines = re.findall(r"^    (\w[\w, ]*) :", make.__doc__, re.MULTILINE)
+    lines = re.findall(r"^(\w[\w, ]*) :", inspect.getdoc(make), re.MULTILINE)
     assert make().get_params().keys() <= {name for line in lines for name in line.split(", ")}
 
 

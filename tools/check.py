@@ -92,7 +92,7 @@ class Checks:
         """Build the sdist, the wheel from it, and use that wheel alone, from elsewhere."""
         out = self.folder / "dist"
         self.run(self.python, "-m", "build", "-o", out)
-        self.run(self.python, "tools/wheel_contents.py", *out.glob("*.whl"))
+        self.run(self.python, "tools/wheel_contents.py", *out.iterdir())
         fresh = self.folder / "fresh"
         venv.create(fresh, with_pip=True)
         self.run(fresh / "bin" / "pip", "install", "-q", *out.glob("*.whl"))

@@ -1,8 +1,13 @@
-"""Check what a wheel holds: `python tools/wheel_contents.py WHEEL`."""
+"""Check what a wheel and an sdist hold: `python tools/wheel_contents.py WHEEL [SDIST]`.
+
+The sdist must hold what git tracks, but for hidden files, and nothing that a build makes.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -17,9 +22,8 @@ WANTED = (
 UNWANTED = ("tests/", "benchmarks/", "tools/", "src_c/", ".pyx", ".pxd", ".c", ".h")
 
 
-def main() -> int:
-    """Print the wheel's size and what is wrong with its contents; return 1 if anything is."""
-    wheel = Path(sys.argv[1])
+def wheel_problems(wheel: Path) -> list[str]:
+    """Return what is wrong with a wheel."""
     size = wheel.stat().st_size
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -30,13 +34,35 @@ def main() -> int:
         for part in UNWANTED
         if (name.startswith(part) if part.endswith("/") else name.endswith(part))
     ]
-    for extension in ("_engine", "_sampling"):
+    for extension in ("_engine", "_sampling", "_sgd"):
         if not any(f"fastgd/{extension}." in n and n.endswith((".so", ".pyd")) for n in names):
             problems.append(f"it lacks the extension {extension}")
     if size > LIMIT:
         problems.append(f"it has {size:,} bytes, more than {LIMIT:,}")
-    print(f"{wheel.name}: {size:,} bytes, {len(names)} files", *problems, sep="\n  ")
-    return bool(problems)
+    return problems
+
+
+def sdist_problems(sdist: Path) -> list[str]:
+    """Return what is wrong with a source distribution."""
+    with tarfile.open(sdist) as archive:
+        names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True)
+    tracked = {name for name in listed.stdout.splitlines() if not name.startswith(".")}
+    made = {name for name in names if not name.startswith("fastgd.egg-info/")}
+    made -= tracked | {"PKG-INFO", "setup.cfg"} if tracked else made
+    problems = [f"it lacks {name}" for name in sorted(tracked - names)]
+    return problems + [f"it holds {name}" for name in sorted(made)]
+
+
+def main() -> int:
+    """Print what is wrong with the packages' contents; return 1 if anything is."""
+    failed = False
+    for package in map(Path, sys.argv[1:]):
+        check = wheel_problems if package.suffix == ".whl" else sdist_problems
+        problems = check(package)
+        print(f"{package.name}: {package.stat().st_size:,} bytes", *problems, sep="\n  ")
+        failed |= bool(problems)
+    return failed
 
 
 if __name__ == "__main__":
