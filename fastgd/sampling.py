@@ -185,7 +185,10 @@ SAMPLINGS: dict[str, Callable[[AnyArray | None, int | None, bool], Sampler]] = {
 
 def _poisson(batch_size: int | None, drop_last: bool) -> Sampler:
     if batch_size is None:
-        raise ValueError("sampling='poisson' makes batches that differ in size: not possible here")
+        raise ValueError(
+            "sampling='poisson' makes batches that differ in size, which is not possible "
+            "here: take another sampling, such as 'replacement'"
+        )
     return Poisson(batch_size, drop_last)
 
 
