@@ -23,6 +23,12 @@ from sanitize import COMPILED_ONLY  # noqa: E402, beside this script
 
 QUICK = ["-m", "not slow", *COMPILED_ONLY]
 
+# the oldest versions that pyproject.toml allows, and a SciPy of their time
+OLDEST = (
+    "numpy==2.0.*", "pandas==2.2.*", "polars==1.0.*", "scikit-learn==1.7.*", "scipy==1.13.*",
+    "tqdm==4.60.*",
+)  # fmt: skip
+
 
 class Checks:
     """The steps, each a function of one environment, in the order in which they run."""
@@ -123,6 +129,16 @@ class Checks:
         self.run(self.python, "tools/sanitize.py", "address")
         self.run(self.python, "tools/sanitize.py", "thread")
 
+    def oldest(self) -> None:
+        """Run the quick tests beside the oldest libraries; only when asked for by name."""
+        venv.create(self.folder / "oldest", with_pip=True)
+        python = self.folder / "oldest" / "bin" / "python"
+        self.run(
+            python, "-m", "pip", "install", "-q", ".", *OLDEST,
+            "hypothesis", "matplotlib", "mpmath", "pytest>=8", "rich", "threadpoolctl",
+        )  # fmt: skip
+        self.run(python, "-m", "pytest", "-q", *QUICK)
+
     def sequence(self) -> tuple[str, ...]:
         return (
             "install", "lint", "types", "tests", "docs", "levels", "machine_code", "benchmarks",
@@ -136,11 +152,12 @@ def main() -> int:
     wanted = parser.parse_args().steps
     with tempfile.TemporaryDirectory() as folder:
         checks = Checks(Path(folder))
-        unknown = set(wanted) - set(checks.sequence())
+        steps = (*checks.sequence(), "oldest")
+        unknown = set(wanted) - set(steps)
         if unknown:
-            parser.error(f"no such step: {', '.join(unknown)}; steps: {checks.sequence()}")
-        for step in checks.sequence():
-            if wanted and step not in wanted and step != "install":
+            parser.error(f"no such step: {', '.join(unknown)}; steps: {steps}")
+        for step in steps:
+            if step not in (wanted or checks.sequence()) and step != "install":
                 continue
             print(f"\n=== {step}", flush=True)
             start = time.perf_counter()
