@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpydoc.docscrape_sphinx
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -42,6 +44,9 @@ autodoc_typehints = "none"
 autosummary_generate = True
 shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # no pages of names long gone
 numpydoc_show_class_members = False
+# Examples that draw show what they draw; numpydoc knows them by this.
+numpydoc_use_plots = True
+numpydoc.docscrape_sphinx.IMPORT_MATPLOTLIB_RE = r"from fastgd import plot"
 
 # Pages in Markdown, and notebooks, which run while the site is built.
 myst_enable_extensions = ["dollarmath"]
@@ -107,8 +112,22 @@ def skip_constants(
     return True if what == "class" and isinstance(value, str | int) else None
 
 
+def hide_private(
+    app: Sphinx,
+    what: str,
+    name: str,
+    value: object,
+    options: object,
+    takes: str | None,
+    gives: str | None,
+) -> tuple[str, str | None] | None:
+    """Leave out of signatures what is not for users to pass."""
+    return takes and (re.sub(r", _\w+=(\(\)|[^,()]+)", "", takes), gives)
+
+
 def setup(app: Sphinx) -> None:
     """Follow the pages as they are written."""
+    app.connect("autodoc-process-signature", hide_private)
     app.connect("html-page-context", set_language)
     app.connect("autodoc-skip-member", skip_constants)
     app.connect("doctree-read", strip_examples)

@@ -1,16 +1,6 @@
-r"""How noisy mini-batch gradients are: the gradient's noise scale.
+"""How noisy mini-batch gradients are: the noise scale on data, and of a training's steps.
 
-Of a loss whose samples' gradients have mean :math:`G` and covariance :math:`\Sigma`, McCandlish,
-Kaplan, Amodei and the OpenAI Dota team 2018, "An Empirical Model of Large-Batch Training",
-arXiv:1812.06162, define
-
-.. math::
-
-    B_\text{simple} = \frac{\operatorname{tr} \Sigma}{|G|^2}, \qquad
-    B_\text{noise} = \frac{\operatorname{tr}(H \Sigma)}{G^T H G}
-
-with the Hessian :math:`H`. Batches much smaller than that lose little by being small; batches much
-larger gain little by being large.
+What batch size that advises is the business of `advice`.
 """
 
 from __future__ import annotations
@@ -139,6 +129,17 @@ def noise_scale(
 ) -> NoiseScale:
     r"""Measure the noise scale of the gradient at the network's parameters.
 
+    Of a loss whose samples' gradients have mean :math:`G` and covariance :math:`\Sigma`, and whose
+    Hessian is :math:`H`, the simple and the full noise scale are
+
+    .. math::
+
+        B_\text{simple} = \frac{\operatorname{tr} \Sigma}{|G|^2}, \qquad
+        B_\text{noise} = \frac{\operatorname{tr}(H \Sigma)}{G^T H G} ,
+
+    measured in samples. Batches much smaller than that lose little by being small; batches much
+    larger gain little by being large.
+
     Parameters
     ----------
     net : Network
@@ -172,12 +173,13 @@ def noise_scale(
 
     References
     ----------
-    McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", arXiv:1812.06162.
+    McCandlish, Kaplan, Amodei and the OpenAI Dota team 2018, "An Empirical Model of Large-Batch
+    Training", arXiv:1812.06162, equations 2.8 and 2.9.
 
     Examples
     --------
     Samples y of mean 0 and variance 4, and a constant prediction of 1: each sample's gradient is
-    2 (1 - y), so that the noise scale is 4 / (1 - 0)^2.
+    2 (1 - y), of mean 2 and variance 16, so that the noise scale is 16 / 2^2 = 4.
 
     >>> import numpy as np
     >>> import fastgd as gd

@@ -39,9 +39,7 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     --------
     >>> import fastgd as gd
     >>> from fastgd import plot
-    >>> shares = gd.landscapes.escape_share(
-    ...     gd.landscapes.Quintic(), -3.0, [1, None], n_seeds=50
-    ... )
+    >>> shares = gd.landscapes.escape_share(gd.landscapes.Quintic(), -3.0, n_seeds=50)
     >>> print(*plot.escape(shares).get_title(loc="left").split())
     Batch size 1 leaves the saddle in 100 % of 50 runs, batch size 64 (all) in 0 %
     """

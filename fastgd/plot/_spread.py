@@ -71,9 +71,10 @@ def gradient_spread(
     >>> from fastgd import plot
     >>> X = np.linspace(-1, 2, 64).reshape(-1, 1)
     >>> y = 2 * X[:, 0] + 1 + np.random.default_rng(0).normal(size=64)
-    >>> ax = plot.gradient_spread(gd.Network([1, 1]), X, y)
-    >>> print(*ax.get_title(loc="left").split())
-    Single gradients are off their mean by 1.11 times its length (root mean square)
+    >>> ax = plot.gradient_spread(gd.Network([1, 1]), X, y, batch_size=8)
+    >>> print(ax.get_title(loc="left"))
+    Single gradients are off their mean by 1.11 times its length,
+    those of batches of 8 by 0.369 times
     """
     _validation.check_network(net)
     chosen = _check_parameters(parameters, net.n_params)
