@@ -140,7 +140,7 @@ class Entry:
 
     def __repr__(self) -> str:
         end = "diverged" if self.diverged else f"loss {self.loss:.4g}"
-        return f"Entry(batch_size={self.batch_size}, {self.epochs} epochs, {end})"
+        return f"Entry(batch_size={self.batch_size}, {_count(self.epochs, 'epoch')}, {end})"
 
 
 def compare(
@@ -601,7 +601,7 @@ class Comparison(Sequence[Entry]):
     def _title(self) -> str:
         epochs = max(entry.epochs for entry in self)
         return (
-            f"{self.start!r} on {self[0].plan.n_samples:,} samples, {epochs:,} epochs, "
+            f"{self.start!r} on {self[0].plan.n_samples:,} samples, {_count(epochs, 'epoch')}, "
             "the same start for each run"
         )
 

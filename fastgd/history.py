@@ -218,7 +218,8 @@ class History:
 
     def __repr__(self) -> str:
         last = f", last loss {self.loss[-1]:.6g}" if self.loss else ""
-        return f"History({self.epochs} epochs, {self.updates} updates{last})"
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        return f"History({epochs}, {self.updates} update{'s' * (self.updates != 1)}{last})"
 
 
 _LISTS = ("loss", "validation_loss", "learning_rate", "seconds")

@@ -373,3 +373,12 @@ def test_parameters_that_are_not_finite_are_no_start():
     net.biases[0][:] = np.nan
     with pytest.raises(ValueError, match=r"params\[1\] is nan: training needs finite"):
         gd.train(net, np.ones((40, 1)), np.ones(40))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"), [(1, "History(1 epoch, 1 update, "), (2, "History(2 epochs, 2 updates, ")]
+)
+def test_a_history_says_in_a_line_what_was_done(epochs, text):
+    net = gd.Network([1, 1])
+    history = gd.train(net, [[1.0], [2.0]], [1.0, 2.0], batch_size=None, epochs=epochs)
+    assert repr(history).startswith(f"{text}last loss ")
