@@ -408,6 +408,19 @@ def test_exact_resuming_keeps_what_was_set_aside(make):
     assert parts.best_validation_score_ == whole.best_validation_score_
 
 
+@pytest.mark.parametrize("verbose", [0, "bar"])
+def test_exact_resuming_of_classes_that_stop_at_different_epochs(verbose):
+    settings = {"random_state": 0, "tol": 0.01, "n_iter_no_change": 2}
+    whole = SGDClassifier(**settings).fit(X, CLASSES)
+    assert len({len(curve) for curve in whole.loss_curve_}) > 1
+    parts = SGDClassifier(max_iter=1, warm_start="exact", verbose=verbose, **settings)
+    for _ in range(whole.n_iter_):
+        parts.fit(X, CLASSES)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    now = parts.coef_
+    assert (parts.fit(X, CLASSES).coef_ != now).any(axis=1).all()  # all have stopped: all go on
+
+
 def test_exact_resuming_after_an_interruption():
     def interrupt(clf):
         if clf.n_iter_ == 2:

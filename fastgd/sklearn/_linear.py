@@ -212,8 +212,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         for name in (*AVERAGING, "_resume", "_held_out"):
             self.__dict__.pop(name, None)
 
-    def _states(self, settings: Settings, tasks: Sequence[Task]) -> list[State]:
-        """Return where each task begins in this call."""
+    def _states(self, settings: Settings, tasks: Sequence[Task], incremental: bool) -> list[State]:
+        """Return where each task begins in this call.
+
+        While some outputs go on, those that have stopped stay so, as in one long call.
+        """
         if self._resumes():
             states = [State(**state).copy() for state in self._resume]
             if len(states) != len(tasks) or states[0].weights.dtype != self.coef_.dtype:
@@ -221,6 +224,9 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                     "warm_start='exact' goes on with the same outputs and dtype: use "
                     "warm_start=True to begin from coef_, or a new estimator"
                 )
+            if incremental or all(state.done for state in states):
+                for state in states:
+                    state.done = False
             return states
         now = np.atleast_2d(self.coef_), np.array(self.intercept_)
         if self.average:
@@ -271,7 +277,9 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 settings, rows, task.targets, task.sample_weight, state, task.n_outputs, held_out,
                 task.score,
             )
-            for task, state in zip(tasks, self._states(settings, tasks), strict=True)
+            for task, state in zip(
+                tasks, self._states(settings, tasks, incremental=not native), strict=True
+            )
         ]  # fmt: skip
         watched = self.callbacks is not None or self._has_native_callbacks()
         before, steps = self.t_, -(-X.shape[0] // settings.batch_size)
@@ -365,10 +373,11 @@ def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:
 
 def _shown(outputs: Sequence[Output]) -> dict[str, float]:
     """Return what a progress bar shows: means over the outputs."""
-    shown = {"loss": float(np.mean([output.loss_curve[-1] for output in outputs]))}
-    if outputs[0].scores:
-        shown["val_loss"] = float(np.mean([output.validation_losses[-1] for output in outputs]))
-        shown["score"] = float(np.mean([output.scores[-1] for output in outputs]))
+    seen = [output for output in outputs if output.n_iter]
+    shown = {"loss": float(np.mean([output.loss_curve[-1] for output in seen]))}
+    if seen[0].scores:
+        shown["val_loss"] = float(np.mean([output.validation_losses[-1] for output in seen]))
+        shown["score"] = float(np.mean([output.scores[-1] for output in seen]))
     return shown
 
 

@@ -119,6 +119,7 @@ class State:
     best_params: tuple[Params, Params | None] | None = None  # and on average
     epochs: int = 0  # of all calls
     schedule: ScheduleState | None = None
+    done: bool = False  # it has stopped early
 
     def copy(self) -> State:
         """Return a copy that shares no memory which training writes to."""
@@ -248,7 +249,7 @@ class Output:
         self.descent.set_numbers(*state.numbers)
         if state.order is None or len(state.order) != len(y):
             state.order = np.arange(len(y), dtype=np.uint32)
-        self.active = True
+        self.active = not state.done
         self.n_iter = 0
         self.loss_curve: list[float] = []
         self.scores: list[float] = []
@@ -284,6 +285,7 @@ class Output:
     def saved(self) -> State:
         """Return a copy of the state with all that the next epoch needs."""
         self.state.numbers = self.descent.numbers()
+        self.state.done = not self.active
         return self.state.copy()
 
     def learnt(self) -> tuple[Params, Params | None]:
