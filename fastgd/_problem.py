@@ -95,7 +95,7 @@ class StepSizeRule:
 
     def __init__(self, net: Network, X: Floats) -> None:
         rows = self._inputs(net, X[:: -(-len(X) // self.MOST_ROWS)])
-        squares = np.square(rows).sum(axis=1)
+        squares = np.einsum("ij,ij->i", rows, rows)  # without another array of the rows' size
         self.single = float(np.mean(squares**2) / squares.mean())
         self.together = self._largest_eigenvalue(rows)
         self.factor = self.FACTOR[net.loss]
@@ -103,11 +103,16 @@ class StepSizeRule:
     @staticmethod
     def _inputs(net: Network, X: Floats) -> NDArray[np.float64]:
         """Return what the layers multiply, side by side; each bias multiplies a 1."""
-        inputs: list[NDArray[Any]] = [X.astype(np.float64)]
+        rows = np.ones((len(X), sum(len(W) + 1 for W in net.weights)))
+        inputs: NDArray[Any] = X
+        begin = 0
         for W, b, name in zip(net.weights, net.biases, net.hidden, strict=False):
-            inputs.append(ACTIVATIONS[name].value(inputs[-1] @ W + b))
-        inputs = [np.column_stack([part, np.ones(len(X))]) for part in inputs]
-        return np.column_stack([*(np.sqrt(0.5) * part for part in inputs[:-1]), inputs[-1]])
+            rows[:, begin : begin + len(W)] = inputs
+            inputs = ACTIVATIONS[name].value(inputs @ W + b)
+            begin += len(W) + 1
+        rows[:, :begin] *= np.sqrt(0.5)
+        rows[:, begin:-1] = inputs
+        return rows
 
     @staticmethod
     def _largest_eigenvalue(rows: NDArray[np.float64]) -> float:
