@@ -1,18 +1,19 @@
-"""Scores and times of fastgd.sklearn's networks beside scikit-learn's, as a Markdown table.
+"""Scores and times of fastgd.sklearn's classes beside scikit-learn's, as Markdown tables.
 
-    python -m benchmarks.networks_beside_scikit_learn
+    python -m benchmarks.beside_scikit_learn [networks] [linear]
 
 Both train with equal settings on scikit-learn's bundled data, five seeds each, in turn.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from typing import Any
 
 import numpy as np
-from sklearn import neural_network
+from sklearn import linear_model, neural_network
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -26,13 +27,24 @@ DATA = {
     "digits": load_digits,
     "diabetes": load_diabetes,
 }
-SETTINGS: dict[str, dict[str, Any]] = {
+Settings = dict[str, dict[str, Any]]
+EPOCHS = {"max_iter": 50}
+NETWORKS: Settings = {
+    "defaults": EPOCHS,
+    "batches of 32": {"batch_size": 32, **EPOCHS},
+    "lbfgs": {"solver": "lbfgs", **EPOCHS},
+}
+LINEAR: Settings = {
     "defaults": {},
-    "batches of 32": {"batch_size": 32},
-    "lbfgs": {"solver": "lbfgs"},
+    "elastic net": {"penalty": "elasticnet"},
+    "average": {"average": True},
+}
+# each family's module in scikit-learn, the beginning of its classes' names, and settings
+FAMILIES: dict[str, tuple[Any, str, Settings]] = {
+    "networks": (neural_network, "MLP", NETWORKS),
+    "linear": (linear_model, "SGD", LINEAR),
 }
 SEEDS = range(5)
-EPOCHS = 50
 
 
 def split(load: Any, dtype: str) -> list[Any]:
@@ -47,16 +59,16 @@ def split(load: Any, dtype: str) -> list[Any]:
 
 
 def measure(
-    name: str, load: Any, settings: dict[str, Any], dtype: str
+    peer: Any, name: str, load: Any, settings: dict[str, Any], dtype: str
 ) -> list[tuple[float, float]]:
     """Return mean score and median milliseconds of scikit-learn's class and of ours."""
     X_train, X_test, y_train, y_test = split(load, dtype)
-    modules = (neural_network, fastgd.sklearn)
+    modules = (peer, fastgd.sklearn)
     scores: list[list[float]] = [[], []]
     times: list[list[float]] = [[], []]
     for seed in SEEDS:
         for which, module in enumerate(modules):
-            model = getattr(module, name)(max_iter=EPOCHS, random_state=seed, **settings)
+            model = getattr(module, name)(random_state=seed, **settings)
             begun = time.perf_counter()
             model.fit(X_train, y_train)
             times[which].append(1e3 * (time.perf_counter() - begun))
@@ -64,23 +76,32 @@ def measure(
     return [(float(np.mean(s)), float(np.median(t))) for s, t in zip(scores, times, strict=True)]
 
 
-def main() -> None:
-    """Print the table."""
-    warnings.simplefilter("ignore", ConvergenceWarning)
+def table(family: str) -> None:
+    """Print the table of the networks, or of the linear models."""
+    peer, prefix, settings_by_title = FAMILIES[family]
     print("| data | settings | dtype | score, both | scikit-learn, ms | fastgd, ms | times |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for data, load in DATA.items():
-        name = "MLPRegressor" if load is load_diabetes else "MLPClassifier"
-        for title, settings in SETTINGS.items():
+        name = prefix + ("Regressor" if load is load_diabetes else "Classifier")
+        for title, settings in settings_by_title.items():
             for dtype in ("float64", "float32"):
-                (theirs, slow), (ours, fast) = measure(name, load, settings, dtype)
-                score = (
-                    f"{ours:.3f}"
-                    if f"{ours:.3f}" == f"{theirs:.3f}"
-                    else (f"{theirs:.3f}, {ours:.3f}")
+                (theirs, slow), (ours, fast) = measure(peer, name, load, settings, dtype)
+                shown = f"{theirs:.3f}, {ours:.3f}"
+                score = f"{ours:.3f}" if f"{ours:.3f}" == f"{theirs:.3f}" else shown
+                print(
+                    f"| {data} | {title} | {dtype} | {score} | {slow:.{1 if slow < 10 else 0}f} "
+                    f"| {fast:.{1 if fast < 10 else 0}f} | {slow / fast:.1f} |"
                 )
-                print(f"| {data} | {title} | {dtype} | {score} | {slow:.0f} | {fast:.0f} "
-                      f"| {slow / fast:.1f} |")  # fmt: skip
+    print()
+
+
+def main() -> None:
+    """Print the tables that the command line names, or both."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    for family in sys.argv[1:] or FAMILIES:
+        if family not in FAMILIES:
+            sys.exit(f"no such table: {family}; tables: {', '.join(FAMILIES)}")
+        table(family)
 
 
 if __name__ == "__main__":
