@@ -940,8 +940,8 @@ def escape_share(
     updates : int
         The most updates that a run makes.
     optimizer, sampling, drop_last
-        As in `descend`. An own sampling is shared by all runs: its order must depend on its
-        arguments alone.
+        As in `descend`, but for "poisson": runs move together, in batches of one size. An own
+        sampling is shared by all runs: its order must depend on its arguments alone.
     confidence : float
         How often the intervals hold the true share, between 0 and 1. They are Wilson's (1927, J.
         Am. Stat. Assoc. 22, 209), which hold for shares near 0 and 1 too.

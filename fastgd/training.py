@@ -355,6 +355,7 @@ class Run:
         self.epochs_left = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.trace: Trace | None = None
+        self.poisson = False
         self.kept = 0  # recorded steps of epochs that have ended well
 
     def read_settings(
@@ -446,6 +447,7 @@ class Run:
             used = min(len(order), steps * plan.batch_size)
         else:
             steps, used = len(bounds) - 1, len(order)
+        self.poisson = bounds is not None
         first = self.state.step
         rates = self._rates(steps)
         kept = (first + steps) // self.record_every - first // self.record_every
@@ -536,6 +538,8 @@ class Run:
             norms, sizes = trace.gradient_norm, self.sizes[: self.kept]
             if self.plan.reduction == "sum":
                 norms = norms / np.maximum(sizes, 1)
+            elif self.poisson:  # whose mean divides by the batch size
+                norms = norms * (self.plan.batch_size / np.maximum(sizes, 1))
             # a last batch of few samples says next to nothing, but would count as much
             sizes[2 * sizes < self.plan.batch_size] = 0
             series["gradient_variance"], series["gradient_square"] = unbiased(
