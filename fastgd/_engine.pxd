@@ -107,6 +107,18 @@ cdef extern from "fastgd.h" nogil:
         void (*dot_scale)(
             size_t n, size_t n_in, size_t ld, const void *delta, const void *weights, void *out
         ) noexcept nogil
+        void (*dots)(
+            size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
+            const void *weights, size_t stride, void *out, size_t room,
+        ) noexcept nogil
+        void (*dots_sum)(
+            size_t n, size_t n_out, size_t ld, size_t n_segments, const void *sums, size_t room,
+            const void *bias, void *out,
+        ) noexcept nogil
+        void (*dots_gradient)(
+            size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
+            const void *delta, size_t ld, void *gradient, size_t stride, int add,
+        ) noexcept nogil
         void (*add)(size_t n, void *sum, const void *other) noexcept nogil
         int (*all_finite)(size_t n, const void *x) noexcept nogil
         void (*row_squares)(

@@ -186,6 +186,8 @@ cdef struct Layer:
     size_t ld               # columns of its matrices: 1 for one output, else padded
     size_t weights          # offsets into the packed vectors, in elements
     size_t bias
+    size_t n_segments       # of the inputs, with few outputs for many of them; 0: dense
+    char *segment_sums      # n_segments x n_out x chunk
     char *transposed        # packed transpose of the weights; NULL where nothing needs it
     fgd_activation *activation  # NULL for the last layer
     uint32_t drop_below     # random numbers that leave a unit out; 0: none does
@@ -200,8 +202,9 @@ cdef struct Tile:           # what one thread owns in the second phase
     size_t layer
     size_t first            # rows of the weights; first == last for the bias
     size_t last
-    size_t column
+    size_t column           # in elements; of a layer of segments: which of them
     size_t width
+    size_t share            # of a first layer that is shared out
     size_t offset           # into the packed vectors, in elements
     size_t n_weights        # elements that are weights; in front of those that are biases
     size_t count
@@ -319,7 +322,7 @@ cdef struct Run:
     size_t start
     size_t index
     size_t stop
-    bint split_first        # the first layer's columns are shared out, not its samples
+    bint split_first        # the first layer is shared out by columns or segments, not samples
     # what the first thread tells the others: written between the two barriers of a step and
     # read after the second, so that all leave the loop at the same step
     bint stopped
@@ -351,6 +354,9 @@ cdef enum:
     MAX_BLOCKS = 64
     SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's
     SUM_COLUMNS = 8         # the same for a layer of one output, whose weights are one vector
+    FEW_OUTPUTS = 12        # of a layer whose outputs are dot products, one layer and no more,
+    LEAST_SEGMENT = 128     # and how many inputs it has at least, in each of its segments
+    MAX_SEGMENTS = 4
     LEAST_MEASURED = 8      # samples of a batch whose squares a trace takes, or a quarter
 
 
@@ -434,6 +440,28 @@ cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexc
 # The two phases of a step
 # ---------------------------------------------------------------------------------------
 
+cdef inline size_t _segment_start(const Run *run, const Layer *layer, size_t s) noexcept nogil:
+    """Return the first input of segment number s: where 64 bytes of a row begin."""
+    cdef size_t line = 64 / run.itemsize
+    return s * ((layer.n_in + line - 1) / line) / layer.n_segments * line
+
+
+cdef void _segment_sums(
+    Run *run, const void *const *inputs, size_t first, size_t n, size_t s, size_t stride
+) noexcept nogil:
+    """Compute the sums of the first layer's segments s, s + stride ... for n rows of the chunk."""
+    cdef Layer *layer = &run.layers[0]
+    cdef size_t size = run.itemsize, k, end
+    while s < layer.n_segments:
+        k, end = _segment_start(run, layer, s), _segment_start(run, layer, s + 1)
+        run.kernels.dots(
+            n, inputs, k, _min(end, layer.n_in) - k, layer.n_out,
+            run.params + (layer.weights + k * layer.n_out) * size, end - k,
+            layer.segment_sums + (s * layer.n_out * run.chunk + first) * size, run.chunk,
+        )
+        s += stride
+
+
 cdef void _forward(
     Run *run, const void *const *inputs, size_t first, size_t n, bint first_done, int64_t place
 ) noexcept nogil:
@@ -452,6 +480,13 @@ cdef void _forward(
             kernels.dot(
                 n, inputs, layer.n_in, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
+            )
+        elif layer.n_segments > 0:
+            if not first_done:
+                _segment_sums(run, inputs, first, n, 0, 1)
+            kernels.dots_sum(
+                n, layer.n_out, layer.ld, layer.n_segments, layer.segment_sums + first * size,
+                run.chunk, run.params + layer.bias * size, layer.output + at,
             )
         elif depth > 0 or not first_done:
             kernels.dense(
@@ -505,6 +540,11 @@ cdef void _gradient(
         )
     elif tile.first == tile.last:
         kernels.column_sum(n, layer.ld, layer.delta, out, add)
+    elif layer.n_segments > 0:
+        kernels.dots_gradient(
+            n, inputs, tile.first, tile.last - tile.first, layer.n_out, layer.delta, layer.ld,
+            out, tile.width, add,
+        )
     else:
         kernels.dense_gradient(
             n, inputs, tile.first, tile.last, tile.width, layer.delta + tile.column * size,
@@ -521,7 +561,9 @@ cdef void _tile_sums(
     cdef size_t size = run.itemsize, k = tile.first, rows
     cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
     cdef const char *at = packed + tile.offset * size
-    if run.layers[tile.layer].ld == 1:
+    if run.layers[tile.layer].ld == 1 or (
+        run.layers[tile.layer].n_segments > 0 and tile.first < tile.last
+    ):
         run.kernels.column_norms(count / SUM_COLUMNS, SUM_COLUMNS, at, linear, square,
                                  sums + tile.sums)
         return
@@ -747,10 +789,13 @@ cdef inline void _wait(Run *run) noexcept nogil:
 cdef void _first_layer(
     Run *run, const void *const *inputs, size_t n, int thread
 ) noexcept nogil:
-    """Compute this thread's columns of the first layer's raw outputs, for the whole chunk."""
+    """Compute this thread's part of the first layer, columns or segments, for the whole chunk."""
     cdef Layer *layer = &run.layers[0]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
+    if layer.n_segments > 0:
+        _segment_sums(run, inputs, 0, n, thread, run.n_threads)
+        return
     while column < layer.ld:
         run.kernels.dense(
             n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
@@ -792,7 +837,7 @@ cdef void _share_samples(
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
     """Whether tile number t is this thread's."""
     if run.split_first and run.tiles[t].layer == 0:
-        t = run.tiles[t].column / run.kernels.panel
+        t = run.tiles[t].share
     return t % <size_t> run.n_threads == <size_t> thread
 
 
@@ -1131,12 +1176,24 @@ cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil
 
 cdef void _convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil:
     """Copy between the layout of Network.params and the packed one."""
-    cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, k, column, width, real
+    cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, j, k, column, width, real
+    cdef size_t s, start
     cdef const Layer *layer
     for depth in range(run.n_layers):
         layer = &run.layers[depth]
         if layer.ld == 1:
             _copy(packed + layer.weights * size, flat, layer.n_in * size, pack)
+        elif layer.n_segments > 0:
+            for s in range(layer.n_segments):
+                start = _segment_start(run, layer, s)
+                width = _segment_start(run, layer, s + 1) - start
+                for k in range(start, _min(start + width, layer.n_in)):
+                    for j in range(layer.n_out):
+                        _copy(
+                            packed + (layer.weights + start * layer.n_out + j * width + k - start)
+                            * size,
+                            flat + (k * layer.n_out + j) * size, size, pack,
+                        )
         else:
             column = 0
             while column < layer.n_out:
@@ -1254,7 +1311,12 @@ cdef class Engine:
             top = depth == run.n_layers - 1
             layer.ld = 1 if top and layer.n_out == 1 else _round_up(layer.n_out, lanes)
             layer.weights = offset
-            offset = _round_up(offset + layer.n_in * layer.ld, line)
+            if run.n_layers == 1 and 1 < layer.n_out <= FEW_OUTPUTS:
+                layer.n_segments = _min(layer.n_in / LEAST_SEGMENT, MAX_SEGMENTS)
+            if layer.n_segments > 0:
+                offset += _round_up(layer.n_in, line) * layer.n_out
+            else:
+                offset = _round_up(offset + layer.n_in * layer.ld, line)
             layer.bias = offset
             offset = _round_up(offset + layer.ld, line)
             run.n_params += (layer.n_in + 1) * layer.n_out
@@ -1282,6 +1344,10 @@ cdef class Engine:
             layer.output = <char *> self._take(n, size)
             layer.output_rows = self._row_list(layer.output, layer.ld * size)
             layer.delta, layer.delta_rows = layer.output, layer.output_rows
+            if layer.n_segments > 0:
+                layer.segment_sums = <char *> self._take(
+                    layer.n_segments * layer.n_out * run.chunk, size
+                )
             if depth < run.n_layers - 1:
                 layer.delta = <char *> self._take(n, size)
                 layer.delta_rows = self._row_list(layer.delta, layer.ld * size)
@@ -1325,10 +1391,15 @@ cdef class Engine:
                 layer.transposed = <char *> self._take(
                     _round_up(layer.n_in, run.kernels.lanes) * layer.n_out, size
                 )
-            for column in range(0, layer.ld, panel):
-                for k in range(0, layer.n_in, rows):
-                    tiles.append((depth, k, min(k + rows, layer.n_in), column,
-                                  min(panel, layer.ld - column)))
+            if layer.n_segments > 0:
+                for k in range(layer.n_segments):
+                    first, last = _segment_start(run, layer, k), _segment_start(run, layer, k + 1)
+                    tiles.append((depth, first, min(last, layer.n_in), k, last - first))
+            else:
+                for column in range(0, layer.ld, panel):
+                    for k in range(0, layer.n_in, rows):
+                        tiles.append((depth, k, min(k + rows, layer.n_in), column,
+                                      min(panel, layer.ld - column)))
             tiles.append((depth, 0, 0, 0, layer.ld))
         run.n_tiles = len(tiles)
         run.tiles = <Tile *> self._take(run.n_tiles, sizeof(Tile))
@@ -1340,7 +1411,9 @@ cdef class Engine:
         """Return a tile with its places in the packed vectors and in the sums of squares."""
         cdef Run *run = &self.run
         cdef Layer *layer = &run.layers[depth]
-        cdef Tile tile = Tile(depth, first, last, column, width, 0, 0, 0, 0)
+        cdef Tile tile = Tile(
+            depth, first, last, column, width, column / run.kernels.panel, 0, 0, 0, 0
+        )
         cdef size_t padded = _round_up(layer.n_out, SUM_ROWS)
         cdef size_t groups = _round_up(layer.n_in, SUM_ROWS) / SUM_ROWS
         if layer.ld == 1:  # its weights and its bias
@@ -1348,6 +1421,11 @@ cdef class Engine:
             tile.count = tile.n_weights + 64 / run.itemsize
             tile.sums = run.n_sums
             run.n_sums += SUM_COLUMNS
+        elif layer.n_segments > 0 and first < last:
+            tile.share = column
+            tile.offset = layer.weights + first * layer.n_out
+            tile.n_weights = tile.count = width * layer.n_out
+            tile.sums = run.n_sums + tile.share * SUM_COLUMNS
         elif first == last:  # the bias, the last of a layer's tiles
             tile.offset, tile.count = layer.bias, layer.ld
             tile.sums = run.n_sums + groups * padded
@@ -1757,7 +1835,7 @@ cdef class Engine:
         run.split_first = (
             threads > 1 and run.n_layers > 1 and first.ld >= run.kernels.panel * threads
             and first.n_in > 2 * _min(run.chunk, run.batch_size)
-        )
+        ) or (threads > 1 and first.n_segments >= <size_t> threads)
         if threads == 1:
             self._work(0, what, out)
             return

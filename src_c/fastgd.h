@@ -11,11 +11,14 @@
  *   panel n_in rows of contiguous columns; the last panel is narrower, padded with zeros
  *   to a multiple of `lanes`. A tile (some rows of one panel) is therefore contiguous.
  *   A layer with one output is a plain vector, padded with zeros to 64 bytes.
+ *   A layer of few outputs and many inputs, without layers below, has its inputs cut into
+ *   segments: each one's weights are a plain vector an output, padded to the same 64 bytes.
  *   Matrices of samples (outputs, deltas) are row-major with ld elements a row, ld the
  *   padded number of columns (1 for one output).
  *
  * Bits: each number a dense kernel writes is one chain of fused multiply-adds in index
- * order; each dot product is kept in 64 bytes of lanes that are added up as a fixed tree.
+ * order; each dot product is kept in 64 bytes of lanes that are added up as a fixed tree, and
+ * its segments, where it has some, in their order.
  * Neither depends on the level, the tile or the caller's way of cutting up the work.
  */
 #ifndef FASTGD_H
@@ -140,6 +143,18 @@ typedef struct fgd_kernels {
     /* out[i][k] *= delta[i] * weights[k] */
     void (*dot_scale)(size_t n, size_t n_in, size_t ld, const void *delta, const void *weights,
                       void *out);
+    /* Few outputs and many inputs: out[j][i] = sum over k of rows[i][first + k] * weights[j][k],
+     * k < n_in, rows of `stride` and of `room` elements: a segment of the inputs, whose sums stay
+     * apart. stride is a multiple of 64 bytes, with zeros behind the weights. */
+    void (*dots)(size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
+                 const void *weights, size_t stride, void *out, size_t room);
+    /* out[i][j] = bias[j] + sum over s of sums[s][j][i], zeros for n_out <= j < ld */
+    void (*dots_sum)(size_t n, size_t n_out, size_t ld, size_t n_segments, const void *sums,
+                     size_t room, const void *bias, void *out);
+    /* gradient[j][k] = (or +=) sum over i of delta[i][j] * rows[i][first + k], k < n_in */
+    void (*dots_gradient)(size_t n, const void *const *rows, size_t first, size_t n_in,
+                          size_t n_out, const void *delta, size_t ld, void *gradient, size_t stride,
+                          int add);
     /* sum[n] += other[n] */
     void (*add)(size_t n, void *sum, const void *other);
     /* whether every one of x[n] is finite */

@@ -142,6 +142,19 @@ def test_every_level_agrees(sizes, loss, isa, n_threads, dtype):
     assert_close(*gradients, dtype, 300, max(sizes))
 
 
+@pytest.mark.parametrize("n_out", [2, 7, 12, 13])
+@pytest.mark.parametrize("n_in", [127, 128, 257, 515])
+def test_few_outputs_of_many_inputs_agree(n_in, n_out, isa, n_threads, dtype):
+    """From 128 inputs on, up to 12 outputs are dot products, in segments that are summed apart."""
+    X, y = make_data([n_in, n_out], "huber", N, dtype)
+    nets = [gd.Network([n_in, n_out], loss="huber", dtype=dtype, rng=0) for _ in range(2)]
+    for net, backend in zip(nets, ("compiled", "vectorized"), strict=True):
+        gd.train(net, X, y, batch_size=7, rng=0, optimizer=gd.SGD(0.001), backend=backend)
+    assert_close(nets[0].params, nets[1].params, dtype, N, n_in)
+    outputs = [net.forward(X) for net in nets]
+    assert_close(*outputs, dtype, N, n_in)
+
+
 @pytest.mark.parametrize("sizes", [[3, 4, 2], [5, 1]], ids=str)
 @pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("record", [("loss",), ("params",), ("loss", "gradient_norm")], ids=str)

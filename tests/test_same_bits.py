@@ -16,6 +16,8 @@ MODELS = {
     "logistic": ((17, 1), "log_loss"),
     "softmax": ((70, 10), "cross_entropy"),
     "two outputs": ((5, 2), "huber"),
+    "few outputs, many inputs": ((515, 10), "cross_entropy"),
+    "few outputs, one segment": ((130, 3), "squared_error"),
     "narrow network": ((20, 64, 17, 1), "squared_error"),
     "first layer split": ((150, 96, 3), "cross_entropy"),
     "one unit": ((3, 1, 1), "absolute_error"),

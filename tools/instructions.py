@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 import setup  # noqa: E402, the flags of the build
 
-HOT = ("dense", "dense_scale", "dense_gradient", "dot", "dot_gradient")
+HOT = ("dense", "dense_scale", "dense_gradient", "dot", "dot_gradient", "dots", "dots_gradient")
 REGISTER = {"avx2": "ymm", "avx512": "zmm"}
 
 

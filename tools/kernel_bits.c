@@ -86,6 +86,18 @@ static void layers(const fgd_kernels *k) {
     k->dot_gradient(ROWS, rows, WIDTH, z, gradient, gradient + 256 * size, 0);
     print("dot_gradient", gradient, WIDTH * size);
     print("bias_gradient", gradient + 256 * size, size);
+
+    enum { FIRST = 3, FEW = 5, STRIDE = 80, ROOM = 64 };
+    char *several = fresh(size, 0, 0), *sums = fresh(size, 0, 0);
+    for (size_t j = 0; j < FEW; j++)
+        memcpy(several + j * STRIDE * size, w + j * WIDTH * size, (WIDTH - FIRST) * size);
+    k->dots(ROWS, rows, FIRST, WIDTH - FIRST, FEW, several, STRIDE, sums, ROOM);
+    print("dots", sums, FEW * ROOM * size);
+    k->dots_sum(ROWS, FEW, padded(k, FEW), 1, sums, ROOM, bias, out);
+    print_matrix(k, "dots_sum", out, ROWS, FEW, padded(k, FEW));
+    k->dots_gradient(ROWS, rows, FIRST, WIDTH - FIRST, FEW, out, padded(k, FEW), several, STRIDE,
+                     1);
+    print("dots_gradient", several, FEW * STRIDE * size);
 }
 
 static void losses(const fgd_kernels *k) {

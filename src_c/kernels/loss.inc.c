@@ -114,7 +114,12 @@ FGD_INLINE T softmax_numerators(size_t n_out, T *z, T *largest) {
         const VI inside = first_lanes((ptrdiff_t)(n_out - j));
         top = vmax(vselect(inside, vload(z + j), top), top);
     }
-    for (int l = 0; l < VL; l++) *largest = l == 0 || top[l] > *largest ? top[l] : *largest;
+    T lane[FGD_VBYTES / sizeof(T)];
+    vstore(lane, top);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+    *largest = lane[0];
     V sum[NV];
     for (int v = 0; v < NV; v++) sum[v] = (V){0};
     for (size_t j = 0; j < n_out; j += LANES)
@@ -130,16 +135,23 @@ FGD_INLINE T softmax_numerators(size_t n_out, T *z, T *largest) {
 /* The loss is log(sum of exp(z - max)) - sum over k of y_k (z_k - max); y sums to one. */
 static void cross_entropy_loss(size_t n, size_t n_out, size_t ld, void *outputs, const void *y,
                                const void *weight, double scale, double *value) {
-    T *z = outputs;
+    T *z = outputs, sum[FGD_VBYTES / sizeof(T)] = {0};
     for (size_t i = 0; i < n; i++, z += ld) {
+        const int at = (int)(i % VL);
         const size_t label = (size_t)((const int32_t *)y)[i];
         const T w = weight ? ((const T *)weight)[i] : 1, at_label = z[label];
         T largest;
-        const T sum = softmax_numerators(n_out, z, &largest);
-        const V share = vset1((T)scale * w / sum);
+        sum[at] = softmax_numerators(n_out, z, &largest);
+        const V share = vset1((T)scale * w / sum[at]);
         for (size_t j = 0; j < n_out; j += VL) vstore(z + j, vload(z + j) * share);
         z[label] -= (T)scale * w;
-        value[i] = (double)w * (double)(vlog(vset1(sum))[0] - (at_label - largest));
+        value[i] = (double)(at_label - largest);
+        if (at < VL - 1 && i + 1 < n) continue;
+        vstore(sum, vlog(vload(sum))); /* of as many samples as a vector holds */
+        for (size_t k = i - (size_t)at; k <= i; k++) {
+            const T log_share = sum[k % VL] - (T)value[k];
+            value[k] = (weight ? (double)((const T *)weight)[k] : 1) * (double)log_share;
+        }
     }
 }
 

@@ -17,6 +17,8 @@
 #include "dense.inc.c"
 #include "linear.inc.c"
 #include "loss.inc.c"
+
+#include "dots.inc.c"
 #include "per_sample.inc.c"
 #include "softmax.inc.c"
 #include "stochastic.inc.c"
@@ -42,6 +44,9 @@ const fgd_kernels FGD_TABLE = {
     .dot = dot,
     .dot_gradient = dot_gradient,
     .dot_scale = dot_scale,
+    .dots = dots,
+    .dots_sum = dots_sum,
+    .dots_gradient = dots_gradient,
     .add = add,
     .all_finite = all_finite,
     .row_squares = row_squares,
