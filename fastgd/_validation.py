@@ -228,7 +228,12 @@ def _as_array(name: str, value: Any) -> AnyArray:
     except ValueError as error:
         raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
     if array.dtype.kind == "O" and array.ndim == 0:
-        hint = f": use {name}.toarray()" if hasattr(value, "toarray") else ""
+        hint = ""
+        if hasattr(value, "toarray"):
+            hint = (
+                f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
+                "as they are"
+            )
         raise TypeError(f"{name} is {_kind(value)}, but must be an array of numbers{hint}")
     return _from_objects(array) if array.dtype.kind == "O" else array
 
