@@ -14,7 +14,7 @@ from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.history import DivergenceError
 from fastgd.network import Network
 from fastgd.noise import noise_scale
-from fastgd.optimizers import Optimizer
+from fastgd.optimizers import SGD, Optimizer
 from fastgd.training import prepare
 
 __all__ = ["Advice", "Candidate", "recommend_batch_size"]
@@ -159,6 +159,7 @@ def recommend_batch_size(
     n = len(X)
     y = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     weight = _validation.check_sample_weight(sample_weight, n, net.dtype)
+    optimizer = SGD(0.01) if optimizer is None else optimizer
     at_start = noise_scale(net, X, y, sample_weight=weight).simple
     trained = net.copy()
     batch = check_batch_size(min(WARM_UP_BATCH, n), n)
@@ -201,7 +202,10 @@ def recommend_batch_size(
         ),
         noise_scale=later,
         noise_scale_at_start=at_start,
-        reasons=(*reasons, *_reasons(net, sizes, seconds, times, chosen, at_start, later)),
+        reasons=(
+            *reasons,
+            *_reasons(net, sizes, seconds, times, chosen, at_start, later, optimizer),
+        ),
     )
 
 
@@ -246,6 +250,7 @@ def _reasons(
     chosen: int,
     at_start: float,
     later: float,
+    optimizer: Optimizer,
 ) -> list[str]:
     """Say what speaks for the chosen size, and what against its neighbours."""
     timed = np.flatnonzero(np.isfinite(seconds)).tolist()
@@ -269,7 +274,8 @@ def _reasons(
     )
     if first > 0:
         reasons.append(
-            f"Batches of {sizes[first - 1]:,} diverged with this learning rate, and were not timed."
+            f"Batches of {sizes[first - 1]:,} diverged with learning rate "
+            f"{optimizer.learning_rate:.2g}, and were not timed."
         )
     if chosen > first:
         reasons.append(

@@ -147,10 +147,12 @@ class History:
         What ``record`` asked for, an array whose first dimension counts the recorded steps:
         "step", their numbers, from 1; "loss", the mean loss of the batch before its update;
         "params" of shape (steps, n_params), the parameters after it; "gradient_norm", the norm of
-        the batch's gradient, before penalties, noise and clipping; and with "noise_scale" its
-        parts too, "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose
-        means over the last 100 recorded steps it divides, leaving out batches that are less than
-        half full. The variance is that of a batch's first quarter, but of 8 samples at least.
+        the batch's gradient, before penalties, noise and clipping (but of samples' gradients as
+        ``clip_per_sample`` leaves them); and with "noise_scale" its parts too,
+        "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose means over the
+        last 100 recorded steps it divides, leaving out batches that are less than half full; it
+        is infinite where the mean gradient can not be told from zero. The variance is that of a
+        batch's first quarter, but of 8 samples at least.
     optimizer : Optimizer
         The optimizer that was used.
     schedule : Schedule or None
