@@ -26,6 +26,7 @@ import fastgd as gd
 import fastgd.sklearn
 from fastgd._engine import max_threads
 from fastgd.backends import compiled
+from fastgd.optimizers import OPTIMIZERS
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 from fastgd.sklearn._common import check_scikit_learn, count_threads
 from fastgd.sklearn._descent import Cost
@@ -229,6 +230,25 @@ def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dro
         parts = pickle.loads(pickle.dumps(parts.fit(X_IRIS, Y_IRIS)))
     np.testing.assert_array_equal(parameters(whole), parameters(parts))
     assert whole.loss_curve_ == parts.loss_curve_
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", gd.ASGD(0.1)])
+def test_what_a_callback_saves_goes_on(solver, early_stopping):
+    saved = []
+
+    def save(estimator):
+        if estimator.n_iter_ == 2:
+            saved.append(pickle.dumps({**vars(estimator), "callbacks": None}))
+
+    settings = {"solver": solver, "early_stopping": early_stopping, "dropout": 0.1}
+    clf = MLPClassifier((5,), max_iter=5, warm_start="exact", random_state=0, **settings)
+    clf.set_params(callbacks=save).fit(X_IRIS, Y_IRIS)
+    other = MLPClassifier()
+    other.__setstate__(pickle.loads(saved[0]))
+    other.set_params(max_iter=3).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(parameters(other), parameters(clf))
+    assert other.loss_curve_ == clf.loss_curve_
 
 
 def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
@@ -577,6 +597,27 @@ def test_scikit_learns_callbacks(solver):
     assert clf.n_iter_ == 2
     assert recorder.hooks == ["setup", "begin", "begin", "end", "begin", "end", "end", "teardown"]
     assert recorder.scores[-1] == clf.score(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_set_output_brings_names_to_the_last_step(library):
+    pytest.importorskip(library)
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=2))
+    pipeline.set_output(transform=library).fit(X_IRIS, Y_IRIS)
+    theirs = make_pipeline(StandardScaler(), neural_network.MLPClassifier((4,), max_iter=2))
+    theirs.set_output(transform=library).fit(X_IRIS, Y_IRIS)
+    names = [getattr(each[-1], "feature_names_in_", None) for each in (pipeline, theirs)]
+    np.testing.assert_array_equal(*names)
+
+
+def test_a_search_over_optimizers_and_schedules():
+    solvers = [make(0.05) for make in OPTIMIZERS.values()]
+    rates = ["constant", gd.schedules.OneCycle(20), gd.schedules.OnPlateau()]
+    clf = MLPClassifier((4,), max_iter=5, random_state=0)
+    search = GridSearchCV(clf, {"solver": solvers, "learning_rate": rates}, cv=2)
+    search.fit(X_IRIS, Y_IRIS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ > 0.8
 
 
 def test_metadata_is_routed_to_fit():

@@ -204,9 +204,12 @@ class Epochs:
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
         order = self._first_order(n)
         est.n_iter_ = 0
+        self.state.params = None
+        est._optimizer = self.state  # so that a callback can save all that goes on
         try:
             while est.n_iter_ < est.max_iter:
                 order = self._shuffled(order)
+                self.state.order = order if est.warm_start and est.shuffle else None
                 if self._epoch(descent, order) or self.incremental:
                     break
                 if est.n_iter_ == est.max_iter:
@@ -218,17 +221,14 @@ class Epochs:
                     )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
-        self._finish(order)
+        self._finish()
 
-    def _finish(self, order: IndexArray) -> None:
+    def _finish(self) -> None:
         """Leave the best parameters in the estimator, and what a later call needs."""
         est, state = self.estimator, self.state
-        state.order = order if est.warm_start and est.shuffle else None
-        state.params = None
         if self.judged is not None and state.best is not None:
             state.params = self.params if est.warm_start else None
             est._adopt(self.sizes, state.best)
-        est._optimizer = state
         if self.diverged and self.judged is None:
             raise ValueError(NOT_FINITE)
 
