@@ -397,17 +397,49 @@ cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:
     return <size_t> (<const int64_t *> run.order)[place]
 
 
+ctypedef fused Index:
+    uint32_t
+    int64_t
+
+
+ctypedef fused Item:
+    int32_t
+    int64_t
+
+
+cdef inline void _point(
+    const Index *order, size_t n, const char *X, size_t row_bytes, const void **rows
+) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        rows[i] = X + <size_t> order[i] * row_bytes
+
+
+cdef inline void _pick(
+    const Index *order, size_t n, const Item *source, Item *out
+) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        out[i] = source[<size_t> order[i]]
+
+
 cdef void _gather(
     const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
 ) noexcept nogil:
     """Copy the items of the samples from place `start` on."""
     cdef size_t i
-    if itemsize == 4:
-        for i in range(count):
-            (<int32_t *> out)[i] = (<const int32_t *> source)[_sample(run, start + i)]
+    cdef const uint32_t *narrow = <const uint32_t *> run.order + start
+    cdef const int64_t *wide = <const int64_t *> run.order + start
+    if run.order == NULL:
+        memcpy(out, source + start * itemsize, count * itemsize)
+    elif itemsize == 4 and run.order_bytes == 4:
+        _pick(narrow, count, <const int32_t *> source, <int32_t *> out)
+    elif itemsize == 4:
+        _pick(wide, count, <const int32_t *> source, <int32_t *> out)
+    elif itemsize == 8 and run.order_bytes == 4:
+        _pick(narrow, count, <const int64_t *> source, <int64_t *> out)
     elif itemsize == 8:
-        for i in range(count):
-            (<int64_t *> out)[i] = (<const int64_t *> source)[_sample(run, start + i)]
+        _pick(wide, count, <const int64_t *> source, <int64_t *> out)
     else:
         for i in range(count):
             memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
@@ -419,8 +451,13 @@ cdef void _fill(Run *run, Window *window, size_t start) noexcept nogil:
     cdef size_t i, listed = _min(count + FGD_AHEAD, run.n_order - start)
     window.start = start
     window.count = count
-    for i in range(listed):
-        window.rows[i] = run.X + _sample(run, start + i) * run.row_bytes
+    if run.order == NULL:
+        for i in range(listed):
+            window.rows[i] = run.X + (start + i) * run.row_bytes
+    elif run.order_bytes == 4:
+        _point(<const uint32_t *> run.order + start, listed, run.X, run.row_bytes, window.rows)
+    else:
+        _point(<const int64_t *> run.order + start, listed, run.X, run.row_bytes, window.rows)
     for i in range(listed, count + FGD_AHEAD):
         window.rows[i] = window.rows[count - 1]
     if run.y != NULL:
