@@ -30,6 +30,8 @@ SAMPLES_A_PROBE = 100
 MOST_SIGNAL = 4096
 # Recorded steps whose mean a trace's noise scale takes.
 WINDOW = 100
+# Steps whose means are made at a time, in the fast caches: whole windows.
+STRETCH = 40 * WINDOW
 
 
 def unbiased(
@@ -85,12 +87,18 @@ def _sums_of_last(values: FloatArray) -> FloatArray:
     Each is the end of one block and the beginning of the next. Differences of sums from the first
     value on would lose all digits, as gradients shrink by many powers of ten in a training.
     """
-    blocks = np.zeros((-(-len(values) // WINDOW), WINDOW))
-    blocks.reshape(-1)[: len(values)] = values
-    sums = np.cumsum(blocks, axis=1)
-    ends = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1]
-    sums[1:, :-1] += ends[:-1, 1:]
-    return sums.reshape(-1)[: len(values)]
+    result = np.empty(len(values))
+    for first in range(0, len(values), STRETCH):
+        part = values[first : first + STRETCH]
+        blocks = np.zeros((1 - (-len(part) // WINDOW), WINDOW))  # the first is the one before
+        if first > 0:
+            blocks[0] = values[first - WINDOW : first]
+        blocks.reshape(-1)[WINDOW : WINDOW + len(part)] = part
+        sums = np.cumsum(blocks, axis=1)
+        ends = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1]
+        sums[1:, :-1] += ends[:-1, 1:]
+        result[first : first + STRETCH] = sums.reshape(-1)[WINDOW : WINDOW + len(part)]
+    return result
 
 
 @dataclass(frozen=True)

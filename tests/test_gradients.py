@@ -216,7 +216,7 @@ def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
     X = rng.standard_normal((2000, 5))
     net = gd.Network([5, 1], dtype="float64", rng=0)
     trace = gd.train(
-        net, X, X.sum(axis=1), batch_size=20, epochs=10, optimizer=gd.SGD(0.02),
+        net, X, X.sum(axis=1), batch_size=20, epochs=45, optimizer=gd.SGD(0.02),
         record=("noise_scale",), rng=0,
     ).trace  # fmt: skip
     variance, square = trace["gradient_variance"], trace["gradient_square"]
