@@ -215,7 +215,8 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     def _states(self, settings: Settings, tasks: Sequence[Task], incremental: bool) -> list[State]:
         """Return where each task begins in this call.
 
-        While some outputs go on, those that have stopped stay so, as in one long call.
+        While some outputs go on, those that have stopped stay so, as in one long call; when all
+        have, all begin to wait for improvement anew.
         """
         if self._resumes():
             states = [State(**state).copy() for state in self._resume]
@@ -226,7 +227,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 )
             if incremental or all(state.done for state in states):
                 for state in states:
-                    state.done = False
+                    state.begin_again()
             return states
         now = np.atleast_2d(self.coef_), np.array(self.intercept_)
         if self.average:

@@ -121,6 +121,11 @@ class State:
     schedule: ScheduleState | None = None
     done: bool = False  # it has stopped early
 
+    def begin_again(self) -> None:
+        """Let an output that has stopped go on, with its whole patience."""
+        self.stale = 0 if self.done else self.stale
+        self.done = False
+
     def copy(self) -> State:
         """Return a copy that shares no memory which training writes to."""
         own: dict[str, Any] = {

@@ -219,7 +219,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         sample_weight : array-like of shape (n_samples,), default=None
             Factors of the samples' losses.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for validation: its score is computed after each epoch.
+            Data for validation: its score and loss are computed after each epoch.
 
         Returns
         -------
@@ -518,7 +518,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             Factors of the samples' losses, multiplied with those of
             `class_weight`.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for validation: its score is computed after each epoch.
+            Data for validation: its score and loss are computed after each epoch.
 
         Returns
         -------
