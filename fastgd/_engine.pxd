@@ -125,7 +125,7 @@ cdef extern from "fastgd.h" nogil:
             size_t n, const void *const *rows, size_t width, double *square
         ) noexcept nogil
         void (*single_squares)(
-            size_t n, const void *delta, const double *input_square, double factor,
+            size_t n, const void *const *rows, size_t width, const void *delta, double factor,
             double *square,
         ) noexcept nogil
         void (*column_norms)(

@@ -290,7 +290,6 @@ cdef struct Run:
     double *penalty_sums    # of the weights
     char *noise             # n_packed, of this step
     char *flat_noise        # the same, laid out as Network.params
-    double *input_squares   # |x|^2 + 1 of every sample
     double *squares         # chunk: the samples' gradients' squared norms
     double *square_parts    # chunk: two factors of one layer's share of them
     # a single output without hidden layers: partial gradients of fixed blocks of samples
@@ -753,31 +752,27 @@ cdef void _attend(Run *run, size_t n) noexcept nogil:
 
 
 cdef void _sample_norms(
-    Run *run, const void *const *inputs, size_t place, size_t first, size_t n, double scale,
-    char *deltas, double *squares, double *parts
+    Run *run, const void *const *inputs, size_t first, size_t n, double scale, char *deltas,
+    double *squares, double *parts
 ) noexcept nogil:
     """Write the squared norms of n samples' gradients, from row `first` of the chunk on.
 
     The gradient of a dense layer's weights is the outer product of its input and its delta, so
     the norm of the one is the product of the norms of the others (I. Goodfellow 2015,
-    "Efficient Per-Example Gradient Computations", arXiv:1510.01799). `place` is where the
-    samples are in the epoch's order; deltas are those of a model of one layer.
+    "Efficient Per-Example Gradient Computations", arXiv:1510.01799). `deltas` are those
+    of a model of one output and no hidden layer.
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t depth, i
     cdef double factor = 1 / (scale * scale)
     cdef double *input_squares = parts + n
     cdef Layer *layer
-    if run.input_squares != NULL:
-        _gather(run, place, n, <const char *> run.input_squares, sizeof(double),
-                <char *> input_squares)
-    else:
-        kernels.row_squares(n, inputs, run.layers[0].n_in, input_squares)
-        for i in range(n):
-            input_squares[i] += 1
     if run.linear:
-        kernels.single_squares(n, deltas, input_squares, factor, squares)
+        kernels.single_squares(n, inputs, run.layers[0].n_in, deltas, factor, squares)
         return
+    kernels.row_squares(n, inputs, run.layers[0].n_in, input_squares)
+    for i in range(n):
+        input_squares[i] += 1
     for i in range(n):
         squares[i] = 0
     for depth in range(run.n_layers):
@@ -863,8 +858,8 @@ cdef void _share_samples(
         normed = _part(rows, step.normed, window.start + at + b - step.start)
         if normed > 0:
             _sample_norms(
-                run, window.rows + at + b, window.start + at + b, b, normed, step.scale, NULL,
-                run.squares + b, run.square_parts + 2 * b,
+                run, window.rows + at + b, b, normed, step.scale, NULL, run.squares + b,
+                run.square_parts + 2 * b,
             )
             if run.adjust.clip_sample > 0:
                 _clip_samples(run, b, rows, NULL, run.squares + b)
@@ -1008,7 +1003,7 @@ cdef void _block_gradient(
         normed = _part(n, step.normed, first)
         if normed > 0:
             _sample_norms(
-                run, window.rows + at, window.start + at, 0, normed, step.scale, z, squares,
+                run, window.rows + at, 0, normed, step.scale, z, squares,
                 run.square_parts + 2 * thread * run.chunk,
             )
             if run.adjust.clip_sample > 0:
@@ -1051,9 +1046,8 @@ cdef inline size_t _measured(size_t n) noexcept nogil:
 
 cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
     """Whether the trace wants this step of the epoch."""
-    return run.record.every > 0 and (
-        (run.step + <int64_t> index + 1) % <int64_t> run.record.every == 0
-    )
+    cdef int64_t every = run.record.every  # a division takes as long as a small sample
+    return every == 1 or every > 1 and (run.step + <int64_t> index + 1) % every == 0
 
 
 cdef void _steps(Run *run, int thread) noexcept nogil:
@@ -1151,7 +1145,7 @@ cdef void _sample_gradients(Run *run, int thread, char *out, double *norms) noex
             _backward(run, b, n)
             if norms != NULL:
                 _sample_norms(
-                    run, window.rows + place, start + b, b, n, 1.0, top.delta + b * size,
+                    run, window.rows + place, b, n, 1.0, top.delta + b * size,
                     norms + start + b, run.square_parts + 2 * b,
                 )
                 for i in range(start + b, start + b + n):
@@ -1206,6 +1200,23 @@ cdef double _inner(
     return single
 
 
+cdef void _convert_segments(
+    const Run *run, const Layer *layer, Item *packed, Item *flat, bint pack
+) noexcept nogil:
+    """Copy the weights of a layer of segments between the two layouts."""
+    cdef size_t s, j, k, start, end, n_out = layer.n_out
+    cdef Item *vector = packed + layer.weights
+    for s in range(layer.n_segments):
+        start, end = _segment_start(run, layer, s), _segment_start(run, layer, s + 1)
+        for j in range(n_out):
+            for k in range(start, _min(end, layer.n_in)):
+                if pack:
+                    vector[k - start] = flat[k * n_out + j]
+                else:
+                    flat[k * n_out + j] = vector[k - start]
+            vector += end - start
+
+
 cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil:
     """Copy a packed vector into the layout of Network.params."""
     _convert(run, <char *> packed, flat, False)
@@ -1213,24 +1224,17 @@ cdef void _unpack(const Run *run, const char *packed, char *flat) noexcept nogil
 
 cdef void _convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil:
     """Copy between the layout of Network.params and the packed one."""
-    cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, j, k, column, width, real
-    cdef size_t s, start
+    cdef size_t size = run.itemsize, panel = run.kernels.panel, depth, k, column, width, real
     cdef const Layer *layer
     for depth in range(run.n_layers):
         layer = &run.layers[depth]
         if layer.ld == 1:
             _copy(packed + layer.weights * size, flat, layer.n_in * size, pack)
         elif layer.n_segments > 0:
-            for s in range(layer.n_segments):
-                start = _segment_start(run, layer, s)
-                width = _segment_start(run, layer, s + 1) - start
-                for k in range(start, _min(start + width, layer.n_in)):
-                    for j in range(layer.n_out):
-                        _copy(
-                            packed + (layer.weights + start * layer.n_out + j * width + k - start)
-                            * size,
-                            flat + (k * layer.n_out + j) * size, size, pack,
-                        )
+            if size == 4:
+                _convert_segments(run, layer, <int32_t *> packed, <int32_t *> flat, pack)
+            else:
+                _convert_segments(run, layer, <int64_t *> packed, <int64_t *> flat, pack)
         else:
             column = 0
             while column < layer.n_out:
@@ -1531,20 +1535,6 @@ cdef class Engine:
             self.run.layers[depth].drop_below = threshold
             self.run.layers[depth].drop_factor = factor
 
-    def _square_inputs(self):
-        """Compute once what every step with norms needs of the samples."""
-        cdef Run *run = &self.run
-        cdef size_t i, n = run.n_samples
-        cdef const void *row
-        if run.input_squares != NULL:
-            return
-        run.input_squares = <double *> self._take(n, sizeof(double))
-        with nogil:
-            for i in range(n):
-                row = run.X + i * run.row_bytes
-                run.kernels.row_squares(1, &row, run.layers[0].n_in, run.input_squares + i)
-                run.input_squares[i] += 1
-
     def load(self, params, moments=()):
         """Take parameters and moments over, from flat arrays laid out as Network.params."""
         cdef Run *run = &self.run
@@ -1668,7 +1658,6 @@ cdef class Engine:
                 self.run.record_sums = <double *> self._take(self.run.n_sums, sizeof(double))
         if sample_squares is not None:
             record.squares = <double *> _address(sample_squares)
-            self._square_inputs()
             self.run.stochastic = NULL
 
     def gradient(self, out, str reduction, order=None):

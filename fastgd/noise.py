@@ -18,7 +18,7 @@ from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.gradients import prepare
 from fastgd.network import Network
 
-__all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased"]
+__all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased", "unbiased_each"]
 
 # The full noise scale: samples that make a random direction, and that measure the curvature along
 # one; how many directions at least, at most, and between that for how many samples each; the most
@@ -30,8 +30,8 @@ SAMPLES_A_PROBE = 100
 MOST_SIGNAL = 4096
 # Recorded steps whose mean a trace's noise scale takes.
 WINDOW = 100
-# Steps whose means are made at a time, in the fast caches: whole windows.
-STRETCH = 40 * WINDOW
+# Steps whose means are made at a time, in the fast caches.
+STRETCH = 4000
 
 
 def unbiased(
@@ -62,43 +62,50 @@ def unbiased(
     return variance, batch_square - variance / size
 
 
+def unbiased_each(sample_squares: FloatArray, batch_square: FloatArray, n: FloatArray) -> None:
+    """Put what `unbiased` returns of each of many batches in the place of what it takes."""
+    for first in range(0, len(n), STRETCH):
+        part = slice(first, first + STRETCH)
+        sample_squares[part], batch_square[part] = unbiased(
+            sample_squares[part], batch_square[part], n[part]
+        )
+
+
 def smoothed_ratio(variance: FloatArray, square: FloatArray) -> FloatArray:
     """Return the noise scale of single batches, each by the means of the last steps up to it.
 
     A batch's own estimates scatter too much to be divided; the mean squared gradient may even be
     negative, where it cannot be told from zero: then the noise scale is infinite.
     """
-    unknown = np.flatnonzero(np.isnan(variance))
-    sums = []
-    for values in (variance, square):
-        if len(unknown):
-            values = values.copy()
-            values[unknown] = 0
-        sums.append(_sums_of_last(values))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = sums[0] / sums[1]
-    ratio[~(sums[1] > 0)] = np.inf
+    ratio = np.empty(len(variance))
+    for first in range(0, len(ratio), STRETCH):
+        lead = min(first, WINDOW)
+        part = slice(first - lead, first + STRETCH)
+        known = ~np.isnan(variance[part])
+        above, below = (
+            _sums_of_last(np.where(known, values[part], 0))[lead:] for values in (variance, square)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio[first : first + STRETCH] = np.where(below > 0, above / below, np.inf)
     return ratio
 
 
 def _sums_of_last(values: FloatArray) -> FloatArray:
     """Return, for each place, the sum of the last values up to it, at most WINDOW.
 
-    Each is the end of one block and the beginning of the next. Differences of sums from the first
-    value on would lose all digits, as gradients shrink by many powers of ten in a training.
+    They are made of the sums of 1, 2, 4 ... values. Differences of sums from the first value on
+    would lose all digits, as gradients shrink by many powers of ten in a training.
     """
-    result = np.empty(len(values))
-    for first in range(0, len(values), STRETCH):
-        part = values[first : first + STRETCH]
-        blocks = np.zeros((1 - (-len(part) // WINDOW), WINDOW))  # the first is the one before
-        if first > 0:
-            blocks[0] = values[first - WINDOW : first]
-        blocks.reshape(-1)[WINDOW : WINDOW + len(part)] = part
-        sums = np.cumsum(blocks, axis=1)
-        ends = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1]
-        sums[1:, :-1] += ends[:-1, 1:]
-        result[first : first + STRETCH] = sums.reshape(-1)[WINDOW : WINDOW + len(part)]
-    return result
+    total = np.zeros_like(values)
+    part, length, done = values, 1, 0
+    while done < WINDOW:
+        if WINDOW & length:
+            total[done:] += part[: max(0, len(values) - done)]
+            done += length
+        longer = part.copy()
+        longer[length:] += part[:-length]
+        part, length = longer, 2 * length
+    return total
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History, Trace, restore_rng
 from fastgd.losses import LOSSES
 from fastgd.network import Network
-from fastgd.noise import smoothed_ratio, unbiased
+from fastgd.noise import smoothed_ratio, unbiased_each
 from fastgd.optimizers import SGD, Optimizer
 from fastgd.sampling import Sampler, Subset, count_steps, draw_batches, make_sampler
 
@@ -527,29 +527,30 @@ class Run:
     def _end_trace(self, trace: Trace) -> None:
         """Add what was recorded to the history's trace."""
         trace = trace.before(self.kept)
-        numbers = np.arange(1, self.kept + 1) + self.first_step // self.record_every
-        series = {
-            "step": numbers * self.record_every,
+        every = self.record_every
+        before = self.first_step // every
+        series: dict[str, AnyArray | None] = {
+            "step": np.arange((before + 1) * every, (before + self.kept) * every + 1, every),
             "loss": trace.loss,
             "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
             "params": trace.params,
         }
         if trace.sample_squares is not None and trace.gradient_norm is not None:
-            norms, sizes = trace.gradient_norm, self.sizes[: self.kept]
+            sizes = self.sizes[: self.kept]
+            squares = np.square(trace.gradient_norm)
             if self.plan.reduction == "sum":
-                norms = norms / np.maximum(sizes, 1)
+                squares /= np.maximum(sizes, 1) ** 2
             elif self.poisson:  # whose mean divides by the batch size
-                norms = norms * (self.plan.batch_size / np.maximum(sizes, 1))
+                squares *= (self.plan.batch_size / np.maximum(sizes, 1)) ** 2
             # a last batch of few samples says next to nothing, but would count as much
-            sizes[2 * sizes < self.plan.batch_size] = 0
-            series["gradient_variance"], series["gradient_square"] = unbiased(
-                trace.sample_squares, norms**2, sizes
-            )
+            sizes[sizes < self.plan.batch_size / 2] = 0
+            unbiased_each(trace.sample_squares, squares, sizes)
+            series["gradient_variance"], series["gradient_square"] = trace.sample_squares, squares
         kept = self.history.trace
         for name, values in series.items():
             if values is not None:
-                before = [kept[name]] if name in kept else []
-                kept[name] = np.concatenate([*before, values])
+                earlier = kept.get(name)
+                kept[name] = values if earlier is None else np.concatenate([earlier, values])
         if "gradient_variance" in series:
             kept["noise_scale"] = smoothed_ratio(kept["gradient_variance"], kept["gradient_square"])
 

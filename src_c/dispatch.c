@@ -74,7 +74,6 @@ double fgd_sum(size_t n, const double *x) {
     for (; i + 8 <= n; i += 8)
         for (size_t l = 0; l < 8; l++) lane[l] += x[i + l];
     for (size_t l = 0; i + l < n; l++) lane[l] += x[i + l];
-    for (size_t half = 4; half > 0; half /= 2)
-        for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
+    const double even = (lane[0] + lane[4]) + (lane[2] + lane[6]);
+    return even + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }

@@ -162,9 +162,9 @@ typedef struct fgd_kernels {
 
     /* square[i] = sum over k of rows[i][k]^2 */
     void (*row_squares)(size_t n, const void *const *rows, size_t width, double *square);
-    /* square[i] = factor * delta[i]^2 * input_square[i] */
-    void (*single_squares)(size_t n, const void *delta, const double *input_square, double factor,
-                           double *square);
+    /* square[i] = factor * delta[i]^2 * (1 + sum over k of rows[i][k]^2) */
+    void (*single_squares)(size_t n, const void *const *rows, size_t width, const void *delta,
+                           double factor, double *square);
     /* sum[j] = sum over k of linear * |tile[k][j]| + square * tile[k][j]^2 */
     void (*column_norms)(size_t n_rows, size_t width, const void *tile, double linear,
                          double square, double *sum);

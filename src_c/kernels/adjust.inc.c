@@ -5,26 +5,33 @@
  * changes their order.
  */
 
-/* square[i] = sum over k of rows[i][k]^2, on the lanes of a dot product */
-static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {
-    for (size_t i = 0; i < n; i++) {
-        const T *x = rows[i];
-        V sum[NV], part[NV];
-        EACH (v, NV) sum[v] = (V){0};
-        for (size_t k = 0; k < width; k += LANES) {
-            load_lanes(x + k, width - k, part);
-            EACH (v, NV) sum[v] = vfma(part[v], part[v], sum[v]);
+/* The sum of a row's squares, on the lanes of a dot product. */
+FGD_INLINE double row_square(const T *x, size_t width) {
+    V sum[NV], part[NV];
+    EACH (v, NV) sum[v] = (V){0};
+    size_t k = 0;
+    for (; k + LANES <= width; k += LANES)
+        EACH (v, NV) {
+            part[v] = vload(x + k + v * VL);
+            sum[v] = vfma(part[v], part[v], sum[v]);
         }
-        square[i] = (double)vsum(sum);
+    if (k < width) {
+        load_lanes(x + k, width - k, part);
+        EACH (v, NV) sum[v] = vfma(part[v], part[v], sum[v]);
     }
+    return (double)vsum(sum);
 }
 
-/* square[i] = factor * delta[i]^2 * input_square[i] */
-static void single_squares(size_t n, const void *delta, const double *input_square, double factor,
-                           double *square) {
-    const T *d = delta;
-    for (size_t i = 0; i < n; i++)
-        square[i] = factor * ((double)d[i] * (double)d[i]) * input_square[i];
+static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {
+    for (size_t i = 0; i < n; i++) square[i] = row_square(rows[i], width);
+}
+
+static void single_squares(size_t n, const void *const *rows, size_t width, const void *delta,
+                           double factor, double *square) {
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)((const T *)delta)[i];
+        square[i] = factor * (d * d) * (row_square(rows[i], width) + 1);
+    }
 }
 
 /* sum[l] = sum over k of linear * |tile[k][l]| + square * tile[k][l]^2, for a few columns */
