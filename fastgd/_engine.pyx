@@ -360,6 +360,7 @@ cdef enum:
 
 
 cdef enum:                  # what the threads are sent to do
+    WAKE
     STEPS
     OUTPUTS
     SAMPLE_NORMS
@@ -1807,7 +1808,7 @@ cdef class Engine:
         cdef Run *run = &self.run
         cdef Pace *pace = &run.pace
         cdef double step = <double> max(<size_t> 1, _min(run.batch_size, run.n_order))
-        cdef double guess = 6e-11 * run.n_params, begun = fgd_seconds(), cost, seconds
+        cdef double guess = 6e-11 * run.n_params, begun = fgd_seconds(), now, cost, seconds
         cdef double known = pace.cost[0] if pace.cost[0] > 0 else guess
         cdef bint trial = False
         cdef int choice = 0
@@ -1834,20 +1835,27 @@ cdef class Engine:
         steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
         run.stop = run.index + _min(steps, run.n_steps - run.index)
         run.paused = False
+        if trial and choice == 1:  # what it takes to begin is no part of what a step takes
+            self._send(run.most_threads, WAKE, NULL)
+        now = fgd_seconds()
         # A thread that another process keeps from its core holds up all at every barrier.
         run.deadline = INFINITY if self._all_threads else (
-            begun + PATIENCE * (steps * step * known + SHORTEST_STEP)
+            now + PATIENCE * (steps * step * known + SHORTEST_STEP)
         )
         self._send(run.most_threads if choice else 1, STEPS, NULL)
-        seconds = fgd_seconds() - begun
+        seconds = fgd_seconds() - now
         cost = seconds / (step * <double> max(<size_t> 1, run.reached_index - run.index))
         pace.cost[choice] = cost if trial or pace.cost[choice] == 0 or run.paused else (
             0.5 * (cost + pace.cost[choice])
         )
         if trial:
             pace.gap = max(FIRST_GAP, min(2 * pace.gap, LAST_GAP))
-            # so that no trial, however bad, costs more than a twentieth of the time
-            pace.next_trial = begun + seconds + max(pace.gap, 20 * seconds)
+            # so that no trial, however bad, costs more than a twentieth of the time; but the first
+            # may have met threads of another library on their way to sleep
+            now += seconds
+            pace.next_trial = now + max(
+                pace.gap, (20 if pace.gap > 2 * FIRST_GAP else 2) * (now - begun)
+            )
         run.start, run.index = run.reached, run.reached_index
 
     cdef void _send(self, int threads, int what, char *out) noexcept nogil:
@@ -1870,6 +1878,8 @@ cdef class Engine:
             self._work(threadid(), what, out)
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
+        if what == WAKE:
+            return
         if what == STEPS:
             _steps(&self.run, thread)
         elif what == OUTPUTS:
