@@ -9,6 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -92,9 +93,20 @@ class BuildLibraries(build_clib):
             self.get_finalized_command("build_ext").force = True
         super().run()
 
+    def build_libraries(self, libraries):
+        """Build each library, as many at a time as there are cores."""
+        build = super().build_libraries
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda library: build([library]), libraries))
+
 
 class BuildExtension(build_ext):
     """Add OpenMP to the engine where the compiler has it, found by compiling and linking."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
 
     def run(self):
         self.run_command("build_clib")  # an in-place build does not ask for it by itself

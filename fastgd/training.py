@@ -537,7 +537,8 @@ class Run:
         }
         if trace.sample_squares is not None and trace.gradient_norm is not None:
             sizes = self.sizes[: self.kept]
-            squares = np.square(trace.gradient_norm)
+            norms = trace.gradient_norm
+            squares = np.square(norms, out=None if "gradient_norm" in self.record else norms)
             if self.plan.reduction == "sum":
                 squares /= np.maximum(sizes, 1) ** 2
             elif self.poisson:  # whose mean divides by the batch size
