@@ -7,6 +7,7 @@ table that has the same columns.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -229,9 +230,9 @@ def numbers_or_error(table: Table, name: str, why: str) -> NDArray[np.float64]:
     if values is None:
         row = table.first_non_number(name)
         text = str(table.columns[name][row])
-        hint = "; is it a decimal comma? (--decimal ,)" if "," in text else ""
         raise InputError(
-            f"{table.where(name, row)}: {text!r} is not a number, but the column {why}{hint}"
+            f"{table.where(name, row)}: {text!r} is not a number, but the column {why}: "
+            f"{_mending(table, text)}"
         )
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
@@ -383,21 +384,41 @@ def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
 def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> list[str]:
     """Say which columns are categories though most of their texts are numbers, and why.
 
-    Columns that are meant to be categories are left out. A single wrong cell turns a column of
-    numbers into one of categories: that must not pass unseen.
+    Columns that are meant to be categories are left out. A single wrong cell, or a currency
+    sign, turns a column of numbers into one of categories: that must not pass unseen.
     """
     notes = []
     for column in [*encoding.columns, encoding.target]:
         texts = getattr(column, "values", getattr(column, "classes", ()))
         if column.name in meant or not texts or table.numbers(column.name) is not None:
             continue
-        if 2 * sum(table.is_number(text) for text in texts) > len(texts):
+        if 2 * sum(_holds_number(table, text) for text in texts) > len(texts):
             row = table.first_non_number(column.name)
+            text = str(table.columns[column.name][row])
             notes.append(
-                f"Note: {column.name} is read as categories, as {table.columns[column.name][row]!r}"
-                f" in line {table.lines[row]} is no number"
+                f"Note: {column.name} is read as categories, as {text!r} in line "
+                f"{table.lines[row]} is no number: {_mending(table, text)}, or say with "
+                f"--categorical {shlex.quote(column.name)} that categories are meant."
             )
     return notes
+
+
+def _holds_number(table: Table, text: str) -> bool:
+    return table.is_number(text) or table.plain(text) is not None or _decimal_comma(table, text)
+
+
+def _decimal_comma(table: Table, text: str) -> bool:
+    """Return whether a cell is a number once its comma is taken for a decimal mark."""
+    return table.decimal == "." and "," in text and table.is_number(text.replace(",", "."))
+
+
+def _mending(table: Table, text: str) -> str:
+    """Say what to do about a cell that should be a number."""
+    plain = table.plain(text)
+    ways = [f"write such cells as {plain}"] if plain is not None else []
+    if _decimal_comma(table, text):
+        ways.append("give --decimal , if these are decimal commas")
+    return ", or ".join(ways or ["mend the cell"])
 
 
 def _too_many(table: Table, name: str, count: int, most: int) -> str:
@@ -410,8 +431,10 @@ def _too_many(table: Table, name: str, count: int, most: int) -> str:
         return text
     row = table.first_non_number(name)
     first = str(table.columns[name][row])
-    text += f". If it is meant to hold numbers, mend {first!r} in line {table.lines[row]}"
-    return text + (" (or is that a decimal comma? --decimal ,)" if "," in first else "")
+    return (
+        f"{text}. If it is meant to hold numbers, {first!r} in line {table.lines[row]} is none: "
+        f"{_mending(table, first)}"
+    )
 
 
 def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:

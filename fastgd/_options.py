@@ -41,8 +41,10 @@ USAGE = """python -m fastgd [options]
 EPILOG = f"""\
 columns:   Columns of numbers are standardised with the training rows' means and
            deviations, other columns are one-hot encoded; the saved model keeps
-           both. A column without a name is left out. A cell is missing when it
-           is empty or one of {" ".join(MISSING)}.
+           both. Numbers hold no currency signs and no marks between thousands:
+           a column that seems to is said. A column without a name is left out.
+           A cell is missing when it is empty or one of
+           {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
 rates:     Without --learning-rate each batch size B tries three, and the table

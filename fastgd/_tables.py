@@ -10,7 +10,9 @@ import codecs
 import csv
 import io
 import itertools
+import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -85,10 +87,10 @@ class Table:
     def _parse(self, name: str) -> NDArray[np.float64] | None:
         missing = self.missing(name)
         texts = self.columns[name][~missing]
+        if any(np.any(np.strings.find(texts, mark) >= 0) for mark in self._foreign):
+            return None
         if self.decimal != ".":
             texts = np.strings.replace(texts, self.decimal, ".")
-        if np.any(np.strings.find(texts, "_") >= 0):  # as in _is_number
-            return None
         values = np.full(len(self), np.nan)
         try:
             values[~missing] = texts.astype(np.float64)
@@ -106,7 +108,27 @@ class Table:
 
     def is_number(self, text: str) -> bool:
         """Return whether a cell is a number, with this table's decimal mark."""
+        if any(mark in text for mark in self._foreign):
+            return False
         return _is_number(text.replace(self.decimal, "."))
+
+    @property
+    def _foreign(self) -> str:
+        """What Python would read in a number, but this table does not have there.
+
+        With decimal commas a point stands between thousands: 1.234 would be read as 1,234.
+        """
+        return "_" if self.decimal == "." else "_."
+
+    def plain(self, text: str) -> str | None:
+        """Return a cell without what keeps it from being read as a number; None if it is none.
+
+        That is currency and percent signs, and marks between groups of three digits.
+        """
+        signs = (char for char in text if unicodedata.category(char) != "Sc" and char != "%")
+        between = ",."[self.decimal == ","]
+        kept = re.sub(rf"(?<=\d)[\s'\u2019{between}](?=\d{{3}}(?!\d))", "", "".join(signs)).strip()
+        return kept if self.is_number(kept) else None
 
     def take(self, rows: NDArray[Any]) -> Table:
         """Return a table of some rows, given by a mask or by their numbers."""

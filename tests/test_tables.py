@@ -16,6 +16,7 @@ from fastgd._encoding import (
     complete_rows,
     guess_task,
     learn_encoding,
+    nearly_numbers,
 )
 from fastgd._tables import MISSING, ROWS_AT_ONCE, InputError, read_csv
 
@@ -121,6 +122,53 @@ def test_numbers(table):
     assert result.first_non_number("b") == 0
     assert result.numbers("c").tolist() == [-2000.0, 7.0]
     assert np.isnan(result.numbers("d")).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "number"),
+    [
+        ("1,234", ".", "1234"),
+        ("$1,234,567.50", ".", "1234567.50"),
+        ("-€5", ".", "-5"),
+        ("12.5 %", ".", "12.5"),
+        ("1 234", ".", "1234"),
+        ("1'234", ".", "1234"),
+        ("1\u202f234,5", ",", "1234,5"),
+        ("1.234,5 €", ",", "1234,5"),
+        ("1,5", ".", None),
+        ("12,34,567", ".", None),
+        ("555 1234", ".", None),
+        ("Q1", ".", None),
+        ("2020-01-31", ".", None),
+        ("", ".", None),
+    ],
+)
+def test_numbers_with_signs_and_marks_between_thousands(table, text, decimal, number):
+    assert table("a;b\n1;2\n", decimal=decimal).plain(text) == number
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        (("$9", "$1,234"), "'$9' in line 2 is no number: write such cells as 9, or say with"),
+        (("1,234", "5"), "such cells as 1234, or give --decimal , if these are decimal commas, or"),
+        (("1,5", "2,5"), "is no number: give --decimal , if these are decimal commas, or say"),
+        (("1", "2", "x"), "'x' in line 4 is no number: mend the cell, or say with --categorical"),
+    ],
+)
+def test_numbers_that_are_read_as_categories_are_said(table, values, hint):
+    result = table("y;a b\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
+    encoding = learn_encoding(result, "y", "regression", np.arange(len(values)))
+    (note,) = nearly_numbers(result, encoding, ())
+    assert note.startswith("Note: a b is read as categories, as ")
+    assert hint in note
+    assert nearly_numbers(result, encoding, ["a b"]) == []
+
+
+def test_with_decimal_commas_a_point_is_in_no_number(table):
+    result = table("a;b\n1,5;1.234\n2;5.678\n", decimal=",")
+    assert result.numbers("b") is None
+    assert result.first_non_number("b") == 0
 
 
 def test_decimal_commas(table):
@@ -264,9 +312,10 @@ def test_unknown_categories_can_be_ignored(table):
         (
             "y,a\n1,x\n2,y\n3,z\n",
             "regression",
-            "column 'a' has 3 different values, more than 2 .* mend 'x' in line 2$",
+            "column 'a' has 3 different values, .* 'x' in line 2 is none: mend the cell$",
         ),
-        ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", r"decimal comma\? --decimal ,"),
+        ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", "--decimal , if these are decimal commas"),
+        ("y;a\n$1,200;1\n2;2\n", "regression", "line 2, column 'y': .* such cells as 1200$"),
     ],
 )
 def test_tables_that_nothing_can_be_learned_from(table, content, task, message):
