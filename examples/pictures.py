@@ -35,7 +35,7 @@ def main() -> None:
         plt.close(figure)
         print(f"{file}: {ax.get_title(loc='left').replace(chr(10), ' ')}")
     X, y = line_data()
-    print(plot.animate_paths(X, y, line_runs(), folder / "paths.gif", start=(0, 0)))
+    print(plot.animate_paths(X, y, line_runs(), folder / "paths.gif"))
 
 
 def line_data() -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ def digits_runs() -> dict[int | None, gd.History]:
 def paths() -> plt.Axes:
     """Draw the ways of theta1 and theta0."""
     X, y = line_data()
-    return plot.paths(X, y, line_runs(), start=(0, 0))
+    return plot.paths(X, y, line_runs())
 
 
 def spread() -> plt.Axes:

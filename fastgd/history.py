@@ -153,6 +153,8 @@ class History:
         last 100 recorded steps it divides, leaving out batches that are less than half full; it
         is infinite where the mean gradient can not be told from zero. The variance is that of a
         batch's first quarter, but of 8 samples at least.
+    start : ndarray of shape (n_params,), or None
+        The parameters before the first update, where ``record`` had "params" from there on.
     optimizer : Optimizer
         The optimizer that was used.
     schedule : Schedule or None
@@ -169,6 +171,7 @@ class History:
     epoch_updates: list[int] = field(default_factory=list)
     sample_gradients: int = 0
     trace: dict[str, FloatArray] = field(default_factory=dict)
+    start: FloatArray | None = None
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
     diverged: bool = False
@@ -251,6 +254,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
     for name, values in history.trace.items():
         entries[f"trace.{name}"] = values
+    if history.start is not None:
+        entries["start"] = history.start
     for place, moment in enumerate(history._state.moments):
         entries[f"moment.{place}"] = moment
     entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
@@ -321,6 +326,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
         history = History(
             trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
             epoch_updates=[int(count) for count in kept.get("epoch updates", ())],
+            start=_start(entries, net, path),
             optimizer=optimizer,
             schedule=_schedule(kept.get("schedule")),
             _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
@@ -335,6 +341,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
     return net, history
+
+
+def _start(
+    entries: Mapping[str, Any], net: Network, path: str | os.PathLike[str]
+) -> FloatArray | None:
+    if "start" not in entries:  # nor have it files that were written before it was kept
+        return None
+    return _files.array(entries, "start", net.dtype, net.n_params, path)
 
 
 def _schedule(entry: list[Any] | None) -> Schedule | None:

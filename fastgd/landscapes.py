@@ -701,7 +701,7 @@ def descend(
     size = check_batch_size(batch_size, n)
     epochs = _validation.check_int("epochs", epochs, at_least=0)
     optimizer = _check_optimizer(landscape, optimizer)
-    schedule = make_schedule(schedule)
+    rule = make_schedule(schedule)
     drop_last = _validation.check_bool("drop_last", drop_last)
     sampler = make_sampler(sampling, None, size, drop_last)
     if callable(callbacks) or not all(callable(callback) for callback in callbacks):
@@ -712,14 +712,18 @@ def descend(
     generator = _validation.check_rng(rng)
     record_every = _validation.check_int("record_every", record_every, at_least=1)
     runs = _Runs(landscape, point, 1, optimizer)
-    history = History(optimizer=optimizer)
+    history = History(
+        start=point if "params" in recorded else None,
+        optimizer=optimizer,
+        schedule=None if schedule is None else rule,
+    )
     room = count_steps(n, size, drop_last) * epochs // record_every
     trace = Trace(
         record_every,
         loss=np.empty(room) if "loss" in recorded else None,
         params=np.empty((room, landscape.n_params)) if "params" in recorded else None,
     )
-    state = schedule.initial_state()
+    state = rule.initial_state()
     for epoch in range(epochs):
         order, ends = draw_batches(sampler, n, generator)
         divisor = None if ends is None else size
@@ -728,15 +732,15 @@ def descend(
         steps = len(ends) - 1
         if (more := (history.updates + steps) // record_every - room) > 0:
             trace, room = trace.grown(more), room + more  # a user's own sampling may draw more
-        by_epoch = schedule.unit == "epoch"
+        by_epoch = rule.unit == "epoch"
         times = (epoch, 1) if by_epoch else (history.updates, steps)
-        rates = schedule.rates(optimizer.learning_rate, *times, state)
+        rates = rule.rates(optimizer.learning_rate, *times, state)
         try:
             _epoch(runs, order, ends, np.broadcast_to(rates, steps), history, trace, divisor)
         except DivergenceError:
             _set_trace(history, trace)
             raise
-        state = schedule.observe(state, history.loss[-1])
+        state = rule.observe(state, history.loss[-1])
         theta = runs.params[0].copy()
         stop = [callback(theta, history) is True for callback in callbacks]
         if any(stop):

@@ -502,6 +502,8 @@ class Run:
         last = self.first_step + steps * self.epochs
         room = last // self.record_every - self.first_step // self.record_every
         self.sizes = np.zeros(room)
+        if "params" in self.record and self.history.updates == 0:
+            self.history.start = self.net.params.copy()
         noise = "noise_scale" in self.record
         self.trace = Trace(
             self.record_every,

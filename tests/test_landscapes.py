@@ -324,6 +324,7 @@ def test_schedules_give_each_steps_learning_rate(schedule, rates):
     steps = -np.diff(history.trace["params"][:, 0], prepend=3.0)
     np.testing.assert_allclose(steps, rates, rtol=1e-12)
     np.testing.assert_allclose(history.learning_rate, rates[::2], rtol=1e-12)
+    assert (history.schedule is None) == (schedule is None)
 
 
 def test_falling_rates_settle_where_constant_ones_wander():
@@ -365,6 +366,7 @@ def test_poisson_batches_differ_in_size_and_are_divided_by_the_stated_one():
 
 def test_trace_ends_where_the_descent_ends():
     theta, history = descend(Saddle(), epochs=2, rng=0)
+    assert history.start.tolist() == Saddle().start.tolist()
     assert history.trace["params"][-1].tolist() == theta.tolist()
 
 

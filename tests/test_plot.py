@@ -65,16 +65,17 @@ def line_data():
     return X, 2 * X[:, 0] + 1 + np.cos(7 * X[:, 0])
 
 
-def traced(points, epochs=4):
+def traced(points, start=None, epochs=4):
     """A history whose parameters went this way."""
     points = np.asarray(points, np.float64)
-    return history([1.0] * epochs, updates=len(points), trace={"params": points})
+    return history([1.0] * epochs, updates=len(points), trace={"params": points}, start=start)
 
 
 def two_ways():
     angle = np.linspace(0, 9, 60)
     spiral = np.stack([1 + np.cos(angle), 2 + np.sin(angle)], axis=1)
-    return {1: traced(spiral), None: traced(np.linspace([0, 0], [2, 1], 12))}
+    straight = np.linspace([0, 0], [2, 1], 12)
+    return {1: traced(spiral, start=np.zeros(2)), None: traced(straight, start=np.zeros(2))}
 
 
 def some_escapes(sizes=(64, 1, 8), escaped=(0, 199, 80), n_seeds=200):
@@ -110,7 +111,7 @@ def draw_spread(ax):
 
 PICTURES = {
     "loss": lambda ax: plot.loss(three_runs(), against="second", ax=ax),
-    "paths": lambda ax: plot.paths(*line_data(), two_ways(), start=(0, 0), ax=ax),
+    "paths": lambda ax: plot.paths(*line_data(), two_ways(), ax=ax),
     "trace": lambda ax: plot.trace(
         {1: recorded([1, 3, 2] * 40), None: recorded(np.linspace(5, 2, 60))}, ax=ax
     ),
@@ -528,11 +529,12 @@ def test_one_path_says_what_its_end_costs():
     assert title_of(ax) == "The training ends at a cost 0.25 above the least, 0"
 
 
-def test_a_path_begins_at_the_start_if_that_is_given():
+def test_a_path_begins_at_the_start_if_the_history_has_it():
     X, y = line_data()
-    first = plot.paths(X, y, two_ways(), start=(-1, 0.5)).get_lines()
-    ways = [line for line in first if len(line.get_xdata()) > 1]
-    assert [(way.get_xdata()[0], way.get_ydata()[0]) for way in ways] == [(-1, 0.5)] * 2
+    points = [[1, 1], [2, 1]]
+    runs = {"whole": traced(points, start=np.array([-1, 0.5])), "later": traced(points)}
+    ways = [line for line in plot.paths(X, y, runs).get_lines() if len(line.get_xdata()) > 1]
+    assert [way.get_xydata()[0].tolist() for way in ways] == [[-1, 0.5], [1, 1]]
 
 
 @pytest.mark.parametrize("way", [
@@ -569,24 +571,22 @@ def test_paths_of_a_real_training():
     net = gd.Network([1, 1], dtype="float64")
     run = gd.train(net, X, y, optimizer=gd.SGD(0.1), batch_size=8, record=("params",), rng=0)
     way = plot.paths(X, y, run).get_lines()[1]
-    np.testing.assert_array_equal(way.get_xydata(), run.trace["params"])
+    np.testing.assert_array_equal(way.get_xydata(), [[0, 0], *run.trace["params"]])
 
 
 @pytest.mark.parametrize(
-    ("run", "start", "words"),
+    ("run", "words"),
     [
-        (history([1]), None, r"record=\('params',\)"),
-        (traced(np.ones((3, 4))), None, "4 parameters"),
-        (traced(np.full((3, 2), np.nan)), None, "no update"),
-        (traced(np.ones((3, 2))), (1, 2, 3), "start must be"),
-        (traced(np.ones((3, 2))), (1, np.inf), "start must be"),
-        (traced(np.full((3, 2), 1e200)), None, "too far"),
+        (history([1]), r"record=\('params',\)"),
+        (traced(np.ones((3, 4))), "4 parameters"),
+        (traced(np.full((3, 2), np.nan)), "no update"),
+        (traced(np.full((3, 2), 1e200)), "too far"),
     ],
 )
-def test_paths_refuse(run, start, words):
+def test_paths_refuse(run, words):
     X, y = line_data()
     with pytest.raises(ValueError, match=words):
-        plot.paths(X, y, {"a": run}, start=start)
+        plot.paths(X, y, {"a": run})
 
 
 def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
@@ -606,7 +606,7 @@ def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
 def test_the_moving_picture_keeps_the_lines_colours(tmp_path):
     """A palette chosen from the pixels would lose those of thin lines."""
     runs = {k: traced([[0, 0], [1, k]]) for k in range(1, 7)}
-    file = plot.animate_paths(*line_data(), runs, tmp_path / "a.gif", start=(0, 0), frames=2)
+    file = plot.animate_paths(*line_data(), runs, tmp_path / "a.gif", frames=2)
     with Image.open(file) as image:
         image.seek(1)
         seen = {color for _, color in image.convert("RGB").getcolors(1 << 20)}
@@ -618,7 +618,7 @@ def test_runs_pass_an_epoch_together():
     points = np.linspace([0, 0], [1, 1], 10)
     rare = history([1.0] * 2, updates=100, trace={"params": points, "step": 10 * np.arange(1, 11)})
     all_steps = history([1.0] * 2, updates=10, trace={"params": points})
-    scene = _paths._scene(*line_data(), {"a": rare, "b": all_steps}, start=None)
+    scene = _paths._scene(*line_data(), {"a": rare, "b": all_steps})
     np.testing.assert_allclose(scene.tracks[0].times, scene.tracks[1].times)
     np.testing.assert_allclose(scene.tracks[0].times, np.linspace(0.2, 2, 10))
 

@@ -148,6 +148,24 @@ def test_a_trace_has_the_parameters_after_each_step(backend, small_run):
     assert history.trace["loss"].shape == (16,)
 
 
+def test_the_start_of_a_trace_is_kept(tmp_path, small_run):
+    net, X, y = small_run
+    first = net.params.copy()
+    history = gd.train(net, X, y, epochs=1, record=("params",))
+    history = gd.train(net, X, y, epochs=1, record=("params",), resume=history)
+    gd.save_checkpoint(tmp_path / "run.npz", net, history)
+    net, history = gd.load_checkpoint(tmp_path / "run.npz")
+    assert history.start.tobytes() == first.tobytes()
+    assert history.start.dtype == net.dtype
+
+
+def test_a_trace_that_begins_later_has_no_start(small_run):
+    net, X, y = small_run
+    history = gd.train(net, X, y, epochs=1, record=("loss",))
+    assert history.start is None
+    assert gd.train(net, X, y, epochs=1, record=("params",), resume=history).start is None
+
+
 def test_a_weight_of_two_is_the_sample_twice(backend):
     X, y = make_data((3, 1), "squared_error", 20)
     net = fresh((3, 1), dtype="float64")

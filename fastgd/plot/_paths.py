@@ -90,7 +90,6 @@ def paths(
     y: ArrayLike,
     histories: Histories,
     *,
-    start: ArrayLike | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the way of theta1 and theta0 over the contours of the cost.
@@ -107,10 +106,8 @@ def paths(
         Targets.
     histories : History or dict of History
         What ``fastgd.train(..., record=("params",))`` returned, by name. A whole number as name
-        stands for a batch size, None for batch gradient descent.
-    start : array_like of shape (2,), optional
-        theta1 and theta0 before training, ``net.params.copy()``, as a history does not know
-        them; without it a path begins after the first update.
+        stands for a batch size, None for batch gradient descent. A path begins at the history's
+        ``start``; where a training recorded later, after its first recorded update.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
 
@@ -140,11 +137,11 @@ def paths(
     ...     runs[batch_size] = gd.train(
     ...         net, X, y, batch_size=batch_size, optimizer=gd.SGD(0.1), record=("params",), rng=0
     ...     )
-    >>> ax = plot.paths(X, y, runs, start=(0, 0))
+    >>> ax = plot.paths(X, y, runs)
     >>> [text.get_text() for text in ax.get_legend().get_texts()][:2]
     ['batch size 1', 'batch size n']
     """
-    scene = _scene(X, y, histories, start)
+    scene = _scene(X, y, histories)
     _drawing.check_axes(ax)
     ax = _drawing.new_axes(ax, (6.4, 5.2))
     _draw_ground(ax, scene)
@@ -162,7 +159,6 @@ def animate_paths(
     histories: Histories,
     path: str | os.PathLike[str],
     *,
-    start: ArrayLike | None = None,
     frames: int = 60,
     fps: int = 12,
     dpi: int = 80,
@@ -179,8 +175,6 @@ def animate_paths(
         As for `paths`.
     path : path_like
         The file, which ends in ``.gif``. An older one is replaced.
-    start : array_like of shape (2,), optional
-        theta1 and theta0 before training.
     frames : int
         Pictures from the beginning to the end; the last one stays for two seconds.
     fps : int
@@ -210,7 +204,7 @@ def animate_paths(
     ...     file.stat().st_size > 1000
     True
     """
-    scene = _scene(X, y, histories, start)
+    scene = _scene(X, y, histories)
     frames = _validation.check_int("frames", frames, at_least=2)
     fps = _validation.check_int("fps", fps, at_least=1)
     dpi = _validation.check_int("dpi", dpi, at_least=10)
@@ -223,17 +217,14 @@ def animate_paths(
     return file
 
 
-def _scene(X: ArrayLike, y: ArrayLike, histories: Histories, start: ArrayLike | None) -> _Scene:
+def _scene(X: ArrayLike, y: ArrayLike, histories: Histories) -> _Scene:
     """Check what `paths` takes; compute all that is drawn."""
     runs = _drawing.named("histories", histories, History, "what fastgd.train returned")
     double = np.dtype(np.float64)
     X = _validation.check_X(X, 1, double)
     y = _validation.check_y(y, len(X), 1, "squared_error", double)
-    first = None if start is None else np.asarray(start, np.float64)
-    if first is not None and (first.shape != (2,) or not np.isfinite(first).all()):
-        raise ValueError(f"start must be theta1 and theta0, two finite numbers, not {start!r}")
     bowl = _bowl(X[:, 0], y[:, 0])
-    tracks = [_track(name, run, first) for name, run in runs.items()]
+    tracks = [_track(name, run) for name, run in runs.items()]
     return _Scene(bowl, tracks, _box(bowl, tracks))
 
 
@@ -246,7 +237,7 @@ def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
     return _Bowl(minimum, least, float(np.mean(x**2)), float(np.mean(x)), rank == 2)
 
 
-def _track(name: str, run: History, start: FloatArray | None) -> _Track:
+def _track(name: str, run: History) -> _Track:
     which = f"histories[{name!r}]" if name else "the history"
     points = run.trace.get("params")
     if points is None:
@@ -259,8 +250,8 @@ def _track(name: str, run: History, start: FloatArray | None) -> _Track:
     points = points.astype(np.float64)
     steps = run.trace.get("step", np.arange(1, len(points) + 1))
     times = _drawing.epochs_at(run, steps)
-    if start is not None:
-        points, times = np.concatenate([start[None], points]), np.append(0.0, times)
+    if run.start is not None:
+        points, times = np.concatenate([run.start[None], points]), np.append(0.0, times)
     finite = np.isfinite(points).all(axis=1)
     if not finite.any():
         raise ValueError(f"{which} has no update: there is no path to draw")
