@@ -227,10 +227,10 @@ class _Tilted(Landscape):
     """A known cost; term i is this cost, tilted: plus a_i . theta. The tilts add up to 0."""
 
     def __init__(self, n: int, spread: float, rng: RngLike) -> None:
-        self.n = _validation.check_int("n", n, at_least=1)
-        self.spread = _validation.check_real("spread", spread, at_least=0)
+        self.n: int = _validation.check_int("n", n, at_least=1)
+        self.spread: float = _validation.check_real("spread", spread, at_least=0)
         generator = _validation.check_rng(rng)
-        self.tilts = _balanced(self.n, self.n_params, self.spread, generator)
+        self.tilts: FloatArray = _balanced(self.n, self.n_params, self.spread, generator)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(n={self.n}, spread={self.spread:g})"
@@ -300,9 +300,9 @@ class Quintic(_Tilted):
     """
 
     n_params = 1
-    start = _constant([-3.0])
-    saddle = _constant([-1.5])
-    minima = _constant([[1.0]])
+    start: FloatArray = _constant([-3.0])
+    saddle: FloatArray = _constant([-1.5])
+    minima: FloatArray = _constant([[1.0]])
 
     def __init__(self, n: int = 64, spread: float = 0.75, rng: RngLike = 0) -> None:
         super().__init__(n, spread, rng)
@@ -357,9 +357,9 @@ class Saddle(_Tilted):
     """
 
     n_params = 2
-    start = _constant([0.0, 1.0])
-    saddle = _constant([0.0, 0.0])
-    minima = _constant([[-1.0, 0.0], [1.0, 0.0]])
+    start: FloatArray = _constant([0.0, 1.0])
+    saddle: FloatArray = _constant([0.0, 0.0])
+    minima: FloatArray = _constant([[-1.0, 0.0], [1.0, 0.0]])
 
     def __init__(self, n: int = 64, spread: float = 0.75, rng: RngLike = 0) -> None:
         super().__init__(n, spread, rng)
@@ -430,24 +430,24 @@ class Bowl(Landscape):
         axes: ArrayLike | None = None,
         rng: RngLike = 0,
     ) -> None:
-        self.condition = _validation.check_real("condition", condition, at_least=1)
-        self.n_params = _validation.check_int("n_params", n_params, at_least=1)
+        self.condition: float = _validation.check_real("condition", condition, at_least=1)
+        self.n_params: int = _validation.check_int("n_params", n_params, at_least=1)
         if self.n_params == 1 and self.condition != 1:
             raise ValueError(
                 f"condition is {self.condition:g}, but one parameter has one curvature, of "
                 "condition 1: use two parameters or more"
             )
-        self.n = _validation.check_int("n", n, at_least=1)
-        self.spread = _validation.check_real("spread", spread, at_least=0)
+        self.n: int = _validation.check_int("n", n, at_least=1)
+        self.spread: float = _validation.check_real("spread", spread, at_least=0)
         generator = _validation.check_rng(rng)
         #: the curvatures along the axes, from 1 down to 1 / condition
         self.curvatures: FloatArray = np.geomspace(1, 1 / self.condition, self.n_params)
         axes = _check_axes(axes, self.n_params)
         self._hessian: FloatArray = (axes * self.curvatures) @ axes.T
         #: the minimum of each term
-        self.centres = _balanced(self.n, self.n_params, self.spread, generator)
-        self.start = axes @ (2 / np.sqrt(self.curvatures))
-        self.minima = np.zeros((1, self.n_params))
+        self.centres: FloatArray = _balanced(self.n, self.n_params, self.spread, generator)
+        self.start: FloatArray = axes @ (2 / np.sqrt(self.curvatures))
+        self.minima: FloatArray = np.zeros((1, self.n_params))
 
     def __repr__(self) -> str:
         return (
@@ -516,10 +516,10 @@ class Rosenbrock(Landscape):
     """
 
     def __init__(self, n_params: int = 2) -> None:
-        self.n_params = _validation.check_int("n_params", n_params, at_least=2)
-        self.n = 2 * (self.n_params - 1)
-        self.start = np.where(np.arange(self.n_params) % 2, 1.0, -1.2)
-        self.minima = np.ones((1, self.n_params))
+        self.n_params: int = _validation.check_int("n_params", n_params, at_least=2)
+        self.n: int = 2 * (self.n_params - 1)
+        self.start: FloatArray = np.where(np.arange(self.n_params) % 2, 1.0, -1.2)
+        self.minima: FloatArray = np.ones((1, self.n_params))
 
     def __repr__(self) -> str:
         return f"Rosenbrock(n_params={self.n_params})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastgd.history import DivergenceError, History, Trace, restore_rng
 from fastgd.losses import LOSSES
 from fastgd.network import Network
 from fastgd.noise import smoothed_ratio, unbiased_each
-from fastgd.optimizers import SGD, Optimizer
+from fastgd.optimizers import SGD, Optimizer, OptimizerState
 from fastgd.sampling import Sampler, Subset, count_steps, draw_batches, make_sampler
 
 if TYPE_CHECKING:
@@ -342,6 +343,16 @@ def _schedule(value: Schedule | Callable[[int], float]) -> Schedule:
 class Run:
     """One call of `train`: its settings once they are checked, and its epochs."""
 
+    optimizer: Optimizer
+    schedule: Schedule | None
+    rng: np.random.Generator
+    state: OptimizerState
+    history: History
+    epochs: int
+    callbacks: tuple[Callable[[Network, History], Any], ...]
+    backend: ModuleType
+    record: set[str]
+    record_every: int
     plan: Plan
     n_samples: int
     sampler: Sampler
@@ -351,12 +362,12 @@ class Run:
 
     def __init__(self, net: Network) -> None:
         self.net = net
-        self.cancelled = False
-        self.epochs_left = 0
+        self.cancelled: bool = False
+        self.epochs_left: int = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.trace: Trace | None = None
-        self.poisson = False
-        self.kept = 0  # recorded steps of epochs that have ended well
+        self.poisson: bool = False
+        self.kept: int = 0  # recorded steps of epochs that have ended well
 
     def read_settings(
         self,

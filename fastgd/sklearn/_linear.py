@@ -68,6 +68,10 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     intercept_: Any
     t_: float
     n_iter_: int
+    loss_curve_: list[float] | list[list[float]]
+    validation_scores_: Any
+    best_validation_score_: Any
+    validation_loss_curve_: Any
     _n_epochs: int
     _resume: list[dict[str, Any]]
     _held_out: Any

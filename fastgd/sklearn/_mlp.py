@@ -63,6 +63,20 @@ Draws = np.random.RandomState | np.random.Generator
 class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
     """What the classifier and the regressor have in common."""
 
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    validation_loss_curve_: list[float] | None
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), tuple, list],
@@ -152,12 +166,12 @@ class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
 
     def _begin_curves(self) -> None:
         """Set the attributes that grow with the epochs."""
-        self.loss_curve_: list[float] = []
+        self.loss_curve_ = []
         self._no_improvement_count = 0
         self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.validation_scores_ = [] if self.early_stopping else None
         self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.validation_loss_curve_: list[float] | None = None
+        self.validation_loss_curve_ = None
 
     def _draw(
         self, layer_units: list[int], dtype: Any
@@ -746,7 +760,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             labels = np.arange(y.shape[1]) if _is_soft(y) else y
             self._label_binarizer = LabelBinarizer().fit(labels)
-            self.classes_ = self._label_binarizer.classes_
+            self.classes_: AnyArray = self._label_binarizer.classes_
         elif not _is_soft(y):
             self._check_classes(unique_labels(y))
         return X, y, self._targets(y)
