@@ -32,8 +32,8 @@ PICTURES = {
 PREDICTED = (
     Column("batch", "size", 9, lambda row: f"{row.batch_size:,}", names_rows=True),
     Column("microseconds", "a step", 9, lambda row: _number(row.step_seconds * 1e6)),
-    Column("updates", "(least: 1)", 9, lambda row: _number(row.relative_updates)),
-    Column("time", "(least: 1)", 9, lambda row: _number(row.relative_time)),
+    Column("updates", "(relative)", 9, lambda row: _number(row.relative_updates)),
+    Column("time", "(fastest: 1)", 9, lambda row: _number(row.relative_time)),
 )
 WIDTH, HEIGHT = 4.5, 3.6  # inches: narrow, so that the letters can be read on a phone
 

@@ -38,11 +38,15 @@ class Candidate:
     batch_size : int
         Samples a batch.
     step_seconds : float
-        Measured time of a step.
+        Measured seconds a step; nan where the training diverged.
     relative_updates : float
-        Updates to reach a loss, in those that batches without noise would need.
+        How many times as many updates a training needs to reach some loss as it would with
+        gradients without noise: ``1 + noise_scale / batch_size``, which is S(B) / S_min in
+        `recommend_batch_size`. With an infinite noise scale, as it would with single samples:
+        ``1 / batch_size``.
     relative_time : float
-        Time to reach it, in that of the fastest candidate.
+        How many times as long that takes as with the fastest candidate: 1 for that one. It goes as
+        ``step_seconds * relative_updates``; nan where the training diverged.
     batch_bytes : int
         Bytes of a batch's features.
     """
@@ -87,6 +91,8 @@ class Advice:
             f"{row.relative_updates:>8.3g}x {row.relative_time:>6.3g}x {row.batch_bytes:>13,}"
             for row in self.candidates
         ]
+        others = "gradients without noise" if math.isfinite(self.noise_scale) else "single samples"
+        lines += ["", f"Updates are multiples of those with {others}, times of the shortest."]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -57,6 +57,7 @@ def test_measured_for_real():
     np.testing.assert_array_equal(net.params, before)
     text = str(result)
     assert text.startswith(f"Batch size {result.batch_size:,}\n")
+    assert text.endswith("those with gradients without noise, times of the shortest.")
     assert all(reason in text for reason in result.reasons)
 
 
