@@ -5,7 +5,7 @@ What the columns of a comparison hold is the business of `comparison`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the two lines above it, its width in characters, and what a row shows in it."""
+    """A column: the two lines above it, its width in characters, and what a row shows in it.
+
+    Where there is no room for all, the one with the highest `spare` is left out first, and those
+    with 0 never.
+    """
 
     upper: str
     lower: str
@@ -34,6 +38,7 @@ class Column:
     cell: Callable[[Any], str]
     left: bool = False
     names_rows: bool = False
+    spare: int = 0
 
     @property
     def name(self) -> str:
@@ -72,8 +77,11 @@ def fill(text: str) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """Return a number of a table's cell."""
-    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.1e}"
+    """Return a number of a table's cell: seven characters at most, so that a blank is before it."""
+    if not abs(value) < 1000:
+        return f"{value:.1e}"
+    texts = (f"{value:.{some}f}" for some in range(digits, -1, -1))
+    return next(text for text in texts if len(text) <= 7)
 
 
 def seconds(value: float) -> str:
@@ -105,23 +113,60 @@ def as_rich(
     caption: str,
     marked: Any = None,
 ) -> Any:
-    """Return a table of the package rich, which asks for it; the marked row in bold."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    """Return a table for the package rich, which asks for it; the marked row in bold."""
+    return _Rich(columns, rows, title, caption, marked)
 
-    # Text, since rich would read square brackets in a str as its markup
-    table = Table(
-        title=Text(title), caption=Text(caption), title_justify="left", caption_justify="left",
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    for column in columns:
-        name = f"{column.upper}\n{column.lower}".strip()
-        table.add_column(Text(name), no_wrap=True, justify="left" if column.left else "right")
-    for row in rows:
-        style = "dim" if getattr(row, "diverged", False) else "bold" if row is marked else None
-        table.add_row(*(Text(text) for text in cells(columns, row)), style=style)
-    return table
+
+@dataclass(frozen=True)
+class _Rich:
+    """A table that rich draws, with the columns for which there is room."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    title: str
+    caption: str
+    marked: Any
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        columns, left_out = _fitting(self.columns, self.rows, options.max_width)
+        caption = self.caption
+        if left_out:
+            caption += f" Left out, as there is no room: {', '.join(left_out)}."
+        # Text, since rich would read square brackets in a str as its markup
+        table = Table(
+            title=Text(self.title), caption=Text(caption.strip()),
+            title_justify="left", caption_justify="left",
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        for column in columns:
+            name = f"{column.upper}\n{column.lower}".strip()
+            table.add_column(Text(name), no_wrap=True, justify="left" if column.left else "right")
+        for row in self.rows:
+            diverged, marked = getattr(row, "diverged", False), row is self.marked
+            style = "dim" if diverged else "bold" if marked else None
+            table.add_row(*(Text(text) for text in cells(columns, row)), style=style)
+        yield table
+
+
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Any], width: int
+) -> tuple[list[Column], list[str]]:
+    """Return the columns that fit, with two blanks between them, and the names of the others."""
+    kept = list(columns)
+    while any(column.spare for column in kept):
+        texts = zip(*(cells(kept, row) for row in rows), strict=True)
+        sizes = (
+            max(map(len, (column.upper, column.lower, *shown)))
+            for column, shown in zip(kept, texts, strict=True)
+        )
+        if sum(sizes) + 2 * (len(kept) - 1) <= width:
+            break
+        kept.remove(max(kept, key=lambda column: column.spare))
+    return kept, [column.name for column in columns if column not in kept]
 
 
 def as_html(

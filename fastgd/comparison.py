@@ -717,18 +717,18 @@ def _loss_text(value: float) -> str:
 
 #: the table's columns; the command line's table is made of them too
 COLUMNS = {
-    "method": Column("", "method", 10, lambda entry: entry.method, left=True),
+    "method": Column("", "method", 10, lambda entry: entry.method, left=True, spare=5),
     "batch_size": Column(
         "batch", "size", 9, lambda entry: f"{entry.batch_size:,}", names_rows=True
     ),
-    "updates": Column("", "updates", 11, lambda entry: f"{entry.updates:,}"),
+    "updates": Column("", "updates", 11, lambda entry: f"{entry.updates:,}", spare=4),
     "batches": Column("updates", "an epoch", 11, lambda entry: f"{entry.plan.batches:,}"),
     "epochs": Column("", "epochs", 7, lambda entry: f"{entry.epochs:,}"),
     "learning_rate": Column(
-        "learning", "rate", 9, lambda entry: f"{entry.optimizer.learning_rate:.2g}"
+        "learning", "rate", 9, lambda entry: f"{entry.optimizer.learning_rate:.2g}", spare=2
     ),
-    "seconds": Column("", "seconds", 8, lambda entry: _columns.seconds(entry.seconds)),
-    "loss": Column("train", "loss", 8, lambda entry: _loss_text(entry.loss)),
+    "seconds": Column("", "seconds", 8, lambda entry: _columns.seconds(entry.seconds), spare=3),
+    "loss": Column("train", "loss", 8, lambda entry: _loss_text(entry.loss), spare=1),
     "validation_loss": Column("valid.", "loss", 8, lambda entry: _loss_text(entry.validation_loss)),
     "score": Column("", "score", 8, lambda entry: f"{entry.score:.4g}"),
 }

@@ -903,8 +903,8 @@ class _Row:
 #: the columns of an `EscapeShares`
 COLUMNS = [
     Column("batch", "size", 9, _Row.batch_size),
-    Column("", "runs", 8, lambda row: f"{row.shares.n_seeds:,}"),
-    Column("", "escaped", 9, lambda row: f"{row.shares.escaped[row.k]:,}"),
+    Column("", "runs", 8, lambda row: f"{row.shares.n_seeds:,}", spare=2),
+    Column("", "escaped", 9, lambda row: f"{row.shares.escaped[row.k]:,}", spare=3),
     Column("", "share", 9, lambda row: f"{row.shares.share[row.k]:.1%}"),
     Column("", "from", 9, lambda row: f"{row.shares.low[row.k]:.1%}"),
     Column("", "to", 9, lambda row: f"{row.shares.high[row.k]:.1%}"),

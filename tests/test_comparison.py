@@ -2,13 +2,14 @@
 
 import html.parser
 import math
+import re
 
 import numpy as np
 import pytest
 from conftest import make_data
 
 import fastgd as gd
-from fastgd import plot
+from fastgd import _columns, plot
 
 X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
 Y = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
@@ -256,6 +257,37 @@ def test_the_table_of_rich():
     assert f"{result.fastest.batch_size:,}" in bold
     assert f"First to the goal: batch size {result.fastest.batch_size:,}" in " ".join(text.split())
     assert "best: batch size" in " ".join(str(result).split())
+
+
+def test_a_narrow_terminal_shows_whole_columns_and_names_the_others():
+    rich = pytest.importorskip("rich.console")
+    result = compare(validation=VALIDATION)
+    counts = set()
+    for width in range(24, 90):
+        console = rich.Console(width=width)
+        with console.capture() as capture:
+            console.print(result)
+        assert "…" not in capture.get()
+        table, caption = re.split("─+", capture.get())
+        _, _, left_out = " ".join(caption.split()).partition(" Left out, as there is no room: ")
+        names = left_out.rstrip(".").split(", ") if left_out else []
+        assert ("mini-batch" in caption) == ("method" not in names)
+        assert ("rate" in table) == ("learning rate" not in names)
+        assert "valid." in table
+        assert "to goal" in table
+        counts.add(len(names))
+    assert counts == set(range(6))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.5, "0.5000"), (99.99996, "100.000"), (244.18974, "244.190"), (-12.34567, "-12.346"),
+        (999.99999, "1000.00"), (1234.5, "1.2e+03"), (math.inf, "inf"),
+    ],
+)  # fmt: skip
+def test_numbers_leave_a_blank_before_them(value, text):
+    assert _columns.number(value, 4) == text
 
 
 def test_plot_is_given_the_histories_by_name(monkeypatch):
