@@ -41,7 +41,7 @@ def main() -> None:
         moved = np.linalg.norm(net.params - start.params)
         print(
             f"   batch size {name}: {history.sample_gradients} sample gradients, "
-            f"{history.updates:2} update(s), the weights moved by {moved:.3f}"
+            f"{history.updates:2} update{' s'[history.updates > 1]}, the weights moved by {moved:.3f}"
         )
     assert np.allclose(one.params, start.params - LEARNING_RATE * batch, rtol=0, atol=1e-15)
 

@@ -48,11 +48,11 @@ def main() -> None:
     for entry in result:
         reached = entry.time_to(GOAL)
         if reached is None:
-            print(f"{entry.batch_size:>10}  not reached in {MOST_EPOCHS} epochs")
+            print(f"{entry.batch_size:>10,}  not reached in {MOST_EPOCHS} epochs")
             continue
         plan = gd.plan(len(train[0]), entry.batch_size, n_features=64)
         print(
-            f"{entry.batch_size:>10}{entry.optimizer.learning_rate:15g}{reached.epochs:8}"
+            f"{entry.batch_size:>10,}{entry.optimizer.learning_rate:15g}{reached.epochs:8}"
             f"{reached.updates:9,}{reached.seconds:9.3f}{(plan.batch_bytes or 0) / 1e3:12.1f}"
         )
 

@@ -7,6 +7,7 @@ table that has the same columns.
 from __future__ import annotations
 
 import difflib
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -104,9 +105,17 @@ class NumberTarget:
         return ((values - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, predictions: NDArray[Any]) -> list[str]:
-        """Return predictions of shape (n,) as text, in the target's own units."""
+        """Return predictions of shape (n,) as text, in the target's own units.
+
+        They have the digits that float32 gives of a deviation, without an exponent where people
+        would write none.
+        """
         values = predictions.astype(np.float64) * self.scale + self.mean
-        return [f"{value:.6g}" for value in values]
+        decimals = 5 - math.floor(math.log10(self.scale))
+        if not -10 <= decimals <= 15:
+            return [f"{value:.6g}" for value in values]
+        texts = (f"{round(value, max(0, decimals)) + 0.0:.{max(1, decimals)}f}" for value in values)
+        return [text.rstrip("0").rstrip(".") for text in texts]
 
     def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
         """Return the coefficient of determination, R^2; -inf where y does not vary."""

@@ -227,6 +227,23 @@ def test_features_are_standardised_on_the_training_rows_and_one_hot(table):
     assert encoding.describe() == "size, color (3 categories), same"
 
 
+@pytest.mark.parametrize(
+    ("mean", "scale", "prediction", "text"),
+    [
+        (850_000, 225_000, 1.0831114, "1093700"),
+        (1e7, 50.0, 0.5, "10000025"),
+        (0.0, 1.0, -1e-9, "0"),
+        (0.0, 1.0, -1.5, "-1.5"),
+        (1.0, 0.001, 0.123456, "1.00012346"),
+        (0.0, 1e-12, 1.25, "1.25e-12"),
+        (0.0, 1e20, 1.25, "1.25e+20"),
+    ],
+)
+def test_predictions_have_the_digits_that_matter(mean, scale, prediction, text):
+    target = NumberTarget("price", mean, scale)
+    assert target.decode(np.array([prediction], np.float32)) == [text]
+
+
 def test_targets_there_and_back(table):
     result = table(MIXED)
     number = learn_encoding(result, "price", "regression", np.arange(4)).target
