@@ -39,9 +39,10 @@ def main() -> None:
     many, many_history = one_epoch(start, X, y, batch_size=1)
     for name, net, history in (("32", one, one_history), (" 1", many, many_history)):
         moved = np.linalg.norm(net.params - start.params)
+        updates = f"{history.updates} update{'s' * (history.updates > 1)}"
         print(
-            f"   batch size {name}: {history.sample_gradients} sample gradients, "
-            f"{history.updates:2} update{' s'[history.updates > 1]}, the weights moved by {moved:.3f}"
+            f"   batch size {name}: {history.sample_gradients} sample gradients, {updates}, "
+            f"the weights moved by {moved:.3f}"
         )
     assert np.allclose(one.params, start.params - LEARNING_RATE * batch, rtol=0, atol=1e-15)
 
