@@ -202,8 +202,8 @@ cdef struct Tile:           # what one thread owns in the second phase
     size_t layer
     size_t first            # rows of the weights; first == last for the bias
     size_t last
-    size_t column           # in elements; of a layer of segments: which of them
-    size_t width
+    size_t column           # in elements; of a layer of segments or one output: which part
+    size_t width            # in elements; of a layer of one output: how many parts
     size_t share            # of a first layer that is shared out
     size_t offset           # into the packed vectors, in elements
     size_t n_weights        # elements that are weights; in front of those that are biases
@@ -214,6 +214,7 @@ cdef struct Tile:           # what one thread owns in the second phase
 cdef struct Window:         # a thread's view of a stretch of the epoch's order
     size_t start
     size_t count
+    size_t read             # of a linear model's: how many of its samples are behind
     const void **rows
     char *targets
     char *weights
@@ -356,6 +357,7 @@ cdef enum:
     FEW_OUTPUTS = 12        # of a layer whose outputs are dot products, one layer and no more,
     LEAST_SEGMENT = 128     # and how many inputs it has at least, in each of its segments
     MAX_SEGMENTS = 4
+    LEAST_SKEWED = 512      # bytes of a row
     LEAST_MEASURED = 8      # samples of a batch whose squares a trace takes, or a quarter
 
 
@@ -445,31 +447,44 @@ cdef void _gather(
             memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
 
 
-cdef void _fill(Run *run, Window *window, size_t start) noexcept nogil:
-    """Point the window at the order's samples from `start` on, and gather their targets."""
-    cdef size_t count = _min(run.chunk, run.n_order - start)
-    cdef size_t i, listed = _min(count + FGD_AHEAD, run.n_order - start)
-    window.start = start
-    window.count = count
+cdef size_t _show(
+    Run *run, Window *window, size_t at, size_t start, size_t count
+) noexcept nogil:
+    """Show `count` samples from place `start` on behind the window's first `at`, as many as there
+    is room for; return how many it then has, rows that are only listed included."""
+    cdef size_t i, n, listed = _min(count, run.chunk + FGD_AHEAD - at)
+    cdef const void **rows = window.rows + at
     if run.order == NULL:
         for i in range(listed):
-            window.rows[i] = run.X + (start + i) * run.row_bytes
+            rows[i] = run.X + (start + i) * run.row_bytes
     elif run.order_bytes == 4:
-        _point(<const uint32_t *> run.order + start, listed, run.X, run.row_bytes, window.rows)
+        _point(<const uint32_t *> run.order + start, listed, run.X, run.row_bytes, rows)
     else:
-        _point(<const int64_t *> run.order + start, listed, run.X, run.row_bytes, window.rows)
-    for i in range(listed, count + FGD_AHEAD):
-        window.rows[i] = window.rows[count - 1]
-    if run.y != NULL:
-        _gather(run, start, count, run.y, run.target_bytes, window.targets)
-    if run.sample_weight != NULL:
-        _gather(run, start, count, run.sample_weight, run.itemsize, window.weights)
+        _point(<const int64_t *> run.order + start, listed, run.X, run.row_bytes, rows)
+    if at < run.chunk:
+        n = _min(listed, run.chunk - at)
+        if run.y != NULL:
+            _gather(run, start, n, run.y, run.target_bytes,
+                    window.targets + at * run.target_bytes)
+        if run.sample_weight != NULL:
+            _gather(run, start, n, run.sample_weight, run.itemsize,
+                    window.weights + at * run.itemsize)
+    return at + listed
+
+
+cdef void _close(Run *run, Window *window, size_t listed) noexcept nogil:
+    """End a window that has so many rows: kernels look behind its last sample."""
+    cdef size_t i
+    window.count = _min(listed, run.chunk)
+    for i in range(listed, window.count + FGD_AHEAD):
+        window.rows[i] = window.rows[listed - 1]
 
 
 cdef inline size_t _look(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
     """Return where in the window the n samples from `start` on are, moving it if need be."""
     if start < window.start or start + n > window.start + window.count:
-        _fill(run, window, start)
+        window.start = start
+        _close(run, window, _show(run, window, 0, start, run.n_order - start))
     return start - window.start
 
 
@@ -962,27 +977,86 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     run.reached = run.reached_index = start
 
 
-cdef void _add_up(Run *run, size_t n_blocks) noexcept nogil:
-    """Add the blocks' partial gradients to the first, as a tree of neighbours."""
-    cdef size_t stride = 1, b, bytes_each = run.n_packed * run.itemsize
-    while stride < n_blocks:
+cdef inline size_t _step_size(const Run *run, size_t index, size_t start) noexcept nogil:
+    """Return how many samples step number `index` of the epoch has; it begins at `start`."""
+    if run.bounds == NULL:
+        return _min(run.batch_size, run.n_order - start)
+    return run.bounds[index + 1] - run.bounds[index]
+
+
+cdef struct Share:          # of a linear model's batch of n samples, which comes in fixed blocks
+    size_t block            # samples in each
+    size_t n_blocks
+    size_t first            # the thread's
+    size_t last
+
+
+cdef inline Share _share(const Run *run, size_t n, int thread) noexcept nogil:
+    cdef Share share
+    cdef size_t threads = run.n_threads
+    share.block = _round_up((max(n, 1) + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
+    share.n_blocks = (n + share.block - 1) / share.block
+    share.first = (thread * share.n_blocks + threads - 1) / threads
+    share.last = ((thread + 1) * share.n_blocks + threads - 1) / threads
+    return share
+
+
+cdef void _add_up(
+    Run *run, const Share *share, int thread, size_t offset, size_t count
+) noexcept nogil:
+    """Add the blocks' partial gradients to the first, as a tree of neighbours: `count` elements.
+
+    A thread can add up what it has written itself; what is left is for thread -1.
+    """
+    cdef size_t stride = 1, b, end, threads = run.n_threads, n = share.n_blocks
+    cdef size_t bytes_each = run.n_packed * run.itemsize
+    cdef char *partial = run.partials + offset * run.itemsize
+    cdef int owner
+    while stride < n:
         b = 0
-        while b + stride < n_blocks:
-            run.kernels.add(
-                run.n_packed, run.partials + b * bytes_each,
-                run.partials + (b + stride) * bytes_each,
-            )
+        while b + stride < n:
+            end = _min(b + 2 * stride, n)
+            owner = b * threads / n
+            if owner != <int> ((end - 1) * threads / n):
+                owner = -1
+            if owner == thread:
+                run.kernels.add(
+                    count, partial + b * bytes_each, partial + (b + stride) * bytes_each
+                )
             b += 2 * stride
         stride *= 2
 
 
+cdef void _list(
+    Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
+) noexcept nogil:
+    """Show a thread what it reads next: the batch's samples from `first` to `end`, and then its
+    shares of the next batches."""
+    cdef size_t start = step.start, index = step.index, n = step.n, listed = 0
+    cdef size_t room = run.chunk + FGD_AHEAD
+    cdef Share share
+    window.read = 0
+    while True:
+        if first < end:
+            listed = _show(run, window, listed, start + first, end - first)
+        start += n
+        index += 1
+        if listed == room or index == run.n_steps:
+            break
+        n = _step_size(run, index, start)
+        share = _share(run, n, thread)
+        first, end = share.first * share.block, _min(share.last * share.block, n)
+    _close(run, window, listed)
+
+
 cdef void _block_gradient(
-    Run *run, const Step *step, size_t first, size_t end, size_t b, int thread
+    Run *run, const Step *step, const Share *share, size_t b, int thread
 ) noexcept nogil:
     """Write the gradient and the loss of a linear model over block number b of a batch."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Window *window = &run.windows[thread]
     cdef Layer *layer = &run.layers[0]
+    cdef size_t first = b * share.block, end = _min(first + share.block, step.n)
     cdef size_t size = run.itemsize, n, at, normed
     cdef char *partial = run.partials + b * run.n_packed * size
     cdef char *z = layer.output + thread * run.chunk * size
@@ -992,7 +1066,10 @@ cdef void _block_gradient(
     cdef bint add = False
     while first < end:
         n = _min(run.chunk, end - first)
-        at = _look(run, window, step.start + first, n)
+        if window.read + n > window.count:
+            _list(run, window, step, first, _min(share.last * share.block, step.n), thread)
+        at = window.read
+        window.read += n
         kernels.dot(n, window.rows + at, layer.n_in, run.params,
                     run.params + layer.bias * size, z)
         run.loss(
@@ -1021,23 +1098,35 @@ cdef void _block_gradient(
 
 cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make one step of a model of one output and no hidden layer: this thread's part."""
-    cdef size_t block = _round_up((max(step.n, 1) + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
-    cdef size_t n_blocks = (step.n + block - 1) / block, b = thread
-    while b < n_blocks and not FGD_FLAG(run.interrupted):
-        _block_gradient(run, step, b * block, _min((b + 1) * block, step.n), b, thread)
-        b += run.n_threads
+    cdef Share share = _share(run, step.n, thread)
+    cdef size_t b, t
+    cdef Tile *tile
+    cdef double factor
+    if thread == 0 and run.noise != NULL:
+        _draw_noise(run)
+    for b in range(share.first, share.last):
+        if FGD_FLAG(run.interrupted):
+            break
+        _block_gradient(run, step, &share, b, thread)
+    _add_up(run, &share, thread, 0, run.n_packed)
     _wait(run)
     if thread == 0:
-        if run.noise != NULL:
-            _draw_noise(run)
-        if step.n == 0:
-            memset(run.gradient, 0, run.n_packed * run.itemsize)
-        _add_up(run, n_blocks)
-        _book(run, fgd_sum(n_blocks, run.partial_losses), fgd_sum(n_blocks, run.partial_squares))
-        _finish(run, &run.tiles[0], step)
-        if run.clip_sums != NULL:
-            _clip_and_move(run, &run.tiles[0], step, _clip_factor(run))
+        _book(run, fgd_sum(share.n_blocks, run.partial_losses),
+              fgd_sum(share.n_blocks, run.partial_squares))
+    for t in range(run.n_tiles):
+        if _owns(run, t, thread):
+            tile = &run.tiles[t]
+            if step.n == 0:
+                memset(run.gradient + tile.offset * run.itemsize, 0, tile.count * run.itemsize)
+            _add_up(run, &share, -1, tile.offset, tile.count)
+            _finish(run, tile, step)
     _wait(run)
+    if run.clip_sums != NULL and not run.stopped:
+        factor = _clip_factor(run)
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                _clip_and_move(run, &run.tiles[t], step, factor)
+        _wait(run)
 
 
 cdef inline size_t _measured(size_t n) noexcept nogil:
@@ -1058,15 +1147,14 @@ cdef void _steps(Run *run, int thread) noexcept nogil:
     if _is_stochastic(run):
         _stochastic_steps(run)
         return
+    run.windows[thread].read = run.windows[thread].count = 0
     step.start, step.index, step.rate = run.start, run.index, 0
     memcpy(step.scalars, run.scalars, sizeof(step.scalars))
     while step.index < run.stop and not run.stopped and not run.paused:
-        if run.bounds == NULL:
-            step.n = _min(run.batch_size, run.n_order - step.start)
-            step.scale = 1.0 / step.n if run.mean else 1.0
-        else:
-            step.n = run.bounds[step.index + 1] - run.bounds[step.index]
-            step.scale = 1.0 / run.batch_size if run.mean else 1.0
+        step.n = _step_size(run, step.index, step.start)
+        step.scale = 1.0 if not run.mean else 1.0 / (
+            step.n if run.bounds == NULL else run.batch_size
+        )
         if run.scales != NULL:
             step.scale = run.scales[step.index]
         step.recorded = _is_recorded(run, step.index)
@@ -1427,7 +1515,9 @@ cdef class Engine:
         for depth in range(run.n_layers):
             layer = &run.layers[depth]
             if layer.ld == 1:
-                tiles.append((depth, 0, 0, 0, 1))
+                pieces = _min(layer.n_in / LEAST_SEGMENT, MAX_SEGMENTS) if run.linear else 1
+                for k in range(max(1, pieces)):
+                    tiles.append((depth, 0, 0, k, max(1, pieces)))
                 continue
             if depth > 0:
                 layer.transposed = <char *> self._take(
@@ -1457,10 +1547,13 @@ cdef class Engine:
             depth, first, last, column, width, column / run.kernels.panel, 0, 0, 0, 0
         )
         cdef size_t padded = _round_up(layer.n_out, SUM_ROWS)
-        cdef size_t groups = _round_up(layer.n_in, SUM_ROWS) / SUM_ROWS
-        if layer.ld == 1:  # its weights and its bias
-            tile.offset, tile.n_weights = layer.weights, layer.bias - layer.weights
-            tile.count = tile.n_weights + 64 / run.itemsize
+        cdef size_t groups = _round_up(layer.n_in, SUM_ROWS) / SUM_ROWS, line, lines
+        if layer.ld == 1:  # part number `column` of `width`, by lines; the bias is in the last
+            line = 64 / run.itemsize
+            lines = (layer.bias - layer.weights) / line
+            first, last = column * lines / width * line, (column + 1) * lines / width * line
+            tile.offset, tile.n_weights = layer.weights + first, last - first
+            tile.count = tile.n_weights + (line if column + 1 == width else 0)
             tile.sums = run.n_sums
             run.n_sums += SUM_COLUMNS
         elif layer.n_segments > 0 and first < last:
@@ -1485,6 +1578,8 @@ cdef class Engine:
         self._kept += [X, y, sample_weight]
         run.X = _address(X)
         run.row_bytes = X.shape[1] * run.itemsize
+        if run.linear:
+            self._skew()
         run.n_samples = run.n_order = X.shape[0]
         if y is not None:
             run.y = _address(y)
@@ -1495,6 +1590,20 @@ cdef class Engine:
             run.sample_weight = _address(sample_weight)
             for t in range(run.most_threads):
                 run.windows[t].weights = <char *> self._take(run.chunk, run.itemsize)
+
+    cdef void _skew(self) noexcept:
+        """Let the parameters begin where the rows do in a cache line, if all begin at one place.
+
+        Kernels then load both as the lines lie, which pays for wide rows. There is a line to spare
+        behind each.
+        """
+        cdef Run *run = &self.run
+        cdef size_t behind = <uintptr_t> run.X % 64
+        if run.row_bytes % 64 == 0 and behind % 16 == 0 and run.row_bytes >= LEAST_SKEWED:
+            run.params += behind
+            if run.partials != NULL:
+                run.partials += behind
+                run.gradient = run.partials
 
     def adjust(self, *, double l1=0, double l2=0, bint summed=False, double clip_value=0,
                double clip_norm=0, double clip_sample=0, double noise=0, rng=None):

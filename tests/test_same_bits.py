@@ -13,6 +13,7 @@ FMA_LEVELS = [level for level in _engine.levels() if level != "baseline"]
 
 MODELS = {
     "linear": ((33, 1), "squared_error"),
+    "wide linear": ((640, 1), "squared_error"),
     "logistic": ((17, 1), "log_loss"),
     "softmax": ((70, 10), "cross_entropy"),
     "two outputs": ((5, 2), "huber"),
@@ -41,7 +42,8 @@ def all_threads(monkeypatch):
 
 def make_data(sizes, loss, n, dtype):
     rng = np.random.default_rng(7)
-    X = rng.standard_normal((n, sizes[0])).astype(dtype)
+    spread = min(1, 10 / np.sqrt(sizes[0]))  # so that single steps on wide rows do not diverge
+    X = (spread * rng.standard_normal((n, sizes[0]))).astype(dtype)
     if loss == "cross_entropy":
         return X, rng.integers(sizes[-1], size=n)
     if loss == "log_loss":
@@ -138,6 +140,37 @@ def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, mon
         )
 
     first, *others = [bits(level) for level in FMA_LEVELS]
+    assert all(other == first for other in others)
+
+
+def placed(X, offset):
+    """Return a copy whose first byte is `offset` bytes behind a multiple of 64."""
+    room = np.empty(X.nbytes + 128, np.uint8)
+    start = (offset - room.ctypes.data) % 64
+    copy = room[start : start + X.nbytes].view(X.dtype).reshape(X.shape)
+    copy[:] = X
+    return copy
+
+
+@pytest.mark.parametrize("level", FMA_LEVELS)
+@pytest.mark.parametrize("n_in", [64, 144, 512])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_where_the_rows_begin_in_memory_changes_no_bit(dtype, n_in, level, monkeypatch):
+    def bits(offset):
+        monkeypatch.setattr(compiled, "LEVEL", level)
+        X, y = make_data((n_in, 1), "squared_error", 150, dtype)
+        X = placed(X, offset)
+        net = gd.Network([n_in, 1], dtype=dtype, rng=0)
+        history = gd.train(
+            net, X, y, epochs=2, optimizer=gd.Adam(0.01), rng=0, batch_size=70, n_threads=2,
+            l1=0.01, l2=0.1, clip_norm=0.5, record=("gradient_norm", "params"),
+        )  # fmt: skip
+        recorded = [values.tobytes() for values in history.trace.values()]
+        gradient, norms = gd.gradient(net, X, y), gd.per_sample_norms(net, X, y)
+        outputs = net.forward(X)
+        return history.loss, recorded, gradient.tobytes(), norms.tobytes(), outputs.tobytes()
+
+    first, *others = [bits(offset) for offset in (0, 8, 16, 32, 40, 48)]
     assert all(other == first for other in others)
 
 

@@ -87,6 +87,16 @@ static void layers(const fgd_kernels *k) {
     print("dot_gradient", gradient, WIDTH * size);
     print("bias_gradient", gradient + 256 * size, size);
 
+    enum { WHOLE = 48, BEHIND = 16 }; /* rows of whole lines that begin behind one's start */
+    char *skewed = fresh(size, 0, 0) + BEHIND;
+    memcpy(skewed, weights, WHOLE * size);
+    for (size_t i = 0; i < ROWS + FGD_AHEAD; i++) rows[i] = x + BEHIND + (i % ROWS) * WHOLE * size;
+    k->dot(ROWS, rows, WHOLE, skewed, bias, z);
+    print("dot, rows behind a line's start", z, ROWS * size);
+    k->dot_gradient(ROWS, rows, WHOLE, z, skewed, gradient, 0);
+    print("dot_gradient, rows behind a line's start", skewed, WHOLE * size);
+    for (size_t i = 0; i < ROWS + FGD_AHEAD; i++) rows[i] = x + (i % ROWS) * WIDTH * size;
+
     enum { FIRST = 3, FEW = 5, STRIDE = 80, ROOM = 64 };
     char *several = fresh(size, 0, 0), *sums = fresh(size, 0, 0);
     for (size_t j = 0; j < FEW; j++)

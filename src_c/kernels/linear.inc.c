@@ -1,5 +1,21 @@
 /* Layers with one output: dot products and their gradients, along the inputs. */
 
+/* NumPy's rows begin anywhere, most often 16 bytes behind a cache line, and a vector that lies on
+ * two lines takes two loads. Where all rows begin at the same place of a line, the weights and
+ * their gradient do too, behind zeros, and vectors are loaded as the lines lie: a row then begins
+ * with a part of a vector and ends with one. That moves every lane by as many places, and a sum by
+ * halves does not mind (a + b is b + a): the bits stay. */
+FGD_INLINE size_t skew(const void *vector) { return (uintptr_t)vector % 64 / sizeof(T); }
+
+/* The logical vector in which x begins, with zeros before it. */
+FGD_INLINE void load_first_lanes(const T *x, size_t before, V lanes[NV]) {
+    for (int v = 0; v < NV; v++) {
+        const ptrdiff_t empty = (ptrdiff_t)before - v * VL;
+        const T *at = x + v * VL - before;
+        lanes[v] = empty <= 0 ? vload(at) : empty < VL ? vload_from(at, (int)empty) : (V){0};
+    }
+}
+
 /* A logical vector of x[k ..], with zeros behind the last of `left` elements. */
 FGD_INLINE void load_lanes(const T *x, size_t left, V lanes[NV]) {
     for (int v = 0; v < NV; v++) {
@@ -10,46 +26,46 @@ FGD_INLINE void load_lanes(const T *x, size_t left, V lanes[NV]) {
     }
 }
 
-FGD_INLINE T dot_row(const T *x, size_t n_in, const T *weights) {
-    V sum[NV];
-    for (int v = 0; v < NV; v++) sum[v] = (V){0};
-    size_t k = 0;
-    for (; k + LANES <= n_in; k += LANES)
-        for (int v = 0; v < NV; v++)
-            sum[v] = vfma(vload(x + k + v * VL), vload(weights + k + v * VL), sum[v]);
-    if (k < n_in) {
-        V rest[NV];
-        load_lanes(x + k, n_in - k, rest);
-        for (int v = 0; v < NV; v++) sum[v] = vfma(rest[v], vload(weights + k + v * VL), sum[v]);
-    }
-    return vsum(sum);
-}
-
 /* Folded lanes of `count` dot products side by side: their chains of additions overlap. */
 FGD_INLINE void dot_rows(const int count, const T *const *rows, size_t n_in, const T *weights,
-                         V *folded) {
-    V sum[4][NV];
+                         size_t before, V *folded) {
+    V sum[4][NV], part[NV], weight[NV];
     EACH (r, count)
         EACH (v, NV) sum[r][v] = (V){0};
     size_t k = 0;
+    if (before > 0) {
+        load_first_lanes(weights, before, weight);
+        EACH (r, count) {
+            load_first_lanes(rows[r], before, part);
+            EACH (v, NV) sum[r][v] = vfma(part[v], weight[v], sum[r][v]);
+        }
+        k = LANES - before;
+    }
     for (; k + LANES <= n_in; k += LANES)
         EACH (v, NV) {
-            const V weight = vload(weights + k + v * VL);
-            EACH (r, count) sum[r][v] = vfma(vload(rows[r] + k + v * VL), weight, sum[r][v]);
+            weight[v] = vload(weights + k + v * VL);
+            EACH (r, count) sum[r][v] = vfma(vload(rows[r] + k + v * VL), weight[v], sum[r][v]);
         }
-    if (k < n_in)
+    if (k < n_in) {
+        load_lanes(weights + k, n_in - k, weight);
         EACH (r, count) {
-            V rest[NV];
-            load_lanes(rows[r] + k, n_in - k, rest);
-            EACH (v, NV) sum[r][v] = vfma(rest[v], vload(weights + k + v * VL), sum[r][v]);
+            load_lanes(rows[r] + k, n_in - k, part);
+            EACH (v, NV) sum[r][v] = vfma(part[v], weight[v], sum[r][v]);
         }
+    }
     EACH (r, count) folded[r] = fold(sum[r]);
+}
+
+FGD_INLINE T dot_row(const T *x, size_t n_in, const T *weights) {
+    V folded;
+    dot_rows(1, &x, n_in, weights, 0, &folded);
+    return vsum_folded(folded);
 }
 
 static void dot(size_t n, const void *const *rows, size_t n_in, const void *weights,
                 const void *bias, void *out) {
     enum { AT_ONCE = NV == 4 ? 2 : 4 }; /* as many as there are registers for */
-    const size_t bytes = smaller(n_in * sizeof(T), 2048);
+    const size_t bytes = smaller(n_in * sizeof(T), 2048), before = skew(weights);
     const size_t ahead = smaller(8192 / bytes, FGD_AHEAD);
     const T *const *x = (const T *const *)rows;
     const V b = vset1(*(const T *)bias);
@@ -59,42 +75,67 @@ static void dot(size_t n, const void *const *rows, size_t n_in, const void *weig
         for (int l = 0; l < VL; l += AT_ONCE) {
             V folded[AT_ONCE];
             EACH (r, AT_ONCE) prefetch_far(x[i + l + r + ahead], bytes);
-            dot_rows(AT_ONCE, x + i + l, n_in, weights, folded);
+            dot_rows(AT_ONCE, x + i + l, n_in, weights, before, folded);
             EACH (r, AT_ONCE) sums[vsum_place(l + r)] = folded[r];
         }
         vstore((T *)out + i, vsum_each(sums) + b);
     }
     for (; i < n; i++) {
         prefetch_far(x[i + ahead], bytes);
-        ((T *)out)[i] = dot_row(x[i], n_in, weights) + *(const T *)bias;
+        V folded;
+        dot_rows(1, x + i, n_in, weights, before, &folded);
+        ((T *)out)[i] = vsum_folded(folded) + *(const T *)bias;
     }
 }
 
-/* count native vectors of the gradient, from element k on, stay in registers while the
- * samples pass; the last of them has `tail` elements (VL: it is whole). */
-FGD_INLINE void gradient_strip(const int count, int tail, size_t n, const T *const *rows, size_t k,
-                               const T *delta, T *gradient, int add) {
-    V sum[8];
-    EACH (v, count) sum[v] = add ? vload(gradient + k + v * VL) : (V){0};
+#define GRADIENT_MOST 9
+/* `count` native vectors of the gradient, from element k on, stay in registers while the samples
+ * pass. Where it begins within the first of them, behind `before` lanes, they are zeros; the last
+ * has `tail` elements (VL: it is whole). */
+FGD_INLINE void gradient_strip(const int count, int before, int tail, size_t n,
+                               const T *const *rows, ptrdiff_t k, const T *delta, T *gradient,
+                               int add) {
+    T *out = gradient + k, *last = out + (count - 1) * VL;
+    V sum[GRADIENT_MOST];
+    EACH (v, count) sum[v] = add ? vload(out + v * VL) : (V){0};
+    if (add && tail < VL) sum[count - 1] = vload_part(last, tail);
     for (size_t i = 0; i < n; i++) {
-        const T *x = rows[i] + k;
+        const T *x = rows[i] + k, *end = x + (count - 1) * VL;
         const V d = vset1(delta[i]);
-        EACH (v, count - 1) sum[v] = vfma(d, vload(x + v * VL), sum[v]);
-        const T *last = x + (count - 1) * VL;
-        sum[count - 1] = vfma(d, tail == VL ? vload(last) : vload_part(last, tail), sum[count - 1]);
+        if (count > 1) sum[0] = vfma(d, before > 0 ? vload_from(x, before) : vload(x), sum[0]);
+        EACH (v, count - 2) sum[v + 1] = vfma(d, vload(x + (v + 1) * VL), sum[v + 1]);
+        sum[count - 1] = vfma(d, tail < VL ? vload_part(end, tail) : vload(end), sum[count - 1]);
     }
-    EACH (v, count) vstore(gradient + k + v * VL, sum[v]);
+    EACH (v, count - 1) vstore(out + v * VL, sum[v]);
+    if (tail < VL)
+        vstore_part(last, sum[count - 1], tail);
+    else
+        vstore(last, sum[count - 1]);
 }
 
 static void dot_gradient(size_t n, const void *const *rows, size_t n_in, const void *delta,
                          void *gradient, void *bias_gradient, int add) {
     const T *const *x = (const T *const *)rows;
     const T *d = delta;
-    size_t k = 0;
-    for (; k + 8 * VL <= n_in; k += 8 * VL) gradient_strip(8, VL, n, x, k, d, gradient, add);
-    for (; k + 2 * VL <= n_in; k += 2 * VL) gradient_strip(2, VL, n, x, k, d, gradient, add);
-    for (; k < n_in; k += VL)
-        gradient_strip(1, (int)smaller(n_in - k, VL), n, x, k, d, gradient, add);
+    int before = (int)(skew(gradient) % VL);
+    ptrdiff_t k = -before, end = (ptrdiff_t)n_in;
+    for (; end - k > GRADIENT_MOST * VL; k += (GRADIENT_MOST - 1) * VL, before = 0)
+        gradient_strip(GRADIENT_MOST - 1, before, VL, n, x, k, d, gradient, add);
+    const int count = (int)((end - k + VL - 1) / VL), tail = (int)(end - k) - (count - 1) * VL;
+#define STRIP(c) \
+    case c: gradient_strip(c, before, tail, n, x, k, d, gradient, add); break
+    switch (count) {
+        STRIP(1);
+        STRIP(2);
+        STRIP(3);
+        STRIP(4);
+        STRIP(5);
+        STRIP(6);
+        STRIP(7);
+        STRIP(8);
+        STRIP(GRADIENT_MOST);
+    }
+#undef STRIP
 
     V sum[NV];
     for (int v = 0; v < NV; v++) sum[v] = (V){0};

@@ -81,6 +81,7 @@ FGD_INLINE V vcopysign(V magnitude, V sign) {
 /* vfma(a, b, c) = a * b + c, rounded once where the level has the instruction.
  * vmax(a, b), vmin(a, b): b where either is not a number, as x86 does.
  * vload_part(p, n): the first n < VL elements, zeros behind; reads no byte past them.
+ * vload_from(p, n): the elements from n on, zeros before; reads no byte before them.
  * vstore_part(p, v, n): writes the first n < VL elements and no byte past them. */
 #if FGD_VBYTES == 64
 #if FGD_F64
@@ -95,34 +96,29 @@ FGD_INLINE V vsqrt(V x) { return FGD_PD(sqrt)(x); }
 FGD_INLINE V vmax(V a, V b) { return FGD_PD(max)(a, b); }
 FGD_INLINE V vmin(V a, V b) { return FGD_PD(min)(a, b); }
 FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskz_loadu)(FGD_MASK(n), p); }
+FGD_INLINE V vload_from(const T *p, int n) {
+    return FGD_PD(maskz_loadu)((__typeof__(FGD_MASK(0)))~FGD_MASK(n), p);
+}
 FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(mask_storeu)(p, FGD_MASK(n), v); }
 
 #elif FGD_VBYTES == 32
 #if FGD_F64
 #define FGD_PD(name) _mm256_##name##_pd
-typedef long long fgd_mask_int;
 #else
 #define FGD_PD(name) _mm256_##name##_ps
-typedef int fgd_mask_int;
 #endif
-FGD_INLINE __m256i fgd_mask(int n) {
-    static const TI lanes[2 * (32 / sizeof(T))] = {
-#if FGD_F64
-        -1, -1, -1, -1, 0,
-        0,  0,  0
-#else
-        -1, -1, -1, -1, -1, -1, -1, -1, 0,
-        0,  0,  0,  0,  0,  0,  0
-#endif
-    };
-    return _mm256_loadu_si256((const __m256i *)(lanes + VL - n));
+FGD_INLINE VI vlanes(void) {
+    VI lanes;
+    for (int l = 0; l < VL; l++) lanes[l] = l;
+    return lanes;
 }
 FGD_INLINE V vfma(V a, V b, V c) { return FGD_PD(fmadd)(a, b, c); }
 FGD_INLINE V vsqrt(V x) { return FGD_PD(sqrt)(x); }
 FGD_INLINE V vmax(V a, V b) { return FGD_PD(max)(a, b); }
 FGD_INLINE V vmin(V a, V b) { return FGD_PD(min)(a, b); }
-FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskload)(p, fgd_mask(n)); }
-FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, fgd_mask(n), v); }
+FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskload)(p, (__m256i)(vlanes() < n)); }
+FGD_INLINE V vload_from(const T *p, int n) { return FGD_PD(maskload)(p, (__m256i)(vlanes() >= n)); }
+FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, (__m256i)(vlanes() < n), v); }
 
 #else /* 16 bytes: NEON, SSE2, or the compiler's own vectors on any other machine */
 #if defined(__ARM_NEON) && defined(__aarch64__)
@@ -155,6 +151,11 @@ FGD_INLINE V vmin(V a, V b) { return vselect((VI)(a < b), a, b); }
 FGD_INLINE V vload_part(const T *p, int n) {
     T lanes[FGD_VBYTES / sizeof(T)] = {0};
     memcpy(lanes, p, (size_t)n * sizeof(T));
+    return vload(lanes);
+}
+FGD_INLINE V vload_from(const T *p, int n) {
+    T lanes[FGD_VBYTES / sizeof(T)] = {0};
+    memcpy(lanes + n, p + n, (size_t)(VL - n) * sizeof(T));
     return vload(lanes);
 }
 FGD_INLINE void vstore_part(T *p, V v, int n) {
