@@ -41,6 +41,7 @@ cdef extern from *:
     #define FGD_BARRIER()
     #define omp_get_max_threads() 1
     #endif
+    #define FGD_PREFETCH(place) __builtin_prefetch(place, 0, 2)
     #define FGD_RAISE_FLAG(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
     #define FGD_FLAG(flag) __atomic_load_n(&(flag), __ATOMIC_RELAXED)
     static double fgd_seconds(void) {
@@ -52,6 +53,7 @@ cdef extern from *:
     const bint FGD_OPENMP
     void FGD_BARRIER() noexcept nogil
     int omp_get_max_threads() noexcept nogil
+    void FGD_PREFETCH(const void *place) noexcept nogil
     void FGD_RAISE_FLAG(bint flag) noexcept nogil
     bint FGD_FLAG(bint flag) noexcept nogil
     double fgd_seconds() noexcept nogil
@@ -418,10 +420,14 @@ cdef inline void _point(
 
 
 cdef inline void _pick(
-    const Index *order, size_t n, const Item *source, Item *out
+    const Index *order, size_t n, size_t ahead, size_t left, const Item *source, Item *out
 ) noexcept nogil:
-    cdef size_t i
-    for i in range(n):
+    """Copy n items, and ask for those that are `ahead` of them, of which there are `left`."""
+    cdef size_t i, asked = _min(n, left)
+    for i in range(asked):
+        FGD_PREFETCH(source + <size_t> order[i + ahead])
+        out[i] = source[<size_t> order[i]]
+    for i in range(asked, n):
         out[i] = source[<size_t> order[i]]
 
 
@@ -429,19 +435,20 @@ cdef void _gather(
     const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
 ) noexcept nogil:
     """Copy the items of the samples from place `start` on."""
-    cdef size_t i
+    cdef size_t i, ahead = run.n_threads * run.chunk  # about what the thread reads next
+    cdef size_t left = max(start + ahead, run.n_order) - start - ahead
     cdef const uint32_t *narrow = <const uint32_t *> run.order + start
     cdef const int64_t *wide = <const int64_t *> run.order + start
     if run.order == NULL:
         memcpy(out, source + start * itemsize, count * itemsize)
     elif itemsize == 4 and run.order_bytes == 4:
-        _pick(narrow, count, <const int32_t *> source, <int32_t *> out)
+        _pick(narrow, count, ahead, left, <const int32_t *> source, <int32_t *> out)
     elif itemsize == 4:
-        _pick(wide, count, <const int32_t *> source, <int32_t *> out)
+        _pick(wide, count, ahead, left, <const int32_t *> source, <int32_t *> out)
     elif itemsize == 8 and run.order_bytes == 4:
-        _pick(narrow, count, <const int64_t *> source, <int64_t *> out)
+        _pick(narrow, count, ahead, left, <const int64_t *> source, <int64_t *> out)
     elif itemsize == 8:
-        _pick(wide, count, <const int64_t *> source, <int64_t *> out)
+        _pick(wide, count, ahead, left, <const int64_t *> source, <int64_t *> out)
     else:
         for i in range(count):
             memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
