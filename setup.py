@@ -101,7 +101,7 @@ class BuildLibraries(build_clib):
 
 
 class BuildExtension(build_ext):
-    """Add OpenMP to the engine where the compiler has it, found by compiling and linking."""
+    """Add OpenMP to the step loop where the compiler has it, found by compiling and linking."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -115,7 +115,7 @@ class BuildExtension(build_ext):
     def build_extensions(self):
         compile_flags, link_flags = self.openmp()
         for extension in self.extensions:
-            if extension.name == "fastgd._engine":
+            if extension.name in {"fastgd._engine", "fastgd._run"}:
                 extension.extra_compile_args += compile_flags
                 extension.extra_link_args += link_flags
         super().build_extensions()
@@ -177,11 +177,9 @@ if __name__ == "__main__":
         libraries=kernel_libraries(),
         ext_modules=cythonize(
             [
-                extension(
-                    "_engine",
-                    ["src_c/dispatch.c"],
-                    depends=KERNEL_SOURCES,
-                ),
+                extension("_kernels", ["src_c/dispatch.c"], depends=KERNEL_SOURCES),
+                extension("_run", ["src_c/sum.c"], depends=["src_c/fastgd.h"]),
+                extension("_engine", [], depends=["src_c/fastgd.h"]),
                 extension(
                     "_sampling",
                     ["src_c/shuffle.c"],

@@ -303,7 +303,7 @@ def _check_finite(name: str, array: FloatArray) -> None:
 
 
 def _all_finite(array: FloatArray) -> bool:
-    from fastgd._engine import all_finite  # compiled: a pass at the speed of memory
+    from fastgd._kernels import all_finite  # compiled: a pass at the speed of memory
 
     return all_finite(array)
 

@@ -791,10 +791,10 @@ def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
 
 def _real_power(base: FloatArray, exponent: float) -> FloatArray:
     """Return positive numbers to a real power."""
-    from fastgd import _engine  # compiled code is loaded when it is needed
+    from fastgd import _kernels  # compiled code is loaded when it is needed
 
-    logarithm = _engine.math("log", base, np.empty_like(base))
-    return _engine.math("exp", exponent * logarithm, np.empty_like(base))
+    logarithm = _kernels.math("log", base, np.empty_like(base))
+    return _kernels.math("exp", exponent * logarithm, np.empty_like(base))
 
 
 def _half_wave(x: FloatArray) -> FloatArray:

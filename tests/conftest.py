@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd import _engine
+from fastgd import _kernels
 from fastgd.backends import compiled
 from fastgd.losses import LOSSES
 
 
-@pytest.fixture(params=_engine.levels())
+@pytest.fixture(params=_kernels.levels())
 def isa(request, monkeypatch):
     """Every instruction level that this CPU has, one after the other."""
     monkeypatch.setattr(compiled, "LEVEL", request.param)

@@ -12,10 +12,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastgd import _engine
+from fastgd import _kernels
 
 KERNELS = Path(__file__).parents[1] / "src_c" / "kernels"
-FMA_LEVELS = [level for level in _engine.levels() if level != "baseline"]
+FMA_LEVELS = [level for level in _kernels.levels() if level != "baseline"]
 
 # Units in the last place, as stated beside the functions in math.inc.c. The first seven may
 # not go above 2.
@@ -60,7 +60,7 @@ EDGES = {
 
 
 def apply(name, x, level):
-    return _engine.math(name, x, np.empty_like(x), level)
+    return _kernels.math(name, x, np.empty_like(x), level)
 
 
 def random_bits(dtype, n, seed=0):
@@ -233,7 +233,7 @@ def test_neither_place_nor_length_matters(name, dtype, isa):
     whole = apply(name, x, isa)
     for start, stop in ((0, 1), (1, 3), (3, 7), (2, 17), (5, 38), (0, 39)):
         out = np.full(41, -7, dtype)
-        _engine.math(name, x[start:stop].copy(), out, isa)
+        _kernels.math(name, x[start:stop].copy(), out, isa)
         assert out[: stop - start].tobytes() == whole[start:stop].tobytes()
         assert (out[stop - start :] == -7).all()
 
@@ -246,7 +246,7 @@ def test_odd_functions_are_odd(dtype, isa):
 
 def test_unknown_function():
     with pytest.raises(ValueError, match="'sine'"):
-        apply("sine", np.ones(3), _engine.levels()[0])
+        apply("sine", np.ones(3), _kernels.levels()[0])
 
 
 @pytest.mark.slow

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd import _engine
+from fastgd import _kernels
 from fastgd.backends import compiled
 
-FMA_LEVELS = [level for level in _engine.levels() if level != "baseline"]
+FMA_LEVELS = [level for level in _kernels.levels() if level != "baseline"]
 
 MODELS = {
     "linear": ((33, 1), "squared_error"),

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from fastgd import _engine, _sgd, schedules
+from fastgd import _kernels, _sgd, schedules
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 from fastgd.sklearn._margins import LOSSES
 
@@ -177,7 +177,7 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
 def test_same_bits_on_every_level_with_fma(make, n_outputs, penalty, dtype):
     y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
-    levels = [level for level in _engine.levels() if level != "baseline"]
+    levels = [level for level in _kernels.levels() if level != "baseline"]
     results = [
         descend(make(ROWS), y, level, dtype, n_outputs, penalty=penalty)[1] for level in levels
     ]

@@ -81,7 +81,7 @@ class Checks:
 
     def levels(self) -> None:
         """Run the quick tests on each lower level, as a user would force it."""
-        code = "from fastgd import _engine; print(*_engine.levels()[:-1])"
+        code = "from fastgd import _kernels; print(*_kernels.levels()[:-1])"
         names = subprocess.check_output([str(self.python), "-c", code], text=True, cwd=ROOT)
         for name in names.split():
             self.run(self.python, "-m", "pytest", "-q", *QUICK, FASTGD_ISA=name)

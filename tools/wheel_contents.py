@@ -34,7 +34,7 @@ def wheel_problems(wheel: Path) -> list[str]:
         for part in UNWANTED
         if (name.startswith(part) if part.endswith("/") else name.endswith(part))
     ]
-    for extension in ("_engine", "_sampling", "_sgd"):
+    for extension in ("_engine", "_kernels", "_run", "_sampling", "_sgd"):
         if not any(f"fastgd/{extension}." in n and n.endswith((".so", ".pyd")) for n in names):
             problems.append(f"it lacks the extension {extension}")
     if size > LIMIT:

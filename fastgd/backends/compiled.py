@@ -1,4 +1,4 @@
-"""The compiled backend: the step loop of fastgd._engine on the kernels of src_c/.
+"""The compiled backend: the step loop of fastgd._engine and _run on the kernels of src_c/.
 
 It computes what loop.py and vectorized.py define, to rounding, with the same bits on any
 number of threads.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd import _engine
+from fastgd import _kernels
 from fastgd._dropout import draw_seed, threshold
 from fastgd._engine import Engine, max_threads
 from fastgd._typing import FloatArray, IndexArray
@@ -27,7 +27,7 @@ __all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms
 MOST_THREADS = 1024
 
 # Tests set these: a lower level, and all threads at work on the smallest step.
-LEVEL = _engine.LEVEL
+LEVEL = _kernels.LEVEL
 ALL_THREADS = False
 
 

@@ -177,4 +177,5 @@ cdef extern from "fastgd.h" nogil:
 
 
 cdef const fgd_kernels *_table(str level, bint is_double) except NULL
+cdef bint _is_double(object dtype) except -1
 cdef char *_address(object array) except NULL

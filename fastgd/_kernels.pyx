@@ -1,0 +1,87 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The tables of kernels in src_c/: which levels there are, which one is used, and Python's way in.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+
+import os
+
+
+def compiled_levels():
+    """Return the instruction levels that were compiled in, worst first."""
+    cdef list names = []
+    cdef size_t i = 0
+    while fgd_levels[i] != NULL:
+        names.append(fgd_levels[i].decode())
+        i += 1
+    return names
+
+
+# Asked once: in a virtual machine each question to the CPU takes some 30 microseconds.
+cdef tuple _LEVELS = tuple(name for name in compiled_levels() if fgd_supports(name.encode()))
+
+
+def levels():
+    """Return the instruction levels that are compiled in and run on this CPU, best last."""
+    return list(_LEVELS)
+
+
+def choose_level(wanted):
+    """Return the level to use: the best one, or the one that FASTGD_ISA asks for."""
+    available = levels()
+    if not wanted:
+        return available[len(available) - 1]
+    if wanted in available:
+        return wanted
+    known = compiled_levels()
+    reason = "this CPU cannot run it" if wanted in known else "this build has no such level"
+    raise ImportError(
+        f"FASTGD_ISA={wanted!r}: {reason}. Set it to one of {', '.join(available)}, "
+        "or leave it unset for the best of them."
+    )
+
+
+LEVEL = choose_level(os.environ.get("FASTGD_ISA", "").strip().lower())
+
+
+cdef const fgd_kernels *_table(str level, bint is_double) except NULL:
+    if level not in _LEVELS:
+        raise ValueError(f"level {level!r} cannot run here; the levels are {levels()}")
+    return fgd_table(level.encode(), is_double)
+
+
+cdef bint _is_double(object dtype) except -1:
+    if dtype == "float64":
+        return True
+    if dtype == "float32":
+        return False
+    raise TypeError(f"the engine computes in float32 or float64, not in {dtype}")
+
+
+cdef char *_address(object array) except NULL:
+    """Return where a contiguous array's memory begins; the caller keeps the array alive."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    cdef char *start = <char *> view.buf
+    PyBuffer_Release(&view)
+    return start
+
+
+def math(str name, x, out, str level=LEVEL):
+    """Apply a kernel's elementary function to a contiguous array: for tests."""
+    cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
+    if kernels.math(name.encode(), x.size, _address(x), _address(out)):
+        raise ValueError(f"no kernel function is named {name!r}")
+    return out
+
+
+def all_finite(x, str level=LEVEL):
+    """Whether every element of a contiguous float array is finite."""
+    cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
+    cdef const void *data = _address(x)
+    cdef size_t n = x.size
+    cdef int finite
+    with nogil:
+        finite = kernels.all_finite(n, data)
+    return finite != 0
