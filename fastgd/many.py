@@ -47,8 +47,8 @@ def train_many(
         Beside them "samples" may hold an array of indices: only these samples are trained on,
         without a copy of the data. "n_threads" and "backend" are not among them.
     n_threads : int, optional
-        How many networks to train at the same time; as many as OpenMP would use threads, if not
-        given.
+        The most networks to train at the same time. It may lower the number of threads that
+        OpenMP would use, which is what is used if it is not given; it does not raise it.
 
     Returns
     -------
@@ -88,10 +88,9 @@ def train_many(
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
     if not runs:
         return []
-    if not workers:
-        from fastgd._engine import max_threads
+    from fastgd.backends.compiled import threads
 
-        workers = max_threads()
+    workers = threads(workers)
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # costs an import
 
     with ThreadPoolExecutor(min(workers, len(runs)), "fastgd") as pool:

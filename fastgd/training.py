@@ -137,8 +137,9 @@ def train(
     rng : None, int or numpy.random.Generator
         Draws the order of the samples; None draws a fresh one.
     n_threads : int, optional
-        The most threads to use; as many as OpenMP would, if not given. The engine uses fewer
-        where that is faster. The numbers do not depend on it.
+        The most threads to use. It may lower OpenMP's number (one a core, or what
+        ``OMP_NUM_THREADS`` or threadpoolctl say), which is used if it is not given; it does not
+        raise it. The engine uses fewer where that is faster. The results do not depend on it.
     backend : {"compiled", "vectorized", "loop"}
         Which implementation runs: they compute the same.
     resume : History, optional

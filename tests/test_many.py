@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastgd as gd
+from fastgd.backends import compiled
 
 X = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
 Y = X[:, 0] * X[:, 1]
@@ -21,7 +22,8 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 8])
-def test_each_network_gets_the_bits_of_train(n_threads, dtype):
+def test_each_network_gets_the_bits_of_train(n_threads, dtype, monkeypatch):
+    monkeypatch.setattr(compiled, "ALL_THREADS", True)
     alone, together = networks(6, dtype=dtype), networks(6, dtype=dtype)
     expected = [gd.train(net, X, Y, **entry) for net, entry in zip(alone, SETTINGS, strict=True)]
     histories = gd.train_many(together, X, Y, SETTINGS, n_threads=n_threads)

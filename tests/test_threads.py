@@ -51,6 +51,16 @@ def test_very_many_threads_are_cut(monkeypatch):
     """OpenMP's library crashes from some 100,000 on; a larger number is a slip of the hand."""
     from fastgd.backends import compiled
 
-    assert compiled._threads(1_000_000) == compiled.MOST_THREADS
     monkeypatch.setattr(compiled, "max_threads", lambda: 1_000_000)
-    assert compiled._threads(0) == compiled.MOST_THREADS
+    assert compiled.threads(0) == compiled.MOST_THREADS
+    assert compiled.threads(1_000_000) == compiled.MOST_THREADS
+
+
+@needs_openmp
+@pytest.mark.parametrize(("wanted", "limit", "used"), [(0, 3, 3), (2, 3, 2), (8, 3, 3), (8, 1, 1)])
+def test_a_call_lowers_the_number_of_threads_and_does_not_raise_it(wanted, limit, used):
+    """More threads than cores would make each step slower; the environment's limit holds."""
+    from fastgd.backends import compiled
+
+    with threadpool_limits(limit, user_api="openmp"):
+        assert compiled.threads(wanted) == used

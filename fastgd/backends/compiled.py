@@ -26,13 +26,16 @@ __all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms
 # libgomp keeps the threads' places on the stack, which very many of them overflow.
 MOST_THREADS = 1024
 
-# Tests set these: a lower level, and all threads at work on the smallest step.
+# Tests set these: a lower level, and all threads at work on the smallest step, as many as a call
+# asks for.
 LEVEL = _kernels.LEVEL
 ALL_THREADS = False
 
 
-def _threads(wanted: int) -> int:
-    return min(wanted or max_threads(), MOST_THREADS)
+def threads(wanted: int) -> int:
+    """Return how many threads a call gets: what it asks for (0: all), at most OpenMP's number."""
+    most = wanted if wanted and ALL_THREADS else max_threads()
+    return min(wanted or most, most, MOST_THREADS)
 
 
 def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
@@ -46,7 +49,7 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         None if optimizer is None else optimizer.kernel,
         () if optimizer is None else optimizer.hyperparameters,
         plan.X.dtype,
-        _threads(plan.n_threads),
+        threads(plan.n_threads),
         LEVEL,
         ALL_THREADS,
     )
@@ -166,8 +169,8 @@ def forward(
     n_threads: int = 0,
 ) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
-    threads = _threads(n_threads)
-    engine = Engine(sizes, hidden, None, None, (), X.dtype, threads, LEVEL, ALL_THREADS)
+    most = threads(n_threads)
+    engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL, ALL_THREADS)
     engine.set_data(X)
     engine.load(params)
     return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

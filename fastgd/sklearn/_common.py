@@ -113,12 +113,12 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
 
 
 def count_threads(n_threads: int | None) -> int:
-    """Return the most threads to use: the user's number, or OpenMP's, but 1 in joblib's threads.
+    """Return the most threads to use: OpenMP's number or the user's, but 1 in joblib's threads.
 
     To its processes joblib gives their share through OpenMP's own setting.
     """
     if n_threads is not None:
-        return int(n_threads)
+        return min(int(n_threads), max_threads())
     if threading.current_thread() is not threading.main_thread():
         backend, _ = importlib.import_module("joblib.parallel").get_active_backend()
         if backend.nesting_level:
