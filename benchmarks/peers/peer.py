@@ -37,6 +37,7 @@ class Unsupported(Exception):  # noqa: N818 - an answer, not an error
 # name in the table -> (module, package that must be installed)
 PEERS = {
     "fastgd": ("with_fastgd", "fastgd"),
+    "fastgd-avx2": ("with_fastgd_avx2", "fastgd"),
     "numpy": ("with_numpy", "numpy"),
     "numba": ("with_numba", "numba"),
     "scikit-learn": ("with_sklearn", "sklearn"),

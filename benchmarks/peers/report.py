@@ -65,6 +65,7 @@ def ratio(rows: list[Row]) -> float | None:
     """Time of the fastest peer over fastgd's; None if either is missing."""
     times = {row["peer"]: row["ms"] for row in rows if row["ms"] is not None}
     own = times.pop("fastgd", None)
+    times.pop("fastgd-avx2", None)
     return min(times.values()) / own if own and times else None
 
 
@@ -134,6 +135,7 @@ def title(results: list[Row]) -> str:
 
 MARKS = {
     "fastgd": ("o", "black"),
+    "fastgd-avx2": ("o", "black"),
     "numba": ("s", "0.35"),
     "numpy": ("^", "0.35"),
     "jax": ("D", "0.6"),

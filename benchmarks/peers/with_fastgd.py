@@ -32,4 +32,5 @@ def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
         return history.seconds
 
     parameters = lambda: (list(net.weights), list(net.biases))  # noqa: E731
-    return Run(lambda: train(1), parameters, epochs=train)
+    level = gd.show_config("dicts")["instruction level"]
+    return Run(lambda: train(1), parameters, note=level, epochs=train)

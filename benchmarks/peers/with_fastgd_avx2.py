@@ -1,0 +1,19 @@
+"""fastgd as on a CPU without AVX-512: the same, with the instruction level forced."""
+
+from __future__ import annotations
+
+import os
+
+from . import with_fastgd
+from .peer import Run, Unsupported
+from .workloads import Array, Workload
+
+
+def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
+    os.environ["FASTGD_ISA"] = "avx2"  # read once a process, and this one is for this peer alone
+    try:
+        return with_fastgd.setup(workload, X, y, threads)
+    except ImportError as error:
+        if "FASTGD_ISA" in str(error):
+            raise Unsupported(str(error).partition(". Set")[0]) from error
+        raise
