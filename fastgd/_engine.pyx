@@ -207,12 +207,15 @@ cdef class Engine:
         """Allocate everything but the data: nothing is allocated once a step runs."""
         cdef Run *run = &self.run
         cdef size_t lanes = run.kernels.lanes, size = run.itemsize, line = 64 / size
-        cdef size_t depth, offset = 0, elements = 0
+        cdef size_t depth, offset = 0, elements = 0, weights = 0, room
         cdef Layer *layer
         run.layers = <Layer *> self._take(run.n_layers, sizeof(Layer))
         for depth in range(run.n_layers):
             elements += self._sizes[depth + 1]
-        run.chunk = max(MIN_CHUNK, min(MAX_CHUNK, CHUNK_ELEMENTS // elements // 64 * 64))
+            weights += self._sizes[depth] * self._sizes[depth + 1]
+        # each further chunk of a batch reads and writes the whole gradient again
+        room = max(CHUNK_ELEMENTS, weights / 2)
+        run.chunk = max(MIN_CHUNK, _min(MAX_CHUNK, room / elements / 64 * 64))
         for depth in range(run.n_layers):
             layer = &run.layers[depth]
             layer.n_in = self._sizes[depth]

@@ -215,7 +215,7 @@ cdef struct Run:
 cdef enum:
     MAX_CHUNK = 256
     MIN_CHUNK = 64
-    CHUNK_ELEMENTS = 1 << 18
+    CHUNK_ELEMENTS = 1 << 18    # of outputs, in a chunk; or half as many as there are weights
     BLOCK = 64
     MAX_BLOCKS = 64
     SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's

@@ -510,16 +510,20 @@ cdef void _first_layer(
         column += run.n_threads * panel
 
 
+cdef inline size_t _share_of(const Run *run, size_t n) noexcept nogil:
+    """Return how many of n samples are each thread's: neighbours, and whole tiles of rows."""
+    return _round_up((n + run.n_threads - 1) / <size_t> run.n_threads, 8)
+
+
 cdef void _share_samples(
     Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
 ) noexcept nogil:
-    """Run this thread's blocks of a chunk forward, through the loss, and back."""
+    """Run this thread's share of a chunk forward, through the loss, and back, in blocks."""
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t threads = run.n_threads, size = run.itemsize, rows, normed
-    cdef size_t block = _min(MIN_CHUNK, _round_up((n + threads - 1) / threads, 8))
-    cdef size_t b = thread * block
-    while b < n:
-        rows = _min(block, n - b)
+    cdef size_t size = run.itemsize, share = _share_of(run, n), rows, normed
+    cdef size_t b = thread * share, end = _min(b + share, n)
+    while b < end:
+        rows = _min(MIN_CHUNK, end - b)
         _forward(run, window.rows + at + b, b, rows, run.split_first, window.start + at + b)
         run.loss(
             rows, top.n_out, top.ld, top.output + b * top.ld * size,
@@ -536,7 +540,7 @@ cdef void _share_samples(
             )
             if run.adjust.clip_sample > 0:
                 _clip_samples(run, b, rows, NULL, run.squares + b)
-        b += threads * block
+        b += rows
 
 
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
@@ -550,11 +554,13 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make one step of a network, chunk by chunk: this thread's part."""
     cdef Window *window = &run.windows[thread]
     cdef size_t done = 0, n, at, t
+    cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
+    cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
     cdef double factor
     if thread == 0 and run.noise != NULL:
         _draw_noise(run)
     while done < step.n and not run.stopped:
-        n = _min(run.chunk, step.n - done)
+        n = _min(chunk, step.n - done)
         at = _look(run, window, step.start + done, n)
         if run.split_first:
             _first_layer(run, window.rows + at, n, thread)
@@ -857,45 +863,43 @@ cdef void run_steps(Run *run, int thread) noexcept nogil:
 # ---------------------------------------------------------------------------------------
 
 cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil:
-    """Write the raw outputs of all rows: this thread's blocks of each chunk.
+    """Write the raw outputs of all rows: this thread's share of each chunk.
 
     Nobody waits between chunks: a thread has the same rows of the workspace in each of them.
     """
     cdef Window *window = &run.windows[thread]
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t threads = run.n_threads, size = run.itemsize, bytes_out = top.n_out * size
-    cdef size_t start = 0, m, at, b, n, i
-    cdef size_t share = (_min(run.chunk, run.n_order) + threads - 1) / threads
-    cdef size_t block = _min(MIN_CHUNK, _round_up(share, 8))
+    cdef size_t size = run.itemsize, bytes_out = top.n_out * size
+    cdef size_t start = 0, m, at, b, end, n, i
+    cdef size_t share = _share_of(run, _min(run.chunk, run.n_order))
     while start < run.n_order and not FGD_FLAG(run.interrupted):
         m = _min(run.chunk, run.n_order - start)
         at = _look(run, window, start, m)
-        b = thread * block
-        while b < m:
-            n = _min(block, m - b)
+        b, end = thread * share, _min((thread + 1) * share, m)
+        while b < end:
+            n = _min(MIN_CHUNK, end - b)
             _forward(run, window.rows + at + b, b, n, False, -1)
             for i in range(b, b + n):
                 memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
-            b += threads * block
+            b += n
         if thread == 0:
             _attend(run, m)
         start += m
 
 
 cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil:
-    """Write each sample's gradient, or with `norms` its norm only: this thread's blocks."""
+    """Write each sample's gradient, or with `norms` its norm only: this thread's share."""
     cdef Window *window = &run.windows[thread]
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t threads = run.n_threads, size = run.itemsize
-    cdef size_t start = 0, m, at, b, n, i, place
-    cdef size_t share = (_min(run.chunk, run.n_order) + threads - 1) / threads
-    cdef size_t block = _min(MIN_CHUNK, _round_up(share, 8))
+    cdef size_t size = run.itemsize
+    cdef size_t start = 0, m, at, b, end, n, i, place
+    cdef size_t share = _share_of(run, _min(run.chunk, run.n_order))
     while start < run.n_order and not FGD_FLAG(run.interrupted):
         m = _min(run.chunk, run.n_order - start)
         at = _look(run, window, start, m)
-        b = thread * block
-        while b < m:
-            n = _min(block, m - b)
+        b, end = thread * share, _min((thread + 1) * share, m)
+        while b < end:
+            n = _min(MIN_CHUNK, end - b)
             place = at + b
             _forward(run, window.rows + place, b, n, False, -1)
             run.loss(
@@ -916,7 +920,7 @@ cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms)
                 for i in range(b, b + n):
                     _write_gradient(run, window.rows[at + i], i,
                                     out + (start + i) * run.n_params * size)
-            b += threads * block
+            b += n
         if thread == 0:
             _attend(run, m)
         start += m
