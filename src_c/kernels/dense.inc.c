@@ -152,10 +152,20 @@ static void column_sum(size_t n, size_t ld, const void *delta, void *sum, int ad
     }
 }
 
+/* A square of whole vectors at a time; what does not fill one, number by number. */
 static void transpose(size_t n_rows, size_t n_columns, size_t width, const void *tile,
                       size_t stride, void *transposed) {
+    const size_t rows = n_rows / VL * VL, columns = n_columns / VL * VL;
     const T *from = tile;
     T *to = transposed;
-    for (size_t j = 0; j < n_columns; j++)
-        for (size_t k = 0; k < n_rows; k++) to[j * stride + k] = from[k * width + j];
+    for (size_t k = 0; k < rows; k += VL)
+        for (size_t j = 0; j < columns; j += VL) {
+            V square[VL];
+            EACH (r, VL) square[r] = vload(from + (k + (size_t)r) * width + j);
+            vtranspose(square);
+            EACH (r, VL) vstore(to + (j + (size_t)r) * stride + k, square[r]);
+        }
+    for (size_t k = 0; k < n_rows; k++)
+        for (size_t j = k < rows ? columns : 0; j < n_columns; j++)
+            to[j * stride + k] = from[k * width + j];
 }

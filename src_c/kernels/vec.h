@@ -107,18 +107,21 @@ FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(mask_storeu)(p, FGD_MASK(
 #else
 #define FGD_PD(name) _mm256_##name##_ps
 #endif
-FGD_INLINE VI vlanes(void) {
-    VI lanes;
-    for (int l = 0; l < VL; l++) lanes[l] = l;
-    return lanes;
+/* The first n lanes, or all from lane n on. A mask is loaded where it is used: were they kept, the
+ * registers would run out. */
+FGD_INLINE __m256i fgd_mask(int n, int from) {
+    static const TI lanes[3 * (32 / sizeof(T))] = {[0 ... VL - 1] = -1,
+                                                   [2 * VL... 3 * VL - 1] = -1};
+    __asm__ volatile("" : "+r"(n));
+    return _mm256_loadu_si256((const __m256i *)(lanes + (from ? 2 : 1) * VL - n));
 }
 FGD_INLINE V vfma(V a, V b, V c) { return FGD_PD(fmadd)(a, b, c); }
 FGD_INLINE V vsqrt(V x) { return FGD_PD(sqrt)(x); }
 FGD_INLINE V vmax(V a, V b) { return FGD_PD(max)(a, b); }
 FGD_INLINE V vmin(V a, V b) { return FGD_PD(min)(a, b); }
-FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskload)(p, (__m256i)(vlanes() < n)); }
-FGD_INLINE V vload_from(const T *p, int n) { return FGD_PD(maskload)(p, (__m256i)(vlanes() >= n)); }
-FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, (__m256i)(vlanes() < n), v); }
+FGD_INLINE V vload_part(const T *p, int n) { return FGD_PD(maskload)(p, fgd_mask(n, 0)); }
+FGD_INLINE V vload_from(const T *p, int n) { return FGD_PD(maskload)(p, fgd_mask(n, 1)); }
+FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(maskstore)(p, fgd_mask(n, 0), v); }
 
 #else /* 16 bytes: NEON, SSE2, or the compiler's own vectors on any other machine */
 #if defined(__ARM_NEON) && defined(__aarch64__)
@@ -288,6 +291,68 @@ FGD_INLINE V vsum_each(V s[VL]) {
     V sums;
     for (int l = 0; l < VL; l++) sums[l] = vsum_folded(s[l]);
     return sums;
+}
+#endif
+
+/* A square of VL vectors of VL lanes, in place: at each level pairs of vectors exchange halves,
+ * quarters and so on of their blocks. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define FGD_EXCHANGE(distance, low, high)                            \
+    EACH (i, VL)                                                     \
+        if (!(i & (distance))) {                                     \
+            const V a = s[i], b = s[i + (distance)];                 \
+            s[i] = __builtin_shufflevector(a, b, low);               \
+            s[i + (distance)] = __builtin_shufflevector(a, b, high); \
+        }
+#endif
+#endif
+#ifdef FGD_EXCHANGE
+FGD_INLINE void vtranspose(V s[VL]) {
+#if FGD_VBYTES == 64 && !FGD_F64
+#define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+    FGD_EXCHANGE(8, LOW8, HIGH8);
+    FGD_EXCHANGE(4, LOW4, HIGH4);
+    FGD_EXCHANGE(2, LOW2, HIGH2);
+    FGD_EXCHANGE(1, LOW1, HIGH1);
+#elif FGD_VBYTES == 64 || (FGD_VBYTES == 32 && !FGD_F64)
+#define LOW4 0, 1, 2, 3, 8, 9, 10, 11
+#define HIGH4 4, 5, 6, 7, 12, 13, 14, 15
+#define LOW2 0, 1, 8, 9, 4, 5, 12, 13
+#define HIGH2 2, 3, 10, 11, 6, 7, 14, 15
+#define LOW1 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH1 1, 9, 3, 11, 5, 13, 7, 15
+    FGD_EXCHANGE(4, LOW4, HIGH4);
+    FGD_EXCHANGE(2, LOW2, HIGH2);
+    FGD_EXCHANGE(1, LOW1, HIGH1);
+#elif FGD_VBYTES == 32 || !FGD_F64
+#define LOW2 0, 1, 4, 5
+#define HIGH2 2, 3, 6, 7
+#define LOW1 0, 4, 2, 6
+#define HIGH1 1, 5, 3, 7
+    FGD_EXCHANGE(2, LOW2, HIGH2);
+    FGD_EXCHANGE(1, LOW1, HIGH1);
+#else
+#define LOW1 0, 2
+#define HIGH1 1, 3
+    FGD_EXCHANGE(1, LOW1, HIGH1);
+#endif
+}
+#else
+FGD_INLINE void vtranspose(V s[VL]) {
+    for (int i = 0; i < VL; i++)
+        for (int j = 0; j < i; j++) {
+            const T kept = s[i][j];
+            s[i][j] = s[j][i];
+            s[j][i] = kept;
+        }
 }
 #endif
 
