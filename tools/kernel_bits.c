@@ -2,6 +2,7 @@
  * tools/emulate.py, which compares levels and machines. */
 #include "fastgd.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,24 @@ static void stochastic(const fgd_kernels *k) {
         }
 }
 
+/* The elementary functions over their ranges; which NaN comes of a logarithm is not promised. */
+static void elementary(const fgd_kernels *k) {
+    static const char *const names[] = {"exp", "expm1",   "log",      "log1p",    "tanh",
+                                        "erf", "sigmoid", "softplus", "gelu_cdf", "gelu_pdf"};
+    static const double reaches[] = {1, 8, 120, 800};
+    enum { N = 1024, NAMES = sizeof names / sizeof *names, REACHES = sizeof reaches / 8 };
+    for (int i = 0; i < NAMES * REACHES; i++) {
+        char *x = fresh(k->itemsize, N, reaches[i % REACHES]), *out = fresh(k->itemsize, 0, 0);
+        if (k->math(names[i / REACHES], N, x, out) != 0) exit(3);
+        for (int j = 0; j < N; j++) {
+            char *at = out + j * k->itemsize;
+            if (k->itemsize == 8 ? isnan(*(double *)at) : isnan(*(float *)at))
+                memset(at, 0, k->itemsize);
+        }
+        print(names[i / REACHES], out, N * k->itemsize);
+    }
+}
+
 static void adjustments(const fgd_kernels *k) {
     const size_t size = k->itemsize;
     double square[ROWS], sum[WIDTH];
@@ -207,7 +226,13 @@ static void adjustments(const fgd_kernels *k) {
     k->add_scaled(1024, x, other, 0.3);
     k->clip(1024, x, 0.7);
     k->soft_threshold(1024, x, 0.1);
+    k->scale(1024, x, 0.7);
+    k->add(1024, x, other);
     print("adjustments", x, 1024 * size);
+    k->single_squares(ROWS, rows, WIDTH, other, 0.3, square);
+    print("single_squares", square, sizeof square);
+    k->dot_scale(20, 48, 48, other, x, derivative);
+    print("dot_scale", derivative, 20 * 48 * size);
     k->outer(20, OUT, x, other, out);
     print("outer", out, 20 * OUT * size);
     k->dropout(ROWS, 20, 24, 12345678901234567u, 2, 1000, 1u << 30, 4.0 / 3, out, derivative);
@@ -271,6 +296,7 @@ int main(int argc, char **argv) {
         elementwise(k);
         stochastic(k);
         adjustments(k);
+        elementary(k);
         linear_steps(k);
     }
     return 0;
