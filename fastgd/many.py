@@ -125,10 +125,10 @@ def _settings_of_each(
         )
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
+    allowed = [name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS]
     for entry in each:
         if not isinstance(entry, Mapping):
             raise TypeError(f"settings must hold mappings of train's arguments, not {entry!r}")
-        allowed = [name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS]
         if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
             raise TypeError(
                 f"settings has {unknown[0]!r}, which train does not take; it may hold "
