@@ -117,6 +117,11 @@ def _go(run: Run) -> History:
 def _settings_of_each(
     nets: list[Network], settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
+    if not isinstance(settings, Iterable):
+        raise TypeError(
+            "settings must be a mapping of train's arguments, or one for each network, "
+            f"not {settings!r}"
+        )
     each = [settings] * len(nets) if isinstance(settings, Mapping) else list(settings)
     if len(each) != len(nets):
         raise ValueError(

@@ -87,6 +87,7 @@ SHARED = np.random.default_rng(0)
         ([{}], "1 entries, but there are 2 networks"),
         ([{}, {"batch_size": 0}], "batch_size is 0"),
         ([{}, 3], "mappings"),
+        (None, "settings must be a mapping .* not None"),
         ({"n_threads": 2}, "may not hold n_threads"),
         ({"rng": SHARED}, "shares a generator"),
         ({"samples": [200]}, "index 200, but there are 200 samples"),

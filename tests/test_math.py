@@ -28,10 +28,10 @@ BOUNDS = {
     "erf": 1.5,
     "sigmoid": 1.8,
     "softplus": 2.0,
-    "gelu_cdf": 4.0,
+    "gelu_cdf": 2.0,
     "gelu_pdf": 1.7,
 }
-BASELINE_BOUNDS = BOUNDS | {"gelu_cdf": 4.5}  # no fused multiply-add
+BASELINE_BOUNDS = BOUNDS | {"gelu_cdf": 4.0}  # no fused multiply-add
 
 
 def softplus(x):

@@ -149,16 +149,20 @@ FGD_INLINE fgd_reduced reduce(V x, V excess, T offset) {
 /* 2^n, for offset = T_EXPONENT_BIAS and where it is a normal number. */
 FGD_INLINE V two_to(V shifted) { return (V)((VN)shifted << T_MANTISSA_BITS); }
 
-/* factor * (1 + p) 2^n, for offset = 2 * T_EXPONENT_BIAS. The power of two comes in two
- * factors, so that only the last multiplication rounds, into a subnormal number too. */
-FGD_INLINE V times_exp(V factor, fgd_reduced at) {
-    const V mantissa = vfma(factor, at.p, factor);
+/* mantissa * 2^n, for offset = 2 * T_EXPONENT_BIAS. The power of two comes in two factors, so that
+ * only the last multiplication rounds, into a subnormal number too. */
+FGD_INLINE V times_two_to(V mantissa, fgd_reduced at) {
 #if FGD_VBYTES == 64
     return FGD_PD(scalef)(mantissa, at.n); /* the same in one instruction */
 #else
     const VN n = (VN)at.shifted, half = n >> 1;
     return mantissa * two_to((V)half) * two_to((V)(n - half));
 #endif
+}
+
+/* factor * (1 + p) 2^n */
+FGD_INLINE V times_exp(V factor, fgd_reduced at) {
+    return times_two_to(vfma(factor, at.p, factor), at);
 }
 
 /* Within 1.1 ulp. */
@@ -264,20 +268,38 @@ FGD_INLINE fgd_reduced reduce_square(T factor, V x) {
     return reduce(-f * h * h, f * (x - h) * (x + h), 2 * T_EXPONENT_BIAS);
 }
 
+typedef struct {
+    V high, low;
+} fgd_sum_of_two;
+
 /* exp(z^2 / 2) times the normal distribution's probability above z, 0 <= z <= TAIL_END:
- * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). */
-FGD_INLINE V scaled_tail(V z) {
-    const V c = vset1(TAIL_CENTRE), w = vset1(1) / (z + c);
-    const V t = vfma(z * w, vset1(2), vset1(-1)); /* rounds less than (z - c) w near z = 0 */
-    const V q = vpoly(t, tail_poly + 2, COUNT(tail_poly) - 2);
-    return w * vfma(t, vfma(t, q, vset1(tail_poly[1])), vset1(tail_poly[0]));
+ * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). What each
+ * operation rounds away on the way to a number's own size is kept in a second one. */
+FGD_INLINE fgd_sum_of_two scaled_tail(V z) {
+    const V c = vset1(TAIL_CENTRE), one = vset1(1);
+    const V first = vset1(tail_poly[0]), second = vset1(tail_poly[1]);
+    const V sum = z + c, back = sum - z, sum_low = (z - (sum - back)) + (c - back);
+    const V w = one / sum, w_low = w * vfma(-w, sum_low, vfma(-w, sum, one));
+    const V zw = z * w, zw_low = vfma(z, w_low, vfma(z, w, -zw));
+    const V t_most = vfma(zw, vset1(2), -one), t = t_most + (zw_low + zw_low);
+    const V t_low = (t_most - t) + (zw_low + zw_low);
+    V q = vpoly(t, tail_poly + 4, COUNT(tail_poly) - 4);
+    q = vfma(t, vfma(t, q, vset1(tail_poly[3])), vset1(tail_poly[2]));
+    const V r = vfma(t, q, second), taken = r - second;
+    const V r_low = vfma(t, q, -taken) + (second - (r - taken));
+    const V p = vfma(t, r, first), p_low = vfma(t, r_low, vfma(t_low, r, vfma(t, r, first - p)));
+    const V high = w * p;
+    return (fgd_sum_of_two){high, vfma(w, p, -high) + vfma(w, p_low, w_low * p)};
 }
 
-/* The normal distribution's probability below x. Within 4 ulp, far into the lower
- * tail too (4.5 without a fused multiply-add). */
+/* The normal distribution's probability below x. Within 2 ulp, far into the lower
+ * tail too (4 without a fused multiply-add). */
 FGD_INLINE V vgelu_cdf(V x) {
     const V size = vmin(vset1(TAIL_END), vabs(x));
-    const V tail = times_exp(scaled_tail(size), reduce_square(T_C(0.5), size));
+    const fgd_sum_of_two scaled = scaled_tail(size);
+    const fgd_reduced at = reduce_square(T_C(0.5), size);
+    const V lost = vfma(scaled.high, at.low, vfma(scaled.low, at.p, scaled.low));
+    const V tail = times_two_to(scaled.high + vfma(scaled.high, at.p, lost), at);
     return vselect((VI)(x > (V){0}), vset1(1) - tail, tail);
 }
 /* The normal distribution's density at x. Within 1.7 ulp. */
@@ -290,7 +312,7 @@ FGD_INLINE V vgelu_pdf(V x) {
  * Within 1.5 ulp. The two regions are fdlibm's idea (s_erf.c). */
 FGD_INLINE V verf(V x) {
     const V size = vmin(vset1(T_C(0.5) * TAIL_END), vabs(x)), z = size * size;
-    const V tail = scaled_tail(size * vset1(T_C(1.41421356237309504880)));
+    const V tail = scaled_tail(size * vset1(T_C(1.41421356237309504880))).high;
     const V far = vset1(1) - times_exp(tail + tail, reduce_square(1, size));
     const V near = vfma(size, VPOLY(z, erf_poly), size);
     return vcopysign(vselect((VI)(size < vset1(ERF_NEAR)), near, far), x);
