@@ -10,7 +10,9 @@
  *   A dense layer's weights, n_in x n_out, are packed in panels of `panel` columns, each
  *   panel n_in rows of contiguous columns; the last panel is narrower, padded with zeros
  *   to a multiple of `lanes`. A tile (some rows of one panel) is therefore contiguous.
- *   A layer with one output is a plain vector, padded with zeros to 64 bytes.
+ *   A layer with one output is a plain vector, padded with zeros to 64 bytes. Where it begins some
+ *   bytes behind a multiple of 64, so does every row, which is then a multiple of 64 bytes wide;
+ *   the bytes before hold zeros, and the same goes for the vector's gradient.
  *   A layer of few outputs and many inputs, without layers below, has its inputs cut into
  *   segments: each one's weights are a plain vector an output, padded to the same 64 bytes.
  *   Matrices of samples (outputs, deltas) are row-major with ld elements a row, ld the
