@@ -6,6 +6,7 @@ How they are joined is the business of `_graph`. The formulas of activations and
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -71,7 +72,7 @@ def _sum(array: FloatArray) -> FloatArray:
     return np.asarray(array.sum(dtype=np.float64), array.dtype)
 
 
-class Node:
+class Node(abc.ABC):
     """What all nodes have: forward, backward, and the explicit Jacobian.
 
     A node remembers the inputs of its last forward pass (copies of them), which the backward
@@ -177,16 +178,17 @@ class Node:
         """Return copies of the inputs as arrays that `_value` takes."""
         return _as_floats(inputs, self._names)
 
+    @abc.abstractmethod
     def _value(self, *inputs: Any) -> FloatArray:
-        raise NotImplementedError
+        """Return the node's value, given the inputs that `_check` returned."""
 
+    @abc.abstractmethod
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray | None, ...]:
         """Return the gradient by each input; None for one that has no derivative."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _jacobians(self) -> tuple[FloatArray | None, ...]:
         """Return the Jacobian by each input; None for one that has no derivative."""
-        raise NotImplementedError
 
     def _rule(self, index: int, names: Sequence[str]) -> str:
         """Say what is passed back to an input."""
@@ -229,9 +231,9 @@ class _Elementwise(Node):
             )
         return arrays
 
+    @abc.abstractmethod
     def _slopes(self, *inputs: Any) -> tuple[FloatArray, ...]:
         """Return the derivative by each input, of the value's shape or of shape ()."""
-        raise NotImplementedError
 
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray, ...]:
         products = (upstream * slope for slope in self._slopes(*self._inputs))
@@ -377,9 +379,9 @@ class _Reduction(Node):
             )
         return (z,)
 
+    @abc.abstractmethod
     def _share(self, z: FloatArray) -> FloatArray:
         """Return the derivative by every element."""
-        raise NotImplementedError
 
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray, ...]:
         (z,) = self._inputs

@@ -623,6 +623,15 @@ def test_every_node_is_tested():
     assert set(ACTIVATION_NODES) == set(ACTIVATIONS)
 
 
+def test_a_node_without_a_derivative_is_found_when_it_is_made():
+    class Cube(Node):
+        def _value(self, z):
+            return z**3
+
+    with pytest.raises(TypeError, match=r"abstract.*_gradients.*_jacobians"):
+        Cube()
+
+
 def test_the_example_runs(capsys):
     example = Path(__file__).parent.parent / "examples" / "nodes.py"
     runpy.run_path(str(example), run_name="__main__")
