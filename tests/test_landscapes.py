@@ -15,8 +15,9 @@ from fastgd.landscapes import (
     Saddle,
     descend,
     escape_share,
-    wilson_interval,
 )
+from fastgd.landscapes._escape import wilson_interval
+from fastgd.landscapes._runs import Runs
 
 ROTATION = np.array([[0.6, -0.8], [0.8, 0.6]])
 LANDSCAPES = [
@@ -514,11 +515,11 @@ def test_many_runs_give_the_bits_of_one(landscape, batch_size, optimizer):
     batch_size = min(batch_size, landscape.n)
     orders = np.stack([np.random.default_rng(k).permutation(landscape.n) for k in range(11)])
     samples = orders[:, :batch_size]
-    together = gd.landscapes._Runs(landscape, landscape.start, 11, optimizer)
+    together = Runs(landscape, landscape.start, 11, optimizer)
     for _ in range(3):
         together.step(samples, 0.01)
     for k in range(11):
-        alone = gd.landscapes._Runs(landscape, landscape.start, 1, optimizer)
+        alone = Runs(landscape, landscape.start, 1, optimizer)
         for _ in range(3):
             alone.step(samples[k : k + 1], 0.01)
         assert alone.params[0].tolist() == together.params[k].tolist()

@@ -21,7 +21,8 @@ from PIL import Image
 
 import fastgd as gd
 from fastgd import plot
-from fastgd.landscapes import EscapeShares, wilson_interval
+from fastgd.landscapes import EscapeShares
+from fastgd.landscapes._escape import wilson_interval
 from fastgd.plot import _drawing, _paths
 
 matplotlib.use("Agg")

@@ -1,0 +1,72 @@
+"""Runs on a landscape that are moved together, and the checks of what they begin with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgd import _validation
+from fastgd._typing import FloatArray, IndexArray
+from fastgd.landscapes._landscape import Landscape
+from fastgd.optimizers import SGD, Optimizer
+
+__all__ = ["Runs", "check_landscape", "check_optimizer", "check_start"]
+
+
+def check_landscape(landscape: Landscape) -> None:
+    """Check that it is one."""
+    if not isinstance(landscape, Landscape):
+        raise TypeError(
+            f"landscape must be a fastgd.landscapes.Landscape such as Quintic(), not {landscape!r}"
+        )
+
+
+def check_start(landscape: Landscape, start: ArrayLike | None) -> FloatArray:
+    """Return where runs begin, checked."""
+    point = landscape.start if start is None else start
+    return _validation.check_point("start", point, landscape.n_params).astype(np.float64)
+
+
+def check_optimizer(landscape: Landscape, optimizer: Optimizer | None) -> Optimizer:
+    """Return the optimizer, checked; without one, what `descend` promises."""
+    if optimizer is None:
+        return SGD(landscape.largest_learning_rate / 2)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
+        )
+    return optimizer
+
+
+class Runs:
+    """Several runs on one landscape, moved together, each by its own batches.
+
+    A run's numbers do not depend on how many there are: everything is done element by element,
+    and sums run over a batch.
+    """
+
+    def __init__(
+        self, landscape: Landscape, start: FloatArray, n_runs: int, optimizer: Optimizer
+    ) -> None:
+        self.landscape = landscape
+        self.optimizer = optimizer
+        self.params: FloatArray = np.tile(start, (n_runs, 1))
+        self.state = optimizer.initial_state(self.params)
+
+    def losses(self, samples: IndexArray) -> FloatArray:
+        """Return the losses of each run's batch, of shape (n_runs, batch)."""
+        return self.landscape.losses(self.params, samples)
+
+    def step(self, samples: IndexArray, learning_rate: float, divisor: int | None = None) -> None:
+        """Make one update of each run with its batch, of shape (n_runs, batch).
+
+        Its gradients' sum is divided by their number, or by the divisor.
+        """
+        gradient = self.landscape.gradients(self.params, samples).sum(axis=-2)
+        gradient /= samples.shape[-1] if divisor is None else divisor
+        self.optimizer.update(self.params, gradient, self.state, learning_rate)
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Go on with some of the runs only."""
+        self.params = self.params[kept]
+        self.state.moments = tuple(moment[kept] for moment in self.state.moments)
