@@ -30,7 +30,7 @@ from fastgd.optimizers import OPTIMIZERS
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 from fastgd.sklearn._common import check_scikit_learn, count_threads
 from fastgd.sklearn._descent import Cost
-from fastgd.sklearn._mlp import ACTIVATIONS, ENGINE_ACTIVATIONS
+from fastgd.sklearn._perceptron import ACTIVATIONS, ENGINE_ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -195,7 +195,7 @@ def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
 def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_weight, monkeypatch):
     monkeypatch.setattr(fastgd.sklearn._descent, "DENSE_AT_ONCE", 40 * at_once)
-    monkeypatch.setattr(fastgd.sklearn._mlp, "DENSE_AT_ONCE", 40 * at_once)
+    monkeypatch.setattr(fastgd.sklearn._perceptron, "DENSE_AT_ONCE", 40 * at_once)
     clf = MLPClassifier((4,), solver=solver, batch_size=7, max_iter=5, random_state=0)
     dense, sparse = clone(clf), clone(clf)
     dense.fit(X_IRIS, Y_IRIS, sample_weight)

@@ -6,7 +6,7 @@ The cost of a batch B, as `sklearn.neural_network` defines it:
 
 where biases are not penalised. The engine's losses are means over a sample's outputs, and its
 squared error has no factor of one half; `Cost.factor` makes up for both. Estimators, checks and
-messages belong in `_mlp`.
+messages belong in `_perceptron` and `_mlp`.
 """
 
 from __future__ import annotations

@@ -1,392 +1,28 @@
 """`MLPClassifier` and `MLPRegressor`: scikit-learn's, on fastgd's engine.
 
-This room holds what a user of scikit-learn meets: parameters, checks, predictions. The rules by
-which a training goes on and stops belong in `_epochs`, arithmetic in `_descent`.
+This room holds what differs between the two; see _perceptron.py for what they share.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.parallel import _get_threadpool_controller
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
-from fastgd._validation import check_dropout
-from fastgd.backends import compiled
-from fastgd.losses import LOSSES
-from fastgd.optimizers import Optimizer
-from fastgd.schedules import Schedule
-from fastgd.sklearn._common import (
-    CallbackSupport,
-    Loads,
-    Progress,
-    check_probabilities,
-    check_progress,
-    count_threads,
-    has_validation,
-)
-from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
-from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
+from fastgd.sklearn._common import check_probabilities
+from fastgd.sklearn._perceptron import MultiLayerPerceptron
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
-
-#: scikit-learn's names of activations, where the engine's differ
-ENGINE_ACTIVATIONS = {"logistic": "sigmoid"}
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "silu", "softplus")
-#: what makes predictions of raw outputs, by scikit-learn's names of output activations
-LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "identity": LOSSES["squared_error"].link,
-    "logistic": LOSSES["log_loss"].link,
-    "softmax": LOSSES["cross_entropy"].link,
-    "exp": LOSSES["poisson"].link,
-}
-Draws = np.random.RandomState | np.random.Generator
-
-
-class _BaseMLP(Loads, CallbackSupport, BaseEstimator):
-    """What the classifier and the regressor have in common."""
-
-    n_iter_: int
-    t_: int
-    n_layers_: int
-    n_outputs_: int
-    out_activation_: str
-    coefs_: list[FloatArray]
-    intercepts_: list[FloatArray]
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: float | None
-    validation_scores_: list[float] | None
-    best_validation_score_: float | None
-    validation_loss_curve_: list[float] | None
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), tuple, list],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule, callable],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state", np.random.Generator],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose", StrOptions({"bar"})],
-        "warm_start": ["boolean", StrOptions({"exact"})],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), tuple, list],
-        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
-        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
-        "callbacks": [None, callable, "array-like"],
-        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
-    }
-
-    # ----------------------------------------------------------------- the network
-
-    def _layers(self) -> list[int]:
-        """Return the units of the hidden layers."""
-        sizes = self.hidden_layer_sizes
-        layers = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-        if any(size <= 0 for size in layers):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {layers}.")
-        return [operator.index(size) for size in layers]
-
-    def _hidden(self) -> tuple[str, ...]:
-        """Return the engine's name of each hidden layer's activation."""
-        n_hidden = len(self._layers())
-        if isinstance(self.activation, str):
-            names: Sequence[str] = (self.activation,) * n_hidden
-        else:
-            names = tuple(self.activation)
-            if len(names) != n_hidden:
-                raise ValueError(
-                    f"activation names {len(names)} activations, but hidden_layer_sizes has "
-                    f"{n_hidden} layers: give one name for all, or one a layer"
-                )
-        for name in names:
-            if name not in ACTIVATIONS:
-                raise ValueError(
-                    f"activation holds {name!r}, but each must be one of {', '.join(ACTIVATIONS)}"
-                )
-        return tuple(ENGINE_ACTIVATIONS.get(name, name) for name in names)
-
-    def _dropout(self) -> tuple[float, ...]:
-        """Return the share of each hidden layer's units to leave out of a step."""
-        return check_dropout(self.dropout, len(self._layers()))
-
-    def _check_solver_takes(self) -> None:
-        """Check that what belongs to steps is not asked of L-BFGS."""
-        clips = self.clip_value is not None or self.clip_norm is not None
-        if self.solver == "lbfgs" and (clips or any(self._dropout())):
-            raise ValueError(
-                "dropout, clip_value and clip_norm belong to steps on batches: choose another "
-                "solver than 'lbfgs'"
-            )
-
-    def _initialize(self, layer_units: list[int], dtype: Any) -> None:
-        """Draw the weights and reset the attributes, before the first epoch ever."""
-        self.n_iter_ = 0
-        self.t_ = 0
-        self.n_layers_ = len(layer_units)
-        self.out_activation_ = self._output_activation()
-        self.coefs_, self.intercepts_ = self._draw(layer_units, dtype)
-        self._optimizer: TrainingState | None = None
-        if self.solver != "lbfgs":
-            self._begin_curves()
-
-    def _begin_curves(self) -> None:
-        """Set the attributes that grow with the epochs."""
-        self.loss_curve_ = []
-        self._no_improvement_count = 0
-        self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_ = [] if self.early_stopping else None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.validation_loss_curve_ = None
-
-    def _draw(
-        self, layer_units: list[int], dtype: Any
-    ) -> tuple[list[FloatArray], list[FloatArray]]:
-        """Draw weights and biases from Glorot & Bengio's uniform distribution (2010, eq. 16).
-
-        The numbers, and their order, are scikit-learn's: the bound's square is 6 / (inputs +
-        outputs), and a third of that where the layers' activation is the logistic function.
-        """
-        hidden = self._hidden()
-        coefs, intercepts = [], []
-        for depth, (n_in, n_out) in enumerate(pairwise(layer_units)):
-            name = hidden[min(depth, len(hidden) - 1)] if hidden else self.activation
-            bound = np.sqrt((2.0 if name in ("sigmoid", "logistic") else 6.0) / (n_in + n_out))
-            coefs.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
-            intercepts.append(self._random_state.uniform(-bound, bound, n_out).astype(dtype))
-        return coefs, intercepts
-
-    def _raw_outputs(self, X: Any) -> FloatArray:
-        """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
-        sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
-        params, hidden = pack(self.coefs_, self.intercepts_), self._hidden()
-        rows, threads = X.shape[0], count_threads(self.n_threads)
-        if scipy.sparse.issparse(X):
-            X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
-        parts = [
-            compiled.forward(
-                sizes, hidden, params, _dense(X[start : start + rows], params.dtype), threads
-            )
-            for start in range(0, X.shape[0], rows)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _link(self, z: FloatArray) -> FloatArray:
-        """Return the last layer's activations."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return LINKS[self.out_activation_](z)
-
-    def _predicted(self, X: Any) -> FloatArray:
-        """Check samples, and return the last layer's activations."""
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._link(self._raw_outputs(X))
-
-    # -------------------------------------------------------------------- training
-
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        incremental: bool = False,
-        validation: tuple[Any, Any, Any] | None = None,
-    ) -> Any:
-        self._hidden()
-        self._check_solver_takes()
-        check_progress(self)
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        original = X, y
-        X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._weigh_classes(y, sample_weight, incremental)
-        self.n_outputs_ = targets.shape[1]
-        judged = self._check_validation(validation)
-        layer_units = [X.shape[1], *self._layers(), self.n_outputs_]
-        self._random_state = self._draws(first_pass or incremental)
-        if first_pass:
-            self._initialize(layer_units, X.dtype)
-        self._check_shapes(layer_units)
-        X = X.astype(pack(self.coefs_, self.intercepts_).dtype, copy=False)
-        progress = Progress(
-            self, self.max_iter, *original,
-            {} if sample_weight is None else {"sample_weight": sample_weight},
-            self._fitted_attributes, native=not incremental,
-        )  # fmt: skip
-        with progress:
-            if self.solver == "lbfgs":
-                self._fit_lbfgs(X, targets, sample_weight, layer_units, progress)
-            else:
-                training = Epochs(self, layer_units, incremental, progress)
-                training.run(X, targets, sample_weight, judged)
-        if not all(np.isfinite(part).all() for part in (*self.coefs_, *self.intercepts_)):
-            raise ValueError(NOT_FINITE)
-        return self
-
-    def _check_shapes(self, layer_units: list[int]) -> None:
-        """Check that the weights to go on from are those of this network."""
-        shapes = [np.shape(W) for W in self.coefs_]
-        wanted = list(pairwise(layer_units))
-        if shapes != wanted:
-            raise ValueError(
-                f"coefs_ has the shapes {shapes}, but the parameters and the data ask for "
-                f"{wanted}: to begin anew call fit with warm_start=False"
-            )
-
-    def _draws(self, anew: bool) -> Draws:
-        """Return the generator: a new one, or the last fit's where that training goes on."""
-        known = getattr(self, "_seed", None)
-        same = known is self.random_state or (
-            isinstance(known, Integral) and known == self.random_state
-        )
-        if not anew and same and getattr(self, "_optimizer", None) is not None:
-            return self._random_state
-        self._seed = self.random_state
-        if isinstance(self.random_state, np.random.Generator):
-            return self.random_state
-        drawn: Draws = check_random_state(self.random_state)
-        return drawn
-
-    def _cost(
-        self,
-        sizes: Sequence[int],
-        X: Any,
-        targets: AnyArray,
-        sample_weight: FloatArray | None,
-        batch_size: int,
-    ) -> Cost:
-        """Return the cost of the network on data that is checked."""
-        X = X if scipy.sparse.issparse(X) else _dense(X, X.dtype)
-        if self._engine_loss() == "cross_entropy" and targets.dtype == bool:
-            y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
-        else:
-            y = np.ascontiguousarray(targets, X.dtype)
-        return Cost(
-            sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
-            batch_size, count_threads(self.n_threads),
-        )  # fmt: skip
-
-    def _fit_lbfgs(
-        self,
-        X: Any,
-        targets: AnyArray,
-        sample_weight: FloatArray | None,
-        sizes: list[int],
-        progress: Progress,
-    ) -> None:
-        """Run SciPy's L-BFGS-B on the compiled gradient over all samples, in float64."""
-        dtype = X.dtype
-        cost = self._cost(sizes, X.astype(np.float64, copy=False), targets, sample_weight, 1)
-        reported: dict[float, float] = {}
-
-        def value_and_slope(params: FloatArray) -> tuple[float, FloatArray]:
-            shown, value, slope = cost.value_and_gradient(params)
-            reported[value] = shown
-            return value, slope
-
-        def after_iteration(intermediate_result: Any) -> None:
-            self._adopt(sizes, intermediate_result.x, dtype)
-            self.n_iter_ += 1
-            self.loss_ = reported[intermediate_result.fun]
-            progress.say(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-            progress.begin_epoch()
-            if progress.end_epoch(loss=self.loss_):
-                raise StopIteration
-
-        self.n_iter_ = 0
-        # SciPy's own vector operations are short: threads of BLAS would wait for each other, and
-        # keep the engine's from the cores
-        with _get_threadpool_controller().limit(limits=1, user_api="blas"):
-            found = scipy.optimize.minimize(
-                value_and_slope,
-                pack(self.coefs_, self.intercepts_).astype(np.float64),
-                method="L-BFGS-B",
-                jac=True,
-                callback=after_iteration,
-                options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
-            )
-        if found.status != 99:  # SciPy's number for a callback that stopped it
-            self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
-        self.loss_ = reported.get(found.fun, float(found.fun))
-        self._adopt(sizes, found.x, dtype)
-
-    def _adopt(self, sizes: Sequence[int], params: FloatArray, dtype: Any = None) -> None:
-        """Make parameters the estimator's: `coefs_` and `intercepts_` are views on a copy."""
-        self.coefs_, self.intercepts_ = unpack(sizes, np.array(params, dtype))
-
-    def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what makes a copy of the estimator a fitted one, as of now."""
-        return {
-            "coefs_": [W.copy() for W in self.coefs_],
-            "intercepts_": [b.copy() for b in self.intercepts_],
-        }
-
-    def _check_solver(self) -> bool:
-        if self.solver == "lbfgs":
-            raise AttributeError(
-                "partial_fit is only available for stochastic optimizers. "
-                f"{self.solver} is not stochastic."
-            )
-        return True
-
-    def _check_validation(self, validation: tuple[Any, Any, Any] | None) -> Validation | None:
-        """Check the user's own validation data."""
-        if validation is None or not has_validation(*validation):
-            return None
-        X, y, weight = validation
-        if self.solver == "lbfgs":
-            raise ValueError("X_val and y_val need epochs: choose another solver than 'lbfgs'")
-        X, y, targets = self._validate_targets(X, y, reset=False)
-        if targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"y_val has {targets.shape[1]} outputs, but y has {self.n_outputs_}")
-        return Validation(
-            X, y, targets, None if weight is None else _check_sample_weight(weight, X)
-        )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-def _dense(X: Any, dtype: Any) -> FloatArray:
-    """Return samples as a C-contiguous array, in place where they are one."""
-    return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])
 
 
 def _is_soft(y: Any) -> bool:
@@ -394,7 +30,7 @@ def _is_soft(y: Any) -> bool:
     return getattr(y, "ndim", 2) == 2 and type_of_target(y) == "continuous-multioutput"
 
 
-class MLPClassifier(ClassifierMixin, _BaseMLP):
+class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     """Multi-layer perceptron classifier: scikit-learn's interface on fastgd's engine.
 
     The log loss of two classes, of several (softmax) or of several labels (one sigmoid each) is
@@ -529,7 +165,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BaseMLP._parameter_constraints,
+        **MultiLayerPerceptron._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
     loss = "log_loss"
@@ -819,7 +455,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         return tags
 
 
-class MLPRegressor(RegressorMixin, _BaseMLP):
+class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
     """Multi-layer perceptron regressor: scikit-learn's interface on fastgd's engine.
 
     The loss is made small by mini-batch gradient descent or L-BFGS.
@@ -955,7 +591,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BaseMLP._parameter_constraints,
+        **MultiLayerPerceptron._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error"})],
     }
 
