@@ -1,6 +1,7 @@
 """The pages: what can be checked without building the site (`tools/check.py docs` does that)."""
 
 import doctest
+import inspect
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from test_math import BOUNDS
 
 import fastgd as gd
+from fastgd import sklearn
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
 
@@ -64,3 +66,33 @@ def test_the_promised_error_bounds_are_those_that_are_tested():
     text = (DOCS / "numerics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)`.*\| ([\d.]+)", text, re.MULTILINE)
     assert {name: float(bound) for name, bound in rows} == BOUNDS
+
+
+def descriptions(kind):
+    """Return what a class's docstring says of each parameter and attribute, without its type."""
+    sections = inspect.getdoc(kind).partition("Parameters\n---")[2].partition("Examples\n---")[0]
+    return {
+        name: text
+        for names, text in re.findall(r"^(\w.*?) : .*\n((?: {4}.*\n)+)", sections, re.MULTILINE)
+        for name in names.split(", ")
+    }
+
+
+@pytest.mark.parametrize(
+    ("classifier", "regressor", "different"),
+    [
+        (sklearn.MLPClassifier, sklearn.MLPRegressor, {"validation_scores_"}),
+        (
+            sklearn.SGDClassifier,
+            sklearn.SGDRegressor,
+            {"loss", "random_state", "learning_rate", "n_threads", "n_iter_", "validation_scores_"},
+        ),
+    ],
+)
+def test_a_classifier_and_a_regressor_say_the_same_of_what_both_have(
+    classifier, regressor, different
+):
+    first, second = descriptions(classifier), descriptions(regressor)
+    assert set(classifier().get_params()) <= set(first)
+    assert set(regressor().get_params()) <= set(second)
+    assert {name for name in set(first) & set(second) if first[name] != second[name]} == different
