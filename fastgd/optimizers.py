@@ -6,6 +6,7 @@ specification, in NumPy; the kernels are in src_c/kernels/update.inc.c.
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -60,7 +61,7 @@ class OptimizerState:
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(abc.ABC):
     """What all optimizers have; use one of its subclasses."""
 
     #: how many moments the optimizer keeps
@@ -82,9 +83,9 @@ class Optimizer:
         return self.name
 
     @property
+    @abc.abstractmethod
     def hyperparameters(self) -> tuple[float, ...]:
         """What its kernel takes beside the learning rate, in the kernel's order."""
-        raise TypeError(f"{type(self).__name__} is not a complete optimizer")
 
     def initial_state(self, params: FloatArray) -> OptimizerState:
         """Return the state before the first step."""
@@ -112,6 +113,7 @@ class Optimizer:
         state.step += 1
         self._move(params, gradient, state, learning_rate)
 
+    @abc.abstractmethod
     def _move(
         self,
         params: FloatArray,
@@ -120,7 +122,6 @@ class Optimizer:
         learning_rate: float,
     ) -> None:
         """Make step number `state.step`."""
-        raise TypeError(f"{type(self).__name__} is not a complete optimizer")
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,24 @@ class Adam(Optimizer):
         """Apply the weight decay; return the gradient to go on with."""
         return gradient + params.dtype.type(self.weight_decay) * params
 
+    def _averages(
+        self, gradient: FloatArray, state: OptimizerState
+    ) -> tuple[FloatArray, FloatArray]:
+        """Move the running averages of the gradients and of their squares; return both."""
+        first, second = state.moments
+        scalar = first.dtype.type
+        beta1, beta2 = self.betas
+        first += scalar(1 - beta1) * (gradient - first)
+        second *= scalar(beta2)
+        second += scalar(1 - beta2) * gradient * gradient
+        return first, second
+
+    def _denominator(self, second: FloatArray, step: int) -> FloatArray:
+        """Return the root of the corrected average of the squares, plus eps."""
+        scalar = second.dtype.type
+        correction = 1 / np.sqrt(1 - self.betas[1] ** step)
+        return np.sqrt(second) * scalar(correction) + scalar(self.eps)
+
     def _move(
         self,
         params: FloatArray,
@@ -260,16 +279,10 @@ class Adam(Optimizer):
         state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        scalar = params.dtype.type
-        beta1, beta2 = self.betas
         gradient = self._decay(params, gradient, learning_rate)
-        first, second = state.moments
-        first += scalar(1 - beta1) * (gradient - first)
-        second *= scalar(beta2)
-        second += scalar(1 - beta2) * gradient * gradient
-        correction = 1 / np.sqrt(1 - beta2**state.step)
-        denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
-        params -= scalar(learning_rate / (1 - beta1**state.step)) * _quotient(first, denominator)
+        first, second = self._averages(gradient, state)
+        rate = params.dtype.type(learning_rate / (1 - self.betas[0] ** state.step))
+        params -= rate * _quotient(first, self._denominator(second, state.step))
 
 
 @dataclass(frozen=True)
@@ -307,7 +320,7 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
-class Nadam(Optimizer):
+class Nadam(Adam):
     r"""Adam with Nesterov's momentum (Dozat 2016, ICLR workshop), as torch.optim.NAdam.
 
     With Adam's averages m and v,
@@ -342,21 +355,14 @@ class Nadam(Optimizer):
     """
 
     name: ClassVar[str] = "nadam"
-    n_moments: ClassVar[int] = 2
     initial_scalars: ClassVar[tuple[float, ...]] = (1.0,)
 
     learning_rate: float = 2e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
     momentum_decay: float = 4e-3
     decoupled_weight_decay: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _validation.check_pair("betas", self.betas, at_least=0, below=1)
-        _validation.check_real("eps", self.eps, at_least=0)
-        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
         _validation.check_real("momentum_decay", self.momentum_decay, at_least=0)
         _validation.check_bool("decoupled_weight_decay", self.decoupled_weight_decay)
 
@@ -368,7 +374,13 @@ class Nadam(Optimizer):
     @property
     def hyperparameters(self) -> tuple[float, ...]:
         """Weight decay, both betas, eps, momentum decay."""
-        return self.weight_decay, *self.betas, self.eps, self.momentum_decay
+        return *super().hyperparameters, self.momentum_decay
+
+    def _decay(self, params: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
+        if not self.decoupled_weight_decay:
+            return super()._decay(params, gradient, learning_rate)
+        params *= params.dtype.type(1 - learning_rate * self.weight_decay)
+        return gradient
 
     def _move(
         self,
@@ -378,25 +390,17 @@ class Nadam(Optimizer):
         learning_rate: float,
     ) -> None:
         scalar = params.dtype.type
-        beta1, beta2 = self.betas
-        if self.decoupled_weight_decay:
-            params *= scalar(1 - learning_rate * self.weight_decay)
-        else:
-            gradient = gradient + scalar(self.weight_decay) * params
+        gradient = self._decay(params, gradient, learning_rate)
         mu, next_mu = (
-            beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
+            self.betas[0] * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
             for t in (state.step, state.step + 1)
         )
         state.scalars[0] *= mu
         product = float(state.scalars[0])
-        first, second = state.moments
-        first += scalar(1 - beta1) * (gradient - first)
-        second *= scalar(beta2)
-        second += scalar(1 - beta2) * gradient * gradient
-        correction = 1 / np.sqrt(1 - beta2**state.step)
-        denominator = np.sqrt(second) * scalar(correction) + scalar(self.eps)
+        first, second = self._averages(gradient, state)
         direct = scalar(learning_rate * (1 - mu) / (1 - product))
         ahead = scalar(learning_rate * next_mu / (1 - product * next_mu))
+        denominator = self._denominator(second, state.step)
         params -= _quotient(direct * gradient + ahead * first, denominator)
 
 

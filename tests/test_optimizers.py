@@ -172,6 +172,14 @@ def test_the_kernel_is_torchs_algorithm(case, isa, backend):
     assert net.weights[0][0, 0] == 0.0
 
 
+def test_an_optimizer_without_its_step_is_found_when_it_is_made():
+    class Lazy(gd.optimizers.Optimizer):
+        hyperparameters = ()
+
+    with pytest.raises(TypeError, match=r"abstract.*_move"):
+        Lazy(0.1)
+
+
 def test_asgd_averages(backend):
     optimizer = gd.ASGD(0.1, lambd=0.2, alpha=0.6, t0=1, weight_decay=0.3)
     net = gd.Network([1, 1], dtype="float64")

@@ -91,10 +91,7 @@ class EfficientAdam(Adam):
     ) -> None:
         scalar, step = params.dtype.type, state.step
         beta1, beta2 = self.betas
-        first, second = state.moments
-        first += scalar(1 - beta1) * (gradient - first)
-        second *= scalar(beta2)
-        second += scalar(1 - beta2) * gradient * gradient
+        first, second = self._averages(gradient, state)
         rate = learning_rate * np.sqrt(1 - beta2**step) / (1 - beta1**step)
         params -= scalar(rate) * (first / (np.sqrt(second) + scalar(self.eps)))
 
