@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
-from fastgd._node_tables import Text, brief, table
-from fastgd._nodes import Node
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.nodes._node import Node
+from fastgd.nodes._tables import Text, brief, table
 
 __all__ = ["Graph"]
 
