@@ -14,14 +14,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from math import factorial, inf, pi
+from math import inf
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgd import _validation
+from fastgd._elementary import half_wave, real_power, whole_power
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -48,7 +48,6 @@ State: TypeAlias = tuple[float, ...]
 Times: TypeAlias = NDArray[np.int64]
 
 UNITS = ("epoch", "update")
-LOW_BITS = 10  # of an exponent, whose powers are kept
 BLOCK = 4096  # times in one pass: what a formula needs for them stays in the cache
 
 
@@ -221,7 +220,7 @@ class Step(Schedule):
         )
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return base * _whole_power(self.gamma, t // self.step_size)
+        return base * whole_power(self.gamma, t // self.step_size)
 
 
 @dataclass(frozen=True)
@@ -266,7 +265,7 @@ class MultiStep(Schedule):
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         passed = np.searchsorted(np.array(self.milestones, np.int64), t, side="right")
-        return base * _whole_power(self.gamma, passed)
+        return base * whole_power(self.gamma, passed)
 
 
 @dataclass(frozen=True)
@@ -298,7 +297,7 @@ class Exponential(Schedule):
         _freeze(self, gamma=_validation.check_real("gamma", self.gamma, above=0))
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return base * _whole_power(self.gamma, t)
+        return base * whole_power(self.gamma, t)
 
 
 @dataclass(frozen=True)
@@ -333,7 +332,7 @@ class InverseScaling(Schedule):
         _freeze(self, power=_validation.check_real("power", self.power, at_least=0))
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return base / _real_power(t + 1.0, self.power)
+        return base / real_power(t + 1.0, self.power)
 
 
 @dataclass(frozen=True)
@@ -377,7 +376,7 @@ class Cosine(Schedule):
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         phase = t % (2 * self.period)
         phase = np.minimum(phase, 2 * self.period - phase)
-        return self.minimum + (base - self.minimum) * _half_wave(phase / self.period)
+        return self.minimum + (base - self.minimum) * half_wave(phase / self.period)
 
 
 @dataclass(frozen=True)
@@ -433,7 +432,7 @@ class CosineRestarts(Schedule):
                 length *= self.factor
             wave = np.searchsorted(starts, t, side="right") - 1
             progress = (t - np.array(starts)[wave]) / (self.period * self.factor**wave)
-        return self.minimum + (base - self.minimum) * _half_wave(progress)
+        return self.minimum + (base - self.minimum) * half_wave(progress)
 
 
 @dataclass(frozen=True)
@@ -515,7 +514,7 @@ class OneCycle(Schedule):
             now = todo & ((t <= end) | (end == last))
             progress = (t[now] - begin) / (end - begin) if end > begin else np.ones(now.sum())
             if self.anneal_strategy == "cos":
-                rates[now] = target + (value - target) * _half_wave(progress)
+                rates[now] = target + (value - target) * half_wave(progress)
             else:
                 rates[now] = (target - value) * progress + value
             todo &= ~now
@@ -758,57 +757,3 @@ def from_entry(entry: Sequence[Any]) -> Schedule:
     if "then" in arguments:
         arguments = arguments | {"then": from_entry(arguments["then"])}
     return SCHEDULES[name](**arguments)
-
-
-def _by_squaring(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
-    """Return base to whole powers, with multiplications alone."""
-    result = np.ones(len(exponent))
-    square = base
-    with np.errstate(over="ignore", under="ignore"):
-        for bit in range(int(exponent.max(initial=0)).bit_length()):
-            result[exponent >> bit & 1 == 1] *= square
-            square *= square
-    return result
-
-
-@lru_cache(maxsize=16)
-def _low_powers(base: float) -> FloatArray:
-    return _by_squaring(base, np.arange(1 << LOW_BITS))
-
-
-def _whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
-    """Return base to many whole powers, each as the product of two that are computed once."""
-    if len(exponent) == 0:
-        return np.ones(0)
-    low, high = _low_powers(base), exponent >> LOW_BITS
-    first = int(high.min())
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        step = float(low[-1]) * base
-        highs = _by_squaring(step, np.arange(first, int(high.max()) + 1))
-        power: FloatArray = low[exponent & (1 << LOW_BITS) - 1] * highs[high - first]
-    return power
-
-
-def _real_power(base: FloatArray, exponent: float) -> FloatArray:
-    """Return positive numbers to a real power."""
-    from fastgd import _kernels  # compiled code is loaded when it is needed
-
-    logarithm = _kernels.math("log", base, np.empty_like(base))
-    return _kernels.math("exp", exponent * logarithm, np.empty_like(base))
-
-
-def _half_wave(x: FloatArray) -> FloatArray:
-    """Return (1 + cos(pi x)) / 2 for x from 0 to 1, to rounding even where it is near 0.
-
-    It is sin(pi (1 - x) / 2)^2, and cos(pi x / 2)^2: Taylor's series of whichever has the
-    smaller argument, up to pi / 4, where the first term left out is below 1e-17.
-    """
-    late = x > 0.5
-    angle = pi / 2 * np.where(late, 1 - x, x)
-    square = angle * angle
-    sine, cosine = np.zeros_like(x), np.zeros_like(x)
-    for k in range(9, -1, -1):
-        sine = sine * -square + 1 / factorial(2 * k + 1)
-        cosine = cosine * -square + 1 / factorial(2 * k)
-    wave: FloatArray = np.where(late, angle * sine, cosine) ** 2
-    return wave
