@@ -11,7 +11,8 @@ import numpy as np
 from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
-from fastgd.comparison import COLUMNS, Comparison, Entry
+from fastgd.comparison import Comparison, Entry
+from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale
 
 __all__ = ["Progress", "about_noise", "explain", "table_columns"]

@@ -1,0 +1,311 @@
+"""The runs of a comparison: their checks, side by side or in turn, and what is kept of each."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastgd import _validation
+from fastgd._plan import BatchPlan, plan
+from fastgd._typing import RngLike
+from fastgd.comparison._comparison import Comparison
+from fastgd.comparison._entry import Entry
+from fastgd.history import DivergenceError, History
+from fastgd.many import train_many
+from fastgd.network import Network
+from fastgd.optimizers import SGD, Optimizer
+from fastgd.training import check_threads, prepare, train
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Optimizers: TypeAlias = Optimizer | Sequence[Optimizer]
+
+__all__ = ["compare"]
+
+OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
+REFUSED = {"resume": "every run begins with net as it is"}
+
+
+def compare(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    batch_sizes: Iterable[int | None] = (1, 8, 32, None),
+    *,
+    epochs: int = 10,
+    optimizer: Optimizers | Callable[[int], Optimizers] | None = None,
+    validation: Sequence[ArrayLike] | None = None,
+    score: Callable[[Network], float] | None = None,
+    goal: float | None = None,
+    rng: RngLike = None,
+    n_threads: int | None = None,
+    side_by_side: bool | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Train copies of a network with several batch sizes, and put the results side by side.
+
+    All runs begin with the parameters of `net`, which itself is not changed, and draw their
+    samples from the same seed. Each has the bits that `fastgd.train` gives it alone. A run that
+    diverges is an entry that says so.
+
+    Parameters
+    ----------
+    net : Network
+        The start of every run.
+    X : array_like of shape (n, n_features)
+        Samples.
+    y : array_like of shape (n,) or (n, outputs)
+        Targets, as the network's loss takes them.
+    batch_sizes : iterable of int or None
+        Samples a batch, each once; None for all.
+    epochs : int
+        Passes over the samples of every run.
+    optimizer : Optimizer, sequence of Optimizer, or callable, optional
+        One for all batch sizes, or a function that takes a batch size (a number, n for None)
+        and returns its own: learning rates that suit one batch size rarely suit another. Of a
+        sequence each is tried, and the one is kept that reaches `goal` in the fewest epochs or,
+        where none does or no goal was given, ends with the lowest training loss. ``SGD(0.01)``
+        if not given.
+    validation : (X, y) or (X, y, sample_weight), optional
+        Data on which the loss is computed after each epoch.
+    score : callable, optional
+        Called as ``score(net)`` with each trained network, for a number that is better the
+        higher it is, such as its accuracy on other data.
+    goal : float, optional
+        The loss to which the entries' times are compared; 98 % of the way from the start's loss
+        to the lowest of all runs, if not given. It is a validation loss where there are
+        validation data.
+    rng : None, int or numpy.random.Generator
+        Draws the seed that all runs use; a number is that seed.
+    n_threads : int, optional
+        The most threads to use: as many as OpenMP would, if not given.
+    side_by_side : bool, optional
+        Whether runs are trained at the same time, one a thread (`fastgd.train_many`), which is
+        soonest done, or one after the other, each with all the threads that help it. Either
+        way the results have the same bits, but seconds do not mean the same, see the notes.
+        True for the compiled backend, if not given.
+    **settings
+        Further arguments of `fastgd.train`, for all runs: ``sampling``, ``drop_last``,
+        ``reduction``, ``sample_weight``, ``callbacks``, ``record``, ``backend`` and so on.
+        Runs side by side call the callbacks from several threads.
+
+    Returns
+    -------
+    Comparison
+        A sequence with one entry for each batch size, in their order. ``print`` shows a table.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above. Nothing was trained then.
+    KeyboardInterrupt
+        Runs side by side end after the epochs under way.
+
+    Notes
+    -----
+    Runs side by side share caches, memory bandwidth and the power that sets the clock: the
+    seconds of each are those of one thread on a busy machine, may be half as many again as
+    those of a run alone, and change from call to call. With ``side_by_side=False`` they are
+    those of a run that has the machine to itself. Compare the seconds of one comparison only;
+    epochs, updates and losses are always exact. Times to a loss count the median epoch's
+    seconds, so that a moment in which the machine does something else does not decide which
+    batch size is fastest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastgd as gd
+    >>> X = np.random.default_rng(0).standard_normal((1000, 3))
+    >>> y = X @ [1.0, -2.0, 0.5] + 3
+    >>> result = gd.compare(gd.Network([3, 1]), X, y, optimizer=gd.SGD(0.02), epochs=5, rng=0)
+    >>> [(entry.batch_size, entry.updates) for entry in result]
+    [(1, 5000), (8, 625), (32, 160), (1000, 5)]
+    >>> result.best.batch_size
+    1
+
+    The larger the batch, the longer the step that its gradient allows:
+
+    >>> result = gd.compare(
+    ...     gd.Network([3, 1]), X, y, [8, 32], rng=0,
+    ...     optimizer=lambda batch_size: gd.SGD(0.02 * batch_size**0.5),
+    ... )
+    >>> [round(entry.optimizer.learning_rate, 3) for entry in result]
+    [0.057, 0.113]
+    """
+    _check_settings(settings)
+    _validation.check_network(net)
+    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    plans = _plans(batch_sizes, len(X), epochs, settings.get("drop_last", False))
+    tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
+    if goal is not None:
+        goal = _validation.check_real("goal", goal)
+    if score is not None and not callable(score):
+        raise TypeError(f"score must be a function that takes a network, not {score!r}")
+    seed = _seed(rng)
+    shared = settings | {"epochs": epochs, "validation": validation, "rng": seed}
+    runs = [
+        (plan, net.copy(), shared | {"batch_size": plan.batch_size, "optimizer": one})
+        for plan, several in zip(plans, tried, strict=True)
+        for one in several
+    ]
+    together = _side_by_side(side_by_side, settings.get("backend", "compiled"))
+    nets, each = [run[1] for run in runs], [run[2] for run in runs]
+    histories = (_together if together else _in_turn)(nets, X, y, each, n_threads)
+    weight = settings.get("sample_weight")
+    data: Any = (X, y, weight) if validation is None else (*validation, None)
+    start_loss = net.loss_value(data[0], data[1], sample_weight=data[2])
+    entries = [
+        _entry(plan, trained, history, X, y, weight)
+        for (plan, trained, _), history in zip(runs, histories, strict=True)
+    ]
+    return Comparison(
+        [_with_score(_kept(entries, plan, goal), score) for plan in plans],
+        goal=goal,
+        seed=seed,
+        side_by_side=together and len(runs) > 1,
+        start=net.copy(),
+        start_loss=start_loss,
+        tried=max(len(several) for several in tried),
+    )
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse what `train` does not take, or `compare` decides itself."""
+    allowed = [name for name in inspect.signature(train).parameters if name not in OWN | {*REFUSED}]
+    for name in settings:
+        if name in REFUSED:
+            raise TypeError(f"compare takes no {name}: {REFUSED[name]}")
+        if name == "batch_size":
+            raise TypeError("compare takes batch_sizes, such as [1, 32, None], not batch_size")
+        if name not in allowed:
+            raise TypeError(
+                f"compare takes no argument {name!r}; beside its own it passes on to train: "
+                f"{', '.join(allowed)}"
+            )
+
+
+def _plans(
+    batch_sizes: Iterable[int | None], n: int, epochs: int, drop_last: bool
+) -> list[BatchPlan]:
+    if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
+        raise TypeError(f"batch_sizes must list numbers or None, as [1, 32], not {batch_sizes!r}")
+    plans = [plan(n, size, epochs=epochs, drop_last=drop_last) for size in batch_sizes]
+    sizes = [one.batch_size for one in plans]
+    if not sizes:
+        raise ValueError("batch_sizes is empty: name at least one, such as [1, 32, None]")
+    for size in sizes:
+        if sizes.count(size) > 1:
+            raise ValueError(
+                f"batch_sizes has {size} twice (None means all {n} samples): name each once"
+            )
+    return plans
+
+
+def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
+    """Return the optimizers that a batch size tries."""
+    if optimizer is None:
+        return [SGD(0.01)]
+    made = optimizer
+    if callable(optimizer):
+        made = optimizer(batch_size)
+    several = list(made) if isinstance(made, (list, tuple)) else [made]
+    if not several or not all(isinstance(one, Optimizer) for one in several):
+        what = f"optimizer({batch_size}) returned" if callable(optimizer) else "optimizer is"
+        raise TypeError(
+            f"{what} {made!r}, but must be an optimizer such as fastgd.SGD(0.1), a list of "
+            "those, or a function that takes a batch size and returns one of these"
+        )
+    return several
+
+
+def _seed(rng: RngLike) -> int:
+    """Return the one seed of all runs, which ``gd.train(..., rng=seed)`` takes too."""
+    generator = _validation.check_rng(rng)
+    if isinstance(rng, (int, np.integer)):
+        return int(rng)
+    return int(generator.integers(2**63))
+
+
+def _side_by_side(wanted: bool | None, backend: Any) -> bool:
+    if wanted is None:
+        return bool(backend == "compiled")
+    if _validation.check_bool("side_by_side", wanted) and backend != "compiled":
+        raise ValueError(
+            f"side_by_side=True needs the compiled backend, not {backend!r}: leave one of them out"
+        )
+    return bool(wanted)
+
+
+def _together(
+    nets: list[Network], X: Any, y: ArrayLike, settings: list[dict[str, Any]], n_threads: int | None
+) -> list[History]:
+    """Train at the same time; what takes longest, the smallest batches, begins first."""
+    first = sorted(range(len(nets)), key=lambda i: int(settings[i]["batch_size"]))
+    done = train_many(
+        [nets[i] for i in first],
+        X,
+        y,
+        [{k: v for k, v in settings[i].items() if k != "backend"} for i in first],
+        n_threads=n_threads,
+    )
+    histories = dict(zip(first, done, strict=True))
+    return [histories[i] for i in range(len(nets))]
+
+
+def _in_turn(
+    nets: list[Network], X: Any, y: ArrayLike, settings: list[dict[str, Any]], n_threads: int | None
+) -> list[History]:
+    """Train one after the other, once all of them are checked."""
+    check_threads(n_threads)
+    runs = [
+        prepare(net, X, y, n_threads=n_threads, **entry)
+        for net, entry in zip(nets, settings, strict=True)
+    ]
+    histories = []
+    for run in runs:
+        try:
+            histories.append(run.go())
+        except DivergenceError as error:
+            histories.append(error.history)
+    return histories
+
+
+def _entry(
+    plan: BatchPlan, net: Network, history: History, X: Any, y: ArrayLike, weight: ArrayLike | None
+) -> Entry:
+    """Measure a trained network."""
+    if history.diverged:
+        return Entry(plan, net, history, math.nan)
+    loss = net.loss_value(X, y, sample_weight=weight)
+    losses = loss, *history.validation_loss[-1:]
+    if not np.isfinite(losses).all():
+        return Entry(plan, net, history, math.nan)
+    return Entry(plan, net, history, *losses)
+
+
+def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry:
+    if score is None or entry.diverged:
+        return entry
+    return replace(entry, score=float(score(entry.net)))
+
+
+def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
+    """Return a batch size's best entry: that soonest at the goal, or with the lowest loss.
+
+    Epochs count, as seconds would give other entries on another day. The first if all diverged.
+    """
+
+    def rank(entry: Entry) -> tuple[float, float]:
+        reached = None if goal is None else entry.time_to(goal)
+        return (math.inf if reached is None else reached.epochs), entry.loss
+
+    own = [entry for entry in entries if entry.plan is plan]
+    return min((entry for entry in own if not entry.diverged), key=rank, default=own[0])

@@ -1,0 +1,271 @@
+"""What `compare` returns: the entries, which of them is best and fastest, and their table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, overload
+
+from fastgd import _columns
+from fastgd._columns import Column, fill
+from fastgd.comparison._advice import sentences
+from fastgd.comparison._entry import Entry, count, rank
+from fastgd.history import History
+from fastgd.network import Network
+
+__all__ = ["COLUMNS", "Comparison"]
+
+SHARE_OF_THE_WAY = 0.98
+
+
+class Comparison(Sequence[Entry]):
+    """One network, trained at several batch sizes: what `compare` returns.
+
+    A sequence of `Entry`. Printed it is a table; notebooks show it as HTML, and the package rich
+    as a table of its own.
+
+    Attributes
+    ----------
+    entries : tuple of Entry
+        One for each batch size.
+    start : Network
+        The parameters with which all runs began.
+    start_loss : float
+        Its loss, on the validation data where there are such data.
+    seed : int
+        What all runs drew their samples with: ``fastgd.train(start.copy(), X, y, rng=seed, ...)``
+        makes any of them again.
+    side_by_side : bool
+        Whether the runs shared the machine, so that seconds are those of a busy one.
+    tried : int
+        How many optimizers each batch size tried; its entry is that of the best.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        *,
+        start: Network,
+        start_loss: float,
+        seed: int,
+        goal: float | None = None,
+        side_by_side: bool = False,
+        tried: int = 1,
+    ) -> None:
+        self.entries: tuple[Entry, ...] = tuple(entries)
+        self.start = start
+        self.start_loss = start_loss
+        self.seed = seed
+        self.side_by_side = side_by_side
+        self.tried = tried
+        self._goal = goal
+
+    @classmethod
+    def join(cls, parts: Sequence[Comparison]) -> Comparison:
+        """Return one comparison of several that had the same start, data and settings."""
+        first = parts[0]
+        return cls(
+            (entry for part in parts for entry in part),
+            start=first.start,
+            start_loss=first.start_loss,
+            seed=first.seed,
+            goal=first._goal,
+            side_by_side=any(part.side_by_side for part in parts),
+            tried=max(part.tried for part in parts),
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, index: int | slice) -> Entry | tuple[Entry, ...]:
+        return self.entries[index]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def trained(self) -> tuple[Entry, ...]:
+        """The entries that did not diverge."""
+        return tuple(entry for entry in self.entries if not entry.diverged)
+
+    @property
+    def kept(self) -> str:
+        """Which of several optimizers an entry is of, in words."""
+        least = "the one with the lowest training loss"
+        if self._goal is None:
+            return f"shown is {least}"
+        return f"shown is the one that reached the goal in the fewest epochs, or else {least}"
+
+    @property
+    def validated(self) -> bool:
+        """Whether there were validation data."""
+        return any(entry.history.validation_loss for entry in self)
+
+    @property
+    def goal(self) -> float:
+        """The loss to which times are compared; nan where every run diverged.
+
+        What was asked for, or `SHARE_OF_THE_WAY` from the start's loss to the lowest that an
+        entry's `curve` reached: good enough, however long the last bit takes.
+        """
+        if self._goal is not None:
+            return self._goal
+        lowest = min((min(entry.curve) for entry in self.trained), default=math.nan)
+        way = max(self.start_loss - lowest, 0.0)
+        return lowest + (1 - SHARE_OF_THE_WAY) * way
+
+    @property
+    def best(self) -> Entry | None:
+        """The entry with the highest score, or else with the lowest loss; None if all diverged.
+
+        Losses are those on the validation data where there are such data.
+        """
+        return min(self.trained, key=rank, default=None)
+
+    @property
+    def fastest(self) -> Entry | None:
+        """The entry that reached `goal` in the fewest seconds; None if none did."""
+        times = [(entry.time_to(self.goal), entry) for entry in self.trained]
+        return min(
+            ((time.seconds, entry) for time, entry in times if time is not None),
+            key=lambda pair: pair[0],
+            default=(math.nan, None),
+        )[1]
+
+    @property
+    def marks(self) -> list[tuple[Entry, str]]:
+        """The entries of which a table says something."""
+        named = (self.fastest, "first to the goal"), (self.best, "best")
+        return [(entry, words) for entry, words in named if entry is not None]
+
+    @property
+    def histories(self) -> dict[int, History]:
+        """The histories by batch size, as the functions of `fastgd.plot` take them."""
+        return {entry.batch_size: entry.history for entry in self.entries}
+
+    def plot(self, against: str = "epoch", **options: Any) -> Any:
+        """Draw the losses: needs the extra ``plot``.
+
+        Against seconds every epoch of a run is as wide as its median one, as in `Entry.time_to`.
+
+        Parameters
+        ----------
+        against : {"epoch", "update", "second"}
+            What the horizontal axis counts.
+        **options
+            Further arguments of `fastgd.plot.loss`: ``target`` is `goal` if not given, and
+            ``validation`` is `validated`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        target = self.goal if self.trained else None
+        options = {"target": target, "validation": self.validated} | options
+        histories = {
+            entry.batch_size: replace(
+                entry.history, seconds=[entry.seconds_an_epoch] * entry.epochs
+            )
+            for entry in self
+        }
+        return import_module("fastgd.plot").loss(histories, against=against, **options)
+
+    def advice(self) -> list[str]:
+        """Return in a few sentences which batch size to take, and why.
+
+        Returns
+        -------
+        list of str
+            Advised is the batch size that reached `goal` in the fewest seconds.
+        """
+        return sentences(self)
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the table, those without content left out."""
+        names = ["method", "batch_size", "updates", "learning_rate", "seconds", "loss"]
+        if self.validated:
+            names.append("validation_loss")
+        if any(not math.isnan(entry.score) for entry in self):
+            names.append("score")
+        to_goal = Column("seconds", "to goal", 8, self._time_to_goal)
+        return [*(COLUMNS[name] for name in names), to_goal]
+
+    def _time_to_goal(self, entry: Entry) -> str:
+        reached = entry.time_to(self.goal)
+        return "never" if reached is None else _columns.seconds(reached.seconds)
+
+    def _title(self) -> str:
+        epochs = max(entry.epochs for entry in self)
+        return (
+            f"{self.start!r} on {self[0].plan.n_samples:,} samples, {count(epochs, 'epoch')}, "
+            "the same start for each run"
+        )
+
+    def _notes(self) -> str:
+        """Say what the columns mean that may be misread."""
+        notes = []
+        if self.tried > 1:
+            notes.append(f"Each batch size tried up to {self.tried} optimizers; {self.kept}.")
+        if not math.isnan(self.goal):
+            kind = "validation" if self.validated else "training"
+            goal = f"The goal is a {kind} loss of {self.goal:.4g}"
+            if self._goal is None:
+                goal += f": {SHARE_OF_THE_WAY:.0%} of the way from the start's to the lowest"
+            notes.append(f"{goal}.")
+        if self.side_by_side:
+            notes.append(
+                "Seconds are those of runs side by side, one thread each, on a busy machine; "
+                "side_by_side=False measures each alone."
+            )
+        return " ".join(notes)
+
+    def _marked(self) -> str:
+        """Say of which entries a table says something, where its rows can not."""
+        if not self.marks:
+            return ""
+        said = "; ".join(f"{words}: batch size {entry.batch_size:,}" for entry, words in self.marks)
+        return f"{said[0].upper()}{said[1:]}."
+
+    def __repr__(self) -> str:
+        columns = self.columns()
+        table = [_columns.head(columns), *(_columns.line(columns, entry) for entry in self)]
+        notes = fill(f"{self._marked()} {self._notes()}".strip())
+        return "\n".join([fill(self._title()), "", *table, "", notes]).rstrip()
+
+    def __rich__(self) -> Any:
+        """Return a table of the package rich, which calls this."""
+        notes = f"{self._marked()} {self._notes()}".strip()
+        return _columns.as_rich(self.columns(), self, self._title(), notes, self.fastest)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from html import escape
+
+        table = _columns.as_html(self.columns(), self, self._title(), self.marks)
+        return f"{table}\n<p>{escape(self._notes())}</p>"
+
+
+def _loss_text(value: float) -> str:
+    return "" if math.isnan(value) else _columns.number(value, 4)
+
+
+#: the table's columns; the command line's table is made of them too
+COLUMNS = {
+    "method": Column("", "method", 10, lambda entry: entry.method, left=True, spare=5),
+    "batch_size": Column(
+        "batch", "size", 9, lambda entry: f"{entry.batch_size:,}", names_rows=True
+    ),
+    "updates": Column("", "updates", 11, lambda entry: f"{entry.updates:,}", spare=4),
+    "batches": Column("updates", "an epoch", 11, lambda entry: f"{entry.plan.batches:,}"),
+    "epochs": Column("", "epochs", 7, lambda entry: f"{entry.epochs:,}"),
+    "learning_rate": Column(
+        "learning", "rate", 9, lambda entry: f"{entry.optimizer.learning_rate:.2g}", spare=2
+    ),
+    "seconds": Column("", "seconds", 8, lambda entry: _columns.seconds(entry.seconds), spare=3),
+    "loss": Column("train", "loss", 8, lambda entry: _loss_text(entry.loss), spare=1),
+    "validation_loss": Column("valid.", "loss", 8, lambda entry: _loss_text(entry.validation_loss)),
+    "score": Column("", "score", 8, lambda entry: f"{entry.score:.4g}"),
+}
