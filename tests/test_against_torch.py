@@ -14,7 +14,7 @@ from fastgd import schedules as s
 from fastgd.optimizers import OPTIMIZERS as EVERY_OPTIMIZER
 from fastgd.schedules import SCHEDULES as EVERY_SCHEDULE
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="it needs PyTorch: pip install 'fastgd[torch]'")
 functional = torch.nn.functional
 torch_schedules = torch.optim.lr_scheduler
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("setuptools")  # whose setup.py holds the build's flags
 TOOLS = Path(__file__).parents[1] / "tools"
 
 LOOP = """

@@ -1,6 +1,5 @@
 """Signals, forks and Python threads: what must neither hang nor lose a model."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,8 +7,6 @@ import textwrap
 import time
 
 import pytest
-
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")
 
 SETUP = """
 import os, signal, sys, time

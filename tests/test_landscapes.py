@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from rich.console import Console
 
 import fastgd as gd
 from fastgd.landscapes import (
@@ -550,17 +552,13 @@ def test_table_of_shares_in_a_notebook():
 
 
 def test_picture_of_shares():
-    pytest.importorskip("matplotlib").use("agg")
-    from matplotlib.figure import Figure
-
     shares = escape_share(Quintic(), batch_sizes=[1, None], n_seeds=10)
     ax = shares.plot(ax=Figure().subplots())
     assert "leaves the saddle in 100 % of 10 runs" in ax.get_title(loc="left").replace("\n", " ")
 
 
 def test_table_of_shares_by_rich():
-    rich = pytest.importorskip("rich.console")
-    console = rich.Console(width=100)
+    console = Console(width=100)
     with console.capture() as capture:
         console.print(escape_share(Quintic(), batch_sizes=[1, None], n_seeds=10))
     assert "all 64" in capture.get()

@@ -11,11 +11,11 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
+from conftest import ALIKE, several_levels
 
 from fastgd import _kernels
 
 KERNELS = Path(__file__).parents[1] / "src_c" / "kernels"
-FMA_LEVELS = [level for level in _kernels.levels() if level != "baseline"]
 
 # Units in the last place, as stated beside the functions in math.inc.c. The first seven may
 # not go above 2.
@@ -217,10 +217,11 @@ def test_overflow_and_underflow_begin_at_the_right_argument(dtype, isa):
         assert apply(name, np.nextafter(last[least], np.array(-INF, dtype)), isa) == 0
 
 
+@several_levels
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_fma_level_gives_the_same_bits(name, dtype):
     x = np.concatenate([random_bits(dtype, 40_000), points(name, dtype)])
-    results = [apply(name, x, level) for level in FMA_LEVELS]
+    results = [apply(name, x, level) for level in ALIKE]
     for one, other in pairwise(results):
         number = ~(np.isnan(one) & np.isnan(other))  # a NaN's payload is not promised
         assert one[number].tobytes() == other[number].tobytes()

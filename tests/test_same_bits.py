@@ -4,12 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conftest import ALIKE, several_levels
 
 import fastgd as gd
-from fastgd import _kernels
 from fastgd.backends import compiled
-
-FMA_LEVELS = [level for level in _kernels.levels() if level != "baseline"]
 
 MODELS = {
     "linear": ((33, 1), "squared_error"),
@@ -107,11 +105,11 @@ def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeyp
         recorded = [values.tobytes() for values in history.trace.values()]
         return net.params.tobytes(), history.loss, norms.tobytes(), gradients.tobytes(), recorded
 
-    first, *others = [bits(level, threads) for level in FMA_LEVELS for threads in (1, 3)]
+    first, *others = [bits(level, threads) for level in ALIKE for threads in (1, 3)]
     assert all(other == first for other in others)
 
 
-@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has one level that fuses")
+@several_levels
 @pytest.mark.parametrize("activation", ["relu", "gelu", "softplus", "sigmoid", "silu"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("model", MODELS)
@@ -124,11 +122,11 @@ def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypat
         gd.train(net, X, y, epochs=2, optimizer=gd.Adam(0.01), rng=0)
         return net.params.tobytes(), gd.gradient(net, X, y).tobytes(), net.forward(X).tobytes()
 
-    first, *others = [bits(level) for level in FMA_LEVELS]
+    first, *others = [bits(level) for level in ALIKE]
     assert all(other == first for other in others)
 
 
-@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has one level that fuses")
+@several_levels
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, monkeypatch):
@@ -139,7 +137,7 @@ def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, mon
             "narrow network", dtype=dtype, optimizer=optimizer, batch_size=20, schedule=schedule
         )
 
-    first, *others = [bits(level) for level in FMA_LEVELS]
+    first, *others = [bits(level) for level in ALIKE]
     assert all(other == first for other in others)
 
 
@@ -152,12 +150,9 @@ def placed(X, offset):
     return copy
 
 
-@pytest.mark.parametrize("level", FMA_LEVELS)
 @pytest.mark.parametrize("n_in", [64, 144, 512])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_where_the_rows_begin_in_memory_changes_no_bit(dtype, n_in, level, monkeypatch):
+def test_where_the_rows_begin_in_memory_changes_no_bit(n_in, dtype, isa):
     def bits(offset):
-        monkeypatch.setattr(compiled, "LEVEL", level)
         X, y = make_data((n_in, 1), "squared_error", 150, dtype)
         X = placed(X, offset)
         net = gd.Network([n_in, 1], dtype=dtype, rng=0)
@@ -210,7 +205,7 @@ def test_noise_scales_have_the_same_bits_on_every_level_and_thread(model, monkey
     X, y = make_data(sizes, loss, 500, "float32")
     net = gd.Network(sizes, hidden="tanh", loss=loss, rng=0)
     found = set()
-    for level in FMA_LEVELS:
+    for level in ALIKE:
         for all_threads in (True, False):
             monkeypatch.setattr(compiled, "LEVEL", level)
             monkeypatch.setattr(compiled, "ALL_THREADS", all_threads)

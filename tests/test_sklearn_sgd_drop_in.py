@@ -10,7 +10,10 @@ from sklearn import linear_model
 
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 @pytest.fixture
@@ -33,14 +36,15 @@ def _their_module():
 globals().update({n: v for n, v in vars(_their_module()).items() if n.startswith("test_")})
 
 
-def _fails(test, error):
-    """Mark a test that can not pass; docs/scikit-learn.md says why."""
-    return pytest.mark.xfail(raises=error)(globals()[test])
-
-
-# it replaces a private class of scikit-learn's that is not used here
-test_validation_mask_correctly_subsets = _fails("test_validation_mask_correctly_subsets", TypeError)
-# it asks for the accuracy of one seed, where the score that stops training is another here
-test_multi_thread_multi_class_and_early_stopping = _fails(
-    "test_multi_thread_multi_class_and_early_stopping", AssertionError
-)
+# What can not pass; docs/scikit-learn.md has the same list.
+test_validation_mask_correctly_subsets = pytest.mark.xfail(
+    raises=TypeError,
+    strict=True,
+    reason="it replaces scikit-learn's private _ValidationScoreCallback, which is not used here",
+)(test_validation_mask_correctly_subsets)  # noqa: F821
+test_multi_thread_multi_class_and_early_stopping = pytest.mark.xfail(
+    raises=AssertionError,
+    strict=True,
+    reason="it asks for the accuracy of one seed, and the score that stops training is another "
+    "here; test_sklearn_sgd.py has threads beside early stopping",
+)(test_multi_thread_multi_class_and_early_stopping)  # noqa: F821
