@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._training_run import Run
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network
-from fastgd.training import Run, check_threads, prepare
+from fastgd.training import check_threads, prepare
 
 __all__ = ["train_many"]
 

@@ -1,33 +1,29 @@
-"""`train`: check everything, make the plan, run the epochs on a backend."""
+"""`train`: check everything, and make the plan.
+
+The epochs are the business of `_training_run`.
+"""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation, backends
+from fastgd import _validation
 from fastgd._plan import Plan, check_batch_size
+from fastgd._training_run import Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
-from fastgd.history import DivergenceError, History, Trace, restore_rng
+from fastgd.history import History
 from fastgd.losses import LOSSES
 from fastgd.network import Network
-from fastgd.noise import smoothed_ratio, unbiased_each
-from fastgd.optimizers import SGD, Optimizer, OptimizerState
-from fastgd.sampling import Sampler, Subset, count_steps, draw_batches, make_sampler
+from fastgd.optimizers import Optimizer
+from fastgd.sampling import Sampler, Subset, make_sampler
 
 if TYPE_CHECKING:
     from fastgd.schedules import Schedule
 
-__all__ = ["Run", "prepare", "train"]
-
-AHEAD = 256  # how many epochs' learning rates are computed at a time
-RECORDS = ("loss", "params", "gradient_norm", "noise_scale")
+__all__ = ["check_threads", "prepare", "train"]
 
 
 def train(
@@ -333,260 +329,3 @@ def _check_validation(
     )
     weight = validation[2] if len(validation) == 3 else None
     return X, y, _validation.check_sample_weight(weight, len(X), net.dtype, "validation weight")
-
-
-def _schedule(value: Schedule | Callable[[int], float]) -> Schedule:
-    from fastgd.schedules import make_schedule  # who has none does not pay for the import
-
-    return make_schedule(value)
-
-
-class Run:
-    """One call of `train`: its settings once they are checked, and its epochs."""
-
-    optimizer: Optimizer
-    schedule: Schedule | None
-    rng: np.random.Generator
-    state: OptimizerState
-    history: History
-    epochs: int
-    callbacks: tuple[Callable[[Network, History], Any], ...]
-    backend: ModuleType
-    record: set[str]
-    record_every: int
-    plan: Plan
-    n_samples: int
-    sampler: Sampler
-    validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
-    first_step: int  # the first two of a run that records
-    sizes: FloatArray
-
-    def __init__(self, net: Network) -> None:
-        self.net = net
-        self.cancelled: bool = False
-        self.epochs_left: int = 0
-        self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
-        self.trace: Trace | None = None
-        self.poisson: bool = False
-        self.kept: int = 0  # recorded steps of epochs that have ended well
-
-    def read_settings(
-        self,
-        epochs: int,
-        callbacks: Sequence[Callable[[Network, History], Any]],
-        backend: str,
-    ) -> None:
-        """Check what concerns neither data nor optimizer."""
-        self.epochs = _validation.check_int("epochs", epochs, at_least=0)
-        if not isinstance(callbacks, Iterable) or not all(
-            callable(callback) for callback in callbacks
-        ):
-            raise TypeError("callbacks must list functions that take (net, history)")
-        self.callbacks = tuple(callbacks)
-        self.backend = backends.load(
-            _validation.check_choice("backend", backend, backends.BACKENDS)
-        )
-
-    def read_record(self, record: Sequence[str], record_every: int, batch_size: int) -> None:
-        """Check what the trace is to keep."""
-        if isinstance(record, str) or not isinstance(record, Iterable):
-            name = record if isinstance(record, str) else "loss"
-            raise TypeError(f"record must list names, as in record=({name!r},), not {record!r}")
-        self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
-        self.record_every = _validation.check_int("record_every", record_every, at_least=1)
-        if "noise_scale" in self.record and batch_size == 1:
-            raise ValueError(
-                "record='noise_scale' needs batches of at least 2 samples: one has no variance"
-            )
-
-    def read_resumed(
-        self,
-        optimizer: Optimizer | None,
-        schedule: Schedule | Callable[[int], float] | None,
-        rng: RngLike,
-        resume: History | None,
-    ) -> None:
-        """Take optimizer, schedule, their state, generator and history over, or begin them."""
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
-            )
-        if resume is None:
-            self.optimizer = SGD(0.01) if optimizer is None else optimizer
-            self.rng = _validation.check_rng(rng)
-            self.state = self.optimizer.initial_state(self.net.params)
-            self.schedule = None if schedule is None else _schedule(schedule)
-            self.history = History(optimizer=self.optimizer, schedule=self.schedule)
-            if self.schedule is not None:
-                self.history._schedule_state = self.schedule.initial_state()
-            return
-        if not isinstance(resume, History) or resume.optimizer is None:
-            raise TypeError(f"resume must be what fastgd.train returned, not {resume!r}")
-        if optimizer is not None or schedule is not None or rng is not None:
-            raise ValueError(
-                "resume brings the optimizer, the schedule and the generator: leave them out"
-            )
-        state = resume._state
-        if state is None or any(m.shape != self.net.params.shape for m in state.moments):
-            raise ValueError("resume is the history of another network")
-        self.optimizer, self.schedule = resume.optimizer, resume.schedule
-        self.rng = restore_rng(resume)
-        self.state = state.copy()
-        self.history = resume.copy()
-
-    def go(self) -> History:
-        """Run the epochs; return the history."""
-        run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
-        self._begin_trace()
-        try:
-            for done in range(self.epochs):
-                self.epochs_left = self.epochs - done
-                if self.cancelled:
-                    break
-                self._epoch(run_epoch)
-                if self._after_epoch():
-                    break
-        finally:
-            self._finish()
-        return self.history
-
-    def _epoch(self, run_epoch: Callable[..., float]) -> None:
-        plan, history = self.plan, self.history
-        begun = time.perf_counter()
-        order, bounds = draw_batches(self.sampler, self.n_samples, self.rng)
-        if bounds is None:
-            steps = count_steps(len(order), plan.batch_size, plan.drop_last)
-            used = min(len(order), steps * plan.batch_size)
-        else:
-            steps, used = len(bounds) - 1, len(order)
-        self.poisson = bounds is not None
-        first = self.state.step
-        rates = self._rates(steps)
-        kept = (first + steps) // self.record_every - first // self.record_every
-        trace = self._room(kept)
-        total = run_epoch(order, rates, trace, bounds)
-        if not math.isfinite(total):
-            history.diverged = True
-            raise DivergenceError(
-                f"the loss stopped being finite in epoch {history.epochs + 1}, with learning "
-                f"rate {rates.max(initial=0):g}. The network holds the parameters of the epoch "
-                "before. Try a lower learning rate, or scale the features to mean 0 and "
-                "variance 1.",
-                history,
-            )
-        history.loss.append(total / used if used else math.nan)
-        history.learning_rate.append(float(rates[0]) if steps else math.nan)
-        history.seconds.append(time.perf_counter() - begun)
-        history.updates += steps
-        history.epoch_updates.append(steps)
-        history.sample_gradients += used
-        if trace is not None:
-            if "noise_scale" in self.record:
-                sizes = self.sizes[self.kept : self.kept + kept]
-                if bounds is None:
-                    sizes[:] = plan.batch_size
-                    if kept and (first + steps) % self.record_every == 0:
-                        sizes[-1] = used - (steps - 1) * plan.batch_size
-                else:
-                    missed = self.record_every - 1 - first % self.record_every
-                    sizes[:] = np.diff(bounds)[missed :: self.record_every]
-            self.kept += kept
-
-    def _rates(self, steps: int) -> FloatArray:
-        """Return the next epoch's learning rates, one a step."""
-        base, state = self.optimizer.learning_rate, self.history._schedule_state
-        if self.schedule is None:
-            return np.full(steps, base)
-        if self.schedule.unit == "update":
-            return self.schedule.rates(base, self.history.updates, steps, state)
-        if not self.ahead or self.schedule.watches_loss:
-            count = 1 if self.schedule.watches_loss else min(AHEAD, self.epochs_left)
-            rates = self.schedule.rates(base, self.history.epochs, count, state)
-            self.ahead = rates.tolist()[::-1]
-        return np.full(steps, self.ahead.pop())
-
-    def _begin_trace(self) -> None:
-        """Make room for all that the run will record."""
-        if not self.record:
-            return
-        steps = count_steps(self.n_samples, self.plan.batch_size, self.plan.drop_last)
-        self.first_step = self.state.step
-        last = self.first_step + steps * self.epochs
-        room = last // self.record_every - self.first_step // self.record_every
-        self.sizes = np.zeros(room)
-        if "params" in self.record and self.history.updates == 0:
-            self.history.start = self.net.params.copy()
-        noise = "noise_scale" in self.record
-        self.trace = Trace(
-            self.record_every,
-            loss=np.empty(room) if "loss" in self.record else None,
-            gradient_norm=np.empty(room) if noise or "gradient_norm" in self.record else None,
-            sample_squares=np.empty(room) if noise else None,
-            params=(
-                np.empty((room, self.net.n_params), self.net.dtype)
-                if "params" in self.record
-                else None
-            ),
-        )
-
-    def _room(self, steps: int) -> Trace | None:
-        """Return where the next epoch leaves what it records."""
-        if self.trace is None:
-            return None
-        if self.kept + steps > len(self.sizes):  # a user's own sampling may draw more
-            self.sizes = np.concatenate([self.sizes, np.zeros(steps)])
-            self.trace = self.trace.grown(steps)
-        return self.trace.behind(self.kept)
-
-    def _end_trace(self, trace: Trace) -> None:
-        """Add what was recorded to the history's trace."""
-        trace = trace.before(self.kept)
-        every = self.record_every
-        before = self.first_step // every
-        series: dict[str, AnyArray | None] = {
-            "step": np.arange((before + 1) * every, (before + self.kept) * every + 1, every),
-            "loss": trace.loss,
-            "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
-            "params": trace.params,
-        }
-        if trace.sample_squares is not None and trace.gradient_norm is not None:
-            sizes = self.sizes[: self.kept]
-            norms = trace.gradient_norm
-            squares = np.square(norms, out=None if "gradient_norm" in self.record else norms)
-            if self.plan.reduction == "sum":
-                squares /= np.maximum(sizes, 1) ** 2
-            elif self.poisson:  # whose mean divides by the batch size
-                squares *= (self.plan.batch_size / np.maximum(sizes, 1)) ** 2
-            # a last batch of few samples says next to nothing, but would count as much
-            sizes[sizes < self.plan.batch_size / 2] = 0
-            unbiased_each(trace.sample_squares, squares, sizes)
-            series["gradient_variance"], series["gradient_square"] = trace.sample_squares, squares
-        kept = self.history.trace
-        for name, values in series.items():
-            if values is not None:
-                earlier = kept.get(name)
-                kept[name] = values if earlier is None else np.concatenate([earlier, values])
-        if "gradient_variance" in series:
-            kept["noise_scale"] = smoothed_ratio(kept["gradient_variance"], kept["gradient_square"])
-
-    def _after_epoch(self) -> bool:
-        """Validate, call the callbacks; return whether one wants to stop."""
-        if self.validation is not None:
-            values = self.net._losses(*self.validation)
-            loss = float(values.sum(dtype=np.float64)) / len(values)
-            self.history.validation_loss.append(loss)
-        history = self.history
-        if self.schedule is not None:
-            seen = history.loss if self.validation is None else history.validation_loss
-            history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
-        stop = [callback(self.net, self.history) is True for callback in self.callbacks]
-        return any(stop)
-
-    def _finish(self) -> None:
-        """Leave in the history what a later run needs to go on."""
-        history = self.history
-        if self.trace is not None:
-            self._end_trace(self.trace)
-            self.trace = None
-        history._state = self.state
-        history._rng_state = self.rng.bit_generator.state

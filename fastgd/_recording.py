@@ -1,0 +1,122 @@
+"""What a training records of its steps: the room for it, and how `History.trace` comes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgd._plan import Plan
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.history import History, Trace
+from fastgd.network import Network
+from fastgd.noise import smoothed_ratio, unbiased_each
+
+__all__ = ["RECORDS", "Recording"]
+
+RECORDS = ("loss", "params", "gradient_norm", "noise_scale")
+
+
+class Recording:
+    """What one run records.
+
+    Parameters
+    ----------
+    record : set of str
+        Some of `RECORDS`.
+    every : int
+        Every how many steps, counted from the first of all.
+    net, plan
+        Of the run.
+    first_step : int
+        Steps made before.
+    steps : int
+        Steps that are expected; a user's own sampling may draw more.
+    """
+
+    def __init__(
+        self, record: set[str], every: int, net: Network, plan: Plan, first_step: int, steps: int
+    ) -> None:
+        self.record = record
+        self.every = every
+        self.plan = plan
+        self.first_step = first_step
+        self.step = first_step  # made so far, in epochs that have ended well
+        self.kept = 0  # those of them that are recorded
+        self.poisson = False
+        room = self._count(steps)
+        self.sizes: FloatArray = np.zeros(room)  # of the recorded steps' batches
+        noise = "noise_scale" in record
+        self.trace = Trace(
+            every,
+            loss=np.empty(room) if "loss" in record else None,
+            gradient_norm=np.empty(room) if noise or "gradient_norm" in record else None,
+            sample_squares=np.empty(room) if noise else None,
+            params=np.empty((room, net.n_params), net.dtype) if "params" in record else None,
+        )
+
+    def _count(self, steps: int) -> int:
+        """Return how many of the next steps are recorded."""
+        return (self.step + steps) // self.every - self.step // self.every
+
+    def room(self, steps: int) -> Trace:
+        """Return where the next epoch leaves what it records."""
+        count = self._count(steps)
+        if self.kept + count > len(self.sizes):
+            self.sizes = np.concatenate([self.sizes, np.zeros(count)])
+            self.trace = self.trace.grown(count)
+        return self.trace.behind(self.kept)
+
+    def end_epoch(self, steps: int, used: int, bounds: IndexArray | None) -> None:
+        """Keep what an epoch of so many steps and samples has left.
+
+        Its batches end at `bounds`, where they are not all of one size.
+        """
+        count = self._count(steps)
+        self.poisson = bounds is not None
+        if "noise_scale" in self.record:
+            sizes = self.sizes[self.kept : self.kept + count]
+            if bounds is None:
+                sizes[:] = self.plan.batch_size
+                if count and (self.step + steps) % self.every == 0:
+                    sizes[-1] = used - (steps - 1) * self.plan.batch_size
+            else:
+                missed = self.every - 1 - self.step % self.every
+                sizes[:] = np.diff(bounds)[missed :: self.every]
+        self.step += steps
+        self.kept += count
+
+    def end(self, history: History) -> None:
+        """Add what was recorded to the history's trace."""
+        trace = self.trace.before(self.kept)
+        before = self.first_step // self.every
+        series: dict[str, AnyArray | None] = {
+            "step": np.arange(before + 1, before + self.kept + 1) * self.every,
+            "loss": trace.loss,
+            "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
+            "params": trace.params,
+        }
+        if trace.sample_squares is not None and trace.gradient_norm is not None:
+            squares = self._gradient_squares(trace.gradient_norm)
+            sizes = self.sizes[: self.kept]
+            # a last batch of few samples says next to nothing, but would count as much
+            sizes[sizes < self.plan.batch_size / 2] = 0
+            unbiased_each(trace.sample_squares, squares, sizes)
+            series["gradient_variance"], series["gradient_square"] = trace.sample_squares, squares
+        kept = history.trace
+        for name, values in series.items():
+            if values is not None:
+                earlier = kept.get(name)
+                kept[name] = values if earlier is None else np.concatenate([earlier, values])
+        if "gradient_variance" in series:
+            kept["noise_scale"] = smoothed_ratio(kept["gradient_variance"], kept["gradient_square"])
+
+    def _gradient_squares(self, norms: FloatArray) -> FloatArray:
+        """Return the squared norms of the batches' mean gradients, in place where norms may go."""
+        squares: FloatArray = np.square(
+            norms, out=None if "gradient_norm" in self.record else norms
+        )
+        sizes = self.sizes[: self.kept]
+        if self.plan.reduction == "sum":
+            squares /= np.maximum(sizes, 1) ** 2
+        elif self.poisson:  # whose mean divides by the batch size
+            squares *= (self.plan.batch_size / np.maximum(sizes, 1)) ** 2
+        return squares

@@ -1,0 +1,220 @@
+"""The epochs of one training: sampling, learning rates, validation, callbacks, the history.
+
+What a call of `fastgd.train` gives is checked in `training`; what a step computes is the business
+of the backends, what is recorded of it that of `_recording`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd import _validation, backends
+from fastgd._plan import Plan
+from fastgd._recording import RECORDS, Recording
+from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd.history import DivergenceError, History, restore_rng
+from fastgd.network import Network
+from fastgd.optimizers import SGD, Optimizer, OptimizerState
+from fastgd.sampling import Sampler, count_steps, draw_batches
+
+if TYPE_CHECKING:
+    from fastgd.schedules import Schedule
+
+__all__ = ["Run"]
+
+AHEAD = 256  # how many epochs' learning rates are computed at a time
+
+
+class Run:
+    """One call of `train`: its settings once they are checked, and its epochs."""
+
+    optimizer: Optimizer
+    schedule: Schedule | None
+    rng: np.random.Generator
+    state: OptimizerState
+    history: History
+    epochs: int
+    callbacks: tuple[Callable[[Network, History], Any], ...]
+    backend: ModuleType
+    record: set[str]
+    record_every: int
+    plan: Plan
+    n_samples: int
+    sampler: Sampler
+    validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self.cancelled: bool = False
+        self.epochs_left: int = 0
+        self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
+        self.recording: Recording | None = None
+
+    def read_settings(
+        self,
+        epochs: int,
+        callbacks: Sequence[Callable[[Network, History], Any]],
+        backend: str,
+    ) -> None:
+        """Check what concerns neither data nor optimizer."""
+        self.epochs = _validation.check_int("epochs", epochs, at_least=0)
+        if not isinstance(callbacks, Iterable) or not all(
+            callable(callback) for callback in callbacks
+        ):
+            raise TypeError("callbacks must list functions that take (net, history)")
+        self.callbacks = tuple(callbacks)
+        self.backend = backends.load(
+            _validation.check_choice("backend", backend, backends.BACKENDS)
+        )
+
+    def read_record(self, record: Sequence[str], record_every: int, batch_size: int) -> None:
+        """Check what the trace is to keep."""
+        if isinstance(record, str) or not isinstance(record, Iterable):
+            name = record if isinstance(record, str) else "loss"
+            raise TypeError(f"record must list names, as in record=({name!r},), not {record!r}")
+        self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
+        self.record_every = _validation.check_int("record_every", record_every, at_least=1)
+        if "noise_scale" in self.record and batch_size == 1:
+            raise ValueError(
+                "record='noise_scale' needs batches of at least 2 samples: one has no variance"
+            )
+
+    def read_resumed(
+        self,
+        optimizer: Optimizer | None,
+        schedule: Schedule | Callable[[int], float] | None,
+        rng: RngLike,
+        resume: History | None,
+    ) -> None:
+        """Take optimizer, schedule, their state, generator and history over, or begin them."""
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
+            )
+        if resume is None:
+            self.optimizer = SGD(0.01) if optimizer is None else optimizer
+            self.rng = _validation.check_rng(rng)
+            self.state = self.optimizer.initial_state(self.net.params)
+            self.schedule = None if schedule is None else _schedule(schedule)
+            self.history = History(optimizer=self.optimizer, schedule=self.schedule)
+            if self.schedule is not None:
+                self.history._schedule_state = self.schedule.initial_state()
+            return
+        if not isinstance(resume, History) or resume.optimizer is None:
+            raise TypeError(f"resume must be what fastgd.train returned, not {resume!r}")
+        if optimizer is not None or schedule is not None or rng is not None:
+            raise ValueError(
+                "resume brings the optimizer, the schedule and the generator: leave them out"
+            )
+        state = resume._state
+        if state is None or any(m.shape != self.net.params.shape for m in state.moments):
+            raise ValueError("resume is the history of another network")
+        self.optimizer, self.schedule = resume.optimizer, resume.schedule
+        self.rng = restore_rng(resume)
+        self.state = state.copy()
+        self.history = resume.copy()
+
+    def go(self) -> History:
+        """Run the epochs; return the history."""
+        run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
+        self._begin_recording()
+        try:
+            for done in range(self.epochs):
+                self.epochs_left = self.epochs - done
+                if self.cancelled:
+                    break
+                self._epoch(run_epoch)
+                if self._after_epoch():
+                    break
+        finally:
+            self._finish()
+        return self.history
+
+    def _epoch(self, run_epoch: Callable[..., float]) -> None:
+        plan, history = self.plan, self.history
+        begun = time.perf_counter()
+        order, bounds = draw_batches(self.sampler, self.n_samples, self.rng)
+        if bounds is None:
+            steps = count_steps(len(order), plan.batch_size, plan.drop_last)
+            used = min(len(order), steps * plan.batch_size)
+        else:
+            steps, used = len(bounds) - 1, len(order)
+        rates = self._rates(steps)
+        trace = None if self.recording is None else self.recording.room(steps)
+        total = run_epoch(order, rates, trace, bounds)
+        if not math.isfinite(total):
+            history.diverged = True
+            raise DivergenceError(
+                f"the loss stopped being finite in epoch {history.epochs + 1}, with learning "
+                f"rate {rates.max(initial=0):g}. The network holds the parameters of the epoch "
+                "before. Try a lower learning rate, or scale the features to mean 0 and "
+                "variance 1.",
+                history,
+            )
+        history.loss.append(total / used if used else math.nan)
+        history.learning_rate.append(float(rates[0]) if steps else math.nan)
+        history.seconds.append(time.perf_counter() - begun)
+        history.updates += steps
+        history.epoch_updates.append(steps)
+        history.sample_gradients += used
+        if self.recording is not None:
+            self.recording.end_epoch(steps, used, bounds)
+
+    def _begin_recording(self) -> None:
+        """Make room for all that the run will record."""
+        if not self.record:
+            return
+        if "params" in self.record and self.history.updates == 0:
+            self.history.start = self.net.params.copy()
+        steps = count_steps(self.n_samples, self.plan.batch_size, self.plan.drop_last)
+        first, count = self.state.step, steps * self.epochs
+        self.recording = Recording(
+            self.record, self.record_every, self.net, self.plan, first, count
+        )
+
+    def _rates(self, steps: int) -> FloatArray:
+        """Return the next epoch's learning rates, one a step."""
+        base, state = self.optimizer.learning_rate, self.history._schedule_state
+        if self.schedule is None:
+            return np.full(steps, base)
+        if self.schedule.unit == "update":
+            return self.schedule.rates(base, self.history.updates, steps, state)
+        if not self.ahead or self.schedule.watches_loss:
+            count = 1 if self.schedule.watches_loss else min(AHEAD, self.epochs_left)
+            rates = self.schedule.rates(base, self.history.epochs, count, state)
+            self.ahead = rates.tolist()[::-1]
+        return np.full(steps, self.ahead.pop())
+
+    def _after_epoch(self) -> bool:
+        """Validate, call the callbacks; return whether one wants to stop."""
+        if self.validation is not None:
+            values = self.net._losses(*self.validation)
+            loss = float(values.sum(dtype=np.float64)) / len(values)
+            self.history.validation_loss.append(loss)
+        history = self.history
+        if self.schedule is not None:
+            seen = history.loss if self.validation is None else history.validation_loss
+            history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
+        stop = [callback(self.net, self.history) is True for callback in self.callbacks]
+        return any(stop)
+
+    def _finish(self) -> None:
+        """Leave in the history what a later run needs to go on."""
+        history = self.history
+        if self.recording is not None:
+            self.recording.end(history)
+            self.recording = None
+        history._state = self.state
+        history._rng_state = self.rng.bit_generator.state
+
+
+def _schedule(value: Schedule | Callable[[int], float]) -> Schedule:
+    from fastgd.schedules import make_schedule  # who has none does not pay for the import
+
+    return make_schedule(value)
