@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["clip_factors", "make_step", "measured", "scale_of"]
+__all__ = ["clip_factors", "make_step", "measured", "norm_of", "scale_of"]
 
 
 def scale_of(plan: Plan, n: int, poisson: bool) -> float:
@@ -25,6 +25,11 @@ def scale_of(plan: Plan, n: int, poisson: bool) -> float:
     if plan.reduction == "sum":
         return 1.0
     return 1.0 / (plan.batch_size if poisson else n)
+
+
+def norm_of(gradient: FloatArray) -> float:
+    """Return the norm, in float64."""
+    return float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
 
 
 def measured(n: int) -> int:
@@ -93,8 +98,7 @@ def make_step(
     if plan.clip_value is not None:
         np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
     if plan.clip_norm is not None:
-        norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
-        gradient *= dtype(min(1.0, plan.clip_norm / (norm + 1e-6)))
+        gradient *= dtype(min(1.0, plan.clip_norm / (norm_of(gradient) + 1e-6)))
     plan.optimizer.update(params, gradient, state, learning_rate)
     if plan.l1:
         for W in weights:

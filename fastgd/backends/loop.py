@@ -7,22 +7,20 @@ parameters move, once.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
-from fastgd._step import clip_factors, make_step, measured, scale_of
+from fastgd._step import clip_factors, measured, norm_of, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
+from fastgd.backends import _epochs
 from fastgd.losses import LOSSES
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
-    from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
 __all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
@@ -71,31 +69,28 @@ def _weighted(
     return value, gradient
 
 
-def _norm(gradient: FloatArray) -> float:
-    return float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
-
-
 def _batch(
     plan: Plan,
     params: FloatArray,
     batch: IndexArray,
     scale: float,
+    norms: bool,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
-    """Return a batch's summed loss, its gradient, and the mean of its samples' squared norms.
+    """Return a batch's summed loss, its gradient and, with norms, its samples' mean squared norm.
 
     The first samples speak for all of them there; see `measured`.
     """
     total, squares, summed = 0.0, 0.0, np.zeros_like(params)
-    for place, i in enumerate(batch):
+    for place, i in enumerate(batch.astype(np.intp)):
         value, gradient = _weighted(plan, params, i, [mask[place] for mask in kept])
-        norm = _norm(gradient)
+        norm = norm_of(gradient)
         if plan.clip_per_sample is not None:
             factor = clip_factors(norm, plan.clip_per_sample)
             gradient *= gradient.dtype.type(factor)
             norm *= float(factor)
         total += value
-        squares += norm**2 if place < measured(len(batch)) else 0.0
+        squares += norm**2 if norms and place < measured(len(batch)) else 0.0
         summed += gradient
     summed *= summed.dtype.type(scale)
     return total, summed, squares / max(1, measured(len(batch)))
@@ -105,60 +100,19 @@ def start(
     plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
 ) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
-
-    def epoch(
-        order: IndexArray,
-        rates: FloatArray,
-        trace: Trace | None = None,
-        bounds: IndexArray | None = None,
-        scales: FloatArray | None = None,
-    ) -> float:
-        reached, moved = params.copy(), state.copy()
-        total = 0.0
-        ends = plan.bounds(len(order)) if bounds is None else bounds
-        seed = draw_seed(plan, rng)
-        with np.errstate(all="ignore"):
-            for index, (first, last) in enumerate(itertools.pairwise(ends)):
-                batch = order[first:last].astype(np.intp)
-                scale = scale_of(plan, len(batch), bounds is not None)
-                if scales is not None:
-                    scale = float(scales[index])
-                kept = masks(plan, seed, np.arange(first, last))
-                value, gradient, squares = _batch(plan, reached, batch, scale, kept)
-                norm = _norm(gradient)
-                penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
-                value += penalty
-                total += value
-                if not np.isfinite(total):
-                    return total
-                if trace is not None:
-                    trace.keep(moved.step, len(batch), reached, value, penalty, norm, squares)
-        if not np.isfinite(reached).all():
-            return float("nan")
-        params[:] = reached
-        state.assign(moved)
-        return total
-
-    return epoch
+    return _epochs.start(_batch, plan, params, state, rng)
 
 
 def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
         scale = scale_of(plan, len(plan.X), False)
-        return _batch(plan, params, np.arange(len(plan.X)), scale)[1]
+        return _batch(plan, params, np.arange(len(plan.X)), scale, False)[1]
 
 
 def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
     """Return the function of params and sample indices that gives summed loss and gradient."""
-
-    def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
-        with np.errstate(all="ignore"):
-            scale = scale_of(plan, len(order), False)
-            value, slope, _ = _batch(plan, params, order.astype(np.intp), scale)
-        return value, slope
-
-    return value_and_gradient
+    return _epochs.objective(_batch, plan)
 
 
 def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
@@ -169,4 +123,4 @@ def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
 
 def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the norm of each sample's gradient, in float64."""
-    return np.array([_norm(gradient) for gradient in sample_gradients(plan, params)])
+    return np.array([norm_of(gradient) for gradient in sample_gradients(plan, params)])

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._dropout import draw_seed, masks
 from fastgd._layout import split
-from fastgd._step import clip_factors, make_step, measured, scale_of
+from fastgd._step import clip_factors, measured, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
+from fastgd.backends import _epochs
 from fastgd.losses import LOSSES
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
-    from fastgd.history import Trace
     from fastgd.optimizers import OptimizerState
 
 __all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
@@ -127,42 +125,7 @@ def start(
     plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
 ) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
-
-    def epoch(
-        order: IndexArray,
-        rates: FloatArray,
-        trace: Trace | None = None,
-        bounds: IndexArray | None = None,
-        scales: FloatArray | None = None,
-    ) -> float:
-        reached, moved = params.copy(), state.copy()
-        total = 0.0
-        norms = trace is not None and trace.sample_squares is not None
-        ends = plan.bounds(len(order)) if bounds is None else bounds
-        seed = draw_seed(plan, rng)
-        with np.errstate(all="ignore"):
-            for index, (first, last) in enumerate(itertools.pairwise(ends)):
-                batch = order[first:last]
-                scale = scale_of(plan, len(batch), bounds is not None)
-                if scales is not None:
-                    scale = float(scales[index])
-                kept = masks(plan, seed, np.arange(first, last))
-                value, gradient, squares = _batch(plan, reached, batch, scale, norms, kept)
-                norm = float(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
-                penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
-                value += penalty
-                total += value
-                if not np.isfinite(total):
-                    return total
-                if trace is not None:
-                    trace.keep(moved.step, len(batch), reached, value, penalty, norm, squares)
-        if not np.isfinite(reached).all():
-            return float("nan")
-        params[:] = reached
-        state.assign(moved)
-        return total
-
-    return epoch
+    return _epochs.start(_batch, plan, params, state, rng)
 
 
 def gradient(plan: Plan, params: FloatArray) -> FloatArray:
@@ -174,14 +137,7 @@ def gradient(plan: Plan, params: FloatArray) -> FloatArray:
 
 def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
     """Return the function of params and sample indices that gives summed loss and gradient."""
-
-    def value_and_gradient(params: FloatArray, order: IndexArray) -> tuple[float, FloatArray]:
-        with np.errstate(all="ignore"):
-            scale = scale_of(plan, len(order), False)
-            value, slope, _ = _batch(plan, params, order, scale, False)
-        return value, slope
-
-    return value_and_gradient
+    return _epochs.objective(_batch, plan)
 
 
 def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
