@@ -1,6 +1,7 @@
 """Check what a wheel and an sdist hold: `python tools/wheel_contents.py WHEEL [SDIST]`.
 
-The sdist must hold what git tracks, but for hidden files, and nothing that a build makes.
+The wheel must hold every module of the package, in all its folders. The sdist must hold what git
+tracks, but for hidden files, and nothing that a build makes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 3_000_000
-WANTED = (
-    "fastgd/__init__.py",
+WANTED = (  # beside the modules
     "fastgd/py.typed",
     "fastgd/_engine.pyi",
     "fastgd/_comparison.html",
@@ -27,7 +28,10 @@ def wheel_problems(wheel: Path) -> list[str]:
     size = wheel.stat().st_size
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    problems = [f"it lacks {part}" for part in WANTED if not any(part in n for n in names)]
+    modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "fastgd").rglob("*.py")]
+    problems = [
+        f"it lacks {part}" for part in (*WANTED, *modules) if not any(part in n for n in names)
+    ]
     problems += [
         f"it holds {name}"
         for name in names
