@@ -13,12 +13,17 @@ def problem(spread, n=2000):
     return gd.Network([10, 1], rng=0), X, X[:, 0] + spread * rng.standard_normal(n)
 
 
+def costs(monkeypatch, step, sample):
+    """Set the time of a step of B samples, in seconds."""
+    monkeypatch.setattr(
+        advice, "_step_seconds", lambda net, X, y, weight, size, *rest: step + sample * size
+    )
+
+
 @pytest.fixture
 def step_costs(monkeypatch):
     """Set the time of a step of B samples to 1 us and B times 0.1 us."""
-    monkeypatch.setattr(
-        advice, "_step_seconds", lambda net, X, y, weight, size, *rest: 1e-6 + 1e-7 * size
-    )
+    costs(monkeypatch, 1e-6, 1e-7)
 
 
 def test_the_formula(step_costs):
@@ -27,12 +32,50 @@ def test_the_formula(step_costs):
     times = []
     for row in result.candidates:
         assert row.relative_updates == pytest.approx(1 + result.noise_scale / row.batch_size)
+        assert row.batch_bytes == row.batch_size * 10 * 4
         times.append(row.relative_updates * row.step_seconds)
     relative = np.array(times) / min(times)
     assert [row.relative_time for row in result.candidates] == pytest.approx(relative)
     near = [row.batch_size for row in result.candidates if row.relative_time <= 1.1]
     assert result.batch_size == near[0]
     assert [row.batch_size for row in result.candidates][-2:] == [1024, 2000]
+
+
+def compared(result):
+    """Return the reasons that speak of other batch sizes."""
+    return [reason for reason in result.reasons if "would take" in reason]
+
+
+def test_the_reasons_look_at_both_sides(monkeypatch):
+    costs(monkeypatch, 1e-6, 1e-7)
+    result = gd.recommend_batch_size(*problem(1.0), rng=0)
+    rows = result.candidates
+    chosen = [row.batch_size for row in rows].index(result.batch_size)
+    below = rows[chosen - 1].relative_time / rows[chosen].relative_time
+    whole = rows[-1].relative_time / rows[chosen].relative_time
+    assert compared(result) == [
+        f"Batches of {rows[chosen - 1].batch_size} would take {below:.2f} times as long.",
+        f"Batches of 2,000 (all) would take {whole:.2f} times as long.",
+    ]
+    assert (
+        "A sample takes 1.1 us in a batch of 1, and 100 ns in one of 2,000, which uses the "
+        "machine 11 times as well."
+    ) in result.reasons
+
+
+@pytest.mark.parametrize(
+    ("step", "sample", "batch_size", "other"), [(0, 1, 1, "2,000 (all)"), (1, 0, 2000, "1,024")]
+)
+def test_the_reasons_at_either_end_look_at_the_other(
+    step, sample, batch_size, other, monkeypatch
+):
+    """A noise scale of 1000 samples, and a step whose time is its samples', or is always 1."""
+    costs(monkeypatch, step, sample)
+    monkeypatch.setattr(advice.np, "median", lambda values: 1000.0)
+    result = gd.recommend_batch_size(*problem(1.0), rng=0)
+    assert result.batch_size == batch_size
+    (reason,) = compared(result)
+    assert reason.startswith(f"Batches of {other} would take ")
 
 
 def test_an_interactive_session_shows_what_print_shows(step_costs):
@@ -79,11 +122,14 @@ def test_two_samples_are_enough_and_one_is_not():
 def test_weights_and_classes():
     rng = np.random.default_rng(0)
     net = gd.Network([4, 8, 3], loss="cross_entropy", rng=0)
+    data = rng.standard_normal((300, 4)), rng.integers(3, size=300)
+    weight = rng.uniform(size=300)
     result = gd.recommend_batch_size(
-        net, rng.standard_normal((300, 4)), rng.integers(3, size=300),
-        sample_weight=rng.uniform(size=300), optimizer=gd.Adam(0.01), n_threads=1, rng=0,
-    )  # fmt: skip
-    assert 1 <= result.batch_size <= 300
+        net, *data, sample_weight=weight, optimizer=gd.Adam(0.01), n_threads=1, rng=0
+    )
+    expected = gd.noise_scale(net, *data, sample_weight=weight).simple
+    assert result.noise_scale_at_start == expected != gd.noise_scale(net, *data).simple
+    assert result.noise_scale != expected
 
 
 def test_batch_sizes_that_diverge_are_not_timed():

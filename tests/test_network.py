@@ -140,6 +140,13 @@ def test_a_saved_network_is_the_same(tmp_path, dtype):
     assert os.listdir(tmp_path) == ["net.npz"]
 
 
+def test_a_saved_file_has_the_permissions_of_any_new_one(tmp_path):
+    (tmp_path / "other").touch()
+    gd.Network([2, 1]).save(tmp_path / "net.npz")
+    (tmp_path / "later").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
@@ -200,11 +207,20 @@ def damaged(path, kind):
     else:
         with np.load(path) as file:
             entries = dict(file)
-        np.savez(path, **entries | {"params": np.ones(2)})
+        np.savez(path, **entries | DAMAGED_ENTRIES[kind])
+
+
+DAMAGED_ENTRIES = {
+    "short": {"params": np.ones(2)},
+    "objects": {"params": np.array([gd.SGD(0.1)] * 3, object)},  # which a pickle would hold
+    "header a list": {"fastgd": np.array("[1]")},
+    "header without format": {"fastgd": np.array("{}")},
+    "format a word": {"fastgd": np.array('{"format": "one"}')},
+}
 
 
 @pytest.mark.parametrize(
-    "kind", ["empty", "text", "truncated", "array", "pickle", "foreign", "short"]
+    "kind", ["empty", "text", "truncated", "array", "pickle", "foreign", *DAMAGED_ENTRIES]
 )
 @pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
 def test_a_damaged_file_is_a_clear_error(kind, load, tmp_path):

@@ -301,12 +301,14 @@ def test_calls_of_partial_fit_are_epochs_of_a_schedule():
 
 
 def test_a_plateau_lowers_the_rate():
-    rates = schedules.OnPlateau(0.1, patience=0, threshold=10.0)
+    """No loss falls by a threshold above all of it: from the second epoch on each is too much."""
+    plateau = schedules.OnPlateau(0.1, patience=0, threshold=10.0, threshold_mode="abs")
+    falling = schedules.Function(lambda epoch: 0.1 ** max(0, epoch - 1))
     settings = {"eta0": 0.1, "random_state": 0, "max_iter": 5, "tol": None}
     own, other = (
-        SGDRegressor(learning_rate=rate, **settings).fit(X, Y) for rate in (rates, "constant")
+        SGDRegressor(learning_rate=rate, **settings).fit(X, Y) for rate in (plateau, falling)
     )
-    assert np.ptp(own.loss_curve_[2:]) < np.ptp(other.loss_curve_[2:])
+    np.testing.assert_allclose(own.coef_, other.coef_, rtol=1e-12)
 
 
 def test_a_learning_rate_must_be_known():
@@ -748,7 +750,7 @@ def test_metadata_routing():
 
 def test_calibration():
     clf = CalibratedClassifierCV(SGDClassifier(random_state=0), cv=3).fit(X_IRIS, Y_IRIS)
-    np.testing.assert_allclose(clf.predict_proba(X_IRIS).sum(axis=1), 1)
+    assert clf.score(X_IRIS, Y_IRIS) > 0.9
 
 
 def test_cross_validation_in_two_processes():
