@@ -66,9 +66,7 @@ def test_the_reasons_look_at_both_sides(monkeypatch):
 @pytest.mark.parametrize(
     ("step", "sample", "batch_size", "other"), [(0, 1, 1, "2,000 (all)"), (1, 0, 2000, "1,024")]
 )
-def test_the_reasons_at_either_end_look_at_the_other(
-    step, sample, batch_size, other, monkeypatch
-):
+def test_the_reasons_at_either_end_look_at_the_other(step, sample, batch_size, other, monkeypatch):
     """A noise scale of 1000 samples, and a step whose time is its samples', or is always 1."""
     costs(monkeypatch, step, sample)
     monkeypatch.setattr(advice.np, "median", lambda values: 1000.0)

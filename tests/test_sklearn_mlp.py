@@ -1,30 +1,21 @@
 """`fastgd.sklearn`'s networks beside scikit-learn's own."""
 
-import inspect
 import pickle
-import re
-import sys
 import warnings
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
-from joblib import parallel_config
 import scipy.special
+from joblib import parallel_config
 from scipy.sparse import csr_array
-from sklearn import __version__ as installed
 from sklearn import config_context, neural_network
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.fixes import parse_version
 from sklearn.utils.parallel import Parallel, delayed
 
 import fastgd as gd
@@ -34,13 +25,11 @@ from fastgd.activations import ACTIVATIONS as VALUES
 from fastgd.backends import compiled
 from fastgd.optimizers import OPTIMIZERS
 from fastgd.sklearn import MLPClassifier, MLPRegressor
-from fastgd.sklearn._common import check_scikit_learn, count_threads
+from fastgd.sklearn._common import count_threads
 from fastgd.sklearn._descent import Cost
 from fastgd.sklearn._perceptron import ACTIVATIONS, ENGINE_ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-NO_CALLBACKS = parse_version(installed) < parse_version("1.9")
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_IRIS = scale(X_IRIS)
@@ -144,13 +133,6 @@ def test_partial_fit_is_scikit_learns():
     np.testing.assert_allclose(*(parameters(model) for model in models), rtol=1e-6)
 
 
-@pytest.mark.slow
-@parametrize_with_checks([MLPClassifier(max_iter=50), MLPRegressor(max_iter=50)])
-def test_scikit_learns_own_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else those of array_api_dispatch are left out
-    check(estimator)
-
-
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize(("first", "second"), [("f4", "f8"), ("f8", "f4")])
 def test_the_first_dtype_stays(first, second, solver):
@@ -175,12 +157,6 @@ def test_weights_of_ones_own_are_gone_on_from():
 def test_epochs_may_follow_lbfgs():
     reg = MLPRegressor(solver="lbfgs", warm_start=True, max_iter=3).fit(X_REG, Y_REG)
     assert len(reg.set_params(solver="adam").fit(X_REG, Y_REG).loss_curve_) == 3
-
-
-def test_float32_stays_float32():
-    reg = MLPRegressor(max_iter=5).fit(X_REG.astype(np.float32), Y_REG)
-    assert {part.dtype for part in reg.coefs_ + reg.intercepts_} == {np.dtype(np.float32)}
-    assert reg.predict(X_REG.astype(np.float32)).dtype == np.float32
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -402,20 +378,6 @@ def test_convergence_warning():
         MLPClassifier(max_iter=2).fit(X_IRIS, Y_IRIS)
 
 
-def test_grid_search_in_a_pipeline():
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20, random_state=0))
-    search = GridSearchCV(pipeline, {"mlpclassifier__learning_rate_init": [1e-6, 0.03]}, cv=3)
-    assert search.fit(*load_wine(return_X_y=True)).best_score_ > 0.9
-
-
-@pytest.mark.slow
-def test_cross_validation_in_two_processes():
-    clf = MLPClassifier((8,), max_iter=20, learning_rate_init=0.03, random_state=0)
-    clf.fit(X_IRIS, Y_IRIS)  # has used threads, perhaps
-    both = cross_val_score(clf, X_IRIS, Y_IRIS, cv=3, n_jobs=2)
-    np.testing.assert_array_equal(both, cross_val_score(clf, X_IRIS, Y_IRIS, cv=3))
-
-
 def test_forked_processes_after_threads(monkeypatch):
     monkeypatch.setattr(compiled, "ALL_THREADS", True)
     clf = MLPClassifier((8,), max_iter=3, random_state=0, n_threads=2)
@@ -438,16 +400,6 @@ def test_the_number_of_threads_leaves_every_bit(solver, monkeypatch):
     np.testing.assert_array_equal(*bits)
 
 
-def test_pickles_without_a_later_parameter_load():
-    clf = MLPClassifier((4,), max_iter=2, random_state=0).fit(X_IRIS, Y_IRIS)
-    state = clf.__getstate__()
-    del state["clip_norm"]
-    old = MLPClassifier.__new__(MLPClassifier)
-    old.__setstate__(state)
-    assert old.clip_norm is None
-    np.testing.assert_array_equal(old.predict(X_IRIS), clf.predict(X_IRIS))
-
-
 @pytest.mark.slow
 def test_searches_in_processes_share_the_cores():
     threads = max_threads()
@@ -467,21 +419,6 @@ class _CountsThreads(MLPClassifier):
 
     def score(self, X, y, sample_weight=None):
         return float(max_threads())
-
-
-def test_calibration():
-    clf = MLPClassifier((8,), max_iter=20, learning_rate_init=0.03, random_state=0)
-    calibrated = CalibratedClassifierCV(clf, cv=3).fit(X_IRIS, Y_IRIS)
-    assert calibrated.score(X_IRIS, Y_IRIS) > 0.9
-
-
-@pytest.mark.parametrize("library", [pd, pl])
-def test_data_frames_bring_feature_names(library):
-    frame = library.DataFrame(dict(zip("abcd", X_IRIS.T, strict=True)))
-    clf = MLPClassifier(max_iter=2, random_state=0).fit(frame, Y_IRIS)
-    assert clf.feature_names_in_.tolist() == list("abcd")
-    plain = clone(clf).fit(X_IRIS, Y_IRIS)
-    np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X_IRIS))
 
 
 def test_validation_curves_are_those_of_the_epochs():
@@ -521,11 +458,6 @@ def test_own_validation_data_is_checked(solver):
 def test_counts_are_not_negative():
     with pytest.raises(ValueError, match="loss='poisson' takes values of at least 0"):
         MLPRegressor("poisson").fit(X_REG, Y_REG)
-
-
-def test_half_of_the_validation_data_is_an_error():
-    with pytest.raises(ValueError, match="X_val and y_val go together"):
-        MLPClassifier().fit(X_IRIS, Y_IRIS, X_val=X_IRIS)
 
 
 @pytest.mark.parametrize("unit", ["epoch", "update"])
@@ -570,56 +502,6 @@ def test_lines_of_progress(solver, capsys):
     assert [line.split(",")[0] for line in lines] == ["Iteration 1", "Iteration 2"]
 
 
-def test_progress_bar(capsys):
-    MLPClassifier((4,), max_iter=3, verbose="bar").fit(X_IRIS, Y_IRIS)
-    assert "3/3" in capsys.readouterr().err
-
-
-def test_progress_bar_names_the_extra_it_needs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(ImportError, match=r"fastgd\[sklearn\]"):
-        MLPClassifier(verbose="bar").fit(X_IRIS, Y_IRIS)
-
-
-@pytest.mark.skipif(NO_CALLBACKS, reason="scikit-learn has callbacks since 1.9")
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_scikit_learns_callbacks(solver):
-    class Recorder:
-        def __init__(self):
-            self.hooks, self.scores = [], []
-
-        def setup(self, estimator, context):
-            self.hooks.append("setup")
-
-        def on_fit_task_begin(self, estimator, context):
-            self.hooks.append("begin")
-
-        def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
-            self.hooks.append("end")
-            self.scores.append(fitted_estimator.score(X, y))
-            return len(self.scores) == 2
-
-        def teardown(self, estimator, context):
-            self.hooks.append("teardown")
-
-    recorder = Recorder()
-    clf = MLPClassifier((4,), solver=solver, max_iter=9).set_callbacks(recorder)
-    clf.fit(X_IRIS, Y_IRIS)
-    assert clf.n_iter_ == 2
-    assert recorder.hooks == ["setup", "begin", "begin", "end", "begin", "end", "end", "teardown"]
-    assert recorder.scores[-1] == clf.score(X_IRIS, Y_IRIS)
-
-
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_set_output_brings_names_to_the_last_step(library):
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=2))
-    pipeline.set_output(transform=library).fit(X_IRIS, Y_IRIS)
-    theirs = make_pipeline(StandardScaler(), neural_network.MLPClassifier((4,), max_iter=2))
-    theirs.set_output(transform=library).fit(X_IRIS, Y_IRIS)
-    names = [getattr(each[-1], "feature_names_in_", None) for each in (pipeline, theirs)]
-    np.testing.assert_array_equal(*names)
-
-
 def test_a_search_over_optimizers_and_schedules():
     solvers = [make(0.05) for make in OPTIMIZERS.values()]
     rates = ["constant", gd.schedules.OneCycle(20), gd.schedules.OnPlateau()]
@@ -638,42 +520,6 @@ def test_metadata_is_routed_to_fit():
         pipeline = make_pipeline(clf)
         pipeline.fit(X_IRIS, Y_IRIS, sample_weight=WEIGHT, X_val=X_IRIS, y_val=Y_IRIS)
     assert len(pipeline[-1].validation_scores_) == 2
-
-
-def test_without_scikit_learn_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastgd\[sklearn\]'"):
-        check_scikit_learn()
-
-
-@pytest.mark.parametrize("version", ["1.6.1", "0.24.2", "1.7.0", "1.10.dev0", "2.0rc1"])
-def test_scikit_learn_must_be_new_enough(version, monkeypatch):
-    monkeypatch.setattr("sklearn.__version__", version)
-    if version in ("1.6.1", "0.24.2"):
-        with pytest.raises(ImportError, match=f"1.7 or newer, and {version} is installed"):
-            check_scikit_learn()
-    else:
-        check_scikit_learn()
-
-
-def test_html_shows_the_parameters():
-    assert "hidden_layer_sizes" in MLPClassifier((4,))._repr_html_()
-
-
-@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
-def test_every_parameter_is_documented(cls):
-    lines = re.findall(r"^(\w[\w, ]*) :", inspect.getdoc(cls), re.MULTILINE)
-    documented = {name for line in lines for name in line.split(", ")}
-    assert cls().get_params().keys() <= documented
-
-
-@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
-def test_parameters_are_scikit_learns_in_its_order(cls):
-    theirs = list(inspect.signature(getattr(neural_network, cls.__name__)).parameters.values())
-    ours = list(inspect.signature(cls).parameters.values())[: len(theirs)]
-    assert [(p.name, p.kind, p.default) for p in ours] == [
-        (p.name, p.kind, p.default) for p in theirs
-    ]
 
 
 def test_divergence_is_an_error_and_leaves_finite_weights():

@@ -1,10 +1,7 @@
 """scikit-learn's own tests of its networks, run on fastgd's: the measure of "drop-in"."""
 
-import importlib
-import sys
-from unittest import mock
-
 import pytest
+from borrowed import their_tests
 from sklearn import neural_network
 
 from fastgd.sklearn import MLPClassifier, MLPRegressor
@@ -18,16 +15,9 @@ def global_random_seed():
     return 42
 
 
-def _their_module():
-    """Import their tests with our classes under the imported names."""
-    name = "sklearn.neural_network.tests.test_mlp"
-    ours = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
-    with mock.patch.dict(sys.modules), mock.patch.multiple(neural_network, **ours):
-        sys.modules.pop(name, None)
-        return importlib.import_module(name)
+OURS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+globals().update(their_tests(neural_network, "test_mlp", OURS))
 
-
-globals().update({n: v for n, v in vars(_their_module()).items() if n.startswith("test_")})
 
 test_gradient = pytest.mark.xfail(
     raises=AttributeError,

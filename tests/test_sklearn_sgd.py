@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import pickle
-import re
 import signal
-import sys
 import threading
 import time
 import tracemalloc
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
+from conftest import ALIKE, several_levels
 from scipy import sparse
 from sklearn import __version__ as installed
 from sklearn import config_context, linear_model
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
 from sklearn.utils.fixes import parse_version
 
-from fastgd import _kernels, _sgd, schedules
+from fastgd import _sgd, schedules
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 from fastgd.sklearn._margins import LOSSES
 
@@ -50,7 +43,6 @@ WEIGHT = RNG.random(120)
 
 # Since 1.8 training stops on an objective that includes the penalty, and eta0 is 0.01 by default.
 OLDER = parse_version(installed) < parse_version("1.8")
-NO_CALLBACKS = parse_version(installed) < parse_version("1.9")
 
 
 def csr(X):
@@ -84,24 +76,6 @@ def assert_same_fit(own, other, *fit, **fit_more):
     np.testing.assert_allclose(own.intercept_ / scale, other.intercept_ / scale, atol=1e-6)
     assert own.n_iter_ == other.n_iter_
     assert own.t_ == other.t_
-
-
-# The checks that scikit-learn expects its own two classes to fail as well.
-EXPECTED = {
-    f"check_sample_weight_equivalence_on_{kind}_data": (
-        "a sample of weight 2 makes one step of twice the size; the sample twice makes two steps"
-    )
-    for kind in ("dense", "sparse")
-}
-
-
-@parametrize_with_checks(
-    [SGDClassifier(max_iter=5), SGDRegressor(max_iter=5)],
-    expected_failed_checks=lambda estimator: EXPECTED,
-)
-def test_scikit_learns_own_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else those of array_api_dispatch are left out
-    check(estimator)
 
 
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
@@ -175,14 +149,14 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
     return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
 
 
+@several_levels
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
 def test_same_bits_on_every_level_with_fma(make, n_outputs, penalty, dtype):
     y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
-    levels = [level for level in _kernels.levels() if level != "baseline"]
     results = [
-        descend(make(ROWS), y, level, dtype, n_outputs, penalty=penalty)[1] for level in levels
+        descend(make(ROWS), y, level, dtype, n_outputs, penalty=penalty)[1] for level in ALIKE
     ]
     assert all(result == results[0] for result in results)
 
@@ -206,7 +180,8 @@ def test_long_indices_of_compressed_rows():
 
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
 def test_compressed_rows_are_not_made_dense(make):
-    places = RNG.integers(500, size=5000), RNG.integers(100_000, size=5000)
+    rng = np.random.default_rng(1)
+    places = rng.integers(500, size=5000), rng.integers(100_000, size=5000)
     wide = sparse.csr_array((np.ones(5000), places), shape=(500, 100_000))
     tracemalloc.start()
     try:
@@ -547,12 +522,6 @@ def test_probabilities_for_validation():
     np.testing.assert_allclose(blurred.validation_loss_curve_[0], np.log(3), rtol=0.1)
 
 
-def test_validation_data_comes_whole():
-    for part in ("X_val", "y_val", "sample_weight_val"):
-        with pytest.raises(ValueError, match="X_val and y_val go together"):
-            SGDRegressor().fit(X, Y, **{part: X})
-
-
 def test_unknown_classes_for_validation():
     with pytest.raises(ValueError, match="y_val has classes that y has not"):
         SGDClassifier().fit(X, CLASSES > 1, X_val=X, y_val=CLASSES)
@@ -571,28 +540,6 @@ def test_callbacks_see_the_model_and_stop_it():
     reg = SGDRegressor(tol=None, callbacks=watch, random_state=0).fit(X, Y)
     assert reg.n_iter_ == 3
     assert seen[-1] == reg.score(X, Y)
-
-
-@pytest.mark.skipif(NO_CALLBACKS, reason="scikit-learn has callbacks since 1.9")
-def test_scikit_learns_callbacks():
-    from sklearn.callback import ScoringMonitor
-
-    monitor = ScoringMonitor(scoring="r2")
-    reg = SGDRegressor(max_iter=4, tol=None, random_state=0).set_callbacks(monitor).fit(X, Y)
-    assert reg.n_iter_ == 4
-
-
-def test_progress_bar(capsys):
-    SGDClassifier(max_iter=3, tol=None, verbose="bar").fit(X, CLASSES)
-    assert "3/3" in capsys.readouterr().err
-
-
-def test_progress_bar_names_the_extra_it_needs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    clf = SGDClassifier(verbose="bar")
-    with pytest.raises(ImportError, match=r"fastgd\[sklearn\]"):
-        clf.fit(X, CLASSES)
-    assert not [name for name in vars(clf) if name.endswith("_")]
 
 
 def test_verbose_lines(capsys):
@@ -641,7 +588,7 @@ def test_ctrl_c(n_threads, batch_size):
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
 def test_a_large_batch_in_parts_is_a_batch(make, settings, penalty):
     """A batch of more than 2^20 elements is left in between for signals: the step is the same."""
-    rows = np.tile(RNG.standard_normal((40, 50)), (600, 1))
+    rows = np.tile(np.random.default_rng(1).standard_normal((40, 50)), (600, 1))
     y = np.tile(np.arange(40) % 3, 600)
     settings = {"learning_rate": "constant", "penalty": penalty, "tol": None, **settings}
     whole, once = (
@@ -666,59 +613,6 @@ def test_divergence():
 # ---------------------------------------------------------------------------- in company
 
 
-def test_float32_stays_float32():
-    clf = SGDClassifier(**SOFTMAX, max_iter=3).fit(X.astype(np.float32), CLASSES)
-    assert clf.coef_.dtype == clf.intercept_.dtype == np.float32
-    assert clf.decision_function(X.astype(np.float32)).dtype == np.float32
-
-
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_data_frames_bring_names(frame):
-    names = [f"x{i}" for i in range(7)]
-    data = frame({name: X[:, i] for i, name in enumerate(names)})
-    reg = SGDRegressor(random_state=0).fit(data, Y)
-    assert reg.feature_names_in_.tolist() == names
-    np.testing.assert_array_equal(reg.coef_, SGDRegressor(random_state=0).fit(X, Y).coef_)
-
-
-@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_parameters_are_scikit_learns_in_its_order(make):
-    theirs = list(inspect.signature(getattr(linear_model, make.__name__)).parameters.values())
-    ours = list(inspect.signature(make).parameters.values())[: len(theirs)]
-    assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in theirs]
-    differ = {p.name for p, q in zip(ours, theirs, strict=True) if p.default != q.default}
-    assert differ <= ({"eta0"} if OLDER else set())
-
-
-@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_every_parameter_is_documented(make):
-    lines = re.findall(r"^(\w[\w, ]*) :", inspect.getdoc(make), re.MULTILINE)
-    assert make().get_params().keys() <= {name for line in lines for name in line.split(", ")}
-
-
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"average": True}])
-@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_attributes_are_scikit_learns(make, settings):
-    fitted = make(random_state=0, **settings).fit(X, CLASSES)
-    theirs = getattr(linear_model, make.__name__)(random_state=0, **settings).fit(X, CLASSES)
-    assert {name for name in vars(theirs) if not name.startswith("_")} <= vars(fitted).keys()
-
-
-@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_pickles_without_a_later_parameter_load(make):
-    fitted = make(random_state=0, warm_start="exact", max_iter=3).fit(X, CLASSES)
-    state = dict(fitted.__getstate__())
-    del state["batch_size"]
-    old = make.__new__(make)
-    old.__setstate__(state)
-    assert old.batch_size == 1
-    np.testing.assert_array_equal(old.fit(X, CLASSES).coef_, fitted.fit(X, CLASSES).coef_)
-
-
-def test_html_shows_the_parameters():
-    assert "multi_class" in SGDClassifier(multi_class="softmax")._repr_html_()
-
-
 def test_a_column_of_targets_is_warned_of_once():
     with pytest.warns(DataConversionWarning) as caught:
         SGDClassifier().fit(X, CLASSES[:, None])
@@ -730,14 +624,6 @@ def test_no_jobs_at_all_have_no_meaning():
         SGDClassifier(n_jobs=0).fit(X, CLASSES)
 
 
-def test_grid_search_in_a_pipeline():
-    pipeline = make_pipeline(StandardScaler(), SGDClassifier(random_state=0, max_iter=20))
-    search = GridSearchCV(pipeline, {"sgdclassifier__alpha": [1e-3, 1e3]}, cv=3)
-    search.fit(*load_wine(return_X_y=True))
-    assert search.best_params_ == {"sgdclassifier__alpha": 1e-3}
-    assert search.best_score_ > 0.9
-
-
 def test_metadata_routing():
     with config_context(enable_metadata_routing=True):
         clf = SGDClassifier(random_state=0).set_fit_request(sample_weight=True)
@@ -746,17 +632,6 @@ def test_metadata_routing():
         weighed = search.fit(X, CLASSES, sample_weight=WEIGHT).best_estimator_
     other = clone(weighed).fit(X, CLASSES, sample_weight=WEIGHT)
     np.testing.assert_array_equal(weighed.coef_, other.coef_)
-
-
-def test_calibration():
-    clf = CalibratedClassifierCV(SGDClassifier(random_state=0), cv=3).fit(X_IRIS, Y_IRIS)
-    assert clf.score(X_IRIS, Y_IRIS) > 0.9
-
-
-def test_cross_validation_in_two_processes():
-    clf = make_pipeline(StandardScaler(), SGDClassifier(random_state=0))
-    scores = cross_val_score(clf, *load_breast_cancer(return_X_y=True), cv=4, n_jobs=2)
-    assert scores.mean() > 0.9
 
 
 @pytest.mark.slow

@@ -1,11 +1,7 @@
 """scikit-learn's own tests of its linear models, run on fastgd's: the measure of "drop-in"."""
 
-import importlib
-import sys
-import types
-from unittest import mock
-
 import pytest
+from borrowed import their_tests
 from sklearn import linear_model
 
 from fastgd.sklearn import SGDClassifier, SGDRegressor
@@ -22,18 +18,8 @@ def global_random_seed():
     return 42
 
 
-def _their_module():
-    """Import their tests with our classes under the names that they look up."""
-    name = "sklearn.linear_model.tests.test_sgd"
-    ours = {"SGDClassifier": SGDClassifier, "SGDRegressor": SGDRegressor}
-    sys.modules.pop(name, None)
-    with mock.patch.multiple(linear_model, **ours):
-        module = importlib.import_module(name)  # stays known: they pickle subclasses of ours
-    module.linear_model = types.SimpleNamespace(**{**vars(linear_model), **ours})
-    return module
-
-
-globals().update({n: v for n, v in vars(_their_module()).items() if n.startswith("test_")})
+OURS = {"SGDClassifier": SGDClassifier, "SGDRegressor": SGDRegressor}
+globals().update(their_tests(linear_model, "test_sgd", OURS))
 
 
 # What can not pass; docs/scikit-learn.md has the same list.

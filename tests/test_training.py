@@ -247,6 +247,20 @@ def test_a_samplers_own_order_is_followed(backend, small_run):
     assert net.params.tobytes() == direct.params.tobytes()
 
 
+def test_a_samplers_order_may_be_longer_than_the_data(backend, small_run):
+    net, X, y = small_run
+    history = gd.train(
+        net, X, y, epochs=3, batch_size=10, sampling=OwnOrder(np.arange(2 * N) % N),
+        record=("params", "loss"), backend=backend,
+    )  # fmt: skip
+    assert history.updates == 60
+    assert history.trace["step"].tolist() == list(range(1, 61))
+    assert history.trace["params"].shape == (60, net.n_params)
+    assert history.trace["params"][-1].tobytes() == net.params.tobytes()
+    means = history.trace["loss"].reshape(3, 20).mean(axis=1)
+    np.testing.assert_allclose(means, history.loss, rtol=1e-6)
+
+
 @pytest.mark.parametrize("order", [[0.0, 1.0], [-1, 2], [0, 50], [], [[0, 1]], "abc"], ids=repr)
 def test_a_samplers_bad_order_is_refused(order, backend, small_run):
     net, X, y = small_run

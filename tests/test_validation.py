@@ -57,6 +57,7 @@ BAD_DATA = {
     "weight zero": ({"sample_weight": Y * 0}, ValueError, "only zeros"),
     "weight infinite": ({"sample_weight": changed(Y, 2, np.inf)}, ValueError, "is inf"),
     "validation no pair": ({"validation": X}, TypeError, r"\(X, y\)"),
+    "validation of four": ({"validation": (X, Y, Y, Y)}, TypeError, r"\(X, y\)"),
     "validation too wide": (
         {"validation": (np.ones((2, 4)), Y[:2])}, ValueError, "validation X has 4 columns"
     ),
