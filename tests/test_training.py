@@ -253,11 +253,11 @@ def test_a_samplers_order_may_be_longer_than_the_data(backend, small_run):
         net, X, y, epochs=3, batch_size=10, sampling=OwnOrder(np.arange(2 * N) % N),
         record=("params", "loss"), backend=backend,
     )  # fmt: skip
-    assert history.updates == 60
-    assert history.trace["step"].tolist() == list(range(1, 61))
-    assert history.trace["params"].shape == (60, net.n_params)
+    assert history.updates == 30
+    assert history.trace["step"].tolist() == list(range(1, 31))
+    assert history.trace["params"].shape == (30, net.n_params)
     assert history.trace["params"][-1].tobytes() == net.params.tobytes()
-    means = history.trace["loss"].reshape(3, 20).mean(axis=1)
+    means = history.trace["loss"].reshape(3, 10).mean(axis=1)
     np.testing.assert_allclose(means, history.loss, rtol=1e-6)
 
 
