@@ -50,7 +50,12 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
         raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: give a file's name")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{os.fspath(path)!r}: there is no folder {str(target.parent)!r}")
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    if target.exists() and not target.is_file():  # which the move would replace
+        raise OSError(f"{os.fspath(path)!r} is a device or a pipe: give a file's name")
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
@@ -88,7 +93,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{os.fspath(path)!r} is damaged or was not written by fastgd: {error}"
+            f"{os.fspath(path)!r} is damaged or was not written by fastgd: "
+            f"{error or 'it ends too early'}"
         ) from error
     if header["format"] > FORMAT:
         raise ValueError(

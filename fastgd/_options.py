@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 from fastgd import backends
 from fastgd._encoding import MOST_GUESSED_CLASSES
 from fastgd._tables import MISSING, InputError
+from fastgd._validation import near_name
 from fastgd._version import __version__
 
 __all__ = ["INTERRUPTED", "predict_parser", "train_parser"]
@@ -59,7 +59,7 @@ rates:     Without --learning-rate each batch size B tries three, and the table
            goal. Without --goal that is 98 % of the way from the start's loss on
            the validation rows to the lowest of all runs. With it, of several
            learning rates the one that is there in the fewest epochs is shown.
-compare:   Is what is done without it, too.
+compare:   The word may be left out.
 predict:   Has its own options: python -m fastgd predict --help. For a data file
            that is itself named "predict" or "compare" write ./predict.
 exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} interrupted.
@@ -93,12 +93,14 @@ class _Parser(argparse.ArgumentParser):
         for word in rest:
             if word.startswith("-"):
                 name = word.split("=")[0]
-                near = difflib.get_close_matches(name, self._option_string_actions, 1)
-                return f"there is no option {name}" + (f": did you mean {near[0]}?" if near else "")
-        near = difflib.get_close_matches(str(options.file), COMMANDS, 1)
-        if near and not Path(options.file).exists():
-            return f"there is no command {options.file!r}: did you mean {near[0]}?"
-        return f"one FILE is read, but {options.file!r} and {rest[0]!r} were given"
+                near = near_name(name, self._option_string_actions)
+                return f"there is no option {name}" + (f": did you mean {near}?" if near else "")
+        if not Path(options.file).exists() and Path(rest[0]).exists():
+            near = near_name(options.file, COMMANDS)
+            hint = f"did you mean {near}?" if near else "leave it out, or give compare or predict"
+            return f"there is no command {options.file!r}: {hint}"
+        hint = "" if Path(rest[0]).exists() else ": a column's name goes with --target"
+        return f"one FILE is read, but {options.file!r} and {rest[0]!r} were given{hint}"
 
 
 def _positive(text: str) -> int:
@@ -124,7 +126,10 @@ def _hidden(text: str) -> list[int]:
 
 
 def _batch_sizes(text: str) -> list[int | None]:
-    return [None if part == "full" else _positive(part) for part in text.split(",")]
+    try:
+        return [None if part == "full" else _positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor full") from None
 
 
 def _learning_rates(text: str) -> list[float]:
@@ -211,11 +216,11 @@ def train_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     data.add_argument(
         "--max-categories", type=_positive, default=100, metavar="N",
-        help="the most different texts that a column may hold (default: 100)",
+        help="the most categories that a column of text may have (default: 100)",
     )  # fmt: skip
     data.add_argument(
         "--missing", choices=["error", "drop"], default="error",
-        help="what rows with missing values mean (default: error)",
+        help="rows with missing values: an error, or left out (default: error)",
     )  # fmt: skip
     data.add_argument(
         "--validation", type=_fraction, default=0.2, metavar="SHARE",
@@ -257,10 +262,13 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
         "--seed", type=_seed, default=0, metavar="N",
         help="of the split, the start and the order of the rows (default: 0)",
     )  # fmt: skip
-    group.add_argument("--threads", type=_positive, metavar="N", help="the most threads to use")
+    group.add_argument(
+        "--threads", type=_positive, metavar="N",
+        help="the most threads to use (default: all cores); no result depends on it",
+    )  # fmt: skip
     group.add_argument(
         "--backend", choices=list(backends.BACKENDS), default="compiled",
-        help="which implementation computes; the results agree (default: compiled)",
+        help="which implementation computes: all agree, compiled is the fastest (default)",
     )  # fmt: skip
 
 

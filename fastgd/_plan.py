@@ -209,10 +209,15 @@ def check_batch_size(batch_size: int | None, n_samples: int) -> int:
     """Return the samples a batch; None means all."""
     if batch_size is None:
         return n_samples
+    if isinstance(batch_size, str):
+        raise TypeError(
+            f"batch_size must be a whole number, or None for all samples, not {batch_size!r}"
+        )
     batch_size = _validation.check_int("batch_size", batch_size, at_least=1)
     if batch_size > n_samples:
+        samples = "is 1 sample" if n_samples == 1 else f"are {n_samples} samples"
         raise ValueError(
-            f"batch_size is {batch_size}, but there are {n_samples} samples: use at most that "
-            "many, or None for all of them (batch gradient descent)"
+            f"batch_size is {batch_size}, but there {samples}: use at most that many, or None for "
+            "all of them (batch gradient descent)"
         )
     return batch_size

@@ -67,7 +67,10 @@ class Run:
         if not isinstance(callbacks, Iterable) or not all(
             callable(callback) for callback in callbacks
         ):
-            raise TypeError("callbacks must list functions that take (net, history)")
+            raise TypeError(
+                "callbacks must list functions that take (net, history), as in "
+                f"callbacks=[function], not {_validation.show(callbacks)}"
+            )
         self.callbacks = tuple(callbacks)
         self.backend = backends.load(
             _validation.check_choice("backend", backend, backends.BACKENDS)
@@ -77,7 +80,9 @@ class Run:
         """Check what the trace is to keep."""
         if isinstance(record, str) or not isinstance(record, Iterable):
             name = record if isinstance(record, str) else "loss"
-            raise TypeError(f"record must list names, as in record=({name!r},), not {record!r}")
+            raise TypeError(
+                f"record must list names, as in record=({name!r},), not {_validation.show(record)}"
+            )
         self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
         self.record_every = _validation.check_int("record_every", record_every, at_least=1)
         if "noise_scale" in self.record and batch_size == 1:
@@ -93,21 +98,26 @@ class Run:
         resume: History | None,
     ) -> None:
         """Take optimizer, schedule, their state, generator and history over, or begin them."""
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
-            )
+        if optimizer is not None:
+            _validation.check_optimizer(optimizer)
         if resume is None:
             self.optimizer = SGD(0.01) if optimizer is None else optimizer
             self.rng = _validation.check_rng(rng)
             self.state = self.optimizer.initial_state(self.net.params)
             self.schedule = None if schedule is None else _schedule(schedule)
-            self.history = History(optimizer=self.optimizer, schedule=self.schedule)
+            self.history = History(
+                optimizer=self.optimizer, schedule=self.schedule, _sizes=self.net.sizes
+            )
             if self.schedule is not None:
                 self.history._schedule_state = self.schedule.initial_state()
             return
         if not isinstance(resume, History) or resume.optimizer is None:
-            raise TypeError(f"resume must be what fastgd.train returned, not {resume!r}")
+            hint = ""
+            if isinstance(resume, tuple):
+                hint = ": load_checkpoint returns the network and the history, which is meant here"
+            raise TypeError(
+                f"resume must be what fastgd.train returned, not {_validation.show(resume)}{hint}"
+            )
         if optimizer is not None or schedule is not None or rng is not None:
             raise ValueError(
                 "resume brings the optimizer, the schedule and the generator: leave them out"
@@ -115,6 +125,11 @@ class Run:
         state = resume._state
         if state is None or any(m.shape != self.net.params.shape for m in state.moments):
             raise ValueError("resume is the history of another network")
+        if resume._sizes not in ((), self.net.sizes):
+            raise ValueError(
+                "resume is the history of another network, whose sizes are "
+                f"{list(resume._sizes)}, and not {list(self.net.sizes)}"
+            )
         self.optimizer, self.schedule = resume.optimizer, resume.schedule
         self.rng = restore_rng(resume)
         self.state = state.copy()

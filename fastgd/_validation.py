@@ -10,7 +10,7 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastgd.losses import LOSSES
 
 if TYPE_CHECKING:
     from fastgd.network import Network
+    from fastgd.optimizers import Optimizer
 
 __all__ = [
     "check_X",
@@ -32,6 +33,7 @@ __all__ = [
     "check_hidden",
     "check_int",
     "check_network",
+    "check_optimizer",
     "check_order",
     "check_params",
     "check_pair",
@@ -42,12 +44,43 @@ __all__ = [
     "check_samples",
     "check_sizes",
     "check_y",
+    "did_you_mean",
 ]
 
 CHUNK_BYTES = 1 << 20
 
+#: what other libraries call a thing, in small letters alone, and its names here: for hints
+ELSEWHERE = {
+    "avg": ("mean",),
+    "average": ("mean",),
+    "bce": ("log_loss",),
+    "bcewithlogits": ("log_loss",),
+    "binarycrossentropy": ("log_loss",),
+    "bootstrap": ("replacement",),
+    "categoricalcrossentropy": ("cross_entropy",),
+    "cython": ("compiled",),
+    "l1": ("absolute_error",),
+    "linear": ("identity",),
+    "logistic": ("log_loss", "sigmoid"),
+    "lr": ("learning_rate", "--learning-rate"),
+    "mae": ("absolute_error",),
+    "mse": ("squared_error",),
+    "multinomial": ("cross_entropy",),
+    "nll": ("cross_entropy",),
+    "none": ("identity", "sequential"),
+    "numpy": ("vectorized",),
+    "ordered": ("sequential",),
+    "python": ("loop",),
+    "random": ("shuffle",),
+    "smoothl1": ("huber",),
+    "softmax": ("cross_entropy",),
+    "sparsecategoricalcrossentropy": ("cross_entropy",),
+    "swish": ("silu",),
+    "weights": ("params",),
+}
 
-def _show(value: Any) -> str:
+
+def show(value: Any) -> str:
     """Return a value for a message: data by their shape, others as they are, cut short."""
     if shape := getattr(value, "shape", ()):
         return f"{_kind(value)} of shape {shape}"
@@ -65,8 +98,27 @@ def check_network(net: Any) -> Network:
     from fastgd.network import Network  # it needs this module
 
     if not isinstance(net, Network):
-        raise TypeError(f"net must be a fastgd.Network, not {_show(net)}")
+        hint = ": make one of it, as in fastgd.Network([3, 1])" if net is Network else ""
+        raise TypeError(f"net must be a fastgd.Network, not {show(net)}{hint}")
     return net
+
+
+def check_optimizer(optimizer: Any) -> Optimizer:
+    """Return an optimizer that is one."""
+    from fastgd.optimizers import OPTIMIZERS, Optimizer  # which need this module
+
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    hint = ""
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        hint = f": make one of it, as in fastgd.{optimizer.__name__}(0.01)"
+    elif isinstance(optimizer, str):
+        names = [kind.__name__ for kind in OPTIMIZERS.values()]
+        near = near_name(optimizer, names)
+        hint = f": did you mean fastgd.{near}(0.01)?" if near else f"; there are {', '.join(names)}"
+    raise TypeError(
+        f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {show(optimizer)}{hint}"
+    )
 
 
 def check_int(name: str, value: Any, *, at_least: int) -> int:
@@ -76,7 +128,7 @@ def check_int(name: str, value: Any, *, at_least: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+        raise TypeError(f"{name} must be a whole number, not {show(value)}") from None
     if number < at_least:
         raise ValueError(f"{name} is {number}, but must be at least {at_least}")
     return number
@@ -94,7 +146,7 @@ def check_real(
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {show(value)}")
     bounds = [
         f"{words} {bound}"
         for words, bound in (("above", above), ("at least", at_least), ("below", below))
@@ -114,7 +166,7 @@ def check_real(
 def check_pair(name: str, value: Any, *, at_least: float, below: float) -> None:
     """Check two numbers within bounds."""
     if not isinstance(value, Sequence) or len(value) != 2:
-        raise TypeError(f"{name} must be two numbers, not {value!r}")
+        raise TypeError(f"{name} must be two numbers, not {show(value)}")
     for place, number in enumerate(value):
         check_real(f"{name}[{place}]", number, at_least=at_least, below=below)
 
@@ -122,31 +174,64 @@ def check_pair(name: str, value: Any, *, at_least: float, below: float) -> None:
 def check_bool(name: str, value: Any) -> bool:
     """Return a truth value that is one."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
+        raise TypeError(f"{name} must be True or False, not {show(value)}")
     return bool(value)
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
     """Return a name that is one of those allowed."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {_list(allowed)}, not {value!r}")
+        raise TypeError(f"{name} must be one of {_list(allowed)}, not {show(value)}")
     if value not in allowed:
-        import difflib  # only for the message
-
-        near = difflib.get_close_matches(value, allowed, 1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} is {value!r}, but must be one of {_list(allowed)}{hint}")
+        raise ValueError(
+            f"{name} is {value!r}, but must be one of {_list(allowed)}"
+            f"{did_you_mean(value, allowed)}"
+        )
     return value
+
+
+def near_name(name: str, allowed: Collection[str]) -> str | None:
+    """Return the allowed name that is probably meant by one that is not, or None.
+
+    Capitals and the marks between words do not count, and what others call a thing does.
+    """
+    import difflib  # only for messages
+
+    plain = {_plain(one): one for one in allowed}
+    word = _plain(name)
+    if word in plain:
+        return plain[word]
+    if known := [one for one in ELSEWHERE.get(word, ()) if one in allowed]:
+        return known[0]
+    near = difflib.get_close_matches(word, plain, 1)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(name: str, allowed: Collection[str]) -> str:
+    """Return the end of a message about a name that is not allowed; empty if none is near."""
+    near = near_name(name, allowed)
+    return f": did you mean {near!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _list(names: Collection[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
+def count(number: int, thing: str) -> str:
+    """Return a number of things in words, as in "1 sample" and "2 samples"."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def check_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the units of each layer."""
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes must list the units of each layer, not {sizes!r}")
+        raise TypeError(
+            f"sizes must list the units of each layer, as [3, 1] does, not {show(sizes)}"
+        )
     checked = tuple(check_int(f"sizes[{i}]", size, at_least=1) for i, size in enumerate(sizes))
     if len(checked) < 2:
         raise ValueError(
@@ -161,18 +246,21 @@ def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
     if isinstance(hidden, str):
         return (check_choice("hidden", hidden, ACTIVATIONS),) * n_hidden
     if not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden must be a name, or one name a hidden layer, not {hidden!r}")
+        raise TypeError(
+            f"hidden must be one of {_list(ACTIVATIONS)}, or one such name a hidden layer, "
+            f"not {show(hidden)}"
+        )
     if len(hidden) != n_hidden:
         raise ValueError(
-            f"hidden names {len(hidden)} activations, but sizes has {n_hidden} hidden layers: "
-            "give one name for all, or one a layer"
+            f"hidden names {count(len(hidden), 'activation')}, but sizes has "
+            f"{count(n_hidden, 'hidden layer')}: give one name for all, or one a layer"
         )
     return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
 
 
 def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
     """Return the shares of the hidden layers' units that are left out; empty for none."""
-    if isinstance(dropout, (int, float, np.number)):
+    if isinstance(dropout, str) or not isinstance(dropout, Iterable):
         rates = [dropout] * max(n_hidden, 1)
     else:
         rates = list(dropout)
@@ -180,9 +268,12 @@ def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
     if not any(checked):
         return ()
     if len(checked) != n_hidden or n_hidden == 0:
+        hint = "give one number for all of them, or one for each"
+        if n_hidden == 0:
+            hint = "only their units can be left out"
         raise ValueError(
-            f"dropout is {dropout!r}, but the network has {n_hidden} hidden layers: give one "
-            "number for all of them, or one for each"
+            f"dropout is {show(dropout)}, but the network has {count(n_hidden, 'hidden layer')}: "
+            f"{hint}"
         )
     return checked
 
@@ -207,7 +298,8 @@ def check_rng(rng: Any) -> np.random.Generator:
         rng, (int, np.integer, np.random.BitGenerator, np.random.SeedSequence)
     ):
         raise TypeError(
-            f"rng must be None, a whole number as seed, or a numpy.random.Generator, not {rng!r}"
+            "rng must be None, a whole number as seed, or a numpy.random.Generator, such as "
+            f"numpy.random.default_rng(0), not {show(rng)}"
         )
     if isinstance(rng, (int, np.integer)):
         check_int("rng", rng, at_least=0)
@@ -227,15 +319,30 @@ def _as_array(name: str, value: Any) -> AnyArray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
-    if array.dtype.kind == "O" and array.ndim == 0:
-        hint = ""
-        if hasattr(value, "toarray"):
-            hint = (
-                f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
-                "as they are"
-            )
-        raise TypeError(f"{name} is {_kind(value)}, but must be an array of numbers{hint}")
+    if array.ndim == 0 and array.dtype.kind in "OUST":
+        what = repr(value) if array.dtype.kind != "O" else _kind(value)
+        raise TypeError(
+            f"{name} is {what}, but must be an array of numbers{_how_to_array(name, value)}"
+        )
     return _from_objects(array) if array.dtype.kind == "O" else array
+
+
+def _how_to_array(name: str, value: Any) -> str:
+    """Return how a value that is no array becomes one; empty if that is not known."""
+    if hasattr(value, "toarray"):
+        return (
+            f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
+            "as they are"
+        )
+    if hasattr(value, "collect"):
+        return f": use {name}.collect()"
+    if isinstance(value, Iterator):
+        return f": use list({name})"
+    if isinstance(value, Mapping):
+        return f": use numpy.column_stack(list({name}.values()))"
+    if isinstance(value, str) and "." in value:
+        return ": a file is read by numpy.load, numpy.loadtxt or pandas.read_csv"
+    return ""
 
 
 def _from_objects(array: AnyArray) -> AnyArray:
@@ -258,12 +365,15 @@ def _refuse_dtype(name: str, array: AnyArray, hint: str = "") -> TypeError:
         )
         where = ", ".join(map(str, place))
         return TypeError(
-            f"{name}[{where}] is {_show(value)} ({type(value).__name__}), but every value must be "
+            f"{name}[{where}] is {show(value)} ({type(value).__name__}), but every value must be "
             f"a real number that fits a float{hint or '; remove or fill in such samples first'}"
         )
     if not hint:
         hint = {
             "c": f"; take {name}.real or {name}.imag",
+            "M": f"; take the time since some moment, such as {name} - {name}.min(), in some unit",
+            "m": f"; divide by a unit, as in {name} / numpy.timedelta64(1, 's')",
+            "V": f"; numpy.lib.recfunctions.structured_to_unstructured({name}) has no fields",
             "U": f"; convert text that spells numbers by {name}.astype(float), encode other text",
         }.get(array.dtype.kind.replace("T", "U").replace("S", "U"), "")
     return TypeError(f"{name} has dtype {array.dtype}, but must hold real numbers{hint}")
@@ -286,8 +396,12 @@ def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
         return np.require(array, dtype, ["C", "A"])
 
 
-def _check_finite(name: str, array: FloatArray) -> None:
-    """Check that no element is infinite or not a number, without a copy of the data."""
+def _check_finite(name: str, array: FloatArray, given: AnyArray | None = None) -> None:
+    """Check that no element is infinite or not a number, without a copy of the data.
+
+    What was `given`, before its conversion, tells a number too large from an infinite one, and
+    its indices are those of the message.
+    """
     rows = array.reshape(len(array), -1)
     step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
     for start in range(0, len(rows), step):
@@ -295,10 +409,18 @@ def _check_finite(name: str, array: FloatArray) -> None:
         if finite.all():
             continue
         row, column = np.argwhere(~finite)[0]
-        where = f"[{start + row}, {column}]" if array.ndim == 2 else f"[{start + row}]"
+        row += start
+        given = array if given is None else given
+        where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
+        value = given.reshape(rows.shape)[row, column]
+        if np.isfinite(value):
+            raise ValueError(
+                f"{name}{where} is {value}, which is more than {array.dtype} holds: scale the "
+                "values, such as to mean 0 and variance 1"
+            )
         raise ValueError(
-            f"{name}{where} is {rows[start + row, column]}: every value must be finite (in "
-            f"{array.dtype}); remove or fill in such samples first"
+            f"{name}{where} is {value}: every value must be finite; remove or fill in such "
+            "samples first"
         )
 
 
@@ -312,23 +434,28 @@ def check_X(  # noqa: N802, the field's name for samples
     X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
 ) -> FloatArray:
     """Return samples of shape (n, n_features), used in place where possible."""
-    array = _as_array(name, X)
-    if array.ndim == 1 and array.dtype.kind in "fiub":
+    given = _as_array(name, X)
+    if given.shape and len(given) == 0:
+        raise ValueError(f"{name} has no samples: its shape is {given.shape}")
+    if given.ndim == 1 and given.dtype.kind in "fiub":
         raise ValueError(
-            f"{name} has shape {array.shape}, but must have one row a sample: for one feature "
-            f"use {name}.reshape(-1, 1), for one sample {name}.reshape(1, -1)"
+            f"{name} has shape {given.shape}, but must have one row a sample: for one feature "
+            "use .reshape(-1, 1), for one sample .reshape(1, -1)"
         )
-    array = _check_array(name, array, dtype)
+    array = _check_array(name, given, dtype)
     if array.ndim != 2:
-        raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions")
-    if len(array) == 0:
-        raise ValueError(f"{name} has no samples: its shape is {array.shape}")
+        hint = "; .reshape(len(X), -1) makes a row of each sample" if array.ndim > 2 else ""
+        raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions{hint}")
     if array.shape[1] != n_features:
+        hint = "the first of a network's sizes is the number of columns"
+        if len(array) == n_features:
+            hint = f"{name} has a row for each sample, so that {name}.T may be meant"
         raise ValueError(
-            f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs"
+            f"{name} has {count(array.shape[1], 'column')}, but the network has "
+            f"{count(n_features, 'input')}: {hint}"
         )
     if not _all_finite(array):
-        _check_finite(name, array)
+        _check_finite(name, array, given)
     return array
 
 
@@ -336,10 +463,12 @@ def check_y(
     y: Any, n: int, outputs: int, loss: str, dtype: np.dtype[Any], name: str = "y"
 ) -> AnyArray:
     """Return targets: (n, outputs) of dtype, or (n,) class indices as int32."""
-    array = _as_array(name, y)
+    array = given = _as_array(name, y)
     if array.ndim == 0 or len(array) != n:
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
-        raise ValueError(f"{name} {length}, but there are {n} samples")
+        raise ValueError(
+            f"{name} {length}, but there are {count(n, 'sample')}: it needs a target for each"
+        )
     kind = LOSSES[loss].targets
     if kind == "class" and array.ndim == 1:
         return _check_classes(array, outputs, name)
@@ -351,19 +480,26 @@ def check_y(
         array = array.reshape(-1, 1)
     if array.shape != (n, outputs):
         also = f" or ({n},)" if outputs == 1 or kind == "class" else ""
-        hint = (
-            "; for one class out of several use loss='cross_entropy'"
-            if array.ndim == 1 and kind == "real"
-            else ""
-        )
         raise ValueError(
-            f"{name} has shape {array.shape}, but the loss {loss!r} with {outputs} outputs takes "
-            f"({n}, {outputs}){also}{hint}"
+            f"{name} has shape {array.shape}, but the loss {loss!r} with "
+            f"{count(outputs, 'output')} takes ({n}, {outputs}){also}"
+            f"{_how_to_shape(array, kind, outputs)}"
         )
     if not _all_finite(array):
-        _check_finite(name, array)
+        _check_finite(name, array, given)
     _check_target_values(array, kind, loss, name)
     return array
+
+
+def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
+    """Return what to do about targets of another shape; empty if that is not known."""
+    if array.ndim == 1 and kind == "real":
+        return "; for one class out of several use loss='cross_entropy'"
+    if array.shape[1:] == (1,) and kind == "class":
+        return "; .ravel() makes one dimension of a column of classes"
+    if array.ndim == 2 and outputs == 1:
+        return f"; for {array.shape[1]} targets a sample let the network's sizes end with that"
+    return ""
 
 
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
@@ -389,7 +525,8 @@ def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
         first = int(np.argmax(bad))
         raise ValueError(
             f"{name}[{first}] is {array[first]}, but class indices run from 0 to {classes - 1}, "
-            f"as the network has {classes} outputs"
+            f"as the network has {count(classes, 'output')}: give it one for each class; "
+            "numpy.unique(y, return_inverse=True) turns labels into indices"
         )
     return np.ascontiguousarray(array, np.int32)
 
@@ -408,7 +545,11 @@ def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> 
             )
         return
     bad, allowed = {
-        "probability": ((array < 0) | (array > 1), "0 and 1, or probabilities between them"),
+        "probability": (
+            (array < 0) | (array > 1),
+            "0 and 1, or probabilities between them (for labels -1 and 1 use (y + 1) / 2, for more "
+            "than two classes loss='cross_entropy')",
+        ),
         "sign": (np.abs(array) != 1, "-1 and 1 (for labels 0 and 1 use 2 * y - 1)"),
         "count": (array < 0, "values of at least 0"),
     }[kind]
@@ -508,7 +649,7 @@ def check_samples(samples: Any, n: int) -> IndexArray:
 
 def check_order(order: Any, n: int) -> IndexArray:
     """Return the sample indices of an epoch, as a sampling gave them."""
-    array = _as_array("the sampling's order", order)
+    array = _as_array("what the sampling's epoch() returned", order)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "

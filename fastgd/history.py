@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _files
+from fastgd import _files, _validation
 from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
@@ -175,6 +175,7 @@ class History:
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
     diverged: bool = False
+    _sizes: tuple[int, ...] = field(default=(), repr=False)  # the network's; older ones have none
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -243,12 +244,27 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     history : History
         What `fastgd.train` returned for it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        When the network or the history is not one, or the history is another network's.
+    OSError
+        When the file can not be written. An older one is then as it was.
+
     See Also
     --------
     load_checkpoint : Read them again.
     """
-    if history.optimizer is None or history._state is None:
-        raise ValueError("history belongs to no training: pass what fastgd.train returned")
+    _validation.check_network(net)
+    if not isinstance(history, History) or history.optimizer is None or history._state is None:
+        raise TypeError(
+            f"history must be what fastgd.train returned, not {_validation.show(history)}"
+        )
+    if history._sizes not in ((), net.sizes):
+        raise ValueError(
+            "history belongs to another network, whose sizes are "
+            f"{list(history._sizes)}, and not {list(net.sizes)}"
+        )
     entries = _files.network_entries(net)
     for name in _LISTS:
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
@@ -328,6 +344,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
             epoch_updates=[int(count) for count in kept.get("epoch updates", ())],
             start=_start(entries, net, path),
             optimizer=optimizer,
+            _sizes=net.sizes,
             schedule=_schedule(kept.get("schedule")),
             _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
             _state=OptimizerState(int(kept["step"]), moments, _scalars(kept, optimizer)),

@@ -84,7 +84,7 @@ def train_many(
     """
     if isinstance(nets, Network) or not isinstance(nets, Iterable):
         raise TypeError(f"nets must list networks, as [net], not {nets!r}")
-    nets = list(nets)
+    nets = [_validation.check_network(net) for net in nets]
     workers = check_threads(n_threads)
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
     if not runs:
@@ -138,7 +138,7 @@ def _settings_of_each(
         if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
             raise TypeError(
                 f"settings has {unknown[0]!r}, which train does not take; it may hold "
-                f"{', '.join(allowed)}"
+                f"{', '.join(allowed)}{_validation.did_you_mean(str(unknown[0]), allowed)}"
             )
         if refused := NOT_PER_NETWORK & set(entry):
             raise ValueError(f"settings may not hold {', '.join(sorted(refused))}")
@@ -160,8 +160,6 @@ def _prepare_all(
     converted: dict[Any, Any] = {}
     runs = []
     for net, entry in zip(nets, settings, strict=True):
-        if not isinstance(net, Network):
-            raise TypeError(f"nets must hold fastgd.Network objects, not {net!r}")
         if net.dtype not in converted:
             converted[net.dtype] = _validation.check_X(X, net.sizes[0], net.dtype)
         runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))

@@ -211,12 +211,13 @@ def make_sampler(
 
     Without a batch size, batches are cut from the order, so that none may set its own bounds.
     """
-    if callable(getattr(sampling, "epoch", None)) and not isinstance(sampling, str):
+    if callable(getattr(sampling, "epoch", None)) and not isinstance(sampling, (str, type)):
         return _Checked(sampling)
     if not isinstance(sampling, str):
+        hint = ": make an object of the class" if isinstance(sampling, type) else ""
         raise TypeError(
             f"sampling must be one of {', '.join(map(repr, SAMPLINGS))}, or an object with a "
-            f"method epoch(n, rng), not {sampling!r}"
+            f"method epoch(n, rng), not {_validation.show(sampling)}{hint}"
         )
     make = SAMPLINGS[_validation.check_choice("sampling", sampling, SAMPLINGS)]
     return make(labels, batch_size, drop_last)

@@ -744,9 +744,15 @@ def make_schedule(value: Any) -> Schedule:
         return value
     if callable(value) and not isinstance(value, type):
         return Function(value)
+    hint = ""
+    if isinstance(value, str):
+        near = _validation.near_name(value, [kind.__name__ for kind in SCHEDULES.values()])
+        hint = f": did you mean schedules.{near}?" if near else ""
+    elif isinstance(value, type):
+        hint = ": make a schedule of the class"
     raise TypeError(
         "schedule must be None, a schedule such as schedules.Cosine(50), or a function from the "
-        f"number of the epoch to a factor, not {value!r}"
+        f"number of the epoch to a factor, not {_validation.show(value)}{hint}"
     )
 
 

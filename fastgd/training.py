@@ -322,7 +322,10 @@ def _check_validation(
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
-        raise TypeError("validation must be a tuple (X, y) or (X, y, sample_weight)")
+        what = _validation.show(validation)
+        if isinstance(validation, (tuple, list)):
+            what = f"a {type(validation).__name__} of {len(validation)}"
+        raise TypeError(f"validation must be a tuple (X, y) or (X, y, sample_weight), not {what}")
     X = _validation.check_X(validation[0], net.sizes[0], net.dtype, "validation X")
     y = _validation.check_y(
         validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y"

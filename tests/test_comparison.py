@@ -355,12 +355,13 @@ def test_it_is_a_sequence():
         ({"epochs": 0}, "epochs is 0"),
         ({"optimizer": 0.1}, r"optimizer is 0.1, but must be an optimizer"),
         ({"optimizer": []}, "must be an optimizer"),
+        ({"optimizer": gd.SGD}, r"make one of it, as in fastgd\.SGD\(0\.01\)"),
         ({"optimizer": lambda size: None}, r"optimizer\(1\) returned None"),
         ({"goal": "low"}, "goal must be a number"),
         ({"score": 1}, "score must be a function"),
         ({"rng": -1}, "rng is -1"),
         ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
-        ({"samplings": "shuffle"}, "no argument 'samplings'.*sampling"),
+        ({"samplings": "shuffle"}, "no argument 'samplings'.*: did you mean 'sampling'"),
         ({"sampling": "shufle"}, "did you mean 'shuffle'"),
         ({"side_by_side": True, "backend": "loop"}, "needs the compiled backend"),
         ({"side_by_side": 1}, "True or False"),
@@ -373,6 +374,12 @@ def test_it_is_a_sequence():
 def test_mistakes_are_refused(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         gd.compare(gd.Network([3, 1]), X, Y, **{"batch_sizes": [1, None]} | options)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(120, [1, 8, 32, 120]), (32, [1, 8, 32]), (1, [1])])
+def test_batch_sizes_that_nobody_chose_suit_the_data(n, sizes):
+    result = gd.compare(gd.Network([3, 1]), X[:n], Y[:n], epochs=1, rng=0)
+    assert [entry.batch_size for entry in result] == sizes
 
 
 def test_a_start_that_is_no_network():

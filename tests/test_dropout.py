@@ -120,7 +120,7 @@ def test_it_is_a_regularizer():
     [
         ((3, 4, 1), 1.0, "below 1"),
         ((3, 4, 1), -0.1, "at least 0"),
-        ((3, 4, 1), (0.1, 0.2), "1 hidden layers"),
+        ((3, 4, 1), (0.1, 0.2), "1 hidden layer: give one number"),
         ((3, 1), 0.5, "0 hidden layers"),
     ],
 )

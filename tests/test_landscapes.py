@@ -696,7 +696,7 @@ def test_f_can_not_change_what_is_checked():
         (lambda: descend(len), TypeError, "landscape must be a fastgd.landscapes.Landscape"),
         (lambda: descend(Saddle(), [1]), ValueError, r"start has shape \(1,\).*\(2,\)"),
         (lambda: descend(Saddle(), [1, np.nan]), ValueError, r"start\[1\] is nan"),
-        (lambda: descend(Saddle(), "ab"), TypeError, "start has dtype"),
+        (lambda: descend(Saddle(), "ab"), TypeError, "start is 'ab'"),
         (lambda: descend(Saddle(), batch_size=65), ValueError, "batch_size is 65, but there are"),
         (lambda: descend(Saddle(), epochs=-1), ValueError, "epochs is -1"),
         (lambda: descend(Saddle(), optimizer=0.1), TypeError, "optimizer must be an optimizer"),

@@ -95,6 +95,7 @@ SHARED = np.random.default_rng(0)
         ({"samples": []}, "samples"),
         ({"samples": np.ones(200, bool)}, "flatnonzero"),
         ({"lr": 0.1}, r"settings has 'lr', which train does not take; it may hold batch_size"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_changes(settings, message):
@@ -114,3 +115,8 @@ def test_the_same_network_twice_is_refused():
 def test_networks_that_are_no_list_are_refused():
     with pytest.raises(TypeError, match="nets must list networks"):
         gd.train_many(networks(1)[0], X, Y, {})
+
+
+def test_a_class_is_no_network():
+    with pytest.raises(TypeError, match=r"make one of it, as in fastgd\.Network\(\[3, 1\]\)"):
+        gd.train_many([gd.Network] * 2, X, Y, {})

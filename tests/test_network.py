@@ -1,8 +1,10 @@
 """Network, its files, and the definitions it stands on."""
 
 import copy
+import errno
 import os
 import pickle
+import tempfile
 
 import numpy as np
 import pytest
@@ -103,7 +105,7 @@ def test_a_linear_model_begins_at_zero():
         (([3, 0],), r"sizes\[1\] is 0"),
         (([3, 1.5],), "whole number"),
         (([True, 1],), "truth value"),
-        ((3,), "list the units"),
+        ((3,), r"list the units of each layer, as \[3, 1\] does, not 3"),
         (("31",), "list the units"),
     ],
 )
@@ -116,14 +118,19 @@ def test_bad_sizes_are_refused(arguments, message):
     ("options", "message"),
     [
         ({"hidden": "rellu"}, "did you mean 'relu'"),
-        ({"hidden": ["relu"]}, "1 activations, but .* 2 hidden layers"),
-        ({"hidden": 3}, "hidden"),
-        ({"loss": "mse"}, "must be one of 'squared_error'"),
+        ({"hidden": "ReLU"}, "did you mean 'relu'"),
+        ({"hidden": "swish"}, "did you mean 'silu'"),
+        ({"hidden": "logistic"}, "did you mean 'sigmoid'"),
+        ({"hidden": ["relu"]}, "1 activation, but .* 2 hidden layers"),
+        ({"hidden": np.tanh}, "must be one of 'identity', .* one such name a hidden layer"),
+        ({"loss": "logistic"}, "did you mean 'log_loss'"),
+        ({"loss": "mse"}, "must be one of 'squared_error'.*: did you mean 'squared_error'"),
         ({"loss": "log_loss"}, "use loss='cross_entropy'"),
         ({"dtype": "float16"}, "'float32' or 'float64'"),
         ({"dtype": "nonsense"}, "'float32' or 'float64'"),
         ({"rng": -1}, "at least 0"),
         ({"rng": "seed"}, "numpy.random.Generator"),
+        ({"rng": np.random.RandomState(0)}, r"numpy\.random\.default_rng\(0\), not RandomState"),
     ],
 )
 def test_bad_settings_are_refused(options, message):
@@ -158,6 +165,23 @@ def test_a_place_for_a_file_that_is_none(tmp_path, name, error, message):
     with pytest.raises(error, match=message):
         gd.Network([2, 1]).save(tmp_path / name)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="pipe' is a device or a pipe: give a file's name"):
+        gd.Network([2, 1]).save(pipe)
+    assert pipe.is_fifo()
+
+
+def test_a_folder_that_may_not_be_written_is_named_by_the_file_asked_for(tmp_path, monkeypatch):
+    def refused(**places):
+        raise PermissionError(errno.EACCES, "Permission denied", "a temporary file's name")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*net\.npz'"):
+        gd.Network([2, 1]).save(tmp_path / "net.npz")
 
 
 def test_assigning_parameters_copies_them():

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 import fastgd as gd
 from fastgd.backends import BACKENDS
+from fastgd.sampling import Shuffle
 
 X = np.arange(30, dtype=np.float32).reshape(10, 3) / 30
 Y = np.arange(10, dtype=np.float32)
@@ -21,17 +22,27 @@ def changed(array, index, value):
 
 
 BAD_DATA = {
-    "X of one dimension": ({"X": Y}, ValueError, r"X.reshape\(-1, 1\)"),
-    "X of three": ({"X": X[None]}, ValueError, "two dimensions"),
+    "X of one dimension": ({"X": Y}, ValueError, r"for one feature use \.reshape\(-1, 1\)"),
+    "X of three": ({"X": X[None]}, ValueError, r"two dimensions; \.reshape\(len\(X\), -1\)"),
     "X empty": ({"X": X[:0], "y": Y[:0]}, ValueError, "no samples"),
-    "X too wide": ({"X": np.ones((10, 4))}, ValueError, "4 columns, but the network has 3"),
+    "X an empty list": ({"X": [], "y": []}, ValueError, "no samples"),
+    "X too wide": (
+        {"X": np.ones((10, 4))}, ValueError, "4 columns, but the network has 3 inputs: the first of"
+    ),
+    "X transposed": ({"X": X.T}, ValueError, r"10 columns, .* 3 inputs: .* X\.T may be meant"),
     "X not a number": ({"X": changed(X, (4, 1), np.nan)}, ValueError, r"X\[4, 1\] is nan"),
     "X infinite": ({"X": changed(X, (9, 2), -np.inf)}, ValueError, r"X\[9, 2\] is -inf"),
     "X beyond float32": (
-        {"X": changed(X.astype(float), (0, 0), 1e300)}, ValueError, r"X\[0, 0\] is inf"
+        {"X": changed(X.astype(float), (0, 0), 1e300)}, ValueError,
+        r"X\[0, 0\] is 1e\+300, which is more than float32 holds: scale",
     ),
     "X None": ({"X": None}, TypeError, "X is None"),
-    "X no array": ({"X": iter(X)}, TypeError, "but must be an array of numbers"),
+    "X an iterator": ({"X": iter(X)}, TypeError, r"must be an array of numbers: use list\(X\)"),
+    "X a mapping": ({"X": {"a": Y}}, TypeError, r"X is a dict, .*column_stack\(list\(X.values"),
+    "X a file's name": ({"X": "data.csv"}, TypeError, "X is 'data.csv', .*: a file is read by"),
+    "X of times": ({"X": X.astype("M8[s]")}, TypeError, r"datetime64\[s\], .*X - X\.min\(\)"),
+    "X of spans": ({"X": X.astype("m8[s]")}, TypeError, "divide by a unit"),
+    "X of fields": ({"X": np.zeros(10, "f4,f4")}, TypeError, "structured_to_unstructured"),
     "X sparse": ({"X": csr_array(X)}, TypeError, r"csr_array, but .*: use X.toarray\(\)"),
     "X masked": ({"X": np.ma.masked_less(X, 0.5)}, ValueError, "masked values: remove"),
     "X with a gap": (
@@ -48,16 +59,25 @@ BAD_DATA = {
     "X ragged": ({"X": [[1.0, 2.0], [3.0]]}, ValueError, "rows differ in length"),
     "y too short": ({"y": Y[:9]}, ValueError, "length 9, but there are 10 samples"),
     "y a scalar": ({"y": 3.0}, ValueError, "single value"),
-    "y too wide": ({"y": np.ones((10, 2))}, ValueError, r"shape \(10, 2\)"),
-    "y not a number": ({"y": changed(Y, 3, np.nan)}, ValueError, r"y\[3, 0\] is nan"),
+    "y too wide": ({"y": np.ones((10, 2))}, ValueError, "for 2 targets a sample let the"),
+    "y not a number": ({"y": changed(Y, 3, np.nan)}, ValueError, r"y\[3\] is nan"),
+    "y a column with a gap": (
+        {"y": changed(Y, 3, np.nan)[:, None]}, ValueError, r"y\[3, 0\] is nan"
+    ),
+    "y beyond float32": (
+        {"y": changed(Y.astype(float), 3, -1e60)}, ValueError, r"y\[3\] is -1e\+60, which is more"
+    ),
     "y None": ({"y": None}, TypeError, "y is None"),
     "y of text": ({"y": ["a"] * 10}, TypeError, "return_inverse=True"),
     "weight too short": ({"sample_weight": Y[:9]}, ValueError, r"must have \(10,\)"),
     "weight negative": ({"sample_weight": Y - 1}, ValueError, r"sample_weight\[0\] is -1"),
     "weight zero": ({"sample_weight": Y * 0}, ValueError, "only zeros"),
     "weight infinite": ({"sample_weight": changed(Y, 2, np.inf)}, ValueError, "is inf"),
-    "validation no pair": ({"validation": X}, TypeError, r"\(X, y\)"),
-    "validation of four": ({"validation": (X, Y, Y, Y)}, TypeError, r"\(X, y\)"),
+    "weight a name": ({"sample_weight": "balanced"}, TypeError, "is 'balanced', but must be an"),
+    "validation no pair": ({"validation": X}, TypeError, r"not an ndarray of shape \(10, 3\)"),
+    "validation a share": ({"validation": 0.2}, TypeError, r"tuple \(X, y\) or .*, not 0.2"),
+    "validation of four": ({"validation": (X, Y, Y, Y)}, TypeError, "not a tuple of 4"),
+    "validation X alone": ({"validation": (X,)}, TypeError, "not a tuple of 1"),
     "validation too wide": (
         {"validation": (np.ones((2, 4)), Y[:2])}, ValueError, "validation X has 4 columns"
     ),
@@ -67,25 +87,46 @@ BAD_DATA = {
 BAD_SETTINGS = {
     "batch size 0": ({"batch_size": 0}, ValueError, "at least 1"),
     "batch size above n": ({"batch_size": 11}, ValueError, "None for all of them"),
+    "batch size a name": ({"batch_size": "full"}, TypeError, "or None for all samples, not 'full'"),
     "batch size a fraction": ({"batch_size": 2.5}, TypeError, "whole number"),
     "batch size a truth value": ({"batch_size": True}, TypeError, "truth value"),
     "epochs negative": ({"epochs": -1}, ValueError, "at least 0"),
-    "optimizer a name": ({"optimizer": "sgd"}, TypeError, r"fastgd.SGD\(0.1\)"),
-    "optimizer a class": ({"optimizer": gd.SGD}, TypeError, r"fastgd.SGD\(0.1\)"),
+    "optimizer a name": (
+        {"optimizer": "adamw"}, TypeError, r"did you mean fastgd\.AdamW\(0\.01\)"
+    ),
+    "optimizer unknown": ({"optimizer": "xyz"}, TypeError, "not 'xyz'; there are SGD, Adam"),
+    "optimizer a class": (
+        {"optimizer": gd.SGD}, TypeError, r"make one of it, as in fastgd\.SGD\(0\.01\)"
+    ),
+    "optimizer a number": ({"optimizer": 0.1}, TypeError, r"fastgd\.SGD\(0\.1\), not 0\.1"),
+    "schedule a name": ({"schedule": "cosine"}, TypeError, r"did you mean schedules\.Cosine\?"),
+    "schedule a class": (
+        {"schedule": gd.schedules.Cosine}, TypeError, "make a schedule of the class"
+    ),
     "sampling unknown": ({"sampling": "shufle"}, ValueError, "did you mean 'shuffle'"),
+    "sampling a class": ({"sampling": Shuffle}, TypeError, "make an object of the class"),
     "sampling a number": ({"sampling": 3}, TypeError, r"epoch\(n, rng\)"),
     "stratified numbers": ({"sampling": "stratified"}, ValueError, "targets that are classes"),
     "reduction unknown": ({"reduction": "none"}, ValueError, "'mean', 'sum'"),
     "drop_last a number": ({"drop_last": 1}, TypeError, "True or False"),
-    "callbacks a function": ({"callbacks": print}, TypeError, "list functions"),
+    "callbacks a function": (
+        {"callbacks": print}, TypeError, r"as in callbacks=\[function\], not <built-in"
+    ),
     "callbacks no functions": ({"callbacks": [3]}, TypeError, "list functions"),
     "callbacks a number": ({"callbacks": 3}, TypeError, "list functions"),
     "record a number": ({"record": 3}, TypeError, r"record=\('loss',\), not 3"),
     "record a name": ({"record": "loss"}, TypeError, r"record=\('loss',\)"),
     "record unknown": ({"record": ("gradient",)}, ValueError, "must be one of"),
+    "record the weights": ({"record": ["weights"]}, ValueError, "did you mean 'params'"),
+    "dropout a text": ({"dropout": "0.5"}, TypeError, "dropout must be a number, not '0.5'"),
+    "dropout None": ({"dropout": None}, TypeError, "dropout must be a number, not None"),
+    "backend a library": ({"backend": "numpy"}, ValueError, "did you mean 'vectorized'"),
     "rng a float": ({"rng": 0.5}, TypeError, "numpy.random.Generator"),
     "rng negative": ({"rng": -1}, ValueError, "at least 0"),
     "threads 0": ({"n_threads": 0}, ValueError, "at least 1"),
+    "resume a checkpoint": (
+        {"resume": (gd.Network([3, 1]), gd.History())}, TypeError, "the network and the history"
+    ),
     "resume no history": ({"resume": {}}, TypeError, "what fastgd.train returned"),
     "resume an empty history": ({"resume": gd.History()}, TypeError, "what fastgd.train returned"),
 }  # fmt: skip
@@ -116,7 +157,8 @@ def test_gradient_refuses_the_same_data(case):
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [
-        ("log_loss", Y, r"y\[2\] is 2.0, but .* takes 0 and 1"),
+        ("log_loss", Y, r"y\[2\] is 2.0, but .* takes 0 and 1.*more than two classes"),
+        ("log_loss", Y - 1, r"y\[0\] is -1.0, .*for labels -1 and 1 use \(y \+ 1\) / 2"),
         ("hinge", Y, r"-1 and 1 \(for labels 0 and 1 use 2 \* y - 1\)"),
         ("squared_hinge", Y * 0, "-1 and 1"),
         ("poisson", -Y, r"y\[1\] is -1.0, but .* at least 0"),
@@ -130,7 +172,12 @@ def test_targets_outside_the_losss_domain_are_refused(loss, y, message):
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
-        (np.arange(10), ValueError, r"y\[4\] is 4, but class indices run from 0 to 3"),
+        (
+            np.arange(10),
+            ValueError,
+            r"y\[4\] is 4, but class indices .* 0 to 3.*one for each",
+        ),
+        (np.zeros((10, 1)), ValueError, r"\(10, 4\) or \(10,\); \.ravel\(\)"),
         (np.arange(10) - 1, ValueError, r"y\[0\] is -1"),
         (Y / 3, TypeError, r"y\[1\] is 0.33.*return_inverse=True"),
         (Y * np.nan, TypeError, r"y\[0\] is nan"),
@@ -206,6 +253,30 @@ def test_resume_takes_neither_optimizer_nor_generator():
     other = gd.train(gd.Network([3, 2, 1]), X, Y, batch_size=5, optimizer=gd.Adam())
     with pytest.raises(ValueError, match="another network"):
         gd.train(net, X, Y, resume=other)
+
+
+@pytest.mark.parametrize("optimizer", [gd.SGD(0.1), gd.Adam()])
+def test_a_history_stays_with_its_network(optimizer, tmp_path):
+    """Also where the optimizer's state holds nothing that has a network's shape."""
+    net, other = gd.Network([3, 1]), gd.Network([3, 2, 1])
+    history = gd.train(net, X, Y, batch_size=5, optimizer=optimizer)
+    with pytest.raises(ValueError, match="another network"):
+        gd.train(other, X, Y, resume=history)
+    with pytest.raises(ValueError, match=r"another network, whose sizes are \[3, 1\], and not"):
+        gd.save_checkpoint(tmp_path / "run.npz", other, history)
+    assert not list(tmp_path.iterdir())
+    gd.save_checkpoint(tmp_path / "run.npz", net, history)
+    with pytest.raises(ValueError, match="another network"):
+        gd.train(other, X, Y, resume=gd.load_checkpoint(tmp_path / "run.npz")[1])
+
+
+def test_a_checkpoint_of_wrong_things_is_refused(tmp_path):
+    net = gd.Network([3, 1])
+    history = gd.train(net, X, Y, batch_size=5)
+    for arguments in ((history, net), (net, gd.History()), (net, [0.5])):
+        with pytest.raises(TypeError, match="must be"):
+            gd.save_checkpoint(tmp_path / "run.npz", *arguments)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("function", [gd.train, gd.gradient])

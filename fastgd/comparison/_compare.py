@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
+BATCH_SIZES = (1, 8, 32, None)
 REFUSED = {"resume": "every run begins with net as it is"}
 
 
@@ -37,7 +38,7 @@ def compare(
     net: Network,
     X: ArrayLike,
     y: ArrayLike,
-    batch_sizes: Iterable[int | None] = (1, 8, 32, None),
+    batch_sizes: Iterable[int | None] = BATCH_SIZES,
     *,
     epochs: int = 10,
     optimizer: Optimizers | Callable[[int], Optimizers] | None = None,
@@ -64,7 +65,8 @@ def compare(
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the network's loss takes them.
     batch_sizes : iterable of int or None
-        Samples a batch, each once; None for all.
+        Samples a batch, each once; None for all. If not given, 1, 8, 32 and None, without those
+        that reach the number of samples.
     epochs : int
         Passes over the samples of every run.
     optimizer : Optimizer, sequence of Optimizer, or callable, optional
@@ -186,9 +188,10 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
         if name == "batch_size":
             raise TypeError("compare takes batch_sizes, such as [1, 32, None], not batch_size")
         if name not in allowed:
+            near = _validation.did_you_mean(name, [*allowed, *OWN - {"batch_size"}, "batch_sizes"])
             raise TypeError(
                 f"compare takes no argument {name!r}; beside its own it passes on to train: "
-                f"{', '.join(allowed)}"
+                f"{', '.join(allowed)}{near}"
             )
 
 
@@ -197,6 +200,8 @@ def _plans(
 ) -> list[BatchPlan]:
     if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
         raise TypeError(f"batch_sizes must list numbers or None, as [1, 32], not {batch_sizes!r}")
+    if batch_sizes is BATCH_SIZES:
+        batch_sizes = [size for size in BATCH_SIZES if size is None or size < n]
     plans = [plan(n, size, epochs=epochs, drop_last=drop_last) for size in batch_sizes]
     sizes = [one.batch_size for one in plans]
     if not sizes:
@@ -214,6 +219,8 @@ def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
     if optimizer is None:
         return [SGD(0.01)]
     made = optimizer
+    if isinstance(optimizer, type):  # which would take the batch size for a learning rate
+        _validation.check_optimizer(optimizer)
     if callable(optimizer):
         made = optimizer(batch_size)
     several = list(made) if isinstance(made, (list, tuple)) else [made]
