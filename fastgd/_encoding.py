@@ -278,9 +278,14 @@ def require_columns(table: Table, names: Iterable[str], why: str) -> None:
         return
     close = difflib.get_close_matches(lacking[0], table.columns, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
+    doubt = ""
+    if any(table.is_number(name) for name in table.columns):
+        doubt = ": is its first line a header?"
+    elif len(table.columns) == 1:
+        doubt = ": is the --delimiter right?"
     raise InputError(
         f"{table.source} has no column {shorten(lacking)}{hint}, {why}; it has "
-        f"{shorten(table.columns, 20)}"
+        f"{shorten(table.columns, 20)}{doubt}"
     )
 
 

@@ -95,8 +95,8 @@ class _Parser(argparse.ArgumentParser):
                 name = word.split("=")[0]
                 near = near_name(name, self._option_string_actions)
                 return f"there is no option {name}" + (f": did you mean {near}?" if near else "")
-        if not Path(options.file).exists() and Path(rest[0]).exists():
-            near = near_name(options.file, COMMANDS)
+        near = near_name(options.file, COMMANDS)
+        if not Path(options.file).exists() and (near or Path(rest[0]).exists()):
             hint = f"did you mean {near}?" if near else "leave it out, or give compare or predict"
             return f"there is no command {options.file!r}: {hint}"
         hint = "" if Path(rest[0]).exists() else ": a column's name goes with --target"

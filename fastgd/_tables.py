@@ -38,6 +38,13 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+#: how files begin that are no text, what they are, and what to do
+NO_TEXT = {
+    b"PK\3\4": "a zip archive, as workbooks of Excel and saved models are: save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the table as CSV",
+    b"\x1f\x8b": "compressed: unpack it first, for example by gunzip",
+    b"PAR1": "a Parquet file: save the table as CSV, for example with pandas",
+}
 ROWS_AT_ONCE = 8192
 
 
@@ -183,8 +190,11 @@ def read_csv(
         raise InputError(f"{error}; allowed are Python's, such as utf-8 and cp1252") from error
     try:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
+            head = stream.peek(4)  # type: ignore[union-attr]
+            for mark, what in NO_TEXT.items():
+                if head.startswith(mark):
+                    raise InputError(f"{source} is no text but {what}")
             if encoding is None:
-                head = stream.peek(4)  # type: ignore[union-attr]
                 found = (name for mark, name in MARKS.items() if head.startswith(mark))
                 encoding = next(found, "utf-8-sig")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")

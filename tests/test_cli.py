@@ -273,10 +273,21 @@ def test_unknown_categories(folder, run):
         ("house.csv --target price --task ranking", "argument --task: invalid choice: 'ranking'"),
         ("house.csv --target price --epoch 3", "no option --epoch: did you mean --epochs? (see"),
         ("house.csv --target price --quick=1", "there is no option --quick (see python -m fastgd"),
+        ("house.csv --target price --lr 0.1", "no option --lr: did you mean --learning-rate?"),
         ("comapre house.csv --target price", "no command 'comapre': did you mean compare? (see"),
+        ("comapre none.csv --target price", "no command 'comapre': did you mean compare? (see"),
+        ("train house.csv --target price", "no command 'train': leave it out, or give compare or"),
+        (
+            "house.csv price",
+            "and 'price' were given: a column's name goes with --target",
+        ),
+        ("house.csv --target price --delimiter :", "price,kind': is the --delimiter right?"),
         ("house.csv new.csv --target price", "one FILE is read, but 'house.csv' and 'new.csv'"),
         ("--epochs 0", "argument --epochs: '0' is not a whole number above 0"),
-        ("--batch-size 1,-2", "argument --batch-size: '-2' is not a whole number above 0"),
+        (
+            "--batch-size 1,-2",
+            "--batch-size: '-2' is not a whole number above 0, nor full",
+        ),
         ("--batch-size 1439", "there are 1,438 training rows, so it may be 1 to 1438 or full"),
         ("--hidden 64,,64", "argument --hidden: '' is not a whole number above 0, nor none"),
         ("--learning-rate 0", "argument --learning-rate: '0' is not a number above 0, or several"),
@@ -301,6 +312,13 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, run, words, message):
     assert err.startswith("fastgd: error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_first_line_that_may_be_no_header_is_doubted(folder, run):
+    write_table("bare.csv", houses(20)[1:])
+    code, _, err = run("bare.csv", "--target", "price")
+    assert code == 2
+    assert err.endswith(": is its first line a header?\n")
 
 
 def test_too_few_rows(folder, run):
