@@ -6,6 +6,7 @@ from conftest import assert_close, make_data
 
 import fastgd as gd
 from fastgd.losses import LOSSES
+from fastgd.sampling import draw_batches, make_sampler
 
 SIZES = [[5], [33], [20, 17], [3, 70, 3]]
 
@@ -208,6 +209,35 @@ def test_noise_scale_of_a_trace_is_that_of_the_whole(sampling, reduction):
     assert square == pytest.approx(whole.gradient_square, rel=0.02)
     # means of 100 steps: the squared gradient of a batch has standard error 2 sqrt(0.2)
     assert trace["noise_scale"][-1] == pytest.approx(4, rel=0.3)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "poisson"])
+def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
+    """Steps too small to move; batches of less than half the size say nothing.
+
+    Of larger ones the first quarter, but 8 samples at least, speak for all samples' squares.
+    """
+    net, X, y = problem([4, 3], "huber", "float64", n=174)
+    each = gd.per_sample_gradients(net, X, y)
+    sampler, rng = make_sampler(sampling, None, 40, False), np.random.default_rng(0)
+    variance, square = [], []
+    for _ in range(5):
+        order, bounds = draw_batches(sampler, 174, rng)
+        for batch in np.split(order, range(40, 174, 40) if bounds is None else bounds[1:-1]):
+            n, squares = len(batch), (each[batch] ** 2).sum(axis=1)
+            whole = (each[batch].mean(axis=0) ** 2).sum()
+            variance.append((squares[: max(8, -(-n // 4))].mean() - whole) * n / (n - 1))
+            square.append(whole - variance[-1] / n)
+            if n < 20:
+                variance[-1] = square[-1] = np.nan
+    trace = gd.train(
+        net, X, y, batch_size=40, epochs=5, optimizer=gd.SGD(1e-15), record=("noise_scale",),
+        record_every=every, sampling=sampling, reduction=reduction, rng=0,
+    ).trace  # fmt: skip
+    np.testing.assert_allclose(trace["gradient_variance"], variance[every - 1 :: every], rtol=1e-9)
+    np.testing.assert_allclose(trace["gradient_square"], square[every - 1 :: every], atol=1e-12)
 
 
 def test_noise_scale_of_a_trace_holds_while_gradients_vanish():

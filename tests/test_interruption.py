@@ -65,6 +65,29 @@ def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend):
         assert float(stopped) - sent < 1.0
 
 
+def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs():
+    process = run("""
+        X = rng.standard_normal((20_000, 20))
+        nets = [gd.Network([20, 8, 1], rng=0) for _ in range(4)]
+        epochs = [0] * 4
+        def count(k):
+            def callback(net, history): epochs[k] = history.epochs
+            return callback
+        print("ready", flush=True)
+        try:
+            gd.train_many(nets, X, X[:, 0], [
+                dict(epochs=10**9, rng=0, callbacks=[count(k)]) for k in range(4)
+            ], n_threads=2)
+        except KeyboardInterrupt:
+            print("stopped", *epochs, flush=True)
+    """)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out.startswith("stopped"), err
+
+
 def test_a_forked_child_trains_after_threaded_training():
     process = run("""
         X = rng.standard_normal((5000, 30))

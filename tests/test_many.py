@@ -74,6 +74,28 @@ def test_a_callbacks_error_reaches_the_caller():
         gd.train_many(networks(4), X, Y, {"callbacks": [fail]})
 
 
+def test_a_callbacks_error_ends_the_other_runs():
+    """They would go on for ever; should they, their own callback ends them after a while."""
+    begun, ended = [], []
+
+    def fail(net, history):
+        if begun:
+            raise RuntimeError("mine")
+
+    def wait(net, history):
+        begun.append(history)
+        return len(begun) > 100_000
+
+    def note(net, history):
+        if len(begun) > 100_000:
+            ended.append(history)
+
+    settings = [{"callbacks": [each, note], "epochs": 10**9} for each in (fail, wait)]
+    with pytest.raises(RuntimeError, match="mine"):
+        gd.train_many(networks(2), X, Y, settings, n_threads=2)
+    assert not ended
+
+
 def test_no_networks_are_no_work():
     assert gd.train_many([], X, Y, {}) == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastgd import _sampling
-from fastgd.sampling import SAMPLINGS, Stratified, make_sampler
+from fastgd.sampling import SAMPLINGS, Poisson, Stratified, make_sampler
 
 BIT_GENERATORS = ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"]
 
@@ -171,6 +171,28 @@ def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():
     assert seen == pytest.approx(1 - np.exp(-1), abs=0.005)
 
 
+def test_a_poisson_batch_takes_each_sample_by_itself():
+    """Of 2^5 subsets: chi-square with 31 degrees of freedom exceeds 71 once in 17,000."""
+    rng, sampler, share = generator(3), Poisson(2, False), 2 / 5
+    counts = np.zeros(32)
+    for _ in range(8000):
+        order, bounds = sampler.batches(5, rng)
+        assert len(bounds) == 4
+        for batch in np.split(order, bounds[1:-1]):
+            assert len(set(batch.tolist())) == len(batch)
+            counts[(1 << batch).sum()] += 1
+    sizes = np.array([bin(subset).count("1") for subset in range(32)])
+    expected = counts.sum() * share**sizes * (1 - share) ** (5 - sizes)
+    assert ((counts - expected) ** 2 / expected).sum() < 71
+
+
+@pytest.mark.parametrize(("drop_last", "batches"), [(False, 4), (True, 3)])
+def test_an_epoch_of_poisson_batches_has_as_many_as_any_other(drop_last, batches):
+    order, bounds = Poisson(3, drop_last).batches(10, generator())
+    assert len(bounds) == batches + 1
+    assert (bounds[0], bounds[-1]) == (0, len(order))
+
+
 @pytest.mark.parametrize("name", SAMPLINGS)
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
 def test_a_generators_state_says_what_comes_next(name, bits):
@@ -201,6 +223,17 @@ def test_stratified_batches_have_the_classes_shares(shares, batch_size):
         for c in range(len(shares)):
             share = (labels == c).mean()
             assert abs((batch == c).sum() - share * batch_size) <= 2
+
+
+def test_the_only_sample_of_a_class_is_anywhere_equally_likely():
+    """But that both ends are half as wide: the others lie at equal distances, from half of one on.
+
+    Chi-square with 19 degrees of freedom exceeds 54 about once in 30,000.
+    """
+    sampler, rng = Stratified(np.arange(20) == 7), generator(5)
+    places = [sampler.epoch(20, rng).tolist().index(7) for _ in range(4000)]
+    expected = 4000 / 19 * np.array([0.5, *[1] * 18, 0.5])
+    assert ((np.bincount(places, minlength=20) - expected) ** 2 / expected).sum() < 54
 
 
 def test_stratified_orders_differ_from_epoch_to_epoch():
