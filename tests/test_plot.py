@@ -163,6 +163,23 @@ def test_a_missing_line_is_no_picture_as_kept(name, tmp_path):
     assert compare_images(kept, tmp_path / f"{name}.png", TOLERANCE) is not None
 
 
+def test_a_legend_stands_where_no_line_is():
+    """Here every corner has one, and a middle has none."""
+    ax = plot.schedules(
+        {
+            "constant": gd.schedules.Constant(),
+            "step": gd.schedules.Step(10),
+            "inverse scaling": gd.schedules.InverseScaling(unit="epoch"),
+            "cosine": gd.schedules.Cosine(30),
+        },
+        epochs=30,
+    )
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    paths = [line.get_path().transformed(line.get_transform()) for line in ax.get_lines()]
+    assert not any(path.intersects_bbox(box, filled=False) for path in paths)
+
+
 def test_kept_pictures_are_small():
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 300_000
 

@@ -58,10 +58,19 @@ MARKS_A_LINE = 8
 TOO_LARGE = 1e100
 #: the widest span of a logarithmic axis
 WIDEST = 1e60
-#: how much of the axes' width and height a legend takes, at most about
-LEGEND_SHARE = (0.38, 0.45)
-#: how high a line of it is, in points, by the size of the font
+#: how high a line of a legend is, in points, by the size of the font
 LEGEND_LINES = {"medium": 16.0, "small": 12.5}
+#: where a legend may stand, the first ones rather: across and along, as shares of the room it has
+PLACES = {
+    "upper right": (1.0, 1.0),
+    "lower left": (0.0, 0.0),
+    "upper left": (0.0, 1.0),
+    "lower right": (1.0, 0.0),
+    "center right": (1.0, 0.5),
+    "center left": (0.0, 0.5),
+    "upper center": (0.5, 1.0),
+    "lower center": (0.5, 0.0),
+}
 
 #: what the functions that draw trainings take
 Histories: TypeAlias = History | Mapping[Any, History]
@@ -189,32 +198,39 @@ def title(ax: Axes, text: str) -> None:
 
 
 def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: Any) -> Legend:
-    """Add a legend, in the corner with the least in it; it shows the labels as they are.
+    """Add a legend, where it covers the least; it shows the labels as they are.
 
     As many entries as fill the axes' height stand in a column, and no more shrink the axes.
     """
     texts = [safe(text) for text in labels]
     figure = ax.get_figure()
-    height = ax.bbox.height * 72 / figure.dpi if figure else 200.0
+    width, height = (float(side) * 72 / figure.dpi if figure else 200.0 for side in ax.bbox.size)
     if len(texts) * LEGEND_LINES["medium"] > height / 2:
         settings = {"fontsize": "small"} | settings
-    rows = max(1, int(0.9 * height / LEGEND_LINES[settings.get("fontsize", "medium")]))
+    line = LEGEND_LINES[settings.get("fontsize", "medium")]
+    rows = max(1, int(0.9 * height / line))
     columns = -(-len(texts) // rows)
-    result = ax.legend(
-        list(handles), texts, loc=_free_corner(ax), framealpha=0.85, ncols=columns, **settings
+    longest = max(map(len, texts), default=0)  # a letter is about 0.4 of a line wide, a handle 3
+    share = (
+        columns * line * (3 + 0.4 * longest) / width,
+        (min(rows, len(texts)) + 1) * line / height,
     )
+    place = _free_place(ax, share)
+    result = ax.legend(list(handles), texts, loc=place, framealpha=0.85, ncols=columns, **settings)
     result.set_in_layout(False)
     return result
 
 
-def _free_corner(ax: Axes) -> Any:
-    """Return the corner of the axes in which the least of the lines' lengths lies.
+def _free_place(ax: Axes, share: tuple[float, float]) -> Any:
+    """Return the place of the axes in which the least of the lines' lengths lies.
+
+    The share is that of the axes' width and height which is to be free.
 
     matplotlib's own choice, ``loc="best"``, looks at every point whenever the figure is drawn,
     and warns that this takes long.
     """
     ax.get_xlim(), ax.get_ylim()  # makes them up to date
-    corners = dict.fromkeys(("upper right", "lower left", "upper left", "lower right"), 0.0)
+    covered = dict.fromkeys(PLACES, 0.0)
     for line in ax.get_lines():
         if line.get_zorder() < 1:  # a line of the ground
             continue
@@ -222,17 +238,19 @@ def _free_corner(ax: Axes) -> Any:
         points = points[:: max(1, len(points) // 500)]
         places = ax.transAxes.inverted().transform(line.get_transform().transform(points))
         places = places[np.isfinite(places).all(axis=1)]
-        if (
-            len(places) > 1 and line.get_linestyle() != "None"
-        ):  # the way between the points counts as well
+        weights = np.full(len(places), 1 / max(1, len(places)))
+        if len(places) > 1 and line.get_linestyle() != "None":  # then the way between them counts
             parts = np.linspace(0, 1, 10, endpoint=False)[:, None, None]
-            places = (places[:-1] + parts * np.diff(places, axis=0)).reshape(-1, 2)
-        for corner in corners if len(places) else ():
-            x, y = places.T
-            across = x > 1 - LEGEND_SHARE[0] if "right" in corner else x < LEGEND_SHARE[0]
-            along = y > 1 - LEGEND_SHARE[1] if "upper" in corner else y < LEGEND_SHARE[1]
-            corners[corner] += float(np.mean(across & along))
-    return min(corners, key=lambda corner: corners[corner])
+            ways = np.diff(places, axis=0)
+            places = (places[:-1] + parts * ways).reshape(-1, 2)
+            weights = np.tile(np.hypot(*ways.T), 10)
+            weights /= max(weights.sum(), 1e-9)
+        for place in covered if len(places) else ():
+            # from the middle of the legend, so that the edges of the axes are inside
+            middle = np.multiply(PLACES[place], 1 - np.array(share)) + np.array(share) / 2
+            inside = (np.abs(places - middle) <= np.array(share) / 2).all(axis=1)
+            covered[place] += float(weights[inside].sum())
+    return min(covered, key=lambda place: covered[place])
 
 
 def progress_label(unit: str) -> str:
