@@ -5,7 +5,6 @@ import errno
 import os
 import pty
 import re
-import runpy
 import shlex
 import signal
 import subprocess
@@ -526,18 +525,3 @@ def test_progress_on_a_terminal_and_ctrl_c():
     os.close(ours)
     assert "Traceback" not in seen
     assert re.search(r"\[\.{20}\]   0%  batch size 1, rate 0.0027: epoch \d+ of 100000000", seen)
-
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-@pytest.mark.parametrize(
-    ("name", "end"),
-    [
-        ("batch_gradient", "of the batch's step away from the batch's end.\n"),
-        pytest.param("choose_batch_size", "367.9\n", marks=pytest.mark.slow),
-    ],
-)
-def test_examples_run(capsys, name, end):
-    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
-    assert capsys.readouterr().out.endswith(end)

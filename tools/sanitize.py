@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Tests of what no compiler can break, or of other libraries' numbers: left out where another
 # build, or another level, is tested.
 ELSEWHERE = (
-    "against_torch", "cli", "docs", "landscapes", "nodes", "page", "plot", "schedules", "tables",
+    "against_torch", "cli", "convexity", "descents", "docs", "escapes", "examples", "landscapes",
+    "nodes", "page", "plot", "schedules", "tables",
 )  # fmt: skip
 COMPILED_ONLY = [f"--ignore=tests/test_{name}.py" for name in ELSEWHERE]
 
