@@ -467,7 +467,8 @@ def check_y(
     if array.ndim == 0 or len(array) != n:
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
         raise ValueError(
-            f"{name} {length}, but there are {count(n, 'sample')}: it needs a target for each"
+            f"{name} {length}, but there {'is' if n == 1 else 'are'} {count(n, 'sample')}: it needs "
+            "a target for each"
         )
     kind = LOSSES[loss].targets
     if kind == "class" and array.ndim == 1:

@@ -464,7 +464,7 @@ def test_a_graphs_backward_before_forward(what):
         (SampleLoss("huber"), ([1, 2], [1, 2]), r"shape \(n, outputs\), not \(2,\)"),
         (SampleLoss("hinge"), ([[1, 2]], [1]), r"shape \(n, 1\), not \(1, 2\)"),
         (SoftmaxWithLoss(), ([[1, 2]], [2]), r"y\[0\] is 2"),
-        (SoftmaxWithLoss(), ([[1, 2]], [0, 1]), "there are 1 samples"),
+        (SoftmaxWithLoss(), ([[1, 2]], [0, 1]), "there is 1 sample: it needs"),
     ],
 )
 def test_wrong_shapes(node, inputs, message):
