@@ -466,10 +466,8 @@ def check_y(
     array = given = _as_array(name, y)
     if array.ndim == 0 or len(array) != n:
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
-        raise ValueError(
-            f"{name} {length}, but there {'is' if n == 1 else 'are'} {count(n, 'sample')}: it needs "
-            "a target for each"
-        )
+        there = f"there {'is' if n == 1 else 'are'} {count(n, 'sample')}"
+        raise ValueError(f"{name} {length}, but {there}: it needs a target for each")
     kind = LOSSES[loss].targets
     if kind == "class" and array.ndim == 1:
         return _check_classes(array, outputs, name)
