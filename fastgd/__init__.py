@@ -1,5 +1,13 @@
 """Gradient descent on CPUs, straight from NumPy arrays.
 
+A `Network` is a linear model or a small neural network. `train` trains it in place, with an
+optimizer such as `SGD` or `Adam`, and perhaps one of `schedules`, and returns a `History`;
+`train_many` trains several at once. `compare`, `recommend_batch_size`, `noise_scale` and `plan`
+help to choose a batch size; `gradient`, `per_sample_gradients` and `per_sample_norms` look without
+a step; `nodes` and `landscapes` show how gradient descent works. `fastgd.sklearn`, estimators as
+scikit-learn's, and `fastgd.plot`, pictures, need the extras of these names. The command line is
+`python -m fastgd --help`.
+
 >>> import numpy as np
 >>> import fastgd as gd
 >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)

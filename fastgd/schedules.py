@@ -25,7 +25,6 @@ from fastgd._elementary import half_wave, real_power, whole_power
 from fastgd._typing import FloatArray
 
 __all__ = [
-    "SCHEDULES",
     "Constant",
     "Cosine",
     "CosineRestarts",
@@ -36,12 +35,14 @@ __all__ = [
     "OnPlateau",
     "OneCycle",
     "Schedule",
-    "State",
     "Step",
     "WarmUp",
-    "from_entry",
-    "make_schedule",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 #: What a run keeps for its schedule: numbers, so that a file can hold them.
 State: TypeAlias = tuple[float, ...]

@@ -169,6 +169,7 @@ def test_a_legend_stands_where_no_line_is():
         {
             "constant": gd.schedules.Constant(),
             "step": gd.schedules.Step(10),
+            "exponential": gd.schedules.Exponential(0.9),
             "inverse scaling": gd.schedules.InverseScaling(unit="epoch"),
             "cosine": gd.schedules.Cosine(30),
         },

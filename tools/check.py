@@ -30,6 +30,14 @@ OLDEST = (
 )  # fmt: skip
 
 
+# methods of Checks, in the order in which they run
+STEPS = (
+    "install", "lint", "types", "tests", "docs", "levels", "machine_code", "benchmarks",
+    "packages", "without_openmp", "sanitizers",
+)  # fmt: skip
+EXTRA = "oldest"
+
+
 class Checks:
     """The steps, each a function of one environment, in the order in which they run."""
 
@@ -150,25 +158,23 @@ class Checks:
         )  # fmt: skip
         self.run(python, "-m", "pytest", "-q", *QUICK)
 
-    def sequence(self) -> tuple[str, ...]:
-        return (
-            "install", "lint", "types", "tests", "docs", "levels", "machine_code", "benchmarks",
-            "packages", "without_openmp", "sanitizers",
-        )  # fmt: skip
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("steps", nargs="*", help="only these steps (install always runs)")
+    parser.add_argument(
+        "steps", nargs="*", metavar="STEP",
+        help=f"only these, after install: {', '.join(STEPS[1:])}; or, which runs only when it is "
+        f"named, {EXTRA}",
+    )  # fmt: skip
     wanted = parser.parse_args().steps
     with tempfile.TemporaryDirectory() as folder:
         checks = Checks(Path(folder))
-        steps = (*checks.sequence(), "oldest")
+        steps = (*STEPS, EXTRA)
         unknown = set(wanted) - set(steps)
         if unknown:
-            parser.error(f"no such step: {', '.join(unknown)}; steps: {steps}")
+            parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}")
         for step in steps:
-            if step not in (wanted or checks.sequence()) and step != "install":
+            if step not in (wanted or STEPS) and step != "install":
                 continue
             print(f"\n=== {step}", flush=True)
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Run the peers side by side: ``python benchmarks/peers --help``.
+"""Run the peers side by side: ``python -m benchmarks.peers --help``.
 
 Each peer has a process of its own for each workload, and they take turns, one at a time, so
 that a machine whose speed drifts is unfair to none.
@@ -66,7 +66,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     names = [w.name for w in WORKLOADS]
     parser = argparse.ArgumentParser(
-        prog="python benchmarks/peers", description="fastgd and its peers, measured in one run"
+        prog="python -m benchmarks.peers", description="fastgd and its peers, measured in one run"
     )
     parser.add_argument("--workloads", nargs="+", choices=names, metavar="NAME", help=f"{names}")
     parser.add_argument(
