@@ -16,6 +16,7 @@ from fastgd._run cimport (
     Adjust,
     CHUNK_ELEMENTS,
     FEW_OUTPUTS,
+    FGD_BARRIER,
     FGD_FLAG,
     FGD_OPENMP,
     FGD_RAISE_FLAG,
@@ -36,10 +37,13 @@ from fastgd._run cimport (
     _min,
     _round_up,
     convert,
+    fgd_barrier,
     fgd_seconds,
     inner,
     is_stochastic,
     omp_get_max_threads,
+    omp_get_num_procs,
+    omp_get_num_threads,
     run_steps,
     segment_start,
     transpose,
@@ -101,10 +105,14 @@ cdef enum:                  # what the threads are sent to do
     SAMPLE_NORMS
     SAMPLE_GRADIENTS
 
-# How the engine finds out whether threads pay, in seconds: steps too short for two barriers,
+# How often a thread looks whether the others have come, some 20 microseconds long, before it lets
+# other processes have its core; not at all where threads are more than cores.
+cdef int LOOKS = 1024
+
+# How the engine finds out whether threads pay, in seconds: steps too short to be shared,
 # work too long to begin on one thread, a trial and an ordinary stretch of steps, how many times
 # its expected length a stretch may take, and the time between trials, which doubles.
-cdef double SHORTEST_STEP = 2e-6
+cdef double SHORTEST_STEP = 8e-7
 cdef double LONG_STEP = 5e-4
 cdef double TRIAL = 2e-3
 cdef double STRETCH = 2e-2
@@ -210,6 +218,7 @@ cdef class Engine:
         cdef size_t depth, offset = 0, elements = 0, weights = 0, room
         cdef Layer *layer
         run.layers = <Layer *> self._take(run.n_layers, sizeof(Layer))
+        run.barrier = <fgd_barrier *> self._take(1, sizeof(fgd_barrier))
         for depth in range(run.n_layers):
             elements += self._sizes[depth + 1]
             weights += self._sizes[depth] * self._sizes[depth + 1]
@@ -749,24 +758,41 @@ cdef class Engine:
             )
         run.start, run.index = run.reached, run.reached_index
 
+    cdef size_t _split_layers(self, int threads) noexcept nogil:
+        """Return how many of the first layers are shared out by columns, or segments.
+
+        Columns stay with their owner from step to step, where the weights would go from core to
+        core if samples were shared; in exchange the chunk's outputs and deltas do.
+        """
+        cdef Run *run = &self.run
+        cdef size_t depth = 0
+        if threads == 1:
+            return 0
+        if run.n_layers == 1:
+            return run.layers[0].n_segments >= <size_t> threads
+        while depth < run.n_layers - 1 and run.layers[depth].ld >= run.kernels.panel * threads:
+            depth += 1
+        return depth
+
     cdef void _send(self, int threads, int what, char *out) noexcept nogil:
         """Let the threads run the stretch, or write something of all samples."""
         global _threads_started
-        cdef Run *run = &self.run
-        cdef Layer *first = &run.layers[0]
-        run.n_threads = threads
-        # Columns stay with their owner from step to step, where rows of the weights would go
-        # from core to core; in exchange the chunk's outputs and deltas do.
-        run.split_first = (
-            threads > 1 and run.n_layers > 1 and first.ld >= run.kernels.panel * threads
-            and first.n_in > 2 * _min(run.chunk, run.batch_size)
-        ) or (threads > 1 and first.n_segments >= <size_t> threads)
         if threads == 1:
+            self._share_out(1)
             self._work(0, what, out)
             return
         FGD_RAISE_FLAG(_threads_started)
         with parallel(num_threads=threads):
+            if threadid() == 0:
+                self._share_out(omp_get_num_threads())  # OpenMP may give fewer
+            FGD_BARRIER()
             self._work(threadid(), what, out)
+
+    cdef void _share_out(self, int threads) noexcept nogil:
+        """Divide the work among a team of threads."""
+        self.run.n_threads = threads
+        self.run.n_split = self._split_layers(threads)
+        self.run.looks = LOOKS if threads <= omp_get_num_procs() else 0
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
         if what == WAKE:

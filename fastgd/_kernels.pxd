@@ -82,8 +82,8 @@ cdef extern from "fastgd.h" nogil:
             const void *weights, const void *bias, void *out,
         ) noexcept nogil
         void (*dense_scale)(
-            size_t n, const void *const *rows, size_t n_in, size_t ld, const void *weights,
-            void *out,
+            size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+            const void *weights, void *out,
         ) noexcept nogil
         void (*dense_gradient)(
             size_t n, const void *const *rows, size_t first, size_t last, size_t width,

@@ -25,6 +25,8 @@ cdef extern from *:
     #define FGD_OPENMP 0
     #define FGD_BARRIER()
     #define omp_get_max_threads() 1
+    #define omp_get_num_threads() 1
+    #define omp_get_num_procs() 1
     #endif
     #define FGD_PREFETCH(place) __builtin_prefetch(place, 0, 2)
     #define FGD_RAISE_FLAG(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
@@ -38,10 +40,18 @@ cdef extern from *:
     const bint FGD_OPENMP
     void FGD_BARRIER() noexcept nogil
     int omp_get_max_threads() noexcept nogil
+    int omp_get_num_threads() noexcept nogil
+    int omp_get_num_procs() noexcept nogil
     void FGD_PREFETCH(const void *place) noexcept nogil
     void FGD_RAISE_FLAG(bint flag) noexcept nogil
     bint FGD_FLAG(bint flag) noexcept nogil
     double fgd_seconds() noexcept nogil
+
+
+cdef extern from "barrier.h" nogil:
+    ctypedef struct fgd_barrier:
+        pass
+    void fgd_meet(fgd_barrier *barrier, unsigned n, int looks) noexcept
 
 
 cdef struct Layer:
@@ -139,6 +149,8 @@ cdef struct Run:
     double *values          # chunk: the samples' losses
     int most_threads
     int n_threads           # now
+    fgd_barrier *barrier
+    int looks               # at the barrier, before a thread gives its core away
     Pace pace
     Window *windows
     fgd_loss *loss
@@ -186,14 +198,17 @@ cdef struct Run:
     size_t start
     size_t index
     size_t stop
-    bint split_first        # the first layer is shared out by columns or segments, not samples
+    size_t n_split          # layers shared out by columns or segments, not samples: the first
     # what the first thread tells the others: written between the two barriers of a step and
-    # read after the second, so that all leave the loop at the same step
+    # read after the second, so that all leave the loop at the same step; on a cache line that
+    # is not written to in most steps
+    char apart[64]
     bint stopped
     bint paused             # the stretch takes too long: see whether fewer threads are faster
     # a signal came: any thread may look, to give up work that is in vain
     bint interrupted
     # the first thread's own
+    char behind[64]
     double step_loss
     double step_squares
     double loss_sum
@@ -203,6 +218,7 @@ cdef struct Run:
     bint (*signalled)(void *engine) noexcept nogil      # whether a signal's handler raised
     bint check_signals
     double unchecked_work
+    double untimed_work
     double last_check
     double deadline
     size_t reached          # where the stretch has ended: a sample, and a step
@@ -216,7 +232,7 @@ cdef enum:
     MAX_CHUNK = 256
     MIN_CHUNK = 64
     CHUNK_ELEMENTS = 1 << 18    # of outputs, in a chunk; or half as many as there are weights
-    BLOCK = 64
+    BLOCK = 32
     MAX_BLOCKS = 64
     SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's
     SUM_COLUMNS = 8         # the same for a layer of one output, whose weights are one vector
@@ -224,6 +240,7 @@ cdef enum:
     LEAST_SEGMENT = 128     # and how many inputs it has at least, in each of its segments
     MAX_SEGMENTS = 4
     LEAST_SKEWED = 512      # bytes of a row
+    UNTIMED = 100000        # multiply-adds or so, between two looks at the clock
     LEAST_MEASURED = 8      # samples of a batch whose squares a trace takes, or a quarter
 
 

@@ -157,54 +157,69 @@ cdef void _segment_sums(
         s += stride
 
 
+cdef void _activate(
+    Run *run, size_t depth, size_t first, size_t n, int64_t place
+) noexcept nogil:
+    """Turn a layer's raw outputs into its outputs, for n rows from row `first` of the chunk on.
+
+    `place` is the first sample's in the epoch, whose seed decides which units are left out;
+    negative for none.
+    """
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Layer *layer = &run.layers[depth]
+    cdef size_t at = first * layer.ld * run.itemsize
+    if layer.activation == NULL:
+        return
+    layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at, layer.delta + at)
+    if place >= 0 and layer.drop_below > 0:
+        kernels.dropout(
+            n, layer.n_out, layer.ld, run.seed, <uint32_t> depth, place,
+            layer.drop_below, layer.drop_factor, layer.output + at, layer.delta + at,
+        )
+
+
 cdef void _forward(
-    Run *run, const void *const *inputs, size_t first, size_t n, bint first_done, int64_t place
+    Run *run, const void *const *inputs, size_t first, size_t n, size_t done, int64_t place
 ) noexcept nogil:
     """Compute all layers' outputs for n rows, kept from row `first` of the chunk on.
 
-    With first_done, the first layer's raw outputs are there already. `place` is the first
-    sample's in the epoch, whose seed decides which units are left out; negative for none.
+    The raw outputs of the first `done` layers are there already, and all but the last of these
+    layers are done with. `place` is as for _activate().
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t size = run.itemsize, depth, at
     cdef Layer *layer
-    for depth in range(run.n_layers):
+    for depth in range(max(done, <size_t> 1) - 1, run.n_layers):
         layer = &run.layers[depth]
         at = first * layer.ld * size
+        if depth > 0:
+            inputs = run.layers[depth - 1].output_rows + first
         if layer.ld == 1:
             kernels.dot(
                 n, inputs, layer.n_in, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
         elif layer.n_segments > 0:
-            if not first_done:
+            if depth >= done:
                 _segment_sums(run, inputs, first, n, 0, 1)
             kernels.dots_sum(
                 n, layer.n_out, layer.ld, layer.n_segments, layer.segment_sums + first * size,
                 run.chunk, run.params + layer.bias * size, layer.output + at,
             )
-        elif depth > 0 or not first_done:
+        elif depth >= done:
             kernels.dense(
                 n, inputs, layer.n_in, layer.ld, layer.ld, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
-        if layer.activation != NULL:
-            layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at,
-                             layer.delta + at)
-            if place >= 0 and layer.drop_below > 0:
-                kernels.dropout(
-                    n, layer.n_out, layer.ld, run.seed, <uint32_t> depth, place,
-                    layer.drop_below, layer.drop_factor, layer.output + at, layer.delta + at,
-                )
-            inputs = layer.output_rows + first
+        _activate(run, depth, first, n, place)
 
 
-cdef void _backward(Run *run, size_t first, size_t n) noexcept nogil:
-    """Carry the last layer's deltas back to the first, for n rows of the chunk."""
+cdef void _backward(Run *run, size_t first, size_t n, size_t last) noexcept nogil:
+    """Carry the last layer's deltas back through layer `last`, for n rows of the chunk."""
     cdef size_t size = run.itemsize, depth
     cdef Layer *layer
     cdef Layer *below
-    for depth in range(run.n_layers - 1, 0, -1):
+    for depth in range(run.n_layers - 1, last - 1, -1):
         layer = &run.layers[depth]
         below = &run.layers[depth - 1]
         if layer.ld == 1:
@@ -214,7 +229,7 @@ cdef void _backward(Run *run, size_t first, size_t n) noexcept nogil:
             )
         else:
             run.kernels.dense_scale(
-                n, layer.delta_rows + first, layer.n_out, below.ld, layer.transposed,
+                n, layer.delta_rows + first, layer.n_out, below.ld, below.ld, layer.transposed,
                 below.delta + first * below.ld * size,
             )
 
@@ -363,9 +378,12 @@ cdef void _book(Run *run, double loss, double squares) noexcept nogil:
     """Count a chunk's loss in, and look for divergence."""
     run.step_loss += loss
     run.step_squares += squares
-    run.stopped = run.interrupted or not isfinite(run.loss_sum + run.step_loss)
-    if run.n_threads > 1:
-        run.paused = fgd_seconds() > run.deadline
+    if run.interrupted or not isfinite(run.loss_sum + run.step_loss):
+        run.stopped = True
+    if run.n_threads > 1 and run.untimed_work > UNTIMED:
+        run.untimed_work = 0
+        if fgd_seconds() > run.deadline:
+            run.paused = True
 
 
 cdef void _record(Run *run, const Step *step) noexcept nogil:
@@ -405,7 +423,9 @@ cdef void _draw_noise(Run *run) noexcept nogil:
 cdef void _attend(Run *run, size_t n) noexcept nogil:
     """Look for a signal (Ctrl-C) once enough work was done: every 20 ms or so."""
     cdef double now
-    run.unchecked_work += <double> n * <double> run.n_packed
+    cdef double work = <double> n * <double> run.n_packed
+    run.unchecked_work += work
+    run.untimed_work += work
     if not run.check_signals or run.unchecked_work < 1e6:
         return
     run.unchecked_work = 0
@@ -488,24 +508,40 @@ cdef void _clip_samples(
 cdef inline void _wait(Run *run) noexcept nogil:
     """Wait for the other threads."""
     if run.n_threads > 1:
-        FGD_BARRIER()
+        fgd_meet(run.barrier, run.n_threads, run.looks)
 
 
-cdef void _first_layer(
-    Run *run, const void *const *inputs, size_t n, int thread
+cdef void _raw_columns(
+    Run *run, size_t depth, const void *const *inputs, size_t n, int thread
 ) noexcept nogil:
-    """Compute this thread's part of the first layer, columns or segments, for the whole chunk."""
-    cdef Layer *layer = &run.layers[0]
+    """Compute this thread's part of a layer, columns or segments, for the whole chunk."""
+    cdef Layer *layer = &run.layers[depth]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
     if layer.n_segments > 0:
         _segment_sums(run, inputs, 0, n, thread, run.n_threads)
         return
+    if depth > 0:
+        inputs = run.layers[depth - 1].output_rows
     while column < layer.ld:
         run.kernels.dense(
             n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
             run.params + (layer.weights + column * layer.n_in) * size,
             run.params + (layer.bias + column) * size, layer.output + column * size,
+        )
+        column += run.n_threads * panel
+
+
+cdef void _delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept nogil:
+    """Carry a layer's deltas back to this thread's columns of the layer below."""
+    cdef Layer *layer = &run.layers[depth]
+    cdef Layer *below = &run.layers[depth - 1]
+    cdef size_t size = run.itemsize, panel = run.kernels.panel
+    cdef size_t column = thread * panel
+    while column < below.ld:
+        run.kernels.dense_scale(
+            n, layer.delta_rows, layer.n_out, _min(panel, below.ld - column), below.ld,
+            layer.transposed + column * layer.n_out * size, below.delta + column * size,
         )
         column += run.n_threads * panel
 
@@ -516,36 +552,67 @@ cdef inline size_t _share_of(const Run *run, size_t n) noexcept nogil:
 
 
 cdef void _share_samples(
-    Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
+    Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
 ) noexcept nogil:
-    """Run this thread's share of a chunk forward, through the loss, and back, in blocks."""
+    """Run the chunk's samples from `first` to `end` forward, through the loss, and back, in
+    blocks: all layers behind those that are shared out by columns."""
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t size = run.itemsize, share = _share_of(run, n), rows, normed
-    cdef size_t b = thread * share, end = _min(b + share, n)
+    cdef size_t size = run.itemsize, b = first, rows
     while b < end:
         rows = _min(MIN_CHUNK, end - b)
-        _forward(run, window.rows + at + b, b, rows, run.split_first, window.start + at + b)
+        _forward(run, window.rows + at + b, b, rows, run.n_split, window.start + at + b)
         run.loss(
             rows, top.n_out, top.ld, top.output + b * top.ld * size,
             window.targets + (at + b) * run.target_bytes,
             NULL if run.sample_weight == NULL else window.weights + (at + b) * size,
             step.scale, run.values + b,
         )
-        _backward(run, b, rows)
-        normed = _part(rows, step.normed, window.start + at + b - step.start)
-        if normed > 0:
-            _sample_norms(
-                run, window.rows + at + b, b, normed, step.scale, NULL, run.squares + b,
-                run.square_parts + 2 * b,
-            )
-            if run.adjust.clip_sample > 0:
-                _clip_samples(run, b, rows, NULL, run.squares + b)
+        _backward(run, b, rows, max(run.n_split, <size_t> 1))
         b += rows
+
+
+cdef void _look_at_norms(
+    Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
+) noexcept nogil:
+    """Take the norms of the gradients of the chunk's samples from `first` to `end`, where they
+    are wanted, and shorten those that are too long."""
+    cdef size_t normed = _part(end - first, step.normed, window.start + at + first - step.start)
+    if normed == 0:
+        return
+    _sample_norms(
+        run, window.rows + at + first, first, normed, step.scale, NULL, run.squares + first,
+        run.square_parts + 2 * first,
+    )
+    if run.adjust.clip_sample > 0:
+        _clip_samples(run, first, end - first, NULL, run.squares + first)
+
+
+cdef void _carry_chunk(
+    Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
+) noexcept nogil:
+    """Take n samples forward, through the loss, and back: this thread's part."""
+    cdef size_t share = _share_of(run, n), depth
+    cdef size_t first = _min(thread * share, n), end = _min(first + share, n)
+    for depth in range(run.n_split):
+        if depth > 0:
+            _activate(run, depth - 1, first, end - first, window.start + at + first)
+            _wait(run)
+        _raw_columns(run, depth, window.rows + at, n, thread)
+        _wait(run)
+    _share_samples(run, step, window, at, first, end)
+    for depth in range(run.n_split, 1, -1):
+        _wait(run)
+        _delta_columns(run, depth - 1, n, thread)
+    if step.normed > 0:
+        if run.n_split > 1:
+            _wait(run)
+        _look_at_norms(run, step, window, at, first, end)
+    _wait(run)
 
 
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
     """Whether tile number t is this thread's."""
-    if run.split_first and run.tiles[t].layer == 0:
+    if run.tiles[t].layer < run.n_split:
         t = run.tiles[t].share
     return t % <size_t> run.n_threads == <size_t> thread
 
@@ -562,11 +629,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     while done < step.n and not run.stopped:
         n = _min(chunk, step.n - done)
         at = _look(run, window, step.start + done, n)
-        if run.split_first:
-            _first_layer(run, window.rows + at, n, thread)
-            _wait(run)
-        _share_samples(run, step, window, at, n, thread)
-        _wait(run)
+        _carry_chunk(run, step, window, at, n, thread)
         if thread == 0:
             _attend(run, n)
             _book(run, fgd_sum(n, run.values),
@@ -878,7 +941,7 @@ cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil:
         b, end = thread * share, _min((thread + 1) * share, m)
         while b < end:
             n = _min(MIN_CHUNK, end - b)
-            _forward(run, window.rows + at + b, b, n, False, -1)
+            _forward(run, window.rows + at + b, b, n, 0, -1)
             for i in range(b, b + n):
                 memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
             b += n
@@ -901,14 +964,14 @@ cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms)
         while b < end:
             n = _min(MIN_CHUNK, end - b)
             place = at + b
-            _forward(run, window.rows + place, b, n, False, -1)
+            _forward(run, window.rows + place, b, n, 0, -1)
             run.loss(
                 n, top.n_out, top.ld, top.output + b * top.ld * size,
                 window.targets + place * run.target_bytes,
                 NULL if run.sample_weight == NULL else window.weights + place * size,
                 1.0, run.values + b,
             )
-            _backward(run, b, n)
+            _backward(run, b, n, 1)
             if norms != NULL:
                 _sample_norms(
                     run, window.rows + place, b, n, 1.0, top.delta + b * size,

@@ -19,6 +19,7 @@ MODELS = {
     "few outputs, one segment": ((130, 3), "squared_error"),
     "narrow network": ((20, 64, 17, 1), "squared_error"),
     "first layer split": ((150, 96, 3), "cross_entropy"),
+    "layers split": ((40, 96, 70, 64, 3), "cross_entropy"),
     "one unit": ((3, 1, 1), "absolute_error"),
 }
 OPTIMIZERS = {

@@ -66,3 +66,24 @@ def test_a_call_lowers_the_number_of_threads_and_does_not_raise_it(wanted, limit
     """More threads than cores would make each step slower; the environment's limit holds."""
     with threadpool_limits(limit, user_api="openmp"):
         assert compiled.threads(wanted) == min(used, MOST)
+
+
+def test_fewer_threads_than_were_asked_for_make_the_whole_step():
+    """OpenMP may give a team of any size: here the environment limits what the call wants."""
+    code = """
+import numpy as np
+import fastgd as gd
+from fastgd.backends import compiled
+
+compiled.ALL_THREADS = True
+X = np.random.default_rng(0).standard_normal((300, 40))
+for sizes in ((40, 1), (40, 200, 200, 1)):
+    bits = set()
+    for n_threads in (1, 4):
+        net = gd.Network(sizes, rng=0)
+        gd.train(net, X, X[:, 0], batch_size=50, epochs=2, rng=0, n_threads=n_threads)
+        bits.add(net.params.tobytes())
+    assert len(bits) == 1
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "2"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

@@ -73,7 +73,7 @@ static void layers(const fgd_kernels *k) {
     for (size_t i = 0; i < ROWS + FGD_AHEAD; i++) rows[i] = x + (i % ROWS) * WIDTH * size;
     k->dense(ROWS, rows, WIDTH, ld, ld, pack(k, w, WIDTH, OUT), bias, out);
     print_matrix(k, "dense", out, ROWS, OUT, ld);
-    k->dense_scale(ROWS, rows, WIDTH, ld, pack(k, w, WIDTH, OUT), out);
+    k->dense_scale(ROWS, rows, WIDTH, ld, ld, pack(k, w, WIDTH, OUT), out);
     print_matrix(k, "dense_scale", out, ROWS, OUT, ld);
     const size_t width = ld < k->panel ? ld : k->panel, columns = OUT < 4 ? OUT : 4;
     k->dense_gradient(ROWS, rows, 0, WIDTH, width, out, ld, tile, 0);
