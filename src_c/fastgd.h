@@ -123,8 +123,8 @@ typedef struct fgd_kernels {
     void (*dense)(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
                   const void *weights, const void *bias, void *out);
     /* out[i][j] *= sum over k of rows[i][k] * weights[k][j], j < n_columns as above */
-    void (*dense_scale)(size_t n, const void *const *rows, size_t n_in, size_t n_columns,
-                        size_t ld, const void *weights, void *out);
+    void (*dense_scale)(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+                        const void *weights, void *out);
     /* tile[k - first][j] = (or +=, if `add`) sum over i of rows[i][k] * delta[i][j], for
      * first <= k < last and the `width` columns of one panel; delta points at the panel's. */
     void (*dense_gradient)(size_t n, const void *const *rows, size_t first, size_t last,

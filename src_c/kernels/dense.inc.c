@@ -121,8 +121,8 @@ static void dense(size_t n, const void *const *rows, size_t n_in, size_t n_colum
     product(BIAS, n, (const T *const *)rows, n_in, n_columns, ld, weights, bias, out);
 }
 
-static void dense_scale(size_t n, const void *const *rows, size_t n_in, size_t n_columns,
-                        size_t ld, const void *weights, void *out) {
+static void dense_scale(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
+                        const void *weights, void *out) {
     /* A bias is never read here, but a pointer must not be moved from NULL. */
     product(SCALE, n, (const T *const *)rows, n_in, n_columns, ld, weights, weights, out);
 }
