@@ -57,7 +57,7 @@ def levels():
     return ["baseline"]
 
 
-# What the libraries, and the extension that they are linked into, are made from.
+HEADERS = ["src_c/fastgd.h", "src_c/barrier.h"]
 KERNEL_SOURCES = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
 
 
@@ -178,8 +178,8 @@ if __name__ == "__main__":
         ext_modules=cythonize(
             [
                 extension("_kernels", ["src_c/dispatch.c"], depends=KERNEL_SOURCES),
-                extension("_run", ["src_c/sum.c"], depends=["src_c/fastgd.h"]),
-                extension("_engine", [], depends=["src_c/fastgd.h"]),
+                extension("_run", ["src_c/sum.c"], depends=HEADERS),
+                extension("_engine", [], depends=HEADERS),
                 extension(
                     "_sampling",
                     ["src_c/shuffle.c"],

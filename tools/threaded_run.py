@@ -12,6 +12,7 @@ from fastgd.backends import compiled
 MODELS = [
     ((20, 64, 64, 1), "squared_error"),
     ((70, 33, 10), "cross_entropy"),
+    ((20, 200, 180, 3), "cross_entropy"),  # layers wide enough to share their columns
     ((40, 1), "log_loss"),
     ((30, 3), "squared_error"),
 ]
