@@ -327,34 +327,50 @@ def test_too_few_rows(folder, run):
     assert "few.csv has 9 usable rows; to train and to measure takes at least 10" in err
 
 
-def test_files_that_are_no_models_of_the_command_line(folder, run):
+@pytest.fixture
+def model(folder, run):
+    """Save a model of house.csv's prices as m.npz."""
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    return folder / "m.npz"
+
+
+def test_a_network_that_knows_no_columns_is_no_model(folder, run):
     gd.Network([3, 1]).save("net.npz")
     code, _, err = run("predict", "net.npz", "house.csv")
     assert code == 2
     assert "holds a network without the columns it reads" in err
-    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
-    code, _, err = run("predict", "m.npz", "house.csv", "--probabilities")
-    assert code == 2
-    assert "predicts numbers, not classes" in err
+
+
+def test_a_damaged_model_is_named(model, run):
+    whole = model.read_bytes()
+    model.write_bytes(whole[: len(whole) // 2])
+    code, out, err = run("predict", "m.npz", "house.csv")
+    assert (code, out) == (2, "")
+    assert "'m.npz' is not a model: give first the file that --save has written" in err
+
+
+def test_a_model_finds_its_columns_or_says_which_are_missing(model, run):
     write_table("new.csv", [["area", "citty"], ["50", "Bern"]])
     code, _, err = run("predict", "m.npz", "new.csv")
     assert code == 2
     assert "no column 'city', 'kind' (did you mean 'citty'?), which the model was trained on" in err
-    whole = (folder / "m.npz").read_bytes()
-    (folder / "m.npz").write_bytes(whole[: len(whole) // 2])
-    code, _, err = run("predict", "m.npz", "house.csv")
-    assert code == 2
-    assert "m.npz" in err
 
 
-def test_an_output_that_can_not_be_written(folder, run):
-    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
-    code, _, err = run("predict", "m.npz", "house.csv", "--output", "nowhere/out.csv")
-    assert code == 2
-    assert "--output nowhere/out.csv: No such file or directory" in err
-    code, _, err = run("predict", "m.npz", "house.csv", "--output", ".")
-    assert code == 2
-    assert "--output .: Is a directory" in err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--probabilities", "predicts numbers, not classes"),
+        ("--output nowhere/out.csv", "--output nowhere/out.csv: No such file or directory"),
+        ("--output .", "--output .: Is a directory"),
+    ],
+)
+def test_predictions_that_can_not_be_had(model, run, words, message):
+    code, out, err = run("predict", "m.npz", "house.csv", *words.split())
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_predictions_may_be_written_to_a_device(model, run):
     assert run("predict", "m.npz", "house.csv", "--output", os.devnull)[0] == 0
     assert not os.path.isfile(os.devnull)
 

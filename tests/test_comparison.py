@@ -163,6 +163,18 @@ def test_the_goal_is_98_percent_of_the_way_to_the_lowest_loss():
     assert result.fastest in result[:2]
 
 
+def notes(result):
+    return " ".join(str(result).split())
+
+
+def test_the_table_says_what_the_goal_is():
+    assert "The goal is a training loss of 5." in notes(compare(goal=5.0))
+    result = compare(validation=VALIDATION)
+    goal = f"The goal is a validation loss of {result.goal:.4g}: 98% of the way from the start's"
+    assert goal in notes(result)
+    assert "The goal is" not in notes(compare(optimizer=gd.SGD(1e30)))
+
+
 def test_a_goal_that_is_asked_for():
     assert compare(goal=5.0).goal == 5.0
     never = compare(8, None, goal=-1.0)
@@ -198,8 +210,16 @@ def test_the_text_table():
     ]
     assert f"{result[2].loss:.4f}" in rows[2]
     assert f"{result[2].validation_loss:.4f}" in rows[2]
-    assert "side by side" in str(result)
-    assert "side by side" not in str(compare(side_by_side=False))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "expected"),
+    [((1, 8), {}, True), ((1, 8), {"side_by_side": False}, False), ((8,), {}, False)],
+)
+def test_runs_side_by_side_are_said(sizes, options, expected):
+    result = compare(*sizes, **options)
+    assert result.side_by_side == expected
+    assert ("runs side by side" in notes(result)) == expected
 
 
 class Cells(html.parser.HTMLParser):
@@ -239,6 +259,7 @@ def test_the_table_of_a_notebook():
         "120",
     ]
     assert cells[2 * len(heads) - 1][2] == "diverged"
+    assert re.findall(r"<tr class=\"marked\"><th[^>]*>(\d+)", result._repr_html_()) == ["8"]
 
 
 def test_the_table_of_rich():

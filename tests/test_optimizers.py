@@ -157,17 +157,22 @@ def test_the_specification_is_torchs_algorithm(case):
     assert params[0] == pytest.approx(expected, rel=1e-14)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_kernel_is_torchs_algorithm(case, isa, backend):
-    optimizer, expected = CASES[case]
+def stepped(optimizer, backend):
+    """Move a bias from 2 by the gradients, one training a step, as its gradient is 2 (z - y)."""
     net = gd.Network([1, 1], dtype="float64")
     net.biases[0][:] = 2.0
     history = None
     for g in GRADIENTS:
-        # the bias alone moves, and its gradient is 2 (z - y)
         y = net.biases[0] - g / 2
         options = {"optimizer": optimizer} if history is None else {"resume": history}
         history = gd.train(net, [[0.0]], y, batch_size=None, epochs=1, backend=backend, **options)
+    return net, history
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_kernel_is_torchs_algorithm(case, isa, backend):
+    optimizer, expected = CASES[case]
+    net, _ = stepped(optimizer, backend)
     assert net.biases[0][0] == pytest.approx(expected, rel=1e-12)
     assert net.weights[0][0, 0] == 0.0
 
@@ -182,13 +187,7 @@ def test_an_optimizer_without_its_step_is_found_when_it_is_made():
 
 def test_asgd_averages(backend):
     optimizer = gd.ASGD(0.1, lambd=0.2, alpha=0.6, t0=1, weight_decay=0.3)
-    net = gd.Network([1, 1], dtype="float64")
-    net.biases[0][:] = 2.0
-    history = None
-    for g in GRADIENTS:
-        y = net.biases[0] - g / 2
-        options = {"optimizer": optimizer} if history is None else {"resume": history}
-        history = gd.train(net, [[0.0]], y, batch_size=None, epochs=1, backend=backend, **options)
+    net, history = stepped(optimizer, backend)
     average = torch_asgd(2.0, 0.1, 0.2, 0.6, 1, 0.3)[1]
     assert history.averaged_params[1] == pytest.approx(average, rel=1e-12)
     assert history.averaged_params[1] != net.params[1]
