@@ -49,11 +49,14 @@ LEVEL_FLAGS = {
 
 def levels():
     """Return the instruction levels that this machine's architecture can have."""
-    machine = os.environ.get("FASTGD_MACHINE", platform.machine()).lower()
+    wanted = os.environ.get("FASTGD_MACHINE")
+    machine = (wanted or platform.machine()).lower()
     if machine in {"x86_64", "amd64"}:
         return ["baseline", "avx2", "avx512"]
     if machine in {"aarch64", "arm64"}:
         return ["neon"]
+    if wanted:
+        raise SystemExit(f"FASTGD_MACHINE={wanted!r}: allowed are x86_64 and aarch64")
     return ["baseline"]
 
 

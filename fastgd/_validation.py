@@ -52,6 +52,7 @@ CHUNK_BYTES = 1 << 20
 #: what other libraries call a thing, in small letters alone, and its names here: for hints
 ELSEWHERE = {
     "avg": ("mean",),
+    "batch": ("update",),
     "average": ("mean",),
     "bce": ("log_loss",),
     "bcewithlogits": ("log_loss",),
@@ -59,6 +60,7 @@ ELSEWHERE = {
     "bootstrap": ("replacement",),
     "categoricalcrossentropy": ("cross_entropy",),
     "cython": ("compiled",),
+    "iteration": ("update",),
     "l1": ("absolute_error",),
     "linear": ("identity",),
     "logistic": ("log_loss", "sigmoid"),
@@ -74,8 +76,10 @@ ELSEWHERE = {
     "random": ("shuffle",),
     "smoothl1": ("huber",),
     "softmax": ("cross_entropy",),
+    "step": ("update",),
     "sparsecategoricalcrossentropy": ("cross_entropy",),
     "swish": ("silu",),
+    "time": ("second",),
     "weights": ("params",),
 }
 
@@ -84,7 +88,7 @@ def show(value: Any) -> str:
     """Return a value for a message: data by their shape, others as they are, cut short."""
     if shape := getattr(value, "shape", ()):
         return f"{_kind(value)} of shape {shape}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -159,7 +163,7 @@ def check_real(
         and (below is None or value < below)
     )
     if not inside:
-        raise ValueError(f"{name} is {value}, but must be finite and {' and '.join(bounds)}")
+        raise ValueError(f"{name} is {value}, but must be {' and '.join(['finite', *bounds])}")
     return float(value)
 
 
@@ -364,6 +368,9 @@ def _refuse_dtype(name: str, array: AnyArray, hint: str = "") -> TypeError:
             if not isinstance(value, (numbers.Real, np.bool_)) or not _is_float(value)
         )
         where = ", ".join(map(str, place))
+        missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+        if not hint and not missing and not isinstance(value, int):
+            hint = "; turn such values into numbers first, text into a column for each category"
         return TypeError(
             f"{name}[{where}] is {show(value)} ({type(value).__name__}), but every value must be "
             f"a real number that fits a float{hint or '; remove or fill in such samples first'}"

@@ -379,6 +379,7 @@ def test_it_is_a_sequence():
         ({"optimizer": gd.SGD}, r"make one of it, as in fastgd\.SGD\(0\.01\)"),
         ({"optimizer": lambda size: None}, r"optimizer\(1\) returned None"),
         ({"goal": "low"}, "goal must be a number"),
+        ({"goal": np.nan}, "goal is nan, but must be finite$"),
         ({"score": 1}, "score must be a function"),
         ({"rng": -1}, "rng is -1"),
         ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
