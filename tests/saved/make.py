@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 import fastgd as gd
 from fastgd.sklearn import MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor
@@ -38,7 +39,7 @@ ESTIMATORS = {
 def fit(estimator):
     """Fit an estimator, or go on; return all numbers that it predicts."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", ConvergenceWarning)
         estimator.fit(X, CLASSES if "Classifier" in type(estimator).__name__ else Y)
     return predict(estimator)
 
