@@ -89,7 +89,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         header = json.loads(str(entries.pop(HEADER)))
         if not isinstance(header, dict) or not isinstance(header.get("format"), int):
             raise ValueError("its header is damaged")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(

@@ -421,6 +421,8 @@ def _load(path: str) -> tuple[Network, Encoding]:
         raise InputError(f"there is no model {path!r}") from error
     except ValueError as error:
         raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"the model {path!r}: {error.strerror or error}") from error
     if not isinstance(entries.get("table"), dict):
         raise InputError(
             f"{path!r} holds a network without the columns it reads: only what `python -m fastgd "

@@ -302,8 +302,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
 
     Raises
     ------
-    FileNotFoundError
-        When there is no such file.
+    OSError
+        When there is no such file, or it may not be read.
     ValueError
         When the file is damaged, not fastgd's, or holds a network without a history.
 

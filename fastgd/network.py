@@ -292,6 +292,11 @@ class Network:
         path : path_like
             The file. An older one is replaced.
 
+        Raises
+        ------
+        OSError
+            When the file can not be written. An older one is then as it was.
+
         See Also
         --------
         fastgd.load : Read it again.
@@ -315,8 +320,8 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        When there is no such file.
+    OSError
+        When there is no such file, or it may not be read.
     ValueError
         When the file is damaged or not fastgd's.
 

@@ -301,6 +301,7 @@ def test_unknown_categories(folder, run):
         ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no such folder"),
         ("--save .", "--save .: that is not a file but a folder or device"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
+        ("predict . house.csv", "the model '.': Is a directory"),
         ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),
         ("predict house.csv", "the following arguments are required: FILE"),
     ],

@@ -265,6 +265,12 @@ def test_every_cut_of_a_file_is_an_error_and_never_a_crash(tmp_path):
             gd.load(path)
 
 
+@pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
+def test_a_folder_is_not_said_to_be_damaged(load, tmp_path):
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path)
+
+
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         gd.load(tmp_path / "none.npz")
