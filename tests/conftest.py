@@ -93,7 +93,7 @@ def tolerance(dtype, *lengths):
     Accuracy and Stability of Numerical Algorithms, section 3.1); the sizes are of order one in
     these tests, and 8 leaves room for the constants of the formulas.
     """
-    return 8 * np.finfo(dtype).eps * sum(lengths)
+    return 8 * float(np.finfo(dtype).eps) * sum(lengths)
 
 
 def assert_close(actual, expected, dtype, *lengths):

@@ -79,8 +79,9 @@ def test_masks_differ_between_layers_epochs_and_places():
     plan = plan_of((3, 64, 64, 1), 0.5)
     first, second = _dropout.masks(plan, 1, np.arange(20))
     other = _dropout.masks(plan, 2, np.arange(20))[0]
-    assert (first != second).mean() == pytest.approx(0.5, abs=0.1)
-    assert (first != other).mean() == pytest.approx(0.5, abs=0.1)
+    # a binomial share of 1280 draws: its standard error is 0.014
+    assert (first != second).mean() == pytest.approx(0.5, abs=0.06)
+    assert (first != other).mean() == pytest.approx(0.5, abs=0.06)
     np.testing.assert_array_equal(_dropout.masks(plan, 1, np.arange(10, 20))[0], first[10:])
 
 
