@@ -1,6 +1,7 @@
 """The pages: what can be checked without building the site (`tools/check.py docs` does that)."""
 
 import doctest
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -32,10 +33,21 @@ def test_a_page_runs_the_same_code_in_both_languages(name):
     assert code(DOCS / "tutorial" / "ko" / name) == code(DOCS / "tutorial" / "en" / name)
 
 
-def test_every_public_name_is_in_the_reference():
+def listed():
+    """Return the names that the reference lists, as they are used after `import fastgd`."""
     text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
-    listed = set(re.findall(r"^ {3}([\w.]+)$", text, re.MULTILINE))
-    assert set(gd.__all__) - {"__version__"} <= listed
+    return re.findall(r"^ {3}([\w.]+)$", text, re.MULTILINE)
+
+
+def test_every_public_name_is_in_the_reference():
+    assert set(gd.__all__) - {"__version__"} <= set(listed())
+
+
+@pytest.mark.parametrize("name", listed())
+def test_every_name_in_the_reference_is_public(name):
+    module, _, last = f"fastgd.{name}".rpartition(".")
+    rooms = {"plot", "sklearn"}  # need extras, and so are no part of `import *`
+    assert last in {*importlib.import_module(module).__all__, *rooms}
 
 
 @pytest.mark.parametrize("names", [LOSSES, ACTIVATIONS], ids=["losses", "activations"])
