@@ -109,3 +109,15 @@ def small_run():
     net = gd.Network([3, 5, 1], rng=0)
     X, y = make_data(net.sizes, net.loss, dtype="float32")
     return net, X, y
+
+
+@pytest.fixture
+def own_figures():
+    """Draw with matplotlib's own style, and leave no figure open."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+    pyplot.close("all")

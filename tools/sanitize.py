@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # build, or another level, is tested.
 ELSEWHERE = (
     "against_torch", "cli", "convexity", "descents", "docs", "escapes", "examples", "landscapes",
-    "nodes", "page", "plot", "schedules", "tables",
+    "nodes", "page", "plot", "plot_loss", "plot_methods", "plot_paths", "schedules", "tables",
 )  # fmt: skip
 COMPILED_ONLY = [f"--ignore=tests/test_{name}.py" for name in ELSEWHERE]
 
