@@ -1,5 +1,6 @@
 """Descents on landscapes: the steps of their definition, what is recorded, and where they end."""
 
+import inspect
 from itertools import combinations
 
 import numpy as np
@@ -92,6 +93,7 @@ def test_history_counts(batch_size, drop_last, updates, used):
     _, history = descend(Quintic(n=10), batch_size=batch_size, epochs=3, drop_last=drop_last)
     assert (history.updates, history.sample_gradients) == (3 * updates, 3 * used)
     assert history.epochs == len(history.seconds) == len(history.learning_rate) == 3
+    assert history.epoch_updates == [updates] * 3
     assert history.trace["loss"].shape == (3 * updates,)
     assert history.trace["params"].shape == (3 * updates, 1)
 
@@ -201,6 +203,12 @@ def test_callbacks_see_each_epoch_and_can_stop():
     assert history.epochs == 2
     assert [epochs for _, epochs in seen] == [1, 2]
     assert seen[-1][0] == theta.item()
+
+
+def test_all_but_the_batch_size_is_as_train_has_it():
+    theirs, ours = (inspect.signature(function).parameters for function in (gd.train, descend))
+    for name in ("epochs", "sampling", "drop_last", "schedule", "record_every", "rng"):
+        assert ours[name].default == theirs[name].default
 
 
 def test_no_epochs_leave_the_start():

@@ -201,6 +201,7 @@ def test_rng_of_a_landscape():
         (lambda: Bowl(axes=[[1, 1], [0, 1]]), ValueError, "axes must be orthogonal"),
         (lambda: Bowl(axes=[1, 2]), ValueError, r"axes has shape \(2,\), but must have \(2, 2\)"),
         (lambda: Rosenbrock(1), ValueError, "n_params is 1, but must be at least 2"),
+        (lambda: Bowl().hessian([1, 2, 3]), ValueError, r"theta has shape \(3,\).*the 2 para"),
         (lambda: Saddle()([1, 2, 3]), ValueError, r"theta has shape \(3,\).*the 2 parameters"),
         (lambda: Quintic()(0, [64]), ValueError, "samples holds 64, but the terms .* to 63"),
         (lambda: Quintic()(0, [-1]), ValueError, "samples holds -1"),
