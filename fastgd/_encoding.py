@@ -6,7 +6,6 @@ table that has the same columns.
 
 from __future__ import annotations
 
-import difflib
 import math
 import shlex
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._tables import InputError, Table
+from fastgd._validation import near_name
 
 __all__ = [
     "MOST_GUESSED_CLASSES",
@@ -276,8 +276,8 @@ def require_columns(table: Table, names: Iterable[str], why: str) -> None:
     lacking = [name for name in names if name not in table.columns]
     if not lacking:
         return
-    close = difflib.get_close_matches(lacking[0], table.columns, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    near = near_name(lacking[0], table.columns)
+    hint = f" (did you mean {near!r}?)" if near else ""
     doubt = ""
     if any(table.is_number(name) for name in table.columns):
         doubt = ": is its first line a header?"

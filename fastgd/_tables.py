@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import difflib
 import io
 import itertools
+import os
 import re
 import sys
 import unicodedata
@@ -199,6 +201,8 @@ def read_csv(
                 encoding = next(found, "utf-8-sig")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
             names, chunks = _read(text, source, delimiter, on_rows or (lambda count: None))
+    except FileNotFoundError as error:
+        raise InputError(f"{source}: {error.strerror or error}{_near_file(path)}") from error
     except OSError as error:
         raise InputError(f"{source}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -208,6 +212,16 @@ def read_csv(
             "example --encoding cp1252"
         ) from error
     return _assemble(chunks, names, source, decimal)
+
+
+def _near_file(path: str) -> str:
+    """Return the end of a message about a file that is not there; empty if none is named so."""
+    folder, name = os.path.split(path)
+    try:
+        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1)
+    except OSError:
+        return ""
+    return f": did you mean {os.path.join(folder, near[0])}?" if near else ""
 
 
 def _read(

@@ -44,7 +44,10 @@ __all__ = [
     "check_samples",
     "check_sizes",
     "check_y",
+    "count",
     "did_you_mean",
+    "near_name",
+    "show",
 ]
 
 CHUNK_BYTES = 1 << 20

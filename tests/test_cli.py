@@ -266,6 +266,7 @@ def test_unknown_categories(folder, run):
         ("none.csv --target x", "none.csv: No such file or directory"),
         ("house.csv", "--target is missing: it names the column to predict, one of 'area', 'city'"),
         ("house.csv --target prise", "no column 'prise' (did you mean 'price'?), which --target"),
+        ("house.csv --target PRICE", "no column 'PRICE' (did you mean 'price'?), which --target"),
         ("house.csv --target price --ignore x", "no column 'x', which --ignore names"),
         ("house.csv --target price --ignore price", "--target price is also in --ignore"),
         ("house.csv --target city --task regression", "line 2, column 'city'"),

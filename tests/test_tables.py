@@ -118,6 +118,14 @@ def test_no_file_and_a_folder(tmp_path):
         read_csv(str(tmp_path))
 
 
+def test_a_file_of_nearly_that_name_is_named(tmp_path):
+    (tmp_path / "house.csv").touch()
+    with pytest.raises(InputError, match=r"hous\.csv: No such .*: did you mean .*/house\.csv\?$"):
+        read_csv(str(tmp_path / "hous.csv"))
+    with pytest.raises(InputError, match=r"No such file or directory$"):
+        read_csv(str(tmp_path / "none" / "house.csv"))
+
+
 def test_numbers(table):
     result = table("a,b,c,d\n1,1_000, -2e3 ,NA\n.5,2,+7,?\n")
     assert result.numbers("a").tolist() == [1.0, 0.5]
