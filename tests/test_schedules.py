@@ -182,6 +182,24 @@ def test_a_plateau_by_hand():
     assert [round(rate / 0.3, 10) for rate in rates[:8]] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("options", "factors"),
+    [
+        ({"patience": 0}, [1, 1, 0.5, 0.25, 0.125, 0.0625]),
+        ({"patience": 2}, [1, 1, 1, 1, 0.5, 0.5]),
+        ({"patience": 0, "cooldown": 2}, [1, 1, 0.5, 0.5, 0.5, 0.25]),
+        ({"patience": 0, "minimum": 0.3}, [1, 1, 0.5, 0.3, 0.3, 0.3]),
+    ],
+)
+def test_a_plateau_of_equal_losses_by_hand(options, factors):
+    schedule = s.OnPlateau(factor=0.5, **options)
+    state, rates = schedule.initial_state(), []
+    for epoch in range(6):
+        rates += schedule.rates(1.0, epoch, 1, state).tolist()
+        state = schedule.observe(state, 7.0)
+    assert rates == factors
+
+
 def test_a_plateaus_state_is_left_alone_and_its_schedule_shared():
     schedule = s.OnPlateau(factor=0.5, patience=0)
     state = schedule.initial_state()
