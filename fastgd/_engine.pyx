@@ -328,6 +328,9 @@ cdef class Engine:
         run.tiles = <Tile *> self._take(run.n_tiles, sizeof(Tile))
         for k, (layer_, first, last, column_, width) in enumerate(tiles):
             run.tiles[k] = self._tile(layer_, first, last, column_, width)
+            run.scratch_bytes = max(run.scratch_bytes, run.tiles[k].count * size)
+        run.scratch_bytes = _round_up(run.scratch_bytes, 128)
+        run.scratch = <char *> self._take(run.most_threads, run.scratch_bytes)
         return 0
 
     cdef Tile _tile(self, size_t depth, size_t first, size_t last, size_t column, size_t width):

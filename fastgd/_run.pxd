@@ -144,6 +144,8 @@ cdef struct Run:
     size_t n_packed         # elements of a packed parameter vector
     char *params
     char *gradient
+    char *scratch           # a thread's room for the gradient of one tile, if none has to be kept
+    size_t scratch_bytes
     char *moments           # one behind the other, of n_packed elements each
     size_t chunk            # most samples that the workspace holds
     double *values          # chunk: the samples' losses

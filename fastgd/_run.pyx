@@ -234,19 +234,23 @@ cdef void _backward(Run *run, size_t first, size_t n, size_t last) noexcept nogi
             )
 
 
+cdef inline char *_place(const Run *run, const Tile *tile, char *packed) noexcept nogil:
+    """Return where a tile begins in a packed vector."""
+    return packed + tile.offset * run.itemsize
+
+
 cdef void _gradient(
-    Run *run, const Tile *tile, const void *const *inputs, size_t n, bint add
+    Run *run, const Tile *tile, const void *const *inputs, size_t n, char *out, bint add
 ) noexcept nogil:
-    """Compute a tile's gradient over the chunk, or with `add` add it to what is there."""
+    """Write a tile's gradient over the chunk, or with `add` add it to what is there."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Layer *layer = &run.layers[tile.layer]
     cdef size_t size = run.itemsize
-    cdef char *out = run.gradient + tile.offset * size
     if tile.layer > 0:
         inputs = run.layers[tile.layer - 1].output_rows
     if layer.ld == 1:
         kernels.dot_gradient(
-            n, inputs, layer.n_in, layer.delta, out, run.gradient + layer.bias * size, add
+            n, inputs, layer.n_in, layer.delta, out, out + (layer.bias - layer.weights) * size, add
         )
     elif tile.first == tile.last:
         kernels.column_sum(n, layer.ld, layer.delta, out, add)
@@ -263,18 +267,34 @@ cdef void _gradient(
 
 
 # ---------------------------------------------------------------------------------------
+# Who does what, and who waits for whom
+# ---------------------------------------------------------------------------------------
+
+cdef inline void _wait(Run *run) noexcept nogil:
+    """Wait for the other threads."""
+    if run.n_threads > 1:
+        fgd_meet(run.barrier, run.n_threads, run.looks)
+
+
+cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
+    """Whether tile number t is this thread's."""
+    if run.tiles[t].layer < run.n_split:
+        t = run.tiles[t].share
+    return t % <size_t> run.n_threads == <size_t> thread
+
+
+# ---------------------------------------------------------------------------------------
 # From a gradient to the update
 # ---------------------------------------------------------------------------------------
 
 cdef void _tile_sums(
-    const Run *run, const Tile *tile, const char *packed, size_t count, double linear,
+    const Run *run, const Tile *tile, const char *at, size_t count, double linear,
     double square, double *sums
 ) noexcept nogil:
-    """Write the sums of |w| and w^2 of the first elements of a tile, in an order that depends on
-    neither the panels nor the tiles."""
+    """Write the sums of |w| and w^2 of the first elements of a tile, which begins at `at`, in an
+    order that depends on neither the panels nor the tiles."""
     cdef size_t size = run.itemsize, k = tile.first, rows
     cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
-    cdef const char *at = packed + tile.offset * size
     if run.layers[tile.layer].ld == 1 or (
         run.layers[tile.layer].n_segments > 0 and tile.first < tile.last
     ):
@@ -294,60 +314,80 @@ cdef void _tile_sums(
         k += rows
 
 
-cdef void _finish(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+cdef void _finish(
+    Run *run, const Tile *tile, const Step *step, char *gradient
+) noexcept nogil:
     """Take a tile from its gradient over the whole batch to the update, where nothing has to
     wait for the other tiles."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef const Adjust *adjust = &run.adjust
-    cdef size_t at = tile.offset * run.itemsize
-    cdef char *gradient = run.gradient + at
+    cdef char *params = _place(run, tile, run.params)
     if run.optimizer == NULL:
         return
     if step.recorded and run.record_sums != NULL:
-        _tile_sums(run, tile, run.gradient, tile.count, 0, 1, run.record_sums)
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.record_sums)
     if run.noise != NULL:
-        kernels.add_scaled(tile.count, gradient, run.noise + at, adjust.noise * step.scale)
+        kernels.add_scaled(tile.count, gradient, _place(run, tile, run.noise),
+                           adjust.noise * step.scale)
     if run.penalty_sums != NULL and tile.n_weights > 0:
-        _tile_sums(run, tile, run.params, tile.n_weights, adjust.l1, 0.5 * adjust.l2,
+        _tile_sums(run, tile, params, tile.n_weights, adjust.l1, 0.5 * adjust.l2,
                    run.penalty_sums)
         if step.l2 > 0:
-            kernels.add_scaled(tile.n_weights, gradient, run.params + at, step.l2)
+            kernels.add_scaled(tile.n_weights, gradient, params, step.l2)
     if adjust.clip_value > 0:
         kernels.clip(tile.count, gradient, adjust.clip_value)
     if adjust.clip_norm > 0:
-        _tile_sums(run, tile, run.gradient, tile.count, 0, 1, run.clip_sums)
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.clip_sums)
     else:
-        _move(run, tile, step)
+        _move(run, tile, step, gradient)
 
 
-cdef void _move(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+cdef void _finish_empty(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+    """Update a tile after a batch without samples: noise, penalties and moments move it."""
+    cdef char *gradient = _place(run, tile, run.gradient)
+    memset(gradient, 0, tile.count * run.itemsize)
+    _finish(run, tile, step, gradient)
+
+
+cdef void _move(
+    Run *run, const Tile *tile, const Step *step, const char *gradient
+) noexcept nogil:
     """Move a tile's parameters along its gradient."""
     cdef Layer *layer = &run.layers[tile.layer]
-    cdef size_t at = tile.offset * run.itemsize
+    cdef char *params = _place(run, tile, run.params)
     run.optimizer.update(
-        tile.count, run.params + at, run.gradient + at, run.moments + at, run.n_packed,
+        tile.count, params, gradient, _place(run, tile, run.moments), run.n_packed,
         step.coefficients,
     )
     if run.adjust.l1 > 0 and tile.n_weights > 0:
-        run.kernels.soft_threshold(tile.n_weights, run.params + at, step.rate * run.adjust.l1 * (
+        run.kernels.soft_threshold(tile.n_weights, params, step.rate * run.adjust.l1 * (
             step.scale if run.adjust.summed else 1.0
         ))
     if layer.transposed != NULL and tile.first < tile.last:
         transpose(run, layer, tile)
 
 
-cdef void _clip_and_move(
-    Run *run, const Tile *tile, const Step *step, double factor
-) noexcept nogil:
-    if factor < 1:
-        run.kernels.scale(tile.count, run.gradient + tile.offset * run.itemsize, factor)
-    _move(run, tile, step)
-
-
 cdef double _clip_factor(const Run *run) noexcept nogil:
     """Return what shortens the gradient to the longest that is allowed, as torch's
     clip_grad_norm_ does."""
     return run.adjust.clip_norm / (sqrt(fgd_sum(run.n_sums, run.clip_sums)) + 1e-6)
+
+
+cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
+    """Shorten the gradient where it is too long, and move along it: this thread's tiles."""
+    cdef double factor
+    cdef char *gradient
+    cdef size_t t
+    if run.clip_sums == NULL or run.stopped:
+        return
+    factor = _clip_factor(run)
+    for t in range(run.n_tiles):
+        if _owns(run, t, thread):
+            gradient = _place(run, &run.tiles[t], run.gradient)
+            if factor < 1:
+                run.kernels.scale(run.tiles[t].count, gradient, factor)
+            _move(run, &run.tiles[t], step, gradient)
+    _wait(run)
 
 
 cdef void transpose(Run *run, const Layer *layer, const Tile *tile) noexcept nogil:
@@ -505,12 +545,6 @@ cdef void _clip_samples(
 # Steps of a network
 # ---------------------------------------------------------------------------------------
 
-cdef inline void _wait(Run *run) noexcept nogil:
-    """Wait for the other threads."""
-    if run.n_threads > 1:
-        fgd_meet(run.barrier, run.n_threads, run.looks)
-
-
 cdef void _raw_columns(
     Run *run, size_t depth, const void *const *inputs, size_t n, int thread
 ) noexcept nogil:
@@ -610,20 +644,15 @@ cdef void _carry_chunk(
     _wait(run)
 
 
-cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
-    """Whether tile number t is this thread's."""
-    if run.tiles[t].layer < run.n_split:
-        t = run.tiles[t].share
-    return t % <size_t> run.n_threads == <size_t> thread
-
-
 cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make one step of a network, chunk by chunk: this thread's part."""
     cdef Window *window = &run.windows[thread]
     cdef size_t done = 0, n, at, t
     cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
     cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
-    cdef double factor
+    cdef bint kept = chunks > 1 or run.optimizer == NULL or run.clip_sums != NULL
+    cdef char *gradient = run.scratch + thread * run.scratch_bytes
+    cdef Tile *tile
     if thread == 0 and run.noise != NULL:
         _draw_noise(run)
     while done < step.n and not run.stopped:
@@ -636,9 +665,12 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
                   fgd_sum(_part(n, step.measured, done), run.squares))
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
-                _gradient(run, &run.tiles[t], window.rows + at, n, done > 0)
+                tile = &run.tiles[t]
+                if kept:
+                    gradient = _place(run, tile, run.gradient)
+                _gradient(run, tile, window.rows + at, n, gradient, done > 0)
                 if done + n == step.n:
-                    _finish(run, &run.tiles[t], step)
+                    _finish(run, tile, step, gradient)
         _wait(run)
         done += n
     if step.n == 0:
@@ -647,16 +679,9 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         _wait(run)
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
-                memset(run.gradient + run.tiles[t].offset * run.itemsize, 0,
-                       run.tiles[t].count * run.itemsize)
-                _finish(run, &run.tiles[t], step)
+                _finish_empty(run, &run.tiles[t], step)
         _wait(run)
-    if run.clip_sums != NULL and not run.stopped:
-        factor = _clip_factor(run)
-        for t in range(run.n_tiles):
-            if _owns(run, t, thread):
-                _clip_and_move(run, &run.tiles[t], step, factor)
-        _wait(run)
+    _clip_all(run, step, thread)
 
 
 # ---------------------------------------------------------------------------------------
@@ -835,7 +860,6 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef Share share = _share(run, step.n, thread)
     cdef size_t b, t
     cdef Tile *tile
-    cdef double factor
     if thread == 0 and run.noise != NULL:
         _draw_noise(run)
     for b in range(share.first, share.last):
@@ -851,16 +875,12 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
         if _owns(run, t, thread):
             tile = &run.tiles[t]
             if step.n == 0:
-                memset(run.gradient + tile.offset * run.itemsize, 0, tile.count * run.itemsize)
-            _add_up(run, &share, -1, tile.offset, tile.count)
-            _finish(run, tile, step)
+                _finish_empty(run, tile, step)
+            else:
+                _add_up(run, &share, -1, tile.offset, tile.count)
+                _finish(run, tile, step, _place(run, tile, run.gradient))
     _wait(run)
-    if run.clip_sums != NULL and not run.stopped:
-        factor = _clip_factor(run)
-        for t in range(run.n_tiles):
-            if _owns(run, t, thread):
-                _clip_and_move(run, &run.tiles[t], step, factor)
-        _wait(run)
+    _clip_all(run, step, thread)
 
 
 # ---------------------------------------------------------------------------------------
