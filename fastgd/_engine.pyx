@@ -338,7 +338,8 @@ cdef class Engine:
         cdef Run *run = &self.run
         cdef Layer *layer = &run.layers[depth]
         cdef Tile tile = Tile(
-            depth, first, last, column, width, column / run.kernels.panel, 0, 0, 0, 0
+            depth, first, last, column, width, column / run.kernels.panel, 0, 0, 0,
+            layer.ld == 1 or layer.n_segments > 0, 0
         )
         cdef size_t padded = _round_up(layer.n_out, SUM_ROWS)
         cdef size_t groups = _round_up(layer.n_in, SUM_ROWS) / SUM_ROWS, line, lines

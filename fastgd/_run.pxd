@@ -82,6 +82,7 @@ cdef struct Tile:           # what one thread owns in the second phase
     size_t offset           # into the packed vectors, in elements
     size_t n_weights        # elements that are weights; in front of those that are biases
     size_t count
+    bint padded             # some elements, between or behind the others, stay zero
     size_t sums             # into a vector of sums of squares
 
 
@@ -144,7 +145,7 @@ cdef struct Run:
     size_t n_packed         # elements of a packed parameter vector
     char *params
     char *gradient
-    char *scratch           # a thread's room for the gradient of one tile, if none has to be kept
+    char *scratch           # a thread's room for a tile's gradient, where it need not be kept
     size_t scratch_bytes
     char *moments           # one behind the other, of n_packed elements each
     size_t chunk            # most samples that the workspace holds

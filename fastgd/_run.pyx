@@ -651,7 +651,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
     cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
     cdef bint kept = chunks > 1 or run.optimizer == NULL or run.clip_sums != NULL
-    cdef char *gradient = run.scratch + thread * run.scratch_bytes
+    cdef char *gradient
     cdef Tile *tile
     if thread == 0 and run.noise != NULL:
         _draw_noise(run)
@@ -666,8 +666,10 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
-                if kept:
+                if kept or tile.padded:
                     gradient = _place(run, tile, run.gradient)
+                else:
+                    gradient = run.scratch + thread * run.scratch_bytes
                 _gradient(run, tile, window.rows + at, n, gradient, done > 0)
                 if done + n == step.n:
                     _finish(run, tile, step, gradient)
