@@ -91,10 +91,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError("its header is damaged")
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    # zipfile raises a RuntimeError where a damaged header asks for a password or another method
+    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is damaged or was not written by fastgd: "
-            f"{error or 'it ends too early'}"
+            f"{str(error) or 'it ends too early'}"
         ) from error
     if header["format"] > FORMAT:
         raise ValueError(

@@ -4,6 +4,7 @@ import copy
 import errno
 import os
 import pickle
+import re
 import tempfile
 
 import numpy as np
@@ -263,6 +264,22 @@ def test_every_cut_of_a_file_is_an_error_and_never_a_crash(tmp_path):
         path.write_bytes(content[:end])
         with pytest.raises(ValueError, match="damaged or was not written"):
             gd.load(path)
+
+
+def test_every_wrong_byte_is_an_error_or_of_no_account(tmp_path):
+    path, net = tmp_path / "net.npz", gd.Network([2, 1])
+    net.params = [1.0, 2.0, 3.0]
+    net.save(path)
+    content, messages = path.read_bytes(), set()
+    for place, byte in enumerate(content):
+        path.write_bytes(content[:place] + bytes([byte ^ 255]) + content[place + 1 :])
+        try:
+            loaded = gd.load(path)
+        except ValueError as error:
+            messages.add(str(error))
+        else:
+            assert (repr(loaded), loaded.params.tolist()) == (repr(net), net.params.tolist())
+    assert all(re.search(r"net\.npz' is damaged or .+: .", message) for message in messages)
 
 
 @pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
