@@ -5,10 +5,12 @@ import errno
 import os
 import pty
 import re
+import select
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -527,19 +529,28 @@ def test_a_reader_that_has_enough(folder, run):
     assert process.wait(timeout=30) == 0
 
 
+def read_until(words, terminal):
+    """Return what a terminal shows up to these words, or after half a minute without them."""
+    seen, end = "", time.monotonic() + 30
+    while words not in seen and time.monotonic() < end:
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 1000).decode()
+    assert words in seen
+    return seen
+
+
 def test_progress_on_a_terminal_and_ctrl_c():
     ours, theirs = pty.openpty()
     process = start("--epochs", "100000000", "--batch-size", "1", stderr=theirs)
-    seen = ""
-    while ": epoch" not in seen:
-        seen += os.read(ours, 1000).decode()
-    process.send_signal(signal.SIGINT)
-    process.stdout.read()
-    assert process.wait(timeout=30) == 130
-    process.stdout.close()
-    os.close(theirs)
-    while "interrupted" not in seen:
-        seen += os.read(ours, 1000).decode()
-    os.close(ours)
+    try:
+        seen = read_until(": epoch", ours)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        seen += read_until("interrupted", ours)
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(theirs)
+        os.close(ours)
     assert "Traceback" not in seen
     assert re.search(r"\[\.{20}\]   0%  batch size 1, rate 0.0027: epoch \d+ of 100000000", seen)

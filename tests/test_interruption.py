@@ -18,19 +18,31 @@ rng = np.random.default_rng(0)
 """
 
 
-def run(body, **options):
-    code = SETUP + textwrap.dedent(body)
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        **options,
-    )  # fmt: skip
+@pytest.fixture
+def run():
+    """Return a function that starts a program; what still runs after the test is killed."""
+    started = []
+
+    def run(body):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SETUP + textwrap.dedent(body)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("backend", ["compiled", "vectorized", "loop"])
 @pytest.mark.parametrize(
     ("sizes", "batch_size"), [((20, 64, 1), 32), ((200, 1), None), ((30, 1), 1)]
 )
-def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend):
+def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, run):
     """The signal may come between an epoch and its callback: then one epoch more is done."""
     process = run(f"""
         X = rng.standard_normal((20_000, {sizes[0]}))
@@ -65,7 +77,7 @@ def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend):
         assert float(stopped) - sent < 1.0
 
 
-def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs():
+def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(run):
     process = run("""
         X = rng.standard_normal((20_000, 20))
         nets = [gd.Network([20, 8, 1], rng=0) for _ in range(4)]
@@ -88,7 +100,7 @@ def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs():
     assert out.startswith("stopped"), err
 
 
-def test_a_forked_child_trains_after_threaded_training():
+def test_a_forked_child_trains_after_threaded_training(run):
     process = run("""
         X = rng.standard_normal((5000, 30))
         y = X[:, 0]
@@ -107,7 +119,7 @@ def test_a_forked_child_trains_after_threaded_training():
     assert out.strip() == "0", err
 
 
-def test_python_threads_train_at_the_same_time():
+def test_python_threads_train_at_the_same_time(run):
     process = run("""
         import threading
         X = rng.standard_normal((3000, 30))
@@ -126,7 +138,7 @@ def test_python_threads_train_at_the_same_time():
     assert out.strip() == "1", err
 
 
-def test_an_exception_of_a_signal_handler_reaches_the_caller():
+def test_an_exception_of_a_signal_handler_reaches_the_caller(run):
     process = run("""
         class Alarm(Exception): pass
         def ring(*_): raise Alarm
