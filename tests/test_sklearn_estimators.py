@@ -17,6 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils._param_validation import StrOptions, make_constraint
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
@@ -89,6 +90,19 @@ def test_parameters_are_scikit_learns_in_its_order(make):
     differ = {p.name for p, q in zip(ours, theirs, strict=True) if p.default != q.default}
     before = make in LINEAR and parse_version("1.8") > VERSION  # eta0 was 0.0 for some rates
     assert differ <= ({"eta0"} if before else set())
+
+
+def kinds(estimator, name):
+    """Return what a parameter may be, in words, but for the words that it may be."""
+    allowed = map(make_constraint, estimator._parameter_constraints[name])
+    return {str(kind) for kind in allowed if not isinstance(kind, StrOptions)}
+
+
+@each
+def test_parameters_may_be_all_that_scikit_learns_may(make):
+    theirs = THEIRS[make]
+    names = [n for n, kind in theirs._parameter_constraints.items() if kind != "no_validation"]
+    assert [name for name in names if not kinds(theirs, name) <= kinds(make, name)] == []
 
 
 @each
