@@ -108,6 +108,7 @@ class Checks:
         """Look at the inner loops, and compare the levels' bits with an emulated aarch64's."""
         self.run(self.python, "tools/instructions.py")
         self.run(self.python, "tools/emulate.py")
+        self.run(self.python, "tools/emulate_training.py")
 
     def benchmarks(self) -> None:
         self.run(self.python, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable")

@@ -2,8 +2,8 @@
 
 address: gcc's address and undefined-behaviour sanitizers over the quick tests.
 thread: clang's thread sanitizer over a threaded run. It needs LLVM's OpenMP library with the
-Archer tool, which tells the sanitizer what OpenMP's barriers order; under another library every
-barrier looks like a race.
+Archer tool, which tells the sanitizer what the beginning and the end of a team order; under another
+library both look like races. (The engine's own barrier needs no such help.)
 
 A finding is an exit code other than 0.
 """
