@@ -214,6 +214,35 @@ FGD_INLINE T vsum_folded(V folded) {
 
 FGD_INLINE T vsum(const V v[NV]) { return vsum_folded(fold(v)); }
 
+/* Two vectors' lanes by number, those of the second from VL on: the lower and the upper halves of
+ * their blocks of 16, 8, 4 or 2 lanes. */
+#define FGD_LANES (FGD_VBYTES / (FGD_F64 ? 8 : 4)) /* VL for the preprocessor */
+#if FGD_LANES == 16
+#define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#elif FGD_LANES == 8
+#define LOW4 0, 1, 2, 3, 8, 9, 10, 11
+#define HIGH4 4, 5, 6, 7, 12, 13, 14, 15
+#define LOW2 0, 1, 8, 9, 4, 5, 12, 13
+#define HIGH2 2, 3, 10, 11, 6, 7, 14, 15
+#define LOW1 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH1 1, 9, 3, 11, 5, 13, 7, 15
+#elif FGD_LANES == 4
+#define LOW2 0, 1, 4, 5
+#define HIGH2 2, 3, 6, 7
+#define LOW1 0, 4, 2, 6
+#define HIGH1 1, 5, 3, 7
+#else
+#define LOW1 0, 2
+#define HIGH1 1, 3
+#endif
+
 /* The sums of VL folded vectors at once, two vectors becoming one at each level of the tree. The
  * vector of sum number l is at vsum_place(l): no lane has to move from block to block of 16
  * bytes where that would take an instruction more. */
@@ -234,57 +263,33 @@ FGD_INLINE int vsum_place(int l) {
 }
 FGD_INLINE V vsum_each(V s[VL]) {
 #if FGD_VBYTES == 64 && FGD_F64
-#define L0 0, 1, 2, 3, 8, 9, 10, 11
-#define H0 4, 5, 6, 7, 12, 13, 14, 15
-#define L1 0, 1, 4, 5, 8, 9, 12, 13
-#define H1 2, 3, 6, 7, 10, 11, 14, 15
-#define L2 0, 8, 2, 10, 4, 12, 6, 14
-#define H2 1, 9, 3, 11, 5, 13, 7, 15
-    FGD_HALVE(4, L0, H0);
-    FGD_HALVE(2, L1, H1);
-    FGD_HALVE(1, L2, H2);
+#define EVEN2 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD2 2, 3, 6, 7, 10, 11, 14, 15
+    FGD_HALVE(4, LOW4, HIGH4);
+    FGD_HALVE(2, EVEN2, ODD2);
+    FGD_HALVE(1, LOW1, HIGH1);
 #elif FGD_VBYTES == 64
-#define L0 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define H0 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-#define L1 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
-#define H1 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
-#define L2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define H2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define L3 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
-#define H3 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
-    FGD_HALVE(8, L0, H0);
-    FGD_HALVE(4, L1, H1);
-    FGD_HALVE(2, L2, H2);
-    FGD_HALVE(1, L3, H3);
+#define EVEN4 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD4 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#define EVEN1 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define ODD1 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+    FGD_HALVE(8, LOW8, HIGH8);
+    FGD_HALVE(4, EVEN4, ODD4);
+    FGD_HALVE(2, LOW2, HIGH2);
+    FGD_HALVE(1, EVEN1, ODD1);
 #elif FGD_F64
-#define L0 0, 1, 4, 5
-#define H0 2, 3, 6, 7
-#define L1 0, 4, 2, 6
-#define H1 1, 5, 3, 7
-    FGD_HALVE(2, L0, H0);
-    FGD_HALVE(1, L1, H1);
+    FGD_HALVE(2, LOW2, HIGH2);
+    FGD_HALVE(1, LOW1, HIGH1);
 #else
-#define L0 0, 1, 2, 3, 8, 9, 10, 11
-#define H0 4, 5, 6, 7, 12, 13, 14, 15
-#define L1 0, 1, 8, 9, 4, 5, 12, 13
-#define H1 2, 3, 10, 11, 6, 7, 14, 15
-#define L2 0, 2, 8, 10, 4, 6, 12, 14
-#define H2 1, 3, 9, 11, 5, 7, 13, 15
-    FGD_HALVE(4, L0, H0);
-    FGD_HALVE(2, L1, H1);
-    FGD_HALVE(1, L2, H2);
+#define EVEN1 0, 2, 8, 10, 4, 6, 12, 14
+#define ODD1 1, 3, 9, 11, 5, 7, 13, 15
+    FGD_HALVE(4, LOW4, HIGH4);
+    FGD_HALVE(2, LOW2, HIGH2);
+    FGD_HALVE(1, EVEN1, ODD1);
 #endif
     return s[0];
 }
 #undef FGD_HALVE
-#undef L0
-#undef H0
-#undef L1
-#undef H1
-#undef L2
-#undef H2
-#undef L3
-#undef H3
 #else
 FGD_INLINE int vsum_place(int l) { return l; }
 FGD_INLINE V vsum_each(V s[VL]) {
@@ -309,41 +314,16 @@ FGD_INLINE V vsum_each(V s[VL]) {
 #endif
 #ifdef FGD_EXCHANGE
 FGD_INLINE void vtranspose(V s[VL]) {
-#if FGD_VBYTES == 64 && !FGD_F64
-#define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-#define LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#if FGD_LANES >= 16
     FGD_EXCHANGE(8, LOW8, HIGH8);
-    FGD_EXCHANGE(4, LOW4, HIGH4);
-    FGD_EXCHANGE(2, LOW2, HIGH2);
-    FGD_EXCHANGE(1, LOW1, HIGH1);
-#elif FGD_VBYTES == 64 || (FGD_VBYTES == 32 && !FGD_F64)
-#define LOW4 0, 1, 2, 3, 8, 9, 10, 11
-#define HIGH4 4, 5, 6, 7, 12, 13, 14, 15
-#define LOW2 0, 1, 8, 9, 4, 5, 12, 13
-#define HIGH2 2, 3, 10, 11, 6, 7, 14, 15
-#define LOW1 0, 8, 2, 10, 4, 12, 6, 14
-#define HIGH1 1, 9, 3, 11, 5, 13, 7, 15
-    FGD_EXCHANGE(4, LOW4, HIGH4);
-    FGD_EXCHANGE(2, LOW2, HIGH2);
-    FGD_EXCHANGE(1, LOW1, HIGH1);
-#elif FGD_VBYTES == 32 || !FGD_F64
-#define LOW2 0, 1, 4, 5
-#define HIGH2 2, 3, 6, 7
-#define LOW1 0, 4, 2, 6
-#define HIGH1 1, 5, 3, 7
-    FGD_EXCHANGE(2, LOW2, HIGH2);
-    FGD_EXCHANGE(1, LOW1, HIGH1);
-#else
-#define LOW1 0, 2
-#define HIGH1 1, 3
-    FGD_EXCHANGE(1, LOW1, HIGH1);
 #endif
+#if FGD_LANES >= 8
+    FGD_EXCHANGE(4, LOW4, HIGH4);
+#endif
+#if FGD_LANES >= 4
+    FGD_EXCHANGE(2, LOW2, HIGH2);
+#endif
+    FGD_EXCHANGE(1, LOW1, HIGH1);
 }
 #else
 FGD_INLINE void vtranspose(V s[VL]) {
