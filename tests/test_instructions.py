@@ -79,3 +79,10 @@ def test_a_bad_loop_is_said(instructions, good, bad, complaint):
 def test_every_kernel_has_a_tile_on_every_level(instructions):
     kernels = [set(tiles) for tiles in instructions.FUSED.values()]
     assert all(names == kernels[0] for names in kernels)
+
+
+def test_an_optimizers_loop_may_multiply_besides(instructions):
+    text = LOOP.replace("vmovups (%rsi),%ymm0", "vmulps %ymm5,%ymm6,%ymm0")
+    loop = instructions.main_loop(instructions.parse(text), "%ymm")
+    assert instructions.complaints(loop, "%ymm", 3, 3.0, multiplies=True) == []
+    assert len(instructions.complaints(loop, "%ymm", 3, 3.0)) == 1

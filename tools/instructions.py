@@ -3,8 +3,9 @@
 Compiles each level's kernels as the build does (aarch64's with Debian's cross compiler) and reads
 the disassembly. The innermost loop of every hot kernel must have as many fused multiply-adds as
 its tile, on vectors of the level's own width, few other instructions, none that multiplies
-without adding, and none that touches the stack: a register that does not fit is spilled there. A
-slow build is found this way without a clock.
+without adding, and none that touches the stack: a register that does not fit is spilled there. An
+optimizer's loop may also multiply, divide and take roots. A slow build is found this way without a
+clock.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ FUSED = {
         "dot": 8, "dot_gradient": 9, "dots": 8, "dots_gradient": 12,
     },
 }  # fmt: skip
+# The same in one turn of an optimizer's loop, on every level.
+UPDATES = {
+    "sgd": 2, "momentum": 3, "nesterov": 4, "adam": 5, "nadam": 6, "adagrad": 3, "rmsprop": 3,
+    "asgd": 3,
+}  # fmt: skip
+MOST_UPDATING = 6.0
 # Instructions for each fused one: loads, broadcasts, the loop's own; NEON's add up addresses too.
 MOST = {"avx2": 2.5, "avx512": 2.5, "neon": 3.5}
 REGISTER = {"avx2": "%ymm", "avx512": "%zmm", "neon": "v"}
@@ -89,25 +96,27 @@ def fused(loop: list[str], register: str) -> int:
     return sum(bool(MULTIPLY_ADD.match(line)) and register in line for line in loop)
 
 
-def main_loop(body: Body, register: str) -> list[str]:
+def main_loop(body: Body, register: str, share: float = 0.25) -> list[str]:
     """Return the innermost loop with the most fused multiply-adds, the shortest of several.
 
-    Loops in which they are less than a quarter do something else: sums' ends, rows' tails.
+    Loops in which they are less than this share do something else: sums' ends, rows' tails.
     """
 
     def size(loop: list[str]) -> tuple[int, int]:
         return fused(loop, register), -len(loop)
 
     loops = innermost_loops(body)
-    return max((k for k in loops if 4 * fused(k, register) >= len(k)), key=size, default=[])
+    return max((k for k in loops if fused(k, register) >= share * len(k)), key=size, default=[])
 
 
-def complaints(loop: list[str], register: str, wanted: int, most: float) -> list[str]:
-    """Return what is wrong with a kernel's main loop."""
+def complaints(
+    loop: list[str], register: str, wanted: int, most: float, multiplies: bool = False
+) -> list[str]:
+    """Return what is wrong with a kernel's main loop, which may have products besides or not."""
     found = []
     if (count := fused(loop, register)) != wanted:
         found.append(f"{count} fused multiply-adds in place of {wanted}")
-    if separate := [line for line in loop if MULTIPLY.match(line)]:
+    if not multiplies and (separate := [line for line in loop if MULTIPLY.match(line)]):
         found.append(f"{len(separate)} multiplications are not fused: {separate[0]}")
     if spilled := [line for line in loop if STACK.search(line)]:
         found.append(f"{len(spilled)} instructions use the stack: {spilled[0]}")
@@ -131,9 +140,11 @@ def main() -> int:
             register = REGISTER[level]
             for dtype in ("f32", "f64"):
                 bodies = functions(level, dtype, Path(folder), prefix)
-                for name, wanted in FUSED[level].items():
-                    loop = main_loop(bodies[name], register)
-                    found = complaints(loop, register, wanted, MOST[level])
+                for name, wanted in (FUSED[level] | UPDATES).items():
+                    updates = name in UPDATES
+                    most = MOST_UPDATING if updates else MOST[level]
+                    loop = main_loop(bodies[name], register, 1 / most if updates else 0.25)
+                    found = complaints(loop, register, wanted, most, multiplies=updates)
                     wrong += len(found)
                     print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of "
                           f"{len(loop):3}", *found, sep="; ")  # fmt: skip
