@@ -796,7 +796,8 @@ cdef class Engine:
         """Divide the work among a team of threads."""
         self.run.n_threads = threads
         self.run.n_split = self._split_layers(threads)
-        self.run.looks = LOOKS if threads <= omp_get_num_procs() else 0
+        if threads > 1:
+            self.run.looks = LOOKS if threads <= omp_get_num_procs() else 0
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
         if what == WAKE:

@@ -5,12 +5,14 @@
 Nothing here needs the GIL, but for two calls that ask it of the engine. Arithmetic belongs in
 src_c/, what is allocated and how many threads there are in _engine.pyx.
 
-A step has two phases. In the first, threads share the samples of the batch: forward, loss and
-the deltas of a block of samples are local to one thread. In the second they share the
-parameters: a thread owns tiles of the weights, walks all the samples of the batch in order,
-and updates its tiles. A barrier follows each phase; it is written out, because Cython's own
-loops over threads end without one. A batch of more samples than the workspace holds is
-walked in chunks, the gradient being carried from one to the next.
+A step has two phases. In the first, forward and backward, threads share the columns of each
+layer that is wide enough for all of them, from the first on, so that its weights stay with
+their thread; behind these layers they share the samples of the batch, whose losses and deltas
+are then local to one thread. In the second they share the parameters: a thread owns tiles of
+the weights, walks all the samples of the batch in order, and updates its tiles. A barrier
+(src_c/barrier.h) follows each phase, and each layer of shared columns; it is written out,
+because Cython's own loops over threads end without one. A batch of more samples than the
+workspace holds is walked in chunks, the gradient being carried from one to the next.
 
 No number depends on the threads: a weight's gradient is one chain over the samples. Only a
 model with a single output and no hidden layer splits that sum, into blocks fixed by the batch
