@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,14 +26,16 @@ CROSS, QEMU = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 
 def build(compiler: str, levels: list[str], folder: Path) -> Path:
     """Compile the program with the kernels of these levels; return where it is."""
-    objects = []
-    for level in levels:
-        for dtype in ("f32", "f64"):
-            target = folder / f"{compiler}-{level}-{dtype}.o"
-            source = ROOT / "src_c" / "isa" / f"{level}_{dtype}.c"
-            flags = [*setup.CFLAGS, *setup.LEVEL_FLAGS.get(level, []), "-I", ROOT / "src_c"]
-            subprocess.run([compiler, *flags, "-c", source, "-o", target], check=True)
-            objects.append(target)
+
+    def kernels(level: str, dtype: str) -> Path:
+        target = folder / f"{compiler}-{level}-{dtype}.o"
+        source = ROOT / "src_c" / "isa" / f"{level}_{dtype}.c"
+        flags = [*setup.CFLAGS, *setup.LEVEL_FLAGS.get(level, []), "-I", ROOT / "src_c"]
+        subprocess.run([compiler, *flags, "-c", source, "-o", target], check=True)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(kernels, *zip(*product(levels, ("f32", "f64")), strict=True)))
     program = folder / f"{compiler}-bits"
     sources = [ROOT / "tools" / "kernel_bits.c", ROOT / "src_c" / "dispatch.c"]
     flags = ["-O1", "-static", "-I", ROOT / "src_c"]

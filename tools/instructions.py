@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,19 +136,22 @@ def compilers() -> dict[str, str]:
 def main() -> int:
     """Print a line a kernel; return 1 when one is not as it should be, or CI lacks a compiler."""
     prefixes, wrong = compilers(), 0
-    with tempfile.TemporaryDirectory() as folder:
-        for level, prefix in prefixes.items():
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiled = {
+            (level, dtype): pool.submit(functions, level, dtype, Path(folder), prefix)
+            for level, prefix in prefixes.items()
+            for dtype in ("f32", "f64")
+        }
+        for (level, dtype), bodies in compiled.items():
             register = REGISTER[level]
-            for dtype in ("f32", "f64"):
-                bodies = functions(level, dtype, Path(folder), prefix)
-                for name, wanted in (FUSED[level] | UPDATES).items():
-                    updates = name in UPDATES
-                    most = MOST_UPDATING if updates else MOST[level]
-                    loop = main_loop(bodies[name], register, 1 / most if updates else 0.25)
-                    found = complaints(loop, register, wanted, most, multiplies=updates)
-                    wrong += len(found)
-                    print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of "
-                          f"{len(loop):3}", *found, sep="; ")  # fmt: skip
+            for name, wanted in (FUSED[level] | UPDATES).items():
+                updates = name in UPDATES
+                most = MOST_UPDATING if updates else MOST[level]
+                loop = main_loop(bodies.result()[name], register, 1 / most if updates else 0.25)
+                found = complaints(loop, register, wanted, most, multiplies=updates)
+                wrong += len(found)
+                print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of "
+                      f"{len(loop):3}", *found, sep="; ")  # fmt: skip
     missing = [level for level in FUSED if level not in prefixes]
     for level in missing:
         print(f"{level}: NOT COMPILED, there is no compiler for it", file=sys.stderr)
