@@ -607,7 +607,7 @@ cdef void _share_samples(
         b += rows
 
 
-cdef void _look_at_norms(
+cdef void _measure_and_clip(
     Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
 ) noexcept nogil:
     """Take the norms of the gradients of the chunk's samples from `first` to `end`, where they
@@ -642,7 +642,7 @@ cdef void _carry_chunk(
     if step.normed > 0:
         if run.n_split > 1:
             _wait(run)
-        _look_at_norms(run, step, window, at, first, end)
+        _measure_and_clip(run, step, window, at, first, end)
     _wait(run)
 
 

@@ -31,11 +31,7 @@ def check_optimizer(landscape: Landscape, optimizer: Optimizer | None) -> Optimi
     """Return the optimizer, checked; without one, what `descend` promises."""
     if optimizer is None:
         return SGD(landscape.largest_learning_rate / 2)
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {optimizer!r}"
-        )
-    return optimizer
+    return _validation.check_optimizer(optimizer)
 
 
 class Runs:
