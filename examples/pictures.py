@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib
+try:
+    import matplotlib
+except ImportError as error:
+    raise SystemExit("this example needs Matplotlib: pip install 'fastgd[plot]'") from error
 
 matplotlib.use("Agg")
 import numpy as np

@@ -86,6 +86,11 @@ class _Parser(argparse.ArgumentParser):
         options, rest = self.parse_known_args(args, namespace)
         if rest:
             self.error(self._about(rest, options))
+        file = getattr(options, "file", None)
+        if file and not Path(file).suffix and not Path(file).exists():
+            near = near_name(file, COMMANDS)
+            if near:
+                self.error(f"there is no command and no file {file!r}: did you mean {near}?")
         return options
 
     def _about(self, rest: list[str], options: argparse.Namespace) -> str:

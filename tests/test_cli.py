@@ -276,6 +276,7 @@ def test_unknown_categories(folder, run):
         ("house.csv --target price --epoch 3", "no option --epoch: did you mean --epochs? (see"),
         ("house.csv --target price --quick=1", "there is no option --quick (see python -m fastgd"),
         ("house.csv --target price --lr 0.1", "no option --lr: did you mean --learning-rate?"),
+        ("comapre", "no command and no file 'comapre': did you mean compare? (see"),
         ("comapre house.csv --target price", "no command 'comapre': did you mean compare? (see"),
         ("comapre none.csv --target price", "no command 'comapre': did you mean compare? (see"),
         ("train house.csv --target price", "no command 'train': leave it out, or give compare or"),
