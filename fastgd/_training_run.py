@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -64,26 +64,14 @@ class Run:
     ) -> None:
         """Check what concerns neither data nor optimizer."""
         self.epochs = _validation.check_int("epochs", epochs, at_least=0)
-        if not isinstance(callbacks, Iterable) or not all(
-            callable(callback) for callback in callbacks
-        ):
-            raise TypeError(
-                "callbacks must list functions that take (net, history), as in "
-                f"callbacks=[function], not {_validation.show(callbacks)}"
-            )
-        self.callbacks = tuple(callbacks)
+        self.callbacks = _validation.check_callbacks(callbacks, "net", "history")
         self.backend = backends.load(
             _validation.check_choice("backend", backend, backends.BACKENDS)
         )
 
     def read_record(self, record: Sequence[str], record_every: int, batch_size: int) -> None:
         """Check what the trace is to keep."""
-        if isinstance(record, str) or not isinstance(record, Iterable):
-            name = record if isinstance(record, str) else "loss"
-            raise TypeError(
-                f"record must list names, as in record=({name!r},), not {_validation.show(record)}"
-            )
-        self.record = {_validation.check_choice("record", name, RECORDS) for name in record}
+        self.record = _validation.check_record(record, RECORDS)
         self.record_every = _validation.check_int("record_every", record_every, at_least=1)
         if "noise_scale" in self.record and batch_size == 1:
             raise ValueError(
@@ -216,8 +204,8 @@ class Run:
         if self.schedule is not None:
             seen = history.loss if self.validation is None else history.validation_loss
             history._schedule_state = self.schedule.observe(history._schedule_state, seen[-1])
-        stop = [callback(self.net, self.history) is True for callback in self.callbacks]
-        return any(stop)
+        answers = [callback(self.net, self.history) for callback in self.callbacks]
+        return any(map(_validation.is_true, answers))
 
     def _finish(self) -> None:
         """Leave in the history what a later run needs to go on."""

@@ -7,10 +7,11 @@ here, and nothing before the last check, changes anything of the user's.
 
 from __future__ import annotations
 
+import inspect
 import numbers
 import operator
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 __all__ = [
     "check_X",
     "check_bool",
+    "check_callbacks",
     "check_choice",
     "check_class_weight",
     "check_dropout",
     "check_dtype",
+    "check_function",
     "check_hidden",
     "check_int",
     "check_network",
@@ -39,6 +42,7 @@ __all__ = [
     "check_pair",
     "check_point",
     "check_real",
+    "check_record",
     "check_rng",
     "check_sample_weight",
     "check_samples",
@@ -46,6 +50,7 @@ __all__ = [
     "check_y",
     "count",
     "did_you_mean",
+    "is_true",
     "near_name",
     "show",
 ]
@@ -195,6 +200,54 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
             f"{did_you_mean(value, allowed)}"
         )
     return value
+
+
+def check_function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
+    """Return a function that can be called with so many arguments, which are named here.
+
+    One whose signature can not be known, as that of some compiled functions, is taken as it is.
+    """
+    takes = f"({', '.join(arguments)})"
+    if not callable(value):
+        raise TypeError(f"{name} must be a function that takes {takes}, not {show(value)}")
+    try:
+        signature = inspect.signature(value, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return value
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must be a function that takes {takes}, but {show(value)} takes {signature}: "
+            f"{error}"
+        ) from None
+    return value
+
+
+def check_callbacks(callbacks: Any, *arguments: str) -> tuple[Callable[..., Any], ...]:
+    """Return the functions that are called after each epoch, with these arguments."""
+    listed = tuple(callbacks) if isinstance(callbacks, Iterable) else ()
+    if not isinstance(callbacks, Iterable) or not all(map(callable, listed)):
+        raise TypeError(
+            f"callbacks must list functions that take ({', '.join(arguments)}), as in "
+            f"callbacks=[function], not {show(callbacks)}"
+        )
+    for place, callback in enumerate(listed):
+        check_function(f"callbacks[{place}]", callback, *arguments)
+    return listed
+
+
+def is_true(answer: Any) -> bool:
+    """Return whether a callback's answer is True, Python's or NumPy's: it ends a training."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def check_record(record: Any, allowed: Collection[str]) -> set[str]:
+    """Return the names of what a trace is to keep."""
+    if isinstance(record, str) or not isinstance(record, Iterable):
+        name = record if isinstance(record, str) else "loss"
+        raise TypeError(f"record must list names, as in record=({name!r},), not {show(record)}")
+    return {check_choice("record", name, allowed) for name in record}
 
 
 def near_name(name: str, allowed: Collection[str]) -> str | None:

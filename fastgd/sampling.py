@@ -212,6 +212,7 @@ def make_sampler(
     Without a batch size, batches are cut from the order, so that none may set its own bounds.
     """
     if callable(getattr(sampling, "epoch", None)) and not isinstance(sampling, (str, type)):
+        _validation.check_function("the sampling's epoch", sampling.epoch, "n", "rng")
         return _Checked(sampling)
     if not isinstance(sampling, str):
         hint = ": make an object of the class" if isinstance(sampling, type) else ""

@@ -381,6 +381,7 @@ def test_it_is_a_sequence():
         ({"goal": "low"}, "goal must be a number"),
         ({"goal": np.nan}, "goal is nan, but must be finite$"),
         ({"score": 1}, "score must be a function"),
+        ({"score": lambda net, X: 0.0}, r"takes \(net\), but .* takes \(net, X\): missing"),
         ({"rng": -1}, "rng is -1"),
         ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
         ({"samplings": "shuffle"}, "no argument 'samplings'.*: did you mean 'sampling'"),

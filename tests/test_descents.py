@@ -266,6 +266,9 @@ def test_own_landscape():
         (lambda: descend(Saddle(), record="loss"), TypeError, "record must list names"),
         (lambda: descend(Saddle(), record=["lost"]), ValueError, "did you mean 'loss'"),
         (lambda: descend(Saddle(), callbacks=print), TypeError, "callbacks must list functions"),
+        (lambda: descend(Saddle(), callbacks=5), TypeError, "callbacks must list functions"),
+        (lambda: descend(Saddle(), callbacks=[len]), TypeError, r"takes \(theta, history\), but"),
+        (lambda: descend(Saddle(), record=None), TypeError, "record must list names"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused(call, error, message):

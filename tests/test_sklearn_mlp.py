@@ -300,6 +300,7 @@ def test_each_layer_may_have_its_activation():
         ({"activation": ("sine",), "hidden_layer_sizes": 3}, "'sine'"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
         ({"callbacks": [1]}, "callbacks must be a function"),
+        ({"callbacks": lambda net, history: None}, r"takes \(estimator\), but"),
         ({"dropout": (0.5, 0.5), "hidden_layer_sizes": 3}, "dropout"),
         ({"dropout": 0.5, "solver": "lbfgs"}, "another solver"),
         ({"clip_norm": 0.5, "solver": "lbfgs"}, "another solver"),

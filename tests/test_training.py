@@ -121,6 +121,19 @@ def test_a_callback_sees_each_epoch_and_may_stop(small_run):
     assert len(seen) == 3
 
 
+def test_a_callback_may_stop_with_numpys_true(small_run):
+    net, X, y = small_run
+    history = gd.train(net, X, y, epochs=10, callbacks=[lambda *_: np.mean([1.0]) == 1])
+    assert history.epochs == 1
+
+
+def test_callbacks_may_come_from_a_generator(small_run):
+    net, X, y = small_run
+    seen = []
+    gd.train(net, X, y, epochs=2, callbacks=(each for each in [lambda *_: seen.append(1)]))
+    assert len(seen) == 2
+
+
 def test_a_callbacks_exception_leaves_a_history_to_resume_from(small_run):
     net, X, y = small_run
     whole, seen = net.copy(), []

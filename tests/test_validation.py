@@ -1,5 +1,7 @@
 """Bad input: the documented error, from every backend alike, before anything has changed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,6 +119,14 @@ BAD_SETTINGS = {
     ),
     "callbacks no functions": ({"callbacks": [3]}, TypeError, "list functions"),
     "callbacks a number": ({"callbacks": 3}, TypeError, "list functions"),
+    "callbacks of one argument": (
+        {"callbacks": [print, lambda net: None]},
+        TypeError, r"^callbacks\[1\] must be a function that takes \(net, history\), but <function",
+    ),
+    "callbacks a class": ({"callbacks": [Shuffle]}, TypeError, r"callbacks\[0\].* takes \(\): too"),
+    "sampling of one argument": (
+        {"sampling": SimpleNamespace(epoch=lambda n: [0])}, TypeError, r"epoch must .*\(n, rng\)",
+    ),
     "record a number": ({"record": 3}, TypeError, r"record=\('loss',\), not 3"),
     "record a name": ({"record": "loss"}, TypeError, r"record=\('loss',\)"),
     "record unknown": ({"record": ("gradient",)}, ValueError, "must be one of"),

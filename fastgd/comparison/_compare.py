@@ -149,8 +149,8 @@ def compare(
     tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
     if goal is not None:
         goal = _validation.check_real("goal", goal)
-    if score is not None and not callable(score):
-        raise TypeError(f"score must be a function that takes a network, not {score!r}")
+    if score is not None:
+        _validation.check_function("score", score, "net")
     seed = _seed(rng)
     shared = settings | {"epochs": epochs, "validation": validation, "rng": seed}
     runs = [

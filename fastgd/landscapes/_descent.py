@@ -112,11 +112,8 @@ def descend(
     rule = make_schedule(schedule)
     drop_last = _validation.check_bool("drop_last", drop_last)
     sampler = make_sampler(sampling, None, size, drop_last)
-    if callable(callbacks) or not all(callable(callback) for callback in callbacks):
-        raise TypeError("callbacks must list functions that take (theta, history)")
-    if isinstance(record, str):
-        raise TypeError(f"record must list names, as in record=({record!r},)")
-    recorded = {_validation.check_choice("record", name, RECORDS) for name in record}
+    callbacks = _validation.check_callbacks(callbacks, "theta", "history")
+    recorded = _validation.check_record(record, RECORDS)
     generator = _validation.check_rng(rng)
     record_every = _validation.check_int("record_every", record_every, at_least=1)
     runs = Runs(landscape, point, 1, optimizer)
@@ -150,8 +147,8 @@ def descend(
             raise
         state = rule.observe(state, history.loss[-1])
         theta = runs.params[0].copy()
-        stop = [callback(theta, history) is True for callback in callbacks]
-        if any(stop):
+        answers = [callback(theta, history) for callback in callbacks]
+        if any(map(_validation.is_true, answers)):
             break
     _set_trace(history, trace)
     return runs.params[0].copy(), history

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgd import _validation
 from fastgd._engine import max_threads
 from fastgd._typing import AnyArray
 
@@ -103,13 +104,13 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
     if callbacks is None:
         return ()
     if callable(callbacks):
-        return (callbacks,)
-    if not isinstance(callbacks, Iterable) or not all(callable(each) for each in callbacks):
+        return (_validation.check_function("callbacks", callbacks, "estimator"),)
+    if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks)):
         raise TypeError(
-            f"callbacks must be a function that takes the estimator, or a list of such "
-            f"functions, not {callbacks!r}"
+            "callbacks must be a function that takes the estimator, or a list of such "
+            f"functions, not {_validation.show(callbacks)}"
         )
-    return tuple(callbacks)
+    return _validation.check_callbacks(callbacks, "estimator")
 
 
 def count_threads(n_threads: int | None) -> int:
@@ -201,7 +202,7 @@ class Progress:
             self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
             self._bar.update()
         answers = [function(self._estimator) for function in self._functions]
-        stop = [isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers]
+        stop = [_validation.is_true(answer) for answer in answers]
         if self._task is not None:
             stop.append(
                 self._task.call_on_fit_task_end(
