@@ -179,7 +179,7 @@ def plan(
     bytes a batch               940,800
     """
     n_samples = _validation.check_int("n_samples", n_samples, at_least=1)
-    batch_size = check_batch_size(batch_size, n_samples)
+    batch_size = _validation.check_batch_size(batch_size, n_samples)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     batches = count_steps(n_samples, batch_size, _validation.check_bool("drop_last", drop_last))
     last = batch_size if drop_last else n_samples - (batches - 1) * batch_size
@@ -203,21 +203,3 @@ def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray
     """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
     steps = count_steps(n_samples, batch_size, drop_last)
     return np.minimum(np.arange(steps + 1, dtype=np.int64) * batch_size, n_samples)
-
-
-def check_batch_size(batch_size: int | None, n_samples: int) -> int:
-    """Return the samples a batch; None means all."""
-    if batch_size is None:
-        return n_samples
-    if isinstance(batch_size, str):
-        raise TypeError(
-            f"batch_size must be a whole number, or None for all samples, not {batch_size!r}"
-        )
-    batch_size = _validation.check_int("batch_size", batch_size, at_least=1)
-    if batch_size > n_samples:
-        samples = "is 1 sample" if n_samples == 1 else f"are {n_samples} samples"
-        raise ValueError(
-            f"batch_size is {batch_size}, but there {samples}: use at most that many, or None for "
-            "all of them (batch gradient descent)"
-        )
-    return batch_size

@@ -1,6 +1,7 @@
-"""The only place where user input is checked or converted.
+"""The checks of user input, and its conversions.
 
-A check returns the value in the form that the rest of the package computes with, or raises a
+What several arguments must have in common is checked where they meet, such as in `training`. A
+check returns the value in the form that the rest of the package computes with, or raises a
 TypeError or ValueError that says what was given, what is allowed, and what to do. Nothing
 here, and nothing before the last check, changes anything of the user's.
 """
@@ -8,6 +9,7 @@ here, and nothing before the last check, changes anything of the user's.
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import operator
 import sys
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_X",
+    "check_batch_size",
+    "check_batch_sizes",
     "check_bool",
     "check_callbacks",
     "check_choice",
@@ -47,6 +51,7 @@ __all__ = [
     "check_sample_weight",
     "check_samples",
     "check_sizes",
+    "check_threads",
     "check_y",
     "count",
     "did_you_mean",
@@ -59,9 +64,9 @@ CHUNK_BYTES = 1 << 20
 
 #: what other libraries call a thing, in small letters alone, and its names here: for hints
 ELSEWHERE = {
+    "average": ("mean",),
     "avg": ("mean",),
     "batch": ("update",),
-    "average": ("mean",),
     "bce": ("log_loss",),
     "bcewithlogits": ("log_loss",),
     "binarycrossentropy": ("log_loss",),
@@ -84,8 +89,8 @@ ELSEWHERE = {
     "random": ("shuffle",),
     "smoothl1": ("huber",),
     "softmax": ("cross_entropy",),
-    "step": ("update",),
     "sparsecategoricalcrossentropy": ("cross_entropy",),
+    "step": ("update",),
     "swish": ("silu",),
     "time": ("second",),
     "weights": ("params",),
@@ -133,8 +138,8 @@ def check_optimizer(optimizer: Any) -> Optimizer:
     )
 
 
-def check_int(name: str, value: Any, *, at_least: int) -> int:
-    """Return a whole number that is not too small."""
+def check_int(name: str, value: Any, *, at_least: int, at_most: int | None = sys.maxsize) -> int:
+    """Return a whole number that is not too small, and that compiled code can hold."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a whole number, not the truth value {value}")
     try:
@@ -143,6 +148,8 @@ def check_int(name: str, value: Any, *, at_least: int) -> int:
         raise TypeError(f"{name} must be a whole number, not {show(value)}") from None
     if number < at_least:
         raise ValueError(f"{name} is {number}, but must be at least {at_least}")
+    if at_most is not None and number > at_most:
+        raise ValueError(f"{name} is {show(number)}, but must be at most {at_most}")
     return number
 
 
@@ -153,34 +160,41 @@ def check_real(
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
+    at_most: float | None = None,
 ) -> float:
     """Return a finite number within bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} must be a number, not {show(value)}")
-    bounds = [
-        f"{words} {bound}"
-        for words, bound in (("above", above), ("at least", at_least), ("below", below))
-        if bound is not None
-    ]
+    bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf if value > 0 else -math.inf
     inside = (
-        np.isfinite(value)
-        and (above is None or value > above)
-        and (at_least is None or value >= at_least)
-        and (below is None or value < below)
+        math.isfinite(number)
+        and (above is None or number > above)
+        and (at_least is None or number >= at_least)
+        and (below is None or number < below)
+        and (at_most is None or number <= at_most)
     )
     if not inside:
-        raise ValueError(f"{name} is {value}, but must be {' and '.join(['finite', *bounds])}")
-    return float(value)
+        wanted = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
+        given = value if math.isfinite(number) else number
+        raise ValueError(f"{name} is {given}, but must be {' and '.join(['finite', *wanted])}")
+    return number
 
 
-def check_pair(name: str, value: Any, *, at_least: float, below: float) -> None:
-    """Check two numbers within bounds."""
+def check_pair(name: str, value: Any, *, at_least: float, below: float) -> tuple[float, float]:
+    """Return two numbers within bounds."""
     if not isinstance(value, Sequence) or len(value) != 2:
         raise TypeError(f"{name} must be two numbers, not {show(value)}")
-    for place, number in enumerate(value):
+    first, second = (
         check_real(f"{name}[{place}]", number, at_least=at_least, below=below)
+        for place, number in enumerate(value)
+    )
+    return first, second
 
 
 def check_bool(name: str, value: Any) -> bool:
@@ -202,10 +216,10 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
     return value
 
 
-def check_function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
-    """Return a function that can be called with so many arguments, which are named here.
+def check_function(name: str, value: Any, *arguments: str) -> None:
+    """Check that a value can be called with so many arguments, which are named here.
 
-    One whose signature can not be known, as that of some compiled functions, is taken as it is.
+    One whose signature can not be known, as that of some compiled functions, is not looked at.
     """
     takes = f"({', '.join(arguments)})"
     if not callable(value):
@@ -213,7 +227,7 @@ def check_function(name: str, value: Any, *arguments: str) -> Callable[..., Any]
     try:
         signature = inspect.signature(value, follow_wrapped=False)
     except (TypeError, ValueError):
-        return value
+        return
     try:
         signature.bind(*arguments)
     except TypeError as error:
@@ -221,7 +235,6 @@ def check_function(name: str, value: Any, *arguments: str) -> Callable[..., Any]
             f"{name} must be a function that takes {takes}, but {show(value)} takes {signature}: "
             f"{error}"
         ) from None
-    return value
 
 
 def check_callbacks(callbacks: Any, *arguments: str) -> tuple[Callable[..., Any], ...]:
@@ -282,8 +295,13 @@ def _list(names: Collection[str]) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """Return a number of things in words, as in "1 sample" and "2 samples"."""
-    return f"{number} {thing}{'s' * (number != 1)}"
+    """Return a number of things in words, as in "1 sample" and "2,000 samples"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def _there_are(n: int) -> str:
+    """Return "there is 1 sample" or "there are 2 samples"."""
+    return f"there {'is' if n == 1 else 'are'} {count(n, 'sample')}"
 
 
 def check_sizes(sizes: Any) -> tuple[int, ...]:
@@ -345,7 +363,8 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if checked is None or checked not in (np.float32, np.float64):
+    # None, which is float64 to NumPy, would not be the default here
+    if dtype is None or checked is None or checked not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
     return checked
 
@@ -362,7 +381,7 @@ def check_rng(rng: Any) -> np.random.Generator:
             f"numpy.random.default_rng(0), not {show(rng)}"
         )
     if isinstance(rng, (int, np.integer)):
-        check_int("rng", rng, at_least=0)
+        check_int("rng", rng, at_least=0, at_most=None)
     return np.random.default_rng(rng)
 
 
@@ -415,7 +434,7 @@ def _from_objects(array: AnyArray) -> AnyArray:
     return array
 
 
-def _refuse_dtype(name: str, array: AnyArray, hint: str = "") -> TypeError:
+def _dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
     """Return the error for an array that holds no real numbers."""
     if array.dtype.kind == "O":
         place, value = next(
@@ -454,7 +473,7 @@ def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
     """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
     array = _as_array(name, value)
     if array.dtype.kind not in "fiub":
-        raise _refuse_dtype(name, array)
+        raise _dtype_error(name, array)
     with np.errstate(over="ignore"):  # what overflows is found as infinite
         return np.require(array, dtype, ["C", "A"])
 
@@ -493,6 +512,40 @@ def _all_finite(array: FloatArray) -> bool:
     return all_finite(array)
 
 
+def check_batch_size(batch_size: int | None, n_samples: int) -> int:
+    """Return the samples a batch; None means all."""
+    if batch_size is None:
+        return n_samples
+    if isinstance(batch_size, str):
+        raise TypeError(
+            f"batch_size must be a whole number, or None for all samples, not {batch_size!r}"
+        )
+    batch_size = check_int("batch_size", batch_size, at_least=1)
+    if batch_size > n_samples:
+        raise ValueError(
+            f"batch_size is {batch_size}, but {_there_are(n_samples)}: use at most that many, or "
+            "None for all of them (batch gradient descent)"
+        )
+    return batch_size
+
+
+def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
+    """Return the samples a batch of each of several batch sizes."""
+    if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
+        raise TypeError(
+            f"batch_sizes must list numbers or None, as [1, 32], not {show(batch_sizes)}"
+        )
+    sizes = [check_batch_size(size, n_samples) for size in batch_sizes]
+    if not sizes:
+        raise ValueError("batch_sizes is empty: name at least one, such as [1, 32, None]")
+    return sizes
+
+
+def check_threads(n_threads: int | None) -> int:
+    """Return the most threads to use; 0 for as many as OpenMP would."""
+    return 0 if n_threads is None else check_int("n_threads", n_threads, at_least=1)
+
+
 def check_X(  # noqa: N802, the field's name for samples
     X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
 ) -> FloatArray:
@@ -529,14 +582,13 @@ def check_y(
     array = given = _as_array(name, y)
     if array.ndim == 0 or len(array) != n:
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
-        there = f"there {'is' if n == 1 else 'are'} {count(n, 'sample')}"
-        raise ValueError(f"{name} {length}, but {there}: it needs a target for each")
+        raise ValueError(f"{name} {length}, but {_there_are(n)}: it needs a target for each")
     kind = LOSSES[loss].targets
     if kind == "class" and array.ndim == 1:
         return _check_classes(array, outputs, name)
     if array.dtype.kind in "OUST":
         hint = "; numpy.unique(y, return_inverse=True) turns labels into numbers"
-        raise _refuse_dtype(name, array, hint)
+        raise _dtype_error(name, array, hint)
     array = _check_array(name, array, dtype)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
@@ -567,7 +619,7 @@ def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
     if array.dtype.kind == "f":
         bad = array != np.trunc(array)
-        bad |= ~(np.abs(array) < 2.0**62)
+        bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)
         if bad.any():
             first = int(np.argmax(bad))
             raise TypeError(
@@ -638,11 +690,12 @@ def check_sample_weight(
     """Return one weight a sample, or None."""
     if weight is None:
         return None
-    array = _check_array(name, weight, dtype)
+    given = _as_array(name, weight)
+    array = _check_array(name, given, dtype)
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}, but must have ({n},), one a sample")
     if not _all_finite(array):
-        _check_finite(name, array)
+        _check_finite(name, array, given)
     if (array < 0).any():
         first = int(np.argmax(array < 0))
         raise ValueError(f"{name}[{first}] is {array[first]}, but weights must be at least 0")
@@ -651,15 +704,21 @@ def check_sample_weight(
     return array
 
 
-def check_point(name: str, value: Any, n_params: int | None = None) -> FloatArray:
-    """Return a parameter vector, a copy; a single number is a vector of one."""
-    array = np.atleast_1d(_as_array(name, value))
-    dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    array = _check_array(name, array, dtype).copy()
+def check_point(
+    name: str, value: Any, n_params: int | None = None, dtype: np.dtype[Any] | None = None
+) -> FloatArray:
+    """Return a parameter vector, a copy; a single number is a vector of one.
+
+    Without a dtype it keeps float32 and float64, and is float64 else.
+    """
+    given = np.atleast_1d(_as_array(name, value))
+    if dtype is None:
+        dtype = given.dtype if given.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    array = _check_array(name, given, dtype).copy()
     if array.ndim != 1 or len(array) != (n_params or len(array)) or len(array) == 0:
         wanted = "(n_params,)" if n_params is None else f"({n_params},), one value a parameter"
         raise ValueError(f"{name} has shape {array.shape}, but must have {wanted}")
-    _check_finite(name, array)
+    _check_finite(name, array, given)
     return array
 
 
@@ -679,16 +738,15 @@ def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray |
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             "class_weight must be 'balanced' or a mapping of classes to weights, as in "
-            f"{{0: 1.0, 1: 5.0}}, not {class_weight!r}"
+            f"{{0: 1.0, 1: 5.0}}, not {show(class_weight)}"
         )
-    unknown = [label for label in class_weight if label not in classes]
+    known = classes.tolist()
+    unknown = [label for label in class_weight if label not in known]
     if unknown:
-        raise ValueError(
-            f"class_weight has {unknown[0]!r}, but the classes are {_list(classes.tolist())}"
-        )
+        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {_list(known)}")
     weights = [
         check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
-        for label in classes.tolist()
+        for label in known
     ]
     return np.array(weights)[members]
 
@@ -696,34 +754,35 @@ def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray |
 def check_samples(samples: Any, n: int) -> IndexArray:
     """Return indices into n samples."""
     array = _as_array("samples", samples)
+    if array.size == 0:
+        raise ValueError("samples is empty: a network needs at least one sample to train on")
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
             "numpy.flatnonzero(mask) turns a mask into indices"
         )
-    if len(array) == 0:
-        raise ValueError("samples is empty: a network needs at least one sample to train on")
-    if array.min() < 0 or array.max() >= n:
-        bad = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"samples holds the index {bad}, but there are {n} samples")
+    _check_within("samples holds", array, n)
     return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
 
 
 def check_order(order: Any, n: int) -> IndexArray:
     """Return the sample indices of an epoch, as a sampling gave them."""
     array = _as_array("what the sampling's epoch() returned", order)
+    if array.size == 0:
+        raise ValueError("the sampling's epoch() returned no samples")
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
             f"{array.dtype} of shape {array.shape}"
         )
-    if len(array) == 0:
-        raise ValueError("the sampling's epoch() returned no samples")
-    if array.min() < 0 or array.max() >= n:
-        bad = array.min() if array.min() < 0 else array.max()
+    _check_within("the sampling's epoch() returned", array, n)
+    return np.ascontiguousarray(array, np.uint32 if array.dtype == np.uint32 else np.int64)
+
+
+def _check_within(what: str, indices: IndexArray, n: int) -> None:
+    """Check that indices are those of n samples."""
+    low, high = indices.min(), indices.max()
+    if low < 0 or high >= n:
         raise ValueError(
-            f"the sampling's epoch() returned the index {bad}, but there are {n} samples"
+            f"{what} the index {low if low < 0 else high}, but {_there_are(n)}, from 0 on"
         )
-    if array.dtype == np.uint32:
-        return np.ascontiguousarray(array)
-    return np.ascontiguousarray(array, np.int64)

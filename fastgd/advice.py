@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
-from fastgd._plan import check_batch_size
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.history import DivergenceError
 from fastgd.network import Network
@@ -168,7 +167,7 @@ def recommend_batch_size(
     optimizer = SGD(0.01) if optimizer is None else optimizer
     at_start = noise_scale(net, X, y, sample_weight=weight).simple
     trained = net.copy()
-    batch = check_batch_size(min(WARM_UP_BATCH, n), n)
+    batch = min(WARM_UP_BATCH, n)
     epochs = max(1, min(20, WARM_UP_UPDATES * batch // n))
     samples = _some(generator, n, WARM_UP_UPDATES * batch)
     reasons = []

@@ -13,7 +13,7 @@ from fastgd import _validation
 from fastgd._training_run import Run
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network
-from fastgd.training import check_threads, prepare
+from fastgd.training import prepare
 
 __all__ = ["train_many"]
 
@@ -85,7 +85,7 @@ def train_many(
     if isinstance(nets, Network) or not isinstance(nets, Iterable):
         raise TypeError(f"nets must list networks, as [net], not {nets!r}")
     nets = [_validation.check_network(net) for net in nets]
-    workers = check_threads(n_threads)
+    workers = _validation.check_threads(n_threads)
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
     if not runs:
         return []

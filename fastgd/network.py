@@ -131,7 +131,7 @@ class Network:
 
     @params.setter
     def params(self, values: ArrayLike) -> None:
-        self._params[:] = _validation.check_point("params", values, self.n_params)
+        self._params[:] = _validation.check_point("params", values, self.n_params, self.dtype)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -272,15 +272,9 @@ class Network:
     def copy(self) -> Network:
         """Return a network of its own with the same parameters."""
         twin: Network = object.__new__(type(self))
-        twin.__setstate__(self.__getstate__())
+        vars(twin).update(vars(self))
         twin._params = self._params.copy()
         return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, in NumPy's npz format, without pickle.

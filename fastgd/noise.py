@@ -208,11 +208,11 @@ def noise_scale(
     4.0
     """
     full = _validation.check_bool("full", full)
+    generator = _validation.check_rng(rng)
     backend, plan = prepare(net, X, y, sample_weight, "mean", "compiled")
     n = len(plan.X)
     if n < 2:
         raise ValueError("noise_scale needs at least 2 samples: one has no variance")
-    generator = _validation.check_rng(rng) if full else None
     norms = backend.sample_norms(plan, net.params)
     mean = backend.gradient(plan, net.params)
     traces, squares = unbiased(
@@ -221,7 +221,7 @@ def noise_scale(
     variance, square = float(traces[0]), float(squares[0])
     return NoiseScale(
         simple=variance / square if square > 0 else np.inf,
-        full=None if generator is None else _full(backend, plan, net.params, mean, generator),
+        full=None if not full else _full(backend, plan, net.params, mean, generator),
         gradient_square=square,
         gradient_variance=variance,
         n_samples=n,

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastgd import _validation
+from fastgd._frozen import set_fields
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -75,7 +76,8 @@ class Optimizer(abc.ABC):
 
     def __post_init__(self) -> None:
         """Check the parameters that every optimizer has."""
-        _validation.check_real("learning_rate", self.learning_rate, above=0)
+        rate = _validation.check_real("learning_rate", self.learning_rate, above=0)
+        set_fields(self, learning_rate=rate)
 
     @property
     def kernel(self) -> str:
@@ -161,9 +163,12 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _validation.check_real("momentum", self.momentum, at_least=0, below=1)
-        _validation.check_bool("nesterov", self.nesterov)
-        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
+        set_fields(
+            self,
+            momentum=_validation.check_real("momentum", self.momentum, at_least=0, below=1),
+            nesterov=_validation.check_bool("nesterov", self.nesterov),
+            weight_decay=_validation.check_real("weight_decay", self.weight_decay, at_least=0),
+        )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum above 0; it is 0")
 
@@ -241,9 +246,12 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _validation.check_pair("betas", self.betas, at_least=0, below=1)
-        _validation.check_real("eps", self.eps, at_least=0)
-        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
+        set_fields(
+            self,
+            betas=_validation.check_pair("betas", self.betas, at_least=0, below=1),
+            eps=_validation.check_real("eps", self.eps, at_least=0),
+            weight_decay=_validation.check_real("weight_decay", self.weight_decay, at_least=0),
+        )
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:
@@ -363,8 +371,9 @@ class Nadam(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _validation.check_real("momentum_decay", self.momentum_decay, at_least=0)
-        _validation.check_bool("decoupled_weight_decay", self.decoupled_weight_decay)
+        decay = _validation.check_real("momentum_decay", self.momentum_decay, at_least=0)
+        decoupled = _validation.check_bool("decoupled_weight_decay", self.decoupled_weight_decay)
+        set_fields(self, momentum_decay=decay, decoupled_weight_decay=decoupled)
 
     @property
     def kernel(self) -> str:
@@ -447,7 +456,8 @@ class Adagrad(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
-            _validation.check_real(name, getattr(self, name), at_least=0)
+            value = _validation.check_real(name, getattr(self, name), at_least=0)
+            set_fields(self, **{name: value})
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:
@@ -519,11 +529,14 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _validation.check_real("alpha", self.alpha, at_least=0, below=1)
-        _validation.check_real("eps", self.eps, at_least=0)
-        _validation.check_real("weight_decay", self.weight_decay, at_least=0)
-        _validation.check_real("momentum", self.momentum, at_least=0, below=1)
-        _validation.check_bool("centered", self.centered)
+        set_fields(
+            self,
+            alpha=_validation.check_real("alpha", self.alpha, at_least=0, below=1),
+            eps=_validation.check_real("eps", self.eps, at_least=0),
+            weight_decay=_validation.check_real("weight_decay", self.weight_decay, at_least=0),
+            momentum=_validation.check_real("momentum", self.momentum, at_least=0, below=1),
+            centered=_validation.check_bool("centered", self.centered),
+        )
 
     @property
     def n_moments(self) -> int:  # type: ignore[override]
@@ -619,7 +632,8 @@ class ASGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("lambd", "alpha", "t0", "weight_decay"):
-            _validation.check_real(name, getattr(self, name), at_least=0)
+            value = _validation.check_real(name, getattr(self, name), at_least=0)
+            set_fields(self, **{name: value})
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:

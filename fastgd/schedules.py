@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fastgd import _validation
 from fastgd._elementary import half_wave, real_power, whole_power
+from fastgd._frozen import set_fields
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -157,12 +158,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _freeze(schedule: Schedule, **values: Any) -> None:
-    """Set fields of a frozen dataclass to their checked form."""
-    for name, value in values.items():
-        object.__setattr__(schedule, name, value)
-
-
 @dataclass(frozen=True)
 class Constant(Schedule):
     r"""The optimizer's learning rate all the time: :math:`\eta_t = \eta`.
@@ -214,7 +209,7 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _freeze(
+        set_fields(
             self,
             step_size=_validation.check_int("step_size", self.step_size, at_least=1),
             gamma=_validation.check_real("gamma", self.gamma, above=0),
@@ -254,7 +249,10 @@ class MultiStep(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.milestones, str) or not hasattr(self.milestones, "__iter__"):
-            raise TypeError(f"milestones must list times, not {self.milestones!r}")
+            raise TypeError(
+                f"milestones must list times, as in [30, 60], not "
+                f"{_validation.show(self.milestones)}"
+            )
         milestones = tuple(
             _validation.check_int(f"milestones[{place}]", time, at_least=0)
             for place, time in enumerate(self.milestones)
@@ -262,7 +260,7 @@ class MultiStep(Schedule):
         if list(milestones) != sorted(milestones):
             raise ValueError(f"milestones is {list(milestones)}, but must be in ascending order")
         gamma = _validation.check_real("gamma", self.gamma, above=0)
-        _freeze(self, milestones=milestones, gamma=gamma)
+        set_fields(self, milestones=milestones, gamma=gamma)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         passed = np.searchsorted(np.array(self.milestones, np.int64), t, side="right")
@@ -295,7 +293,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _freeze(self, gamma=_validation.check_real("gamma", self.gamma, above=0))
+        set_fields(self, gamma=_validation.check_real("gamma", self.gamma, above=0))
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         return base * whole_power(self.gamma, t)
@@ -330,7 +328,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _freeze(self, power=_validation.check_real("power", self.power, at_least=0))
+        set_fields(self, power=_validation.check_real("power", self.power, at_least=0))
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         return base / real_power(t + 1.0, self.power)
@@ -368,15 +366,15 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _freeze(
+        set_fields(
             self,
             period=_validation.check_int("period", self.period, at_least=1),
             minimum=_validation.check_real("minimum", self.minimum, at_least=0),
         )
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        phase = t % (2 * self.period)
-        phase = np.minimum(phase, 2 * self.period - phase)
+        phase = t % self.period
+        phase = np.where(t // self.period % 2, self.period - phase, phase)  # every other one rises
         return self.minimum + (base - self.minimum) * half_wave(phase / self.period)
 
 
@@ -416,7 +414,7 @@ class CosineRestarts(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _freeze(
+        set_fields(
             self,
             period=_validation.check_int("period", self.period, at_least=1),
             factor=_validation.check_int("factor", self.factor, at_least=1),
@@ -427,12 +425,12 @@ class CosineRestarts(Schedule):
         if self.factor == 1:
             progress = t % self.period / self.period
         else:
-            starts, length = [0], self.period
-            while len(t) and starts[-1] + length <= t[-1]:
-                starts.append(starts[-1] + length)
-                length *= self.factor
+            starts, lengths = [0], [self.period]
+            while len(t) and starts[-1] + lengths[-1] <= t[-1]:
+                starts.append(starts[-1] + lengths[-1])
+                lengths.append(lengths[-1] * self.factor)
             wave = np.searchsorted(starts, t, side="right") - 1
-            progress = (t - np.array(starts)[wave]) / (self.period * self.factor**wave)
+            progress = (t - np.array(starts)[wave]) / np.array(lengths, np.float64)[wave]
         return self.minimum + (base - self.minimum) * half_wave(progress)
 
 
@@ -481,15 +479,15 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share = _validation.check_real("pct_start", self.pct_start, at_least=0)
-        most = 0.5 if self.three_phase else 1.0
-        if share > most:
+        share = _validation.check_real("pct_start", self.pct_start, at_least=0, at_most=1)
+        three_phase = _validation.check_bool("three_phase", self.three_phase)
+        if three_phase and share > 0.5:
             raise ValueError(
-                f"pct_start is {share}, but must be at most {most}"
-                + (": with three_phase as much time again goes into the fall" * (most < 1))
+                f"pct_start is {share}, but must be at most 0.5: with three_phase as much time "
+                "again goes into the fall"
             )
         _validation.check_choice("anneal_strategy", self.anneal_strategy, ("cos", "linear"))
-        _freeze(
+        set_fields(
             self,
             total_steps=_validation.check_int("total_steps", self.total_steps, at_least=1),
             pct_start=share,
@@ -497,7 +495,7 @@ class OneCycle(Schedule):
             final_div_factor=_validation.check_real(
                 "final_div_factor", self.final_div_factor, above=0
             ),
-            three_phase=_validation.check_bool("three_phase", self.three_phase),
+            three_phase=three_phase,
         )
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
@@ -559,15 +557,15 @@ class WarmUp(Schedule):
     def __post_init__(self) -> None:
         if not isinstance(self.then, Schedule):
             raise TypeError(
-                f"then must be a schedule such as schedules.Cosine(50), not {self.then!r}"
+                f"then must be a schedule such as schedules.Cosine(50), not "
+                f"{_validation.show(self.then)}"
             )
-        factor = _validation.check_real("start_factor", self.start_factor, above=0)
-        if factor > 1:
-            raise ValueError(f"start_factor is {factor}, but must be at most 1")
-        _freeze(
+        set_fields(
             self,
             steps=_validation.check_int("steps", self.steps, at_least=1),
-            start_factor=factor,
+            start_factor=_validation.check_real(
+                "start_factor", self.start_factor, above=0, at_most=1
+            ),
             unit=self.then.unit,
         )
 
@@ -644,7 +642,7 @@ class OnPlateau(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         _validation.check_choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
-        _freeze(
+        set_fields(
             self,
             factor=_validation.check_real("factor", self.factor, above=0, below=1),
             patience=_validation.check_int("patience", self.patience, at_least=0),
@@ -711,10 +709,7 @@ class Function(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.function):
-            raise TypeError(
-                f"function must be callable, from a time to a factor, not {self.function!r}"
-            )
+        _validation.check_function("function", self.function, "t")
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         factors = [self.function(time) for time in t.tolist()]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
-from fastgd._plan import Plan, check_batch_size
+from fastgd._plan import Plan
 from fastgd._training_run import Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import History
@@ -23,7 +24,7 @@ from fastgd.sampling import Sampler, Subset, make_sampler
 if TYPE_CHECKING:
     from fastgd.schedules import Schedule
 
-__all__ = ["check_threads", "prepare", "train"]
+__all__ = ["prepare", "train"]
 
 
 def train(
@@ -231,7 +232,7 @@ def prepare(
         samples = _validation.check_samples(samples, n)
         run.n_samples = len(samples)
         labels = None if labels is None else labels[samples]
-    batch_size = check_batch_size(batch_size, run.n_samples)
+    batch_size = _validation.check_batch_size(batch_size, run.n_samples)
     drop_last = _validation.check_bool("drop_last", drop_last)
     run.sampler = make_sampler(sampling, labels, batch_size, drop_last)
     if samples is not None:
@@ -248,7 +249,7 @@ def prepare(
         batch_size=batch_size,
         drop_last=drop_last,
         reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
-        n_threads=check_threads(n_threads),
+        n_threads=_validation.check_threads(n_threads),
         l1=_validation.check_real("l1", l1, at_least=0),
         l2=_validation.check_real("l2", l2, at_least=0),
         dropout=_validation.check_dropout(dropout, len(net.hidden)),
@@ -300,13 +301,15 @@ def _weights(
     of_class = _validation.check_class_weight(class_weight, labels)
     if of_class is None:
         return own
-    product = of_class if own is None else of_class * own
-    return product.astype(net.dtype)
-
-
-def check_threads(n_threads: int | None) -> int:
-    """Return the most threads to use; 0 for as many as OpenMP would."""
-    return 0 if n_threads is None else _validation.check_int("n_threads", n_threads, at_least=1)
+    with np.errstate(over="ignore"):
+        product: FloatArray = (of_class if own is None else of_class * own).astype(net.dtype)
+    if not np.isfinite(product).all():
+        raise ValueError(
+            f"class_weight makes a weight of more than {net.dtype} holds: give smaller ones"
+        )
+    if not product.any():
+        raise ValueError("class_weight leaves only weights of zero: no sample would count")
+    return product
 
 
 def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:

@@ -179,7 +179,7 @@ def test_wilson_interval_of_all_is_that_of_none_mirrored():
         (lambda: escape_share(Bowl()), ValueError, "has no saddle to escape from"),
         (lambda: escape_share(Quintic(), 0.9), ValueError, "near a minimum already"),
         (lambda: escape_share(Quintic(), batch_sizes=4), TypeError, "batch_sizes must list"),
-        (lambda: escape_share(Quintic(), batch_sizes=[]), TypeError, "batch_sizes must list"),
+        (lambda: escape_share(Quintic(), batch_sizes=[]), ValueError, "batch_sizes is empty"),
         (lambda: escape_share(Quintic(), confidence=1), ValueError, "confidence is 1"),
         (lambda: escape_share(Quintic(), updates=0), ValueError, "updates is 0"),
         (lambda: escape_share(Quintic(), n_seeds=0), ValueError, "n_seeds is 0"),

@@ -129,6 +129,7 @@ def test_bad_sizes_are_refused(arguments, message):
         ({"loss": "log_loss"}, "use loss='cross_entropy'"),
         ({"dtype": "float16"}, "'float32' or 'float64'"),
         ({"dtype": "nonsense"}, "'float32' or 'float64'"),
+        ({"dtype": None}, "dtype is None"),
         ({"rng": -1}, "at least 0"),
         ({"rng": "seed"}, "numpy.random.Generator"),
         ({"rng": np.random.RandomState(0)}, r"numpy\.random\.default_rng\(0\), not RandomState"),
@@ -194,7 +195,7 @@ def test_assigning_parameters_copies_them():
     assert net.weights[0].tolist() == [[1.0], [2.0]]
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0], 3.0, [1.0, 2.0, np.nan], "abc"])
+@pytest.mark.parametrize("values", [[1.0, 2.0], 3.0, [1.0, 2.0, np.nan], [1.0, 2.0, 1e60], "abc"])
 def test_parameters_that_are_none_are_refused(values):
     net = gd.Network([2, 1])
     with pytest.raises((TypeError, ValueError), match="params"):

@@ -270,3 +270,24 @@ def test_momentum_begins_with_the_first_gradient():
 def test_equal_settings_are_equal_optimizers():
     assert gd.Adam(0.1) == gd.Adam(0.1) != gd.AdamW(0.1)
     assert len({gd.SGD(0.1), gd.SGD(0.1), gd.SGD(0.2)}) == 2
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gd.SGD(np.float32(0.5), momentum=np.float16(0.5), nesterov=np.True_),
+        gd.SGD(np.int64(1), weight_decay=np.int8(0)),
+        gd.Adam(betas=[np.float32(0.5), 0.75]),
+        gd.Nadam(decoupled_weight_decay=np.False_),
+        gd.RMSprop(centered=np.True_),
+        gd.Adagrad(eps=np.float32(0.5)),
+        gd.ASGD(t0=np.int32(3)),
+    ],
+)
+def test_settings_of_numpys_types_are_kept_as_pythons(optimizer, tmp_path):
+    X = np.ones((4, 1))
+    net = gd.Network([1, 1])
+    history = gd.train(net, X, X, batch_size=2, epochs=1, optimizer=optimizer)
+    gd.save_checkpoint(tmp_path / "run.npz", net, history)
+    assert gd.load_checkpoint(tmp_path / "run.npz")[1].optimizer == optimizer
+    assert {type(value) for value in vars(optimizer).values()} <= {float, bool, tuple}

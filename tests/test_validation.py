@@ -75,6 +75,9 @@ BAD_DATA = {
     "weight negative": ({"sample_weight": Y - 1}, ValueError, r"sample_weight\[0\] is -1"),
     "weight zero": ({"sample_weight": Y * 0}, ValueError, "only zeros"),
     "weight infinite": ({"sample_weight": changed(Y, 2, np.inf)}, ValueError, "is inf"),
+    "weight beyond float32": (
+        {"sample_weight": changed(Y.astype(float), 2, 1e60)}, ValueError, r"is 1e\+60, which"
+    ),
     "weight a name": ({"sample_weight": "balanced"}, TypeError, "is 'balanced', but must be an"),
     "validation no pair": ({"validation": X}, TypeError, r"not an ndarray of shape \(10, 3\)"),
     "validation a mapping": (
@@ -204,6 +207,27 @@ def test_bad_classes_are_refused(y, error, message):
         gd.train(gd.Network([3, 4], loss="cross_entropy"), X, y)
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({0: 0, 1: 0}, "only weights of zero"),
+        ({0: 1e60}, "more than float32 holds"),
+        ({(0, 1): 2.0}, r"class_weight has \(0, 1\), but the classes are 0, 1"),
+        ([1, 2], r"'balanced' or a mapping .*, not \[1, 2\]"),
+    ],
+)
+def test_bad_class_weights_are_refused(weights, message):
+    net = gd.Network([3, 2], loss="cross_entropy")
+    with pytest.raises((TypeError, ValueError), match=message):
+        gd.train(net, X, np.arange(10) % 2, batch_size=5, class_weight=weights)
+
+
+@pytest.mark.parametrize("samples", [[], np.zeros(0, bool)])
+def test_no_samples_are_no_indices(samples):
+    with pytest.raises(ValueError, match="samples is empty"):
+        gd.train_many([gd.Network([3, 1])], X, Y, {"samples": samples})
+
+
 def test_objects_that_are_numbers_are_numbers():
     """What a data frame of numbers and truth values becomes."""
     mixed = X.astype(object)
@@ -222,7 +246,7 @@ def test_data_in_place_of_the_network_are_not_printed():
 def test_classes_may_be_whole_numbers_of_any_kind():
     labels = np.arange(10) % 4
     trained = set()
-    for kind in ("int8", "uint64", "float32"):
+    for kind in ("int8", "uint64", "float16", "float32"):
         net = gd.Network([3, 4], loss="cross_entropy")
         gd.train(net, X, labels.astype(kind), batch_size=5, rng=0)
         trained.add(net.params.tobytes())
@@ -235,6 +259,8 @@ def test_classes_may_be_whole_numbers_of_any_kind():
         (lambda: gd.SGD(-0.1), "learning_rate is -0.1, but must be finite and above 0"),
         (lambda: gd.SGD(float("nan")), "learning_rate is nan"),
         (lambda: gd.SGD("0.1"), "must be a number"),
+        (lambda: gd.SGD(10**400), "learning_rate is inf, but must be finite"),
+        (lambda: gd.schedules.Step(10**400), "step_size is 1000.*, but must be at most 9223"),
         (lambda: gd.SGD(X), r"must be a number, not an ndarray of shape \(10, 3\)"),
         (lambda: gd.schedules.Cosine(5, unit="step"), "did you mean 'update'"),
         (lambda: gd.SGD(0.1, momentum=1.0), "momentum is 1.0"),

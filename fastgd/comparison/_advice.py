@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastgd import _columns
-from fastgd.comparison._entry import Entry, count, rank
+from fastgd._validation import count
+from fastgd.comparison._entry import Entry, rank
 
 if TYPE_CHECKING:
     from fastgd.comparison._comparison import Comparison

@@ -20,7 +20,7 @@ from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer
-from fastgd.training import check_threads, prepare, train
+from fastgd.training import prepare, train
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -198,20 +198,15 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def _plans(
     batch_sizes: Iterable[int | None], n: int, epochs: int, drop_last: bool
 ) -> list[BatchPlan]:
-    if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
-        raise TypeError(f"batch_sizes must list numbers or None, as [1, 32], not {batch_sizes!r}")
     if batch_sizes is BATCH_SIZES:
         batch_sizes = [size for size in BATCH_SIZES if size is None or size < n]
-    plans = [plan(n, size, epochs=epochs, drop_last=drop_last) for size in batch_sizes]
-    sizes = [one.batch_size for one in plans]
-    if not sizes:
-        raise ValueError("batch_sizes is empty: name at least one, such as [1, 32, None]")
+    sizes = _validation.check_batch_sizes(batch_sizes, n)
     for size in sizes:
         if sizes.count(size) > 1:
             raise ValueError(
                 f"batch_sizes has {size} twice (None means all {n} samples): name each once"
             )
-    return plans
+    return [plan(n, size, epochs=epochs, drop_last=drop_last) for size in sizes]
 
 
 def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
@@ -271,7 +266,7 @@ def _in_turn(
     nets: list[Network], X: Any, y: ArrayLike, settings: list[dict[str, Any]], n_threads: int | None
 ) -> list[History]:
     """Train one after the other, once all of them are checked."""
-    check_threads(n_threads)
+    _validation.check_threads(n_threads)
     runs = [
         prepare(net, X, y, n_threads=n_threads, **entry)
         for net, entry in zip(nets, settings, strict=True)

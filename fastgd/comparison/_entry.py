@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgd._plan import BatchPlan
+from fastgd._validation import count
 from fastgd.history import History
 from fastgd.network import Network
 from fastgd.optimizers import Optimizer
 
-__all__ = ["Entry", "Reached", "count", "rank"]
+__all__ = ["Entry", "Reached", "rank"]
 
 
 class Reached(NamedTuple):
@@ -125,8 +126,3 @@ def rank(entry: Entry) -> tuple[float, float]:
     """Return what is lowest for the best entry: its score first, then its loss."""
     loss = entry.loss if math.isnan(entry.validation_loss) else entry.validation_loss
     return (0.0 if math.isnan(entry.score) else -entry.score), loss
-
-
-def count(number: int, what: str) -> str:
-    """Return a number of things in words."""
-    return f"{number:,} {what}" + "s" * (number != 1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
-from fastgd._plan import batch_bounds, check_batch_size
+from fastgd._plan import batch_bounds
 from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.history import DivergenceError, History, Trace
 from fastgd.landscapes._landscape import Landscape
@@ -106,7 +106,7 @@ def descend(
     check_landscape(landscape)
     point = check_start(landscape, start)
     n = landscape.n
-    size = check_batch_size(batch_size, n)
+    size = _validation.check_batch_size(batch_size, n)
     epochs = _validation.check_int("epochs", epochs, at_least=0)
     optimizer = check_optimizer(landscape, optimizer)
     rule = make_schedule(schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgd import _columns, _validation
 from fastgd._columns import Column
-from fastgd._plan import check_batch_size
 from fastgd._typing import FloatArray
 from fastgd.landscapes._landscape import Landscape
 from fastgd.landscapes._runs import Runs, check_landscape, check_optimizer, check_start
@@ -141,7 +140,7 @@ LAST_COLUMN = [Column("", "diverged", 10, lambda row: f"{row.shares.diverged[row
 def escape_share(
     landscape: Landscape,
     start: ArrayLike | None = None,
-    batch_sizes: Sequence[int | None] = (1, 2, 4, 8, 16, 32, None),
+    batch_sizes: Iterable[int | None] = (1, 2, 4, 8, 16, 32, None),
     *,
     n_seeds: int = 200,
     updates: int = 500,
@@ -162,7 +161,7 @@ def escape_share(
         One with a saddle: `Quintic` or `Saddle`.
     start : array_like of shape (n_params,), optional
         Where to begin; ``landscape.start`` if not given.
-    batch_sizes : sequence of int or None
+    batch_sizes : iterable of int or None
         Terms a batch, from 1 to n; None for all: batch gradient descent.
     n_seeds : int
         Runs of each batch size: their seeds are 0 to n_seeds - 1.
@@ -208,9 +207,7 @@ def escape_share(
             f"start is {point.tolist()}, which is near a minimum already: begin on the saddle's "
             "other side"
         )
-    if isinstance(batch_sizes, (int, str)) or batch_sizes is None or len(batch_sizes) == 0:
-        raise TypeError(f"batch_sizes must list batch sizes, as in [1, 8, None], not {batch_sizes}")
-    sizes = [check_batch_size(size, landscape.n) for size in batch_sizes]
+    sizes = _validation.check_batch_sizes(batch_sizes, landscape.n)
     n_seeds = _validation.check_int("n_seeds", n_seeds, at_least=1)
     updates = _validation.check_int("updates", updates, at_least=1)
     optimizer = check_optimizer(landscape, optimizer)

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from fastgd import _layout, _validation
-from fastgd._plan import check_batch_size
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.gradients import per_sample_gradients
 from fastgd.network import Network
@@ -80,7 +79,7 @@ def gradient_spread(
     chosen = _check_parameters(parameters, net.n_params)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     y = _validation.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
-    size = check_batch_size(batch_size, len(X))
+    size = _validation.check_batch_size(batch_size, len(X))
     _drawing.check_axes(ax)
     gradients = _sample_gradients(net, X, y, chosen)
     n, mean = len(gradients), gradients.mean(axis=0)

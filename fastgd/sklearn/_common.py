@@ -104,7 +104,8 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
     if callbacks is None:
         return ()
     if callable(callbacks):
-        return (_validation.check_function("callbacks", callbacks, "estimator"),)
+        _validation.check_function("callbacks", callbacks, "estimator")
+        return (callbacks,)
     if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks)):
         raise TypeError(
             "callbacks must be a function that takes the estimator, or a list of such "
