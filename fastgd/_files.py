@@ -7,9 +7,11 @@ refused; unknown entries are ignored, so that other code may add its own.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from fastgd._typing import AnyArray
 if TYPE_CHECKING:
     from fastgd.network import Network
 
-__all__ = ["FORMAT", "network_entries", "read", "read_network", "write"]
+__all__ = ["FORMAT", "array", "network_entries", "read", "read_network", "replacing", "write"]
 
 FORMAT = 1
 HEADER = "fastgd"
@@ -37,41 +39,46 @@ def network_entries(net: Network) -> dict[str, Any]:
 
 def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -> None:
     """Write entries, arrays and JSON values alike, to path in one move."""
+    import json  # which is not needed before something is saved
+
     arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
     header = {name: value for name, value in entries.items() if name not in arrays}
-    header |= {"format": FORMAT, "kind": kind}
-    import json  # these are not needed before something is saved
-    import tempfile
+    arrays[HEADER] = np.array(json.dumps(header | {"format": FORMAT, "kind": kind}))
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file to write, which takes its place in one move once it is complete.
+
+    Until then an older one is as it was. What is no file (a folder, a device) is not replaced.
+    """
+    import secrets
     from pathlib import Path
 
-    arrays[HEADER] = np.array(json.dumps(header))
-    target = Path(path)
+    name = os.fsdecode(path)
+    target = Path(name).resolve()
     if target.is_dir():
-        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: give a file's name")
+        raise IsADirectoryError(errno.EISDIR, "this is a folder: give a file's name", name)
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{os.fspath(path)!r}: there is no folder {str(target.parent)!r}")
-    if target.exists() and not target.is_file():  # which the move would replace
-        raise OSError(f"{os.fspath(path)!r} is a device or a pipe: give a file's name")
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {str(target.parent)!r}", name)
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "this is a device or a pipe: give a file's name", name)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        file = open(temporary, "xb")  # noqa: SIM115, so that its error is told from the others
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+        raise type(error)(error.errno, error.strerror, name) from error
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        with file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

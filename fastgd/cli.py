@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import io
 import math
 import os
 import shlex
@@ -473,17 +474,11 @@ def _output(option: str, path: str | None) -> Iterator[IO[str]]:
     if path is None:
         yield sys.stdout
         return
-    target = Path(path).resolve()
-    in_place = target.exists() and not target.is_file()  # a device or a pipe
-    written = target if in_place else target.with_name(f".{target.name}.{os.getpid()}")
+    in_place = Path(path).exists() and not Path(path).is_file()  # a device or a pipe
     try:
-        try:
-            with open(written, "w", encoding="utf-8", newline="") as stream:
-                yield stream
-            if not in_place:
-                os.replace(written, target)
-        finally:
-            if not in_place:
-                written.unlink(missing_ok=True)
+        with open(path, "wb") if in_place else _files.replacing(path) as file:
+            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            yield stream
+            stream.detach()  # writes what is left; the file is closed by who has opened it
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror or error}") from error

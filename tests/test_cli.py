@@ -365,7 +365,7 @@ def test_a_model_finds_its_columns_or_says_which_are_missing(model, run):
     ("words", "message"),
     [
         ("--probabilities", "predicts numbers, not classes"),
-        ("--output nowhere/out.csv", "--output nowhere/out.csv: No such file or directory"),
+        ("--output nowhere/out.csv", "--output nowhere/out.csv: there is no folder"),
         ("--output .", "--output .: Is a directory"),
     ],
 )
