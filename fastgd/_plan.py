@@ -18,7 +18,7 @@ from fastgd.sampling import count_steps
 __all__ = ["BatchPlan", "Plan", "plan"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Everything a backend needs for one run.
 

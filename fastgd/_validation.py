@@ -41,6 +41,7 @@ __all__ = [
     "check_int",
     "check_network",
     "check_optimizer",
+    "check_numbers",
     "check_order",
     "check_params",
     "check_pair",
@@ -469,11 +470,17 @@ def _is_float(value: Any) -> bool:
     return True
 
 
-def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
-    """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
+def check_numbers(name: str, value: Any) -> AnyArray:
+    """Return an array of real numbers, finite or not, in place where they are one."""
     array = _as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise _dtype_error(name, array)
+    return array
+
+
+def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
+    array = check_numbers(name, value)
     with np.errstate(over="ignore"):  # what overflows is found as infinite
         return np.require(array, dtype, ["C", "A"])
 

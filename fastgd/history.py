@@ -39,7 +39,7 @@ class DivergenceError(ArithmeticError):
         return type(self), (str(self), self.history)  # a worker process sends it back
 
 
-@dataclass
+@dataclass(eq=False)  # its arrays have no one truth value
 class Trace:
     """Where steps leave what was asked to be recorded, one behind the other.
 
@@ -122,7 +122,7 @@ class Trace:
         }
 
 
-@dataclass
+@dataclass(eq=False)  # its arrays have no one truth value
 class History:
     """What a training has done.
 
@@ -224,8 +224,11 @@ class History:
 
     def __repr__(self) -> str:
         last = f", last loss {self.loss[-1]:.6g}" if self.loss else ""
-        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        return f"History({epochs}, {self.updates} update{'s' * (self.updates != 1)}{last})"
+        epochs, updates = (
+            _validation.count(number, thing)
+            for number, thing in ((self.epochs, "epoch"), (self.updates, "update"))
+        )
+        return f"History({epochs}, {updates}{last})"
 
 
 _LISTS = ("loss", "validation_loss", "learning_rate", "seconds")

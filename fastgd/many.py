@@ -83,7 +83,7 @@ def train_many(
     [800, 800, 800, 800, 800]
     """
     if isinstance(nets, Network) or not isinstance(nets, Iterable):
-        raise TypeError(f"nets must list networks, as [net], not {nets!r}")
+        raise TypeError(f"nets must list networks, as [net], not {_validation.show(nets)}")
     nets = [_validation.check_network(net) for net in nets]
     workers = _validation.check_threads(n_threads)
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
@@ -121,20 +121,22 @@ def _settings_of_each(
     if not isinstance(settings, Iterable):
         raise TypeError(
             "settings must be a mapping of train's arguments, or one for each network, "
-            f"not {settings!r}"
+            f"not {_validation.show(settings)}"
         )
     each = [settings] * len(nets) if isinstance(settings, Mapping) else list(settings)
     if len(each) != len(nets):
         raise ValueError(
-            f"settings has {len(each)} entries, but there are {len(nets)} networks: give one "
-            "mapping for all of them, or one for each"
+            f"settings is for {_validation.count(len(each), 'network')}, but nets holds "
+            f"{len(nets)}: give one mapping for all of them, or one for each"
         )
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
     allowed = [name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS]
     for entry in each:
         if not isinstance(entry, Mapping):
-            raise TypeError(f"settings must hold mappings of train's arguments, not {entry!r}")
+            raise TypeError(
+                f"settings must hold mappings of train's arguments, not {_validation.show(entry)}"
+            )
         if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
             raise TypeError(
                 f"settings has {unknown[0]!r}, which train does not take; it may hold "

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass
+@dataclass(eq=False)
 class OptimizerState:
     """What an optimizer carries from step to step.
 

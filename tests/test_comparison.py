@@ -380,6 +380,7 @@ def test_it_is_a_sequence():
         ({"optimizer": lambda size: None}, r"optimizer\(1\) returned None"),
         ({"goal": "low"}, "goal must be a number"),
         ({"goal": np.nan}, "goal is nan, but must be finite$"),
+        ({"score": lambda net: None}, "score must return a number, not None"),
         ({"score": 1}, "score must be a function"),
         ({"score": lambda net, X: 0.0}, r"takes \(net\), but .* takes \(net, X\): missing"),
         ({"rng": -1}, "rng is -1"),

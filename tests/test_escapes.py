@@ -1,5 +1,7 @@
 """Escapes from saddles: who stays, who leaves, and how the shares are counted and shown."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -183,6 +185,13 @@ def test_wilson_interval_of_all_is_that_of_none_mirrored():
         (lambda: escape_share(Quintic(), confidence=1), ValueError, "confidence is 1"),
         (lambda: escape_share(Quintic(), updates=0), ValueError, "updates is 0"),
         (lambda: escape_share(Quintic(), n_seeds=0), ValueError, "n_seeds is 0"),
+        (
+            lambda: escape_share(
+                Quintic(), batch_sizes=[8], drop_last=True,
+                sampling=SimpleNamespace(epoch=lambda n, rng: np.arange(4)),
+            ),
+            ValueError, "returned 4 terms, .* batches of 8: no update",
+        ),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused(call, error, message):

@@ -191,6 +191,10 @@ def test_rng_of_a_landscape():
         assert (Quintic(rng=other).tilts != tilts).any()
 
 
+def test_the_smallest_spread_there_is():
+    assert set(Quintic(spread=5e-324).tilts.ravel()) <= {-5e-324, 0.0, 5e-324}
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -202,6 +206,8 @@ def test_rng_of_a_landscape():
         (lambda: Bowl(axes=[1, 2]), ValueError, r"axes has shape \(2,\), but must have \(2, 2\)"),
         (lambda: Rosenbrock(1), ValueError, "n_params is 1, but must be at least 2"),
         (lambda: Bowl().hessian([1, 2, 3]), ValueError, r"theta has shape \(3,\).*the 2 para"),
+        (lambda: Saddle().hessian(np.ones((3, 2))), ValueError, "those at one point"),
+        (lambda: Quintic()("a"), TypeError, "theta is 'a', but must be an array of numbers"),
         (lambda: Saddle()([1, 2, 3]), ValueError, r"theta has shape \(3,\).*the 2 parameters"),
         (lambda: Quintic()(0, [64]), ValueError, "samples holds 64, but the terms .* to 63"),
         (lambda: Quintic()(0, [-1]), ValueError, "samples holds -1"),

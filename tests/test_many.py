@@ -107,7 +107,7 @@ SHARED = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ([{}], "1 entries, but there are 2 networks"),
+        ([{}], "settings is for 1 network, but nets holds 2"),
         ([{}, {"batch_size": 0}], "batch_size is 0"),
         ([{}, 3], "mappings"),
         (None, "settings must be a mapping .* not None"),

@@ -138,7 +138,7 @@ def test_coverage_counts_distinct_samples(epochs):
 
 def test_samplings_that_see_the_same():
     ax = plot.coverage({"a": "shuffle", "b": "sequential"}, 1)
-    assert title_of(ax) == "After 1 draws each sampling has seen 100 % of the samples"
+    assert title_of(ax) == "After 1 draw each sampling has seen 100 % of the samples"
 
 
 @pytest.mark.parametrize(

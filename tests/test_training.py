@@ -150,6 +150,13 @@ def test_a_callbacks_exception_leaves_a_history_to_resume_from(small_run):
     assert net.params.tobytes() == whole.params.tobytes()
 
 
+def test_a_history_with_arrays_can_be_compared(small_run):
+    net, X, y = small_run
+    history = gd.train(net, X, y, epochs=1, record=("loss",))
+    assert history in [history]
+    assert history != history.copy()
+
+
 def test_validation_is_the_loss_after_the_epoch(small_run):
     net, X, y = small_run
     history = gd.train(net, X, y, epochs=3, validation=(X[:10], y[:10]))

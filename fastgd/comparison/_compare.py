@@ -222,8 +222,8 @@ def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
     if not several or not all(isinstance(one, Optimizer) for one in several):
         what = f"optimizer({batch_size}) returned" if callable(optimizer) else "optimizer is"
         raise TypeError(
-            f"{what} {made!r}, but must be an optimizer such as fastgd.SGD(0.1), a list of "
-            "those, or a function that takes a batch size and returns one of these"
+            f"{what} {_validation.show(made)}, but must be an optimizer such as fastgd.SGD(0.1), "
+            "a list of those, or a function that takes a batch size and returns one of these"
         )
     return several
 
@@ -296,7 +296,11 @@ def _entry(
 def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry:
     if score is None or entry.diverged:
         return entry
-    return replace(entry, score=float(score(entry.net)))
+    found = score(entry.net)
+    try:
+        return replace(entry, score=float(found))
+    except (TypeError, ValueError):
+        raise TypeError(f"score must return a number, not {_validation.show(found)}") from None
 
 
 def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:

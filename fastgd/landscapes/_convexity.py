@@ -129,7 +129,7 @@ def is_convex_on(
     False
     """
     if not callable(f):
-        raise TypeError(f"f must be a function of a parameter vector, not {f!r}")
+        raise TypeError(f"f must be a function of a parameter vector, not {_validation.show(f)}")
     first = _validation.check_point("u", u)
     last = _validation.check_point("v", v, len(first))
     points = _validation.check_int("points", points, at_least=1)
@@ -160,7 +160,10 @@ def _cost_at(f: Callable[[FloatArray], Any], point: FloatArray) -> float:
     given = f(point.copy())
     value = np.asarray(given)
     if value.size != 1 or value.dtype.kind not in "fiub":
-        raise TypeError(f"f must return one number for a parameter vector, but returned {given!r}")
+        raise TypeError(
+            "f must return one number for a parameter vector, but returned "
+            f"{_validation.show(given)}"
+        )
     cost = float(value.reshape(()))
     if not math.isfinite(cost):
         raise ValueError(

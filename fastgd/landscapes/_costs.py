@@ -28,7 +28,7 @@ def _balanced(n: int, n_params: int, spread: float, rng: np.random.Generator) ->
     Each point has its opposite (an odd n also has 0). They are multiples of one power of two, so
     that sums of them do not round, and batch gradient descent sees no slope that is not there.
     """
-    quantum = 2.0 ** (math.frexp(spread)[1] - 30)
+    quantum = 2.0 ** max(math.frexp(spread)[1] - 30, -1074)  # the smallest number there is
     half = np.rint(rng.uniform(-spread, spread, (n // 2, n_params)) / quantum) * quantum
     points = np.concatenate([half, -half, np.zeros((n % 2, n_params))])
     return points[rng.permutation(n)]
@@ -128,7 +128,7 @@ class Quintic(_Tilted):
 
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivative; see `Landscape.hessian`."""
-        u = self._points(theta) + 1.5
+        u = self._point(theta) + 1.5
         return np.atleast_2d(u * (4 * u * u - 12.5) / 10)
 
 
@@ -186,7 +186,7 @@ class Saddle(_Tilted):
 
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivatives; see `Landscape.hessian`."""
-        x, _ = self._points(theta)
+        x, _ = self._point(theta)
         return np.diag([3 * x * x - 1, 1.0])
 
 
@@ -283,14 +283,15 @@ class Bowl(Landscape):
 
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivatives, the same everywhere; see `Landscape.hessian`."""
-        self._points(theta)
+        self._point(theta)
         return self._hessian.copy()
 
 
 def _check_axes(axes: ArrayLike | None, n_params: int) -> FloatArray:
+    """Return the directions of the curvatures, as columns; the coordinate axes for None."""
     if axes is None:
         return np.eye(n_params)
-    array = np.asarray(axes, np.float64)
+    array = _validation.check_numbers("axes", axes).astype(np.float64)
     if array.shape != (n_params, n_params):
         raise ValueError(f"axes has shape {array.shape}, but must have ({n_params}, {n_params})")
     if not np.allclose(array.T @ array, np.eye(n_params), rtol=0, atol=1e-8):
@@ -364,7 +365,7 @@ class Rosenbrock(Landscape):
 
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivatives; see `Landscape.hessian`."""
-        point = self._points(theta)
+        point = self._point(theta)
         here, beyond = point[:-1], point[1:]
         diagonal = np.zeros(self.n_params)
         diagonal[:-1] = 1200 * here * here - 400 * beyond + 2

@@ -254,6 +254,11 @@ def _first_escapes(
         while runs.state.step < updates and len(seeds):
             orders = np.stack([sampler.epoch(landscape.n, generators[seed]) for seed in seeds])
             steps = count_steps(orders.shape[1], size, drop_last)
+            if steps == 0:
+                raise ValueError(
+                    f"the sampling's epoch() returned {orders.shape[1]} terms, which drop_last "
+                    f"leaves out with batches of {size}: no update would ever be made"
+                )
             for step in range(min(steps, updates - runs.state.step)):
                 runs.step(orders[:, step * size : (step + 1) * size], learning_rate)
                 away = landscape.escaped(runs.params)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgd import _validation
 from fastgd._typing import FloatArray, IndexArray
 
 __all__ = ["Landscape"]
@@ -110,19 +111,33 @@ class Landscape(abc.ABC):
         -------
         ndarray of shape (..., n_params)
         """
-        return _mean(self.gradients(self._points(theta), self._batch(samples)))
+        gradients = self.gradients(self._points(theta), self._batch(samples))
+        mean: FloatArray = gradients.mean(axis=-2)
+        return mean
 
     def _batch(self, samples: ArrayLike | None) -> IndexArray:
+        """Return the numbers of a batch's terms; all of them where none are given."""
         return np.arange(self.n) if samples is None else _check_terms(samples, self.n)
 
     def _points(self, theta: ArrayLike) -> FloatArray:
-        points = np.atleast_1d(np.asarray(theta, np.float64))
+        """Return parameter vectors, of shape (..., n_params), in float64."""
+        points = np.atleast_1d(_validation.check_numbers("theta", theta).astype(np.float64))
         if points.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {np.shape(theta)}, but its last axis must hold the "
-                f"{self.n_params} parameters of {self!r}"
+                f"{_validation.count(self.n_params, 'parameter')} of {self!r}"
             )
         return points
+
+    def _point(self, theta: ArrayLike) -> FloatArray:
+        """Return one parameter vector, of shape (n_params,), in float64."""
+        point = self._points(theta)
+        if point.ndim != 1:
+            raise ValueError(
+                f"theta has shape {point.shape}, but the second derivatives are those at one "
+                f"point, of shape ({self.n_params},)"
+            )
+        return point
 
     @property
     def largest_learning_rate(self) -> float:
@@ -134,22 +149,28 @@ class Landscape(abc.ABC):
         """
         return 2 / max(float(np.linalg.eigvalsh(self.hessian(m))[-1]) for m in self.minima)
 
-    def escaped(self, theta: FloatArray) -> NDArray[np.bool_]:
+    def escaped(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """Return which points have left the saddle for a minimum.
 
         They are nearer to the minimum than to the saddle, and than the saddle is.
 
         Parameters
         ----------
-        theta : ndarray of shape (..., n_params)
-            Parameters.
+        theta : array_like of shape (..., n_params)
+            Parameters; one number where there is only one parameter.
 
         Returns
         -------
         ndarray of bool, of shape (...)
+
+        Raises
+        ------
+        ValueError
+            When the landscape has no saddle.
         """
         if self.saddle is None:
             raise ValueError(f"{self!r} has no saddle to escape from: use Quintic or Saddle")
+        theta = self._points(theta)
         to_minima = np.linalg.norm(theta[..., None, :] - self.minima, axis=-1)
         to_saddle = np.linalg.norm(theta - self.saddle, axis=-1)[..., None]
         reach = np.minimum(to_saddle, np.linalg.norm(self.minima - self.saddle, axis=-1))
@@ -157,13 +178,8 @@ class Landscape(abc.ABC):
         return away
 
 
-def _mean(gradients: FloatArray) -> FloatArray:
-    """Return the mean over the batch, of shape (..., n_params)."""
-    mean: FloatArray = gradients.mean(axis=-2)
-    return mean
-
-
 def _check_terms(samples: ArrayLike, n: int) -> IndexArray:
+    """Return numbers of terms, of shape (batch,)."""
     array = np.asarray(samples)
     if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) == 0:
         raise TypeError(

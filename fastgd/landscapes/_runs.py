@@ -17,7 +17,8 @@ def check_landscape(landscape: Landscape) -> None:
     """Check that it is one."""
     if not isinstance(landscape, Landscape):
         raise TypeError(
-            f"landscape must be a fastgd.landscapes.Landscape such as Quintic(), not {landscape!r}"
+            "landscape must be a fastgd.landscapes.Landscape such as Quintic(), not "
+            f"{_validation.show(landscape)}"
         )
 
 

@@ -376,14 +376,20 @@ def _add(sums: dict[str, FloatArray], more: Iterable[tuple[str, FloatArray | Non
 def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
     """Check that a graph is described by a list and two dictionaries."""
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
-        raise TypeError(f"inputs must list the inputs' names, as ['x', 'y'] does, not {inputs!r}")
+        raise TypeError(
+            "inputs must list the inputs' names, as ['x', 'y'] does, not "
+            f"{_validation.show(inputs)}"
+        )
     if not isinstance(nodes, Mapping):
         raise TypeError(
             "nodes must be a dictionary of names and tuples, for example "
-            f"{{'square': (nodes.Square(), 'z')}}, not {nodes!r}"
+            f"{{'square': (nodes.Square(), 'z')}}, not {_validation.show(nodes)}"
         )
     if parameters is not None and not isinstance(parameters, Mapping):
-        raise TypeError(f"parameters must be a dictionary of names and values, not {parameters!r}")
+        raise TypeError(
+            "parameters must be a dictionary of names and values, not "
+            f"{_validation.show(parameters)}"
+        )
 
 
 def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
@@ -408,7 +414,7 @@ def _check_entry(
     if not isinstance(entry, tuple) or not entry or not isinstance(entry[0], Node):
         raise TypeError(
             f"{name!r} must be a tuple of a node and the names of its inputs, for example "
-            f"(nodes.Square(), 'z'), not {entry!r}"
+            f"(nodes.Square(), 'z'), not {_validation.show(entry)}"
         )
     node, *wires = entry
     if len(wires) != len(node._names):

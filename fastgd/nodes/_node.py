@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgd import _validation
 from fastgd._typing import AnyArray, FloatArray
 
 __all__ = ["Elementwise", "Node", "as_floats", "total"]
@@ -19,17 +20,9 @@ def as_floats(values: Sequence[Any], names: Sequence[str]) -> tuple[FloatArray, 
 
     Python's own numbers take the arrays' dtype, as they do in NumPy.
     """
-    arrays = []
-    for name, value in zip(names, values, strict=True):
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(
-                f"{name} is not an array: its rows differ in length ({error})"
-            ) from None
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} has dtype {array.dtype}, but must hold real numbers")
-        arrays.append(array)
+    arrays = [
+        _validation.check_numbers(name, value) for name, value in zip(names, values, strict=True)
+    ]
     firm = [
         array.dtype
         for array, value in zip(arrays, values, strict=True)

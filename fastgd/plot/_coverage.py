@@ -102,7 +102,9 @@ def _samplers(
     elif isinstance(samplings, Iterable):
         given = {name if isinstance(name, str) else repr(name): name for name in samplings}
     else:
-        raise TypeError(f"samplings must name samplings, as in ['shuffle'], not {samplings!r}")
+        raise TypeError(
+            f"samplings must name samplings, as in ['shuffle'], not {_validation.show(samplings)}"
+        )
     if not given:
         raise ValueError("samplings is empty: there is nothing to draw")
     if classes is None and "stratified" in [s for s in given.values() if isinstance(s, str)]:
@@ -124,7 +126,7 @@ def _finding(seen: Mapping[str, FloatArray]) -> str:
     ends = {name: float(shares[-1]) for name, shares in seen.items()}
     low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
     draws = {len(shares) - 1 for shares in seen.values()}
-    after = f"After {draws.pop():,} draws" if len(draws) == 1 else "At its end"
+    after = f"After {_validation.count(draws.pop(), 'draw')}" if len(draws) == 1 else "At its end"
     if len(ends) == 1:
         who = f"the sampling {low!r}" if low else "the sampling"
         return f"{after} {who} has seen {_drawing.percent(ends[low])} of the samples"

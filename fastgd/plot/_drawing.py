@@ -84,12 +84,14 @@ def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
     if isinstance(given, kind):
         return {"": given}
     if not isinstance(given, Mapping):
-        raise TypeError(f"{name} must be {what}, or a dict of names and such, not {given!r}")
+        raise TypeError(
+            f"{name} must be {what}, or a dict of names and such, not {_validation.show(given)}"
+        )
     if not given:
         raise ValueError(f"{name} is empty: there is nothing to draw")
     for key, value in given.items():
         if not isinstance(value, kind):
-            raise TypeError(f"{name}[{key!r}] must be {what}, not {value!r}")
+            raise TypeError(f"{name}[{key!r}] must be {what}, not {_validation.show(value)}")
     labels = [label(key) for key in given]
     for text in labels:
         if labels.count(text) > 1:
@@ -153,7 +155,8 @@ def check_axes(ax: Axes | None) -> None:
     """Check that ax is what matplotlib draws on; called before anything is computed."""
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(
-            f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not {ax!r}"
+            f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not "
+            f"{_validation.show(ax)}"
         )
 
 

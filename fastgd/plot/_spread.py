@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -114,8 +114,15 @@ def gradient_spread(
 
 
 def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, int]:
-    if isinstance(parameters, str) or not hasattr(parameters, "__len__") or len(parameters) != 2:
-        raise TypeError(f"parameters must be two places in net.params, not {parameters!r}")
+    if (
+        isinstance(parameters, (str, Set, Mapping))  # which have no first and second
+        or not isinstance(parameters, Collection)
+        or len(parameters) != 2
+    ):
+        raise TypeError(
+            "parameters must be two places in net.params, as (0, -1), not "
+            f"{_validation.show(parameters)}"
+        )
     places = [
         _validation.check_int(f"parameters[{k}]", place, at_least=-n_params)
         for k, place in enumerate(parameters)
