@@ -367,9 +367,9 @@ def learn_encoding(
         raise InputError(f"{table.source} has no column left to predict {target!r} from")
     if task == "classification":
         return Encoding(tuple(columns), _learn_classes(table, target, max_categories))
-    numbers_or_error(table, target, "is the target of a regression (see --task)")
+    values = numbers_or_error(table, target, "is the target of a regression (see --task)")
     mean, scale = _mean_and_scale(table, target, train)
-    if np.ptp(numbers_or_error(table, target, "")[train]) == 0:
+    if np.ptp(values[train]) == 0:
         raise InputError(
             f"the target {target!r} is {mean:g} in all training rows: nothing to learn"
         )

@@ -160,8 +160,8 @@ def plan(
 
     Raises
     ------
-    ValueError
-        When batch_size is not between 1 and n_samples.
+    TypeError, ValueError
+        When an argument is not as above.
 
     Examples
     --------

@@ -89,15 +89,7 @@ class Run:
         if optimizer is not None:
             _validation.check_optimizer(optimizer)
         if resume is None:
-            self.optimizer = SGD(0.01) if optimizer is None else optimizer
-            self.rng = _validation.check_rng(rng)
-            self.state = self.optimizer.initial_state(self.net.params)
-            self.schedule = None if schedule is None else _schedule(schedule)
-            self.history = History(
-                optimizer=self.optimizer, schedule=self.schedule, _sizes=self.net.sizes
-            )
-            if self.schedule is not None:
-                self.history._schedule_state = self.schedule.initial_state()
+            self._begin(optimizer, schedule, rng)
             return
         if not isinstance(resume, History) or resume.optimizer is None:
             hint = ""
@@ -110,6 +102,27 @@ class Run:
             raise ValueError(
                 "resume brings the optimizer, the schedule and the generator: leave them out"
             )
+        self._take_over(resume)
+
+    def _begin(
+        self,
+        optimizer: Optimizer | None,
+        schedule: Schedule | Callable[[int], float] | None,
+        rng: RngLike,
+    ) -> None:
+        """Begin with a state and a history of their own."""
+        self.optimizer = SGD(0.01) if optimizer is None else optimizer
+        self.rng = _validation.check_rng(rng)
+        self.state = self.optimizer.initial_state(self.net.params)
+        self.schedule = None if schedule is None else _schedule(schedule)
+        self.history = History(
+            optimizer=self.optimizer, schedule=self.schedule, _sizes=self.net.sizes
+        )
+        if self.schedule is not None:
+            self.history._schedule_state = self.schedule.initial_state()
+
+    def _take_over(self, resume: History) -> None:
+        """Go on from copies of what another training has left."""
         state = resume._state
         if state is None or any(m.shape != self.net.params.shape for m in state.moments):
             raise ValueError("resume is the history of another network")

@@ -24,8 +24,11 @@ REPEATS = 3
 # The training during which the noise is measured again.
 WARM_UP_BATCH = 32
 WARM_UP_UPDATES = 2000
+WARM_UP_EPOCHS = 20
 # Of batch sizes whose time is this near to the shortest, the smallest is advised.
 TOLERANCE = 1.1
+# So many samples of a batch the engine works on at a time, at most (MAX_CHUNK in _run.pxd).
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -164,20 +167,13 @@ def recommend_batch_size(
     n = len(X)
     y = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     weight = _validation.check_sample_weight(sample_weight, n, net.dtype)
-    optimizer = SGD(0.01) if optimizer is None else optimizer
+    optimizer = SGD(0.01) if optimizer is None else _validation.check_optimizer(optimizer)
+    _validation.check_threads(n_threads)
     at_start = noise_scale(net, X, y, sample_weight=weight).simple
     trained = net.copy()
-    batch = min(WARM_UP_BATCH, n)
-    epochs = max(1, min(20, WARM_UP_UPDATES * batch // n))
-    samples = _some(generator, n, WARM_UP_UPDATES * batch)
     reasons = []
     try:
-        history = prepare(
-            trained, X, y, batch_size=batch, epochs=epochs, optimizer=optimizer,
-            sample_weight=weight, rng=generator, n_threads=n_threads, samples=samples,
-            record=("noise_scale",),
-        ).go()  # fmt: skip
-        later = float(np.median(history.trace["noise_scale"]))
+        later = _noise_in_training(trained, X, y, weight, optimizer, n_threads, generator)
     except DivergenceError:
         trained, later = net, at_start
         reasons.append(
@@ -215,8 +211,28 @@ def recommend_batch_size(
 
 
 def _some(rng: np.random.Generator, n: int, count: int) -> AnyArray:
-    """Return at most so many of n samples."""
+    """Return at most so many of n samples, drawn at random."""
     return rng.permutation(n)[:count]
+
+
+def _noise_in_training(
+    net: Network,
+    X: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None,
+    optimizer: Optimizer,
+    n_threads: int | None,
+    rng: np.random.Generator,
+) -> float:
+    """Train for a short while; return the median of the steps' noise scales."""
+    batch_size = min(WARM_UP_BATCH, len(X))
+    epochs = max(1, min(WARM_UP_EPOCHS, WARM_UP_UPDATES * batch_size // len(X)))
+    history = prepare(
+        net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer,
+        sample_weight=weight, rng=rng, n_threads=n_threads, record=("noise_scale",),
+        samples=_some(rng, len(X), WARM_UP_UPDATES * batch_size),
+    ).go()  # fmt: skip
+    return float(np.median(history.trace["noise_scale"]))
 
 
 def _step_seconds(
@@ -225,7 +241,7 @@ def _step_seconds(
     y: AnyArray,
     weight: FloatArray | None,
     batch_size: int,
-    optimizer: Optimizer | None,
+    optimizer: Optimizer,
     n_threads: int | None,
     rng: np.random.Generator,
 ) -> float:
@@ -282,17 +298,17 @@ def _reasons(
             f"Batches of {sizes[first - 1]:,} diverged with learning rate "
             f"{optimizer.learning_rate:.2g}, and were not timed."
         )
-    if chosen > first:
+    if chosen > 0 and math.isfinite(times[chosen - 1]):
         reasons.append(
             f"Batches of {sizes[chosen - 1]:,} would take {times[chosen - 1] / times[chosen]:.2f} "
             "times as long."
         )
-    if chosen < len(sizes) - 1:
+    if chosen < len(sizes) - 1 and math.isfinite(times[-1]):
         reasons.append(
             f"Batches of {sizes[-1]:,} (all) would take {times[-1] / times[chosen]:.2f} times as "
             "long."
         )
-    workspace = 256 * 2 * sum(net.sizes[1:]) * net.dtype.itemsize
+    workspace = CHUNK * 2 * sum(net.sizes[1:]) * net.dtype.itemsize
     reasons.append(
         "Memory does not decide: batches are read where they lie, and the workspace of "
         f"{workspace / 1e6:.2g} MB at most does not grow with them."

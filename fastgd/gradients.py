@@ -12,7 +12,7 @@ from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import SGD
 
-__all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "prepare"]
+__all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
 
 
 def gradient(
@@ -63,7 +63,7 @@ def gradient(
     --------
     per_sample_gradients : Of which it is the mean.
     """
-    module, plan = prepare(net, X, y, sample_weight, reduction, backend)
+    module, plan = plan_all(net, X, y, sample_weight, reduction, backend)
     result: FloatArray = module.gradient(plan, net.params)
     return result
 
@@ -115,7 +115,7 @@ def per_sample_gradients(
     >>> gd.per_sample_gradients(net, [[1.0], [2.0]], [1.0, 3.0]).tolist()
     [[-2.0, -2.0], [-12.0, -6.0]]
     """
-    module, plan = prepare(net, X, y, sample_weight, "sum", backend)
+    module, plan = plan_all(net, X, y, sample_weight, "sum", backend)
     result: FloatArray = module.sample_gradients(plan, net.params)
     return result
 
@@ -168,12 +168,12 @@ def per_sample_norms(
     >>> gd.per_sample_norms(net, [[0.0], [1.0]], [1.0, 1.0]).round(4).tolist()
     [2.0, 2.8284]
     """
-    module, plan = prepare(net, X, y, sample_weight, "sum", backend)
+    module, plan = plan_all(net, X, y, sample_weight, "sum", backend)
     result: FloatArray = module.sample_norms(plan, net.params)
     return result
 
 
-def prepare(
+def plan_all(
     net: Network,
     X: ArrayLike,
     y: ArrayLike,

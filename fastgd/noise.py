@@ -15,7 +15,7 @@ from fastgd import _validation
 from fastgd._plan import Plan
 from fastgd._sampling import index_dtype
 from fastgd._typing import FloatArray, IndexArray, RngLike
-from fastgd.gradients import prepare
+from fastgd.gradients import plan_all
 from fastgd.network import Network
 
 __all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased", "unbiased_each"]
@@ -209,7 +209,7 @@ def noise_scale(
     """
     full = _validation.check_bool("full", full)
     generator = _validation.check_rng(rng)
-    backend, plan = prepare(net, X, y, sample_weight, "mean", "compiled")
+    backend, plan = plan_all(net, X, y, sample_weight, "mean", "compiled")
     n = len(plan.X)
     if n < 2:
         raise ValueError("noise_scale needs at least 2 samples: one has no variance")

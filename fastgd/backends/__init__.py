@@ -20,6 +20,9 @@ their norms.
 times loss over the samples of ``order`` and their flat gradient, and changes nothing: what an
 optimizer outside of the package (L-BFGS) calls.
 
+`compiled` alone has ``forward``, a network's raw outputs, and ``curvatures``, of which the full
+noise scale is made.
+
 Backends know nothing of each other, and do not check anything.
 """
 

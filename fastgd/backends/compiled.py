@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from fastgd.history import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
 
-__all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
+__all__ = [
+    "curvatures",
+    "forward",
+    "gradient",
+    "objective",
+    "sample_gradients",
+    "sample_norms",
+    "start",
+    "threads",
+]
 
 # libgomp keeps the threads' places on the stack, which very many of them overflow.
 MOST_THREADS = 1024

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
+__all__ = ["gradient", "objective", "sample_gradient", "sample_gradients", "sample_norms", "start"]
 
 
 def sample_gradient(
@@ -41,7 +41,7 @@ def sample_gradient(
     for layer, name in enumerate(plan.hidden, start=1):
         below.append(ACTIVATIONS[name].value(z[-1]))
         if kept:
-            below[-1] *= kept[layer - 1]
+            below[-1] = below[-1] * kept[layer - 1]  # the identity's is z itself
         z.append(below[-1] @ weights[layer] + biases[layer])
     value = loss.value(z[-1][np.newaxis], y)[0]
 

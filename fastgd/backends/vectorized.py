@@ -18,15 +18,11 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["forward", "gradient", "objective", "sample_gradients", "sample_norms", "start"]
+__all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
 
 def _layers(
-    sizes: tuple[int, ...],
-    hidden: tuple[str, ...],
-    params: FloatArray,
-    X: FloatArray,
-    kept: Sequence[FloatArray] = (),
+    plan: Plan, params: FloatArray, X: FloatArray, kept: Sequence[FloatArray] = ()
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return the inputs of each layer and the raw outputs of each.
 
@@ -34,21 +30,14 @@ def _layers(
     """
     inputs: list[FloatArray] = [X]
     raw: list[FloatArray] = []
-    weights, biases = split(sizes, params)
+    weights, biases = split(plan.sizes, params)
     for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
         raw.append(inputs[layer] @ W + b)
-        if layer < len(hidden):
-            inputs.append(ACTIVATIONS[hidden[layer]].value(raw[layer]))
+        if layer < len(plan.hidden):
+            inputs.append(ACTIVATIONS[plan.hidden[layer]].value(raw[layer]))
             if kept:
-                inputs[-1] *= kept[layer]
+                inputs[-1] = inputs[-1] * kept[layer]  # the identity's is its raw output itself
     return inputs, raw
-
-
-def forward(
-    sizes: tuple[int, ...], hidden: tuple[str, ...], params: FloatArray, X: FloatArray
-) -> FloatArray:
-    """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
-    return _layers(sizes, hidden, params, X)[1][-1]
 
 
 def _deltas(
@@ -61,7 +50,7 @@ def _deltas(
 ) -> tuple[FloatArray, list[FloatArray], list[FloatArray]]:
     """Return the samples' losses, each layer's inputs, and the derivatives by its outputs."""
     loss = LOSSES[plan.loss]
-    inputs, raw = _layers(plan.sizes, plan.hidden, params, X, kept)
+    inputs, raw = _layers(plan, params, X, kept)
     values = loss.value(raw[-1], y)
     deltas = [loss.gradient(raw[-1], y)]
     if weight is not None:
