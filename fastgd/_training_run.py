@@ -123,6 +123,7 @@ class Run:
 
     def _take_over(self, resume: History) -> None:
         """Go on from copies of what another training has left."""
+        assert resume.optimizer is not None
         state = resume._state
         if state is None or any(m.shape != self.net.params.shape for m in state.moments):
             raise ValueError("resume is the history of another network")

@@ -739,6 +739,7 @@ def make_schedule(value: Any) -> Schedule:
     if isinstance(value, Schedule):
         return value
     if callable(value) and not isinstance(value, type):
+        _validation.check_function("schedule", value, "epoch")
         return Function(value)
     hint = ""
     if isinstance(value, str):

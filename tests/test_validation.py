@@ -111,6 +111,9 @@ BAD_SETTINGS = {
     "schedule a class": (
         {"schedule": gd.schedules.Cosine}, TypeError, "make a schedule of the class"
     ),
+    "schedule of no argument": (
+        {"schedule": lambda: 0.1}, TypeError, r"^schedule must be .* takes \(epoch\), but <function"
+    ),
     "sampling unknown": ({"sampling": "shufle"}, ValueError, "did you mean 'shuffle'"),
     "sampling a class": ({"sampling": Shuffle}, TypeError, "make an object of the class"),
     "sampling a number": ({"sampling": 3}, TypeError, r"epoch\(n, rng\)"),
