@@ -48,7 +48,7 @@ columns:   Columns of numbers are standardised with the training rows' means and
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
 rates:     Without --learning-rate each batch size B tries three, and the table
-           shows the one that ends with the lowest training loss: 1, 4 and 16
+           shows the one that ends with the lowest validation loss: 1, 4 and 16
            times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
            L the largest eigenvalue of the rows' second moment (Ma, Bassily,
            Belkin 2018), and c 1/16 for a regression, 1 for a classification.

@@ -1,9 +1,10 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Random orders of samples, drawn in compiled code from the user's own NumPy generator.
+"""Random orders of samples, made in compiled code from the user's own NumPy generator.
 
-Only `next_uint64` of NumPy's C interface to bit generators is used, so that a generator's state
-says all about what comes next. The arithmetic is in src_c/shuffle.c.
+Three 64-bit words of the generator, whichever it is, begin a stream of SFC64 for the call, so that
+the stream is inlined where it is used; the generator's state says all about what comes next. The
+arithmetic is in src_c/shuffle.c.
 
 A permutation is made by exchanges, as by Durstenfeld (1964, doi:10.1145/364520.364540). Beyond
 the cache each exchange would wait for memory, so the numbers of a large one are first dealt to
@@ -41,7 +42,7 @@ cdef extern from "shuffle.h" nogil:
 
 # Permutations of at least so many numbers are dealt into piles first: measured where a core has
 # 1 MB of cache for itself and shares 32 MB.
-DEAL_FROM = 5 << 17
+DEAL_FROM = 1 << 20
 
 
 def index_dtype(n):

@@ -6,9 +6,8 @@
  * doi:10.1145/3230636; N. Brackett-Rozinsky & D. Lemire 2024, "Batched Ranged Random Integer
  * Generation", doi:10.1002/spe.3369.
  *
- * Instructions bound the time (docs/performance.md), so the loops are written to need few:
- * whatever a word says stays in registers, and the next word is asked for before this one is
- * used.
+ * Instructions bound the time (docs/performance.md), so the loops are written to need few: the
+ * generator's state and whatever a word says stay in registers.
  */
 #include "shuffle.h"
 
@@ -25,21 +24,29 @@
 #define THREE_TO (UINT64_C(1) << 19)
 #define TWO_TO (UINT64_C(1) << 29)
 
-/* A generator and its next word. The word that is left at the end goes unused. */
-typedef struct source {
-    uint64_t (*next)(void *state);
-    void *state;
-    uint64_t ahead;
-} source;
+/* The state of SFC64 (C. Doty-Humphrey, PractRand), which NumPy has as numpy.random.SFC64. */
+typedef struct stream {
+    uint64_t a, b, c, counter;
+} stream;
 
-static source open_source(fgd_bitgen *bits) {
-    return (source){bits->next_uint64, bits->state, bits->next_uint64(bits->state)};
+INLINE uint64_t next_word(stream *bits) {
+    uint64_t word = bits->a + bits->b + bits->counter++;
+    bits->a = bits->b ^ (bits->b >> 11);
+    bits->b = bits->c + (bits->c << 3);
+    bits->c = ((bits->c << 24) | (bits->c >> 40)) + word;
+    return word;
 }
 
-INLINE uint64_t next_word(source *from, uint64_t *ahead) {
-    uint64_t word = *ahead;
-    *ahead = from->next(from->state);
-    return word;
+/* A stream of its own for a call, from three words of the user's generator. Each step of SFC64
+ * can be undone, so different words give different streams; twelve steps, as in NumPy, until
+ * every bit of them has reached every bit of the state. */
+static stream open_stream(fgd_bitgen *generator) {
+    stream bits = {.counter = 1};
+    bits.a = generator->next_uint64(generator->state);
+    bits.b = generator->next_uint64(generator->state);
+    bits.c = generator->next_uint64(generator->state);
+    for (int k = 0; k < 12; k++) next_word(&bits);
+    return bits;
 }
 
 /* A word is a random fraction of 2^64: return the whole part of fraction * bound, and leave
@@ -60,9 +67,9 @@ static __attribute__((noinline)) int is_surplus(uint64_t rest, uint64_t bound, u
 
 /* Draw numbers below bound, bound + step, ... from one word; return 0 if another word is
  * needed. `limit` is at least the bounds' product, and saves working it out. */
-INLINE int draw(source *from, uint64_t *ahead, uint64_t bound, uint64_t step, const int count,
-                uint64_t limit, uint64_t *drawn) {
-    uint64_t word = next_word(from, ahead);
+INLINE int draw(stream *bits, uint64_t bound, uint64_t step, const int count, uint64_t limit,
+                uint64_t *drawn) {
+    uint64_t word = next_word(bits);
     for (int k = 0; k < count; k++) drawn[k] = take(&word, bound + (uint64_t)k * step);
     return __builtin_expect(word >= limit, 1) || !is_surplus(word, bound, step, count);
 }

@@ -94,12 +94,18 @@ def test_an_optimizer_for_each_batch_size():
     assert [entry.optimizer.learning_rate for entry in result] == [0.001, 0.008, 0.12]
 
 
-def test_of_several_optimizers_the_one_with_the_lowest_training_loss_is_kept():
+def test_of_several_optimizers_the_one_with_the_lowest_loss_is_kept():
     rates = [1e-6, 1e30, 0.05]
     result = compare(8, 32, optimizer=[gd.SGD(rate) for rate in rates])
     assert [entry.optimizer.learning_rate for entry in result] == [0.05, 0.05]
     assert result.tried == 3
     assert "tried up to 3 optimizers" in " ".join(str(result).split())
+
+
+def test_of_several_optimizers_validation_data_decide_where_there_are_any():
+    result = compare(8, optimizer=[gd.SGD(1e-6), gd.SGD(0.05)], validation=(X, -Y))
+    assert result[0].optimizer.learning_rate == 1e-6
+    assert "the lowest validation loss" in " ".join(str(result).split())
 
 
 def test_with_a_goal_the_optimizer_that_is_there_first_is_kept():

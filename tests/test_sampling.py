@@ -23,6 +23,15 @@ def words(rng):
         yield int(rng.integers(0, 2**64, dtype=np.uint64))
 
 
+def stream(rng):
+    """Yield the words of a call's own SFC64, begun with three words of rng."""
+    bits = np.random.SFC64()
+    state = bits.state
+    state["state"]["state"][:] = [*itertools.islice(words(rng), 3), 1]
+    bits.state = state
+    return itertools.islice(words(np.random.Generator(bits)), 12, None)
+
+
 PILES = 256
 FROM_A_WORD = ((4, 2**14), (3, 2**19), (2, 2**29), (1, 2**63))  # numbers, up to which bound
 
@@ -72,37 +81,44 @@ def slow_permutation(source, n, spare=None):
     return [number for pile in piles for number in slow_exchange(source, pile)], True
 
 
-def assert_one_word_ahead(fast, source):
-    next(source)
-    assert next(words(fast)) == next(source)
-
-
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 1000, 2**14 + 5])
 def test_a_permutation_is_its_definition(n, bits):
-    fast, source = generator(7, bits), words(generator(7, bits))
-    assert _sampling.permutation(n, fast).tolist() == slow_exchange(source, list(range(n)))
-    assert_one_word_ahead(fast, source)
+    expected = slow_exchange(stream(generator(7, bits)), list(range(n)))
+    assert _sampling.permutation(n, generator(7, bits)).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 500, 515, 10_000])
 @pytest.mark.parametrize("spare", [None, 0, 1], ids=["fits", "overflows", "perhaps"])
 def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
-    fast, source = generator(8), words(generator(8))
-    order = _sampling.permutation(n, fast, 0, spare, dtype)
-    expected, dealt = slow_permutation(source, n, spare)
+    order = _sampling.permutation(n, generator(8), 0, spare, dtype)
+    expected, dealt = slow_permutation(stream(generator(8)), n, spare)
     assert order.dtype == dtype
     assert order.tolist() == expected
-    assert_one_word_ahead(fast, source)
     assert dealt or spare is not None
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 1000, 70_000, 2**19 + 1, 2**29 + 1, 2**32 + 1])
 def test_draws_are_their_definition(n):
-    fast, source = generator(3), words(generator(3))
-    assert _sampling.draws(51, n, fast).tolist() == slow_draws(source, 51, n)
-    assert_one_word_ahead(fast, source)
+    expected = slow_draws(stream(generator(3)), 51, n)
+    assert _sampling.draws(51, n, generator(3)).tolist() == expected
+
+
+@pytest.mark.parametrize("bits", BIT_GENERATORS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda rng: _sampling.permutation(70, rng),
+        lambda rng: _sampling.permutation(70, rng, deal_from=0),
+        lambda rng: _sampling.draws(70, 9, rng),
+    ],
+    ids=["exchanged", "dealt", "drawn"],
+)
+def test_a_call_takes_three_words(call, bits):
+    rng, expected = generator(9, bits), itertools.islice(words(generator(9, bits)), 3, 5)
+    call(rng)
+    assert list(itertools.islice(words(rng), 2)) == list(expected)
 
 
 @pytest.mark.parametrize("n", [0, 3])

@@ -15,7 +15,7 @@ from fastgd import _validation
 from fastgd._plan import BatchPlan, plan
 from fastgd._typing import RngLike
 from fastgd.comparison._comparison import Comparison
-from fastgd.comparison._entry import Entry
+from fastgd.comparison._entry import Entry, judged_loss
 from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network
@@ -73,8 +73,8 @@ def compare(
         One for all batch sizes, or a function that takes a batch size (a number, n for None)
         and returns its own: learning rates that suit one batch size rarely suit another. Of a
         sequence each is tried, and the one is kept that reaches `goal` in the fewest epochs or,
-        where none does or no goal was given, ends with the lowest training loss. ``SGD(0.01)``
-        if not given.
+        where none does or no goal was given, ends with the lowest loss, on the validation data
+        where there are such data. ``SGD(0.01)`` if not given.
     validation : (X, y) or (X, y, sample_weight), optional
         Data on which the loss is computed after each epoch.
     score : callable, optional
@@ -311,7 +311,7 @@ def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entr
 
     def rank(entry: Entry) -> tuple[float, float]:
         reached = None if goal is None else entry.time_to(goal)
-        return (math.inf if reached is None else reached.epochs), entry.loss
+        return (math.inf if reached is None else reached.epochs), judged_loss(entry)
 
     own = [entry for entry in entries if entry.plan is plan]
     return min((entry for entry in own if not entry.diverged), key=rank, default=own[0])

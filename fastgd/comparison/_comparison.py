@@ -95,7 +95,7 @@ class Comparison(Sequence[Entry]):
     @property
     def kept(self) -> str:
         """Which of several optimizers an entry is of, in words."""
-        least = "the one with the lowest training loss"
+        least = f"the one with the lowest {self._judged_by} loss"
         if self._goal is None:
             return f"shown is {least}"
         return f"shown is the one that reached the goal in the fewest epochs, or else {least}"
@@ -104,6 +104,10 @@ class Comparison(Sequence[Entry]):
     def validated(self) -> bool:
         """Whether there were validation data."""
         return any(entry.history.validation_loss for entry in self)
+
+    @property
+    def _judged_by(self) -> str:
+        return "validation" if self.validated else "training"
 
     @property
     def goal(self) -> float:
@@ -211,8 +215,7 @@ class Comparison(Sequence[Entry]):
         if self.tried > 1:
             notes.append(f"Each batch size tried up to {self.tried} optimizers; {self.kept}.")
         if not math.isnan(self.goal):
-            kind = "validation" if self.validated else "training"
-            goal = f"The goal is a {kind} loss of {self.goal:.4g}"
+            goal = f"The goal is a {self._judged_by} loss of {self.goal:.4g}"
             if self._goal is None:
                 goal += f": {SHARE_OF_THE_WAY:.0%} of the way from the start's to the lowest"
             notes.append(f"{goal}.")

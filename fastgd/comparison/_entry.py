@@ -122,7 +122,11 @@ class Entry:
         return f"Entry(batch_size={self.batch_size}, {count(self.epochs, 'epoch')}, {end})"
 
 
+def judged_loss(entry: Entry) -> float:
+    """Return the loss by which entries are compared: on the validation data, if there are any."""
+    return entry.loss if math.isnan(entry.validation_loss) else entry.validation_loss
+
+
 def rank(entry: Entry) -> tuple[float, float]:
     """Return what is lowest for the best entry: its score first, then its loss."""
-    loss = entry.loss if math.isnan(entry.validation_loss) else entry.validation_loss
-    return (0.0 if math.isnan(entry.score) else -entry.score), loss
+    return (0.0 if math.isnan(entry.score) else -entry.score), judged_loss(entry)

@@ -197,7 +197,7 @@ def escape_share(
         batch                                                median
          size    runs  escaped    share     from       to   updates
     ---------------------------------------------------------------
-            1      50       50   100.0%    92.9%   100.0%        52
+            1      50       50   100.0%    92.9%   100.0%        53
        all 64      50        0     0.0%     0.0%     7.1%         -
     """
     check_landscape(landscape)
