@@ -152,7 +152,7 @@ class ClassTarget:
         return float(np.mean(predictions.argmax(axis=1) == y))
 
 
-Column = NumberColumn | CategoryColumn
+InputColumn = NumberColumn | CategoryColumn
 Target = NumberTarget | ClassTarget
 
 
@@ -160,7 +160,7 @@ Target = NumberTarget | ClassTarget
 class Encoding:
     """How a table's columns become the network's inputs, and its outputs predictions."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
     target: Target
 
     @property
@@ -227,7 +227,7 @@ class Encoding:
             raise InputError(f"its description of the columns is damaged ({error!r})") from error
 
 
-def _column(fields: dict[str, Any]) -> Column:
+def _column(fields: dict[str, Any]) -> InputColumn:
     if "values" in fields:
         return CategoryColumn(fields["name"], tuple(fields["values"]))
     return NumberColumn(**fields)
@@ -355,7 +355,7 @@ def learn_encoding(
         More different texts in one column are an error: the column will be an identifier.
     """
     left_out = {target, *ignore}
-    columns: list[Column] = []
+    columns: list[InputColumn] = []
     for name in table.columns:
         if name in left_out:
             continue

@@ -206,6 +206,7 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
 
 
 def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of what trains and compares."""
     parser = _parser("python -m fastgd", USAGE, DESCRIPTION, EPILOG)
     parser.add_argument("file", nargs="?", metavar="FILE", help='a CSV file; "-" is standard input')
     parser.add_argument("--version", action="version", version=f"fastgd {__version__}")
@@ -278,6 +279,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 
 
 def predict_parser() -> argparse.ArgumentParser:
+    """Return the parser of `predict`."""
     usage = "%(prog)s [options] MODEL.npz FILE"
     parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION)
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")

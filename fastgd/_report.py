@@ -51,7 +51,7 @@ class Progress:
             self.shown, self.next_time = 0, 0.0
 
 
-def score_name(problem: Problem) -> str:
+def _score_name(problem: Problem) -> str:
     """Return what the score on the validation rows is called."""
     return "R^2" if isinstance(problem.encoding.target, NumberTarget) else "accuracy"
 
@@ -66,7 +66,7 @@ def table_columns(problem: Problem) -> list[Column]:
 
     return [
         *(COLUMNS[name] for name in (*names, "validation_loss")),
-        Column("valid.", score_name(problem), 9, score),
+        Column("valid.", _score_name(problem), 9, score),
     ]
 
 

@@ -27,8 +27,8 @@ class Activation:
     value, derivative : callable
         The function and its derivative, elementwise on an array of raw outputs z.
     gain : float
-        Variance of the initial weights times the number of inputs: 2 for functions that drop
-        half of their input (He et al. 2015, doi:10.1109/ICCV.2015.123), otherwise 1.
+        Variance of the initial weights times the number of inputs: 2 for relu, which drops half
+        of its input (He et al. 2015, doi:10.1109/ICCV.2015.123), and what is like it, otherwise 1.
     """
 
     name: str

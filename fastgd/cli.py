@@ -1,9 +1,9 @@
 """The command line.
 
-`python -m fastgd` trains one model from one start at several batch sizes and compares them, on a
-page with `--html`;
-`python -m fastgd predict` uses a model that was saved. Options are in `_options`, what is shown
-in `_report`; the work is done in `comparison`, `_problem`, `_encoding` and `_tables`.
+`python -m fastgd` trains one model from one start at several batch sizes and compares them, in a
+table and, with `--html`, on a page; `python -m fastgd predict` uses a model that was saved. Options
+are in `_options`, what is shown in `_report` and `_page`; the work is done in `comparison`,
+`_problem`, `_encoding` and `_tables`.
 """
 
 from __future__ import annotations

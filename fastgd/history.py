@@ -46,7 +46,7 @@ class Trace:
     Attributes
     ----------
     every : int
-        Which steps are recorded, counted from the first of all.
+        Every how many steps one is recorded, counted from the first of all.
     loss, penalty, gradient_norm, sample_squares : ndarray of float64, or None
         With one element a step: the mean loss, the penalty's share of it, the norm of the batch's
         gradient (before penalties, noise and clipping), and the mean of its first samples'

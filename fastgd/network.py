@@ -54,8 +54,9 @@ class Network:
     Notes
     -----
     Weights are drawn from a normal distribution of variance gain / inputs, where the gain is 2
-    for the relu family (He et al. 2015, doi:10.1109/ICCV.2015.123) and 1 otherwise (LeCun et
-    al. 1998, doi:10.1007/3-540-49430-8_2); biases begin at zero.
+    before relu, leaky_relu, gelu, silu and softplus (He et al. 2015,
+    doi:10.1109/ICCV.2015.123) and 1 otherwise (LeCun et al. 1998,
+    doi:10.1007/3-540-49430-8_2); biases begin at zero.
 
     Examples
     --------

@@ -729,17 +729,18 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }  # fmt: skip
 
 
-def make_schedule(value: Any) -> Schedule:
+def make_schedule(value: Any, name: str = "schedule") -> Schedule:
     """Return the schedule that None (constant), a schedule or a function t -> factor stands for.
 
-    A function's t counts epochs; ``Function(function, unit="update")`` counts updates.
+    A function's t counts epochs; ``Function(function, unit="update")`` counts updates. `name` is
+    what messages call the argument.
     """
     if value is None:
         return Constant()
     if isinstance(value, Schedule):
         return value
     if callable(value) and not isinstance(value, type):
-        _validation.check_function("schedule", value, "epoch")
+        _validation.check_function(name, value, "epoch")
         return Function(value)
     hint = ""
     if isinstance(value, str):
@@ -748,7 +749,7 @@ def make_schedule(value: Any) -> Schedule:
     elif isinstance(value, type):
         hint = ": make a schedule of the class"
     raise TypeError(
-        "schedule must be None, a schedule such as schedules.Cosine(50), or a function from the "
+        f"{name} must be None, a schedule such as schedules.Cosine(50), or a function from the "
         f"number of the epoch to a factor, not {_validation.show(value)}{hint}"
     )
 

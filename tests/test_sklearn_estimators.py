@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import StrOptions, make_constraint
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
+import fastgd as gd
 from fastgd.sklearn import MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor
 from fastgd.sklearn._common import check_scikit_learn
 
@@ -277,3 +278,20 @@ def test_earlier_versions_of_scikit_learn_are_refused(version, monkeypatch):
     monkeypatch.setattr("sklearn.__version__", version)
     with pytest.raises(ImportError, match=f"1.7 or newer, and {version} is installed"):
         check_scikit_learn()
+
+
+@each
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": lambda: 0.5},
+        {"learning_rate": gd.schedules.Cosine},
+        {"callbacks": lambda estimator, history: None},
+        {"callbacks": [len, lambda: None]},
+    ],
+)
+def test_what_can_not_be_called_is_refused_before_anything_is_learned(make, settings):
+    estimator = small(make, **settings)
+    with pytest.raises(TypeError, match=r"^(learning_rate|callbacks)"):
+        estimator.fit(X, targets(make))
+    assert not hasattr(estimator, "n_features_in_")

@@ -1,4 +1,4 @@
-"""What the estimators share: the check for scikit-learn, callbacks, a progress bar.
+"""What the estimators share: the check for scikit-learn, schedules, callbacks, a progress bar.
 
 Nothing here knows about models, and nothing here is imported unless ``fastgd.sklearn`` is.
 """
@@ -18,16 +18,18 @@ import numpy as np
 from fastgd import _validation
 from fastgd._engine import max_threads
 from fastgd._typing import AnyArray
+from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [
     "CallbackSupport",
     "Loads",
     "Progress",
+    "check_epochs",
     "check_probabilities",
-    "check_progress",
     "check_scikit_learn",
     "count_threads",
     "has_validation",
+    "schedule_of",
 ]
 
 OLDEST = (1, 7)
@@ -92,8 +94,14 @@ def check_probabilities(y: AnyArray) -> None:
         )
 
 
-def check_progress(estimator: Any) -> None:
-    """Raise where the callbacks or the progress bar that an estimator asks for can not be."""
+def schedule_of(learning_rate: Any) -> Schedule | None:
+    """Return the schedule that is meant; None for the name of a rule of scikit-learn's."""
+    return None if isinstance(learning_rate, str) else make_schedule(learning_rate, "learning_rate")
+
+
+def check_epochs(estimator: Any) -> None:
+    """Raise where an estimator's schedule, callbacks or progress bar can not be."""
+    schedule_of(estimator.learning_rate)
     _check_callbacks(estimator.callbacks)
     if estimator.verbose == "bar":
         _tqdm()

@@ -18,8 +18,8 @@ from sklearn.model_selection import train_test_split
 from fastgd import _sampling
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.optimizers import Optimizer, OptimizerState
-from fastgd.schedules import Schedule, State, make_schedule
-from fastgd.sklearn._common import Progress
+from fastgd.schedules import State
+from fastgd.sklearn._common import Progress, schedule_of
 from fastgd.sklearn._descent import Descent, EfficientAdam, Momentum, mean_loss, pack, unpack
 
 __all__ = ["NOT_FINITE", "Epochs", "TrainingState", "Validation"]
@@ -122,8 +122,7 @@ class Epochs:
         if estimator.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self.optimizer = self._make_optimizer()
-        rate = estimator.learning_rate
-        self.schedule: Schedule | None = None if isinstance(rate, str) else make_schedule(rate)
+        self.schedule = schedule_of(estimator.learning_rate)
         self.params = pack(estimator.coefs_, estimator.intercepts_)
         self.descent: Descent | None = None
         self.state = self._resume()

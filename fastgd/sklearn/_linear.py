@@ -27,7 +27,7 @@ from fastgd.sklearn._common import (
     CallbackSupport,
     Loads,
     Progress,
-    check_progress,
+    check_epochs,
     count_threads,
 )
 from fastgd.sklearn._margins import LOSSES
@@ -96,7 +96,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 
     def _check_together(self, partial: bool) -> None:
         """Check the parameters that depend on one another, or on what is installed."""
-        check_progress(self)
+        check_epochs(self)
         if self.early_stopping and partial:
             raise ValueError("early_stopping should be False with partial_fit")
         if self.learning_rate == "optimal" and self.alpha == 0:

@@ -17,8 +17,9 @@ import numpy as np
 
 from fastgd._sgd import Descent, padded, shuffle
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.schedules import Schedule, make_schedule
+from fastgd.schedules import Schedule
 from fastgd.schedules import State as ScheduleState
+from fastgd.sklearn._common import schedule_of
 from fastgd.sklearn._margins import LOSSES
 
 __all__ = ["Output", "Params", "Score", "Settings", "State", "initial_state"]
@@ -68,7 +69,7 @@ class Settings:
             l2=float(strength * (1 - ratio)),
             rates=_rates(e, float(parameter)),
             eta0=float(e.eta0),
-            schedule=None if isinstance(e.learning_rate, str) else make_schedule(e.learning_rate),
+            schedule=schedule_of(e.learning_rate),
             adaptive=e.learning_rate == "adaptive",
             fit_intercept=bool(e.fit_intercept),
             average_from=int(e.average),

@@ -33,7 +33,7 @@ from fastgd.sklearn._common import (
     CallbackSupport,
     Loads,
     Progress,
-    check_progress,
+    check_epochs,
     count_threads,
     has_validation,
 )
@@ -253,7 +253,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     ) -> Any:
         self._hidden()
         self._check_solver_takes()
-        check_progress(self)
+        check_epochs(self)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         original = X, y
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
