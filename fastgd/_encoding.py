@@ -418,6 +418,7 @@ def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> li
 
 
 def _holds_number(table: Table, text: str) -> bool:
+    """Return whether a cell is a number, or is one but for its marks."""
     return table.is_number(text) or table.plain(text) is not None or _decimal_comma(table, text)
 
 
@@ -452,6 +453,7 @@ def _too_many(table: Table, name: str, count: int, most: int) -> str:
 
 
 def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:
+    """Return the mean and the deviation of the training rows; 1 for a column that does not vary."""
     values = numbers_or_error(table, name, "is numeric")[train]
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(values.mean()), float(values.std())

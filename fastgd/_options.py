@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -112,6 +113,8 @@ def _positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    if number > sys.maxsize:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number up to {sys.maxsize}")
     return number
 
 

@@ -154,6 +154,7 @@ class Run:
         return self.history
 
     def _epoch(self, run_epoch: Callable[..., float]) -> None:
+        """Run one epoch, and add to the history what it did; DivergenceError where it diverged."""
         plan, history = self.plan, self.history
         begun = time.perf_counter()
         order, bounds = draw_batches(self.sampler, self.n_samples, self.rng)

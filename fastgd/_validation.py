@@ -387,6 +387,7 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def _as_array(name: str, value: Any) -> AnyArray:
+    """Return anything that holds values as an array, of whatever dtype."""
     if value is None:
         raise TypeError(f"{name} is None, but must be an array of numbers")
     ma = sys.modules.get("numpy.ma")  # a masked array comes with its module
@@ -624,6 +625,7 @@ def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
 
 
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
+    """Return class indices as int32."""
     if array.dtype.kind == "f":
         bad = array != np.trunc(array)
         bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)

@@ -88,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fastgd: error: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"fastgd: error: not enough memory: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("fastgd: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -127,6 +130,7 @@ def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
     for name in ("save", "html"):
         _check_place(f"--{name}", getattr(options, name))
+    _check_apart({"FILE": options.file, "--save": options.save, "--html": options.html})
     if options.html is not None:
         _check_pictures()
     backends.load(options.backend)  # what can not run is said before anything is read
@@ -166,6 +170,17 @@ def _check_place(option: str, path: str | None) -> None:
         raise InputError(f"{option} {path}: there is no such folder")
     if not os.access(path if Path(path).exists() else Path(path).resolve().parent, os.W_OK):
         raise InputError(f"{option} {path}: you may not write there")
+
+
+def _check_apart(places: dict[str, str | None]) -> None:
+    """Refuse to write over what is read, or over what is written too."""
+    seen: dict[Path, str] = {}
+    for name, path in places.items():
+        if path is None or path == "-":
+            continue
+        other = seen.setdefault(Path(path).resolve(), name)
+        if other != name:
+            raise InputError(f"{name} {path}: that is {other}, too; give each a file of its own")
 
 
 def _check_pictures() -> None:

@@ -109,6 +109,7 @@ def train_many(
 
 
 def _go(run: Run) -> History:
+    """Run; return the history, of a run that diverged too."""
     try:
         return run.go()
     except DivergenceError as error:
@@ -118,6 +119,7 @@ def _go(run: Run) -> History:
 def _settings_of_each(
     nets: list[Network], settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
+    """Return the settings of each network, checked but for their values."""
     if not isinstance(settings, Iterable):
         raise TypeError(
             "settings must be a mapping of train's arguments, or one for each network, "

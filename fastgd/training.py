@@ -265,6 +265,7 @@ def _check_clipping(
     noise_multiplier: float,
     sampling: str | Sampler,
 ) -> dict[str, Any]:
+    """Return the plan's settings of clipping and noise."""
     given = {
         "clip_value": clip_value,
         "clip_norm": clip_norm,
@@ -322,6 +323,7 @@ def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
 def _check_validation(
     net: Network, validation: Sequence[ArrayLike] | None
 ) -> tuple[FloatArray, AnyArray, FloatArray | None] | None:
+    """Return validation samples, targets and weights."""
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):

@@ -296,6 +296,16 @@ def test_unknown_categories(folder, run):
         ("--learning-rate 0", "argument --learning-rate: '0' is not a number above 0, or several"),
         ("--learning-rate 1,2", "has 2 numbers for 3 batch sizes"),
         ("--validation 1", "argument --validation: '1' is not a number between 0 and 1"),
+        (
+            "--threads 99999999999999999999",
+            "--threads: '99999999999999999999' is not a whole number up",
+        ),
+        ("--hidden 9999999999999999", "not enough memory: Unable to allocate"),
+        (
+            "house.csv --target price --save ./house.csv",
+            "--save ./house.csv: that is FILE, too; give each a file of its own",
+        ),
+        ("--html out --save out", "--html out: that is --save, too"),
         ("--goal low", "argument --goal: 'low' is not a number"),
         ("--html nowhere/r.html", "--html nowhere/r.html: there is no such folder"),
         ("--html .", "--html .: that is not a file but a folder or device"),

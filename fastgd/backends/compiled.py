@@ -48,6 +48,7 @@ def threads(wanted: int) -> int:
 
 
 def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
+    """Return an engine with room for a plan, and its data; without optimizer it makes no steps."""
     loss = plan.loss
     if loss == "cross_entropy" and plan.y.ndim == 2:
         loss = "cross_entropy_matrix"

@@ -198,6 +198,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def _plans(
     batch_sizes: Iterable[int | None], n: int, epochs: int, drop_last: bool
 ) -> list[BatchPlan]:
+    """Return how each batch size cuts the samples; none may come twice."""
     if batch_sizes is BATCH_SIZES:
         batch_sizes = [size for size in BATCH_SIZES if size is None or size < n]
     sizes = _validation.check_batch_sizes(batch_sizes, n)
@@ -237,6 +238,7 @@ def _seed(rng: RngLike) -> int:
 
 
 def _side_by_side(wanted: bool | None, backend: Any) -> bool:
+    """Return whether the runs are trained at the same time."""
     if wanted is None:
         return bool(backend == "compiled")
     if _validation.check_bool("side_by_side", wanted) and backend != "compiled":

@@ -93,6 +93,7 @@ def _samplers(
     samplings: str | Sampler | Iterable[str] | Mapping[str, str | Sampler],
     classes: AnyArray | None,
 ) -> dict[str, Sampler]:
+    """Return the samplings by name; "" names one that has none."""
     if callable(getattr(samplings, "epoch", None)):
         given: dict[str, Any] = {"": samplings}
     elif isinstance(samplings, str):
@@ -123,6 +124,7 @@ def _seen(sampler: Sampler, n: int, epochs: int, seed: int) -> FloatArray:
 
 
 def _finding(seen: Mapping[str, FloatArray]) -> str:
+    """Say how much was seen: by the sampling that saw least, and by that which saw most."""
     ends = {name: float(shares[-1]) for name, shares in seen.items()}
     low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
     draws = {len(shares) - 1 for shares in seen.values()}

@@ -122,6 +122,7 @@ def loss(
 
 
 def _curve(name: str, run: History, against: str, scale: float, validation: bool) -> _Curve:
+    """Return a run's losses, and where they are on the axis."""
     losses = run.validation_loss if validation else run.loss
     if len(losses) not in (0, run.epochs) or len(run.seconds) != run.epochs:
         which = repr(name) if name else "the history"

@@ -229,6 +229,7 @@ def _scene(X: ArrayLike, y: ArrayLike, histories: Histories) -> _Scene:
 
 
 def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
+    """Return the cost of a line through points."""
     columns = np.stack([x, np.ones_like(x)], axis=1)
     minimum, _, rank, _ = np.linalg.lstsq(columns, y, rcond=None)
     least = float(np.mean((columns @ minimum - y) ** 2))
@@ -238,6 +239,7 @@ def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
 
 
 def _track(name: str, run: History) -> _Track:
+    """Return where a run went, as far as that is finite."""
     which = f"histories[{name!r}]" if name else "the history"
     points = run.trace.get("params")
     if points is None:
@@ -364,6 +366,7 @@ def _finding(scene: _Scene) -> str:
 
 
 def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) -> None:
+    """Draw the moving picture frame by frame, and write it."""
     figure = Figure(figsize=(6.4, 5.2), dpi=dpi, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     ax = figure.subplots()

@@ -108,6 +108,7 @@ def _rates(
 
 
 def _finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) -> str:
+    """Say where the learning rates end; of a single one, where it begins and is highest too."""
     when = "In the only epoch" if epochs == 1 else f"In the last of {epochs:,} epochs"
     if len(known) > 1:
         ends = {name: float(rates[-1]) for name, (_, rates) in known.items()}

@@ -114,6 +114,7 @@ def gradient_spread(
 
 
 def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, int]:
+    """Return the places of two parameters, counted from 0."""
     if (
         isinstance(parameters, (str, Set, Mapping))  # which have no first and second
         or not isinstance(parameters, Collection)

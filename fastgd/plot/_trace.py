@@ -154,6 +154,7 @@ def trace(
 
 
 def _record(label: str, run: History, name: str, against: str) -> _Record:
+    """Return a run's record, and where its steps are on the axis."""
     if name not in run.trace:
         which = f"histories[{label!r}]" if label else "the history"
         raise ValueError(f"{which} has no {name!r}: train with record=({name!r},)")

@@ -127,6 +127,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             )
 
     def _check_data(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Any, Any]:
+        """Return samples and targets as the kernels take them."""
         X, y = validate_data(
             self,
             X,
@@ -172,6 +173,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         return mask
 
     def _warn_after_fit(self) -> None:
+        """Warn, as scikit-learn does, of too few epochs and of a negative power_t."""
         if self.tol is not None and self.tol > -np.inf and self.n_iter_ == self.max_iter:
             warnings.warn(
                 "Maximum number of iteration reached before convergence. Consider increasing "

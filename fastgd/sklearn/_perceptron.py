@@ -251,6 +251,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] | None = None,
     ) -> Any:
+        """Check everything, and train: an epoch of `partial_fit`, or all of `fit`."""
         self._hidden()
         self._check_solver_takes()
         check_epochs(self)
