@@ -18,7 +18,7 @@ from fastgd import _validation, backends
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._typing import AnyArray, FloatArray, RngLike
-from fastgd.history import DivergenceError, History, restore_rng
+from fastgd.history import DivergenceError, History, check_owner, restore_rng
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer, OptimizerState
 from fastgd.sampling import Sampler, count_steps, draw_batches
@@ -91,7 +91,7 @@ class Run:
         if resume is None:
             self._begin(optimizer, schedule, rng)
             return
-        if not isinstance(resume, History) or resume.optimizer is None:
+        if not isinstance(resume, History) or resume._state is None:
             hint = ""
             if isinstance(resume, tuple):
                 hint = ": load_checkpoint returns the network and the history, which is meant here"
@@ -124,17 +124,11 @@ class Run:
     def _take_over(self, resume: History) -> None:
         """Go on from copies of what another training has left."""
         assert resume.optimizer is not None
-        state = resume._state
-        if state is None or any(m.shape != self.net.params.shape for m in state.moments):
-            raise ValueError("resume is the history of another network")
-        if resume._sizes not in ((), self.net.sizes):
-            raise ValueError(
-                "resume is the history of another network, whose sizes are "
-                f"{list(resume._sizes)}, and not {list(self.net.sizes)}"
-            )
+        assert resume._state is not None
+        check_owner("resume", resume, self.net)
         self.optimizer, self.schedule = resume.optimizer, resume.schedule
         self.rng = restore_rng(resume)
-        self.state = state.copy()
+        self.state = resume._state.copy()
         self.history = resume.copy()
 
     def go(self) -> History:

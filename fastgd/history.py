@@ -17,7 +17,15 @@ from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
 if TYPE_CHECKING:
     from fastgd.schedules import Schedule
 
-__all__ = ["DivergenceError", "History", "Trace", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "DivergenceError",
+    "History",
+    "Trace",
+    "check_owner",
+    "load_checkpoint",
+    "restore_rng",
+    "save_checkpoint",
+]
 
 
 class DivergenceError(ArithmeticError):
@@ -231,6 +239,21 @@ class History:
         return f"History({epochs}, {updates}{last})"
 
 
+def check_owner(name: str, history: History, net: Network) -> None:
+    """Check that a history is that of a network of these sizes and this dtype."""
+    if history._sizes not in ((), net.sizes):
+        raise ValueError(
+            f"{name} is that of another network, whose sizes are {list(history._sizes)}, and not "
+            f"{list(net.sizes)}"
+        )
+    for moment in () if history._state is None else history._state.moments:
+        if moment.shape != net.params.shape or moment.dtype != net.dtype:
+            raise ValueError(
+                f"{name} is that of another network, of {moment.size} parameters in "
+                f"{moment.dtype}, and not {net.n_params} in {net.dtype}"
+            )
+
+
 _LISTS = ("loss", "validation_loss", "learning_rate", "seconds")
 _COUNTS = ("updates", "sample_gradients")
 
@@ -263,11 +286,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         raise TypeError(
             f"history must be what fastgd.train returned, not {_validation.show(history)}"
         )
-    if history._sizes not in ((), net.sizes):
-        raise ValueError(
-            "history belongs to another network, whose sizes are "
-            f"{list(history._sizes)}, and not {list(net.sizes)}"
-        )
+    check_owner("history", history, net)
     entries = _files.network_entries(net)
     for name in _LISTS:
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)

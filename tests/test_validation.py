@@ -314,6 +314,23 @@ def test_a_history_stays_with_its_network(optimizer, tmp_path):
         gd.train(other, X, Y, resume=gd.load_checkpoint(tmp_path / "run.npz")[1])
 
 
+def test_a_history_stays_with_its_dtype(tmp_path):
+    """What the engine would write there takes twice the room."""
+    single, double = (gd.Network([3, 1], dtype=dtype) for dtype in ("float32", "float64"))
+    history = gd.train(single, X, Y, batch_size=5, optimizer=gd.Adam())
+    message = "another network, of 4 parameters in float32, and not 4 in float64"
+    with pytest.raises(ValueError, match=f"resume is that of {message}"):
+        gd.train(double, X, Y, batch_size=5, resume=history)
+    with pytest.raises(ValueError, match=f"history is that of {message}"):
+        gd.save_checkpoint(tmp_path / "run.npz", double, history)
+
+
+def test_a_descents_history_is_not_a_trainings():
+    _, history = gd.landscapes.descend(gd.landscapes.Quintic(), epochs=1)
+    with pytest.raises(TypeError, match=r"what fastgd\.train returned"):
+        gd.train(gd.Network([3, 1]), X, Y, batch_size=5, resume=history)
+
+
 def test_a_checkpoint_of_wrong_things_is_refused(tmp_path):
     net = gd.Network([3, 1])
     history = gd.train(net, X, Y, batch_size=5)
