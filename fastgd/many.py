@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -116,6 +117,11 @@ def _go(run: Run) -> History:
         return error.history
 
 
+@cache  # looking at a signature takes as long as training a small network
+def _allowed_in_settings() -> tuple[str, ...]:
+    return tuple(name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS)
+
+
 def _settings_of_each(
     nets: list[Network], settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
@@ -133,7 +139,7 @@ def _settings_of_each(
         )
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
-    allowed = [name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS]
+    allowed = _allowed_in_settings()
     for entry in each:
         if not isinstance(entry, Mapping):
             raise TypeError(
