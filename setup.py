@@ -104,7 +104,7 @@ class BuildLibraries(build_clib):
 
 
 class BuildExtension(build_ext):
-    """Add OpenMP to the step loop where the compiler has it, found by compiling and linking."""
+    """Add OpenMP to the engine where the compiler has it, found by compiling and linking."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -118,7 +118,7 @@ class BuildExtension(build_ext):
     def build_extensions(self):
         compile_flags, link_flags = self.openmp()
         for extension in self.extensions:
-            if extension.name in {"fastgd._engine", "fastgd._run"}:
+            if extension.name == "fastgd._engine":
                 extension.extra_compile_args += compile_flags
                 extension.extra_link_args += link_flags
         super().build_extensions()
@@ -181,7 +181,12 @@ if __name__ == "__main__":
         ext_modules=cythonize(
             [
                 extension("_kernels", ["src_c/dispatch.c"], depends=KERNEL_SOURCES),
-                extension("_run", ["src_c/sum.c"], depends=HEADERS),
+                extension("_windows", [], depends=HEADERS),
+                extension("_layers", [], depends=HEADERS),
+                extension("_packing", [], depends=HEADERS),
+                extension("_step_loop", ["src_c/sum.c"], depends=HEADERS),
+                extension("_evaluation", [], depends=HEADERS),
+                extension("_workspace", [], depends=HEADERS),
                 extension("_engine", [], depends=HEADERS),
                 extension(
                     "_sampling",

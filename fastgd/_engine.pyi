@@ -9,6 +9,7 @@ def max_threads() -> int: ...
 def config() -> dict[str, Any]: ...
 
 class Engine:
+    all_threads: bool
     steps: int
     loss: float
     def __init__(
@@ -21,7 +22,6 @@ class Engine:
         dtype: np.dtype[Any],
         n_threads: int,
         level: str,
-        all_threads: bool = False,
     ) -> None: ...
     def set_data(
         self, X: FloatArray, y: AnyArray | None = None, sample_weight: FloatArray | None = None

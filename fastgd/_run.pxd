@@ -1,7 +1,11 @@
-"""What a run of the step loop knows, and what can be done with it without the GIL."""
+"""What a run knows: the structs and constants that all modules of the engine share.
+
+_workspace.pyx fills them, _engine.pyx sends threads through _step_loop.pyx, for steps, or through
+_evaluation.pyx. Both walk the data in _windows.pyx and the model in _layers.pyx.
+"""
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from fastgd._kernels cimport (
     FGD_MAX_COEFFICIENTS,
@@ -17,17 +21,6 @@ from fastgd._kernels cimport (
 cdef extern from *:
     """
     #include <time.h>
-    #ifdef _OPENMP
-    #include <omp.h>
-    #define FGD_OPENMP 1
-    #define FGD_BARRIER() _Pragma("omp barrier")
-    #else
-    #define FGD_OPENMP 0
-    #define FGD_BARRIER()
-    #define omp_get_max_threads() 1
-    #define omp_get_num_threads() 1
-    #define omp_get_num_procs() 1
-    #endif
     #define FGD_PREFETCH(place) __builtin_prefetch(place, 0, 2)
     #define FGD_RAISE_FLAG(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
     #define FGD_FLAG(flag) __atomic_load_n(&(flag), __ATOMIC_RELAXED)
@@ -37,11 +30,6 @@ cdef extern from *:
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
     """
-    const bint FGD_OPENMP
-    void FGD_BARRIER() noexcept nogil
-    int omp_get_max_threads() noexcept nogil
-    int omp_get_num_threads() noexcept nogil
-    int omp_get_num_procs() noexcept nogil
     void FGD_PREFETCH(const void *place) noexcept nogil
     void FGD_RAISE_FLAG(bint flag) noexcept nogil
     bint FGD_FLAG(bint flag) noexcept nogil
@@ -52,6 +40,11 @@ cdef extern from "barrier.h" nogil:
     ctypedef struct fgd_barrier:
         pass
     void fgd_meet(fgd_barrier *barrier, unsigned n, int looks) noexcept
+
+
+ctypedef fused Item:        # what is only copied, by its size
+    int32_t
+    int64_t
 
 
 cdef struct Layer:
@@ -256,14 +249,30 @@ cdef inline size_t _min(size_t a, size_t b) noexcept nogil:
     return a if a < b else b
 
 
-cdef size_t segment_start(const Run *run, const Layer *layer, size_t s) noexcept nogil
-cdef bint is_stochastic(const Run *run) noexcept nogil
-cdef void run_steps(Run *run, int thread) noexcept nogil
-cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil
-cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil
-cdef void transpose(Run *run, const Layer *layer, const Tile *tile) noexcept nogil
-cdef void convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil
-cdef void unpack(const Run *run, const char *packed, char *flat) noexcept nogil
-cdef double inner(
-    Run *run, const char *x, const char *y, char *flat_x, char *flat_y
-) noexcept nogil
+@cython.cdivision(True)
+cdef inline size_t segment_start(const Run *run, const Layer *layer, size_t s) noexcept nogil:
+    """Return the first input of segment number s: where 64 bytes of a row begin."""
+    cdef size_t line = 64 / run.itemsize
+    return s * ((layer.n_in + line - 1) / line) / layer.n_segments * line
+
+
+@cython.cdivision(True)
+cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
+    """Return how many of n samples are each thread's: neighbours, and whole tiles of rows."""
+    return _round_up((n + run.n_threads - 1) / <size_t> run.n_threads, 8)
+
+
+cdef inline void attend(Run *run, size_t n) noexcept nogil:
+    """Look for a signal (Ctrl-C) once enough work was done: every 20 ms or so."""
+    cdef double now
+    cdef double work = <double> n * <double> run.n_packed
+    run.unchecked_work += work
+    run.untimed_work += work
+    if not run.check_signals or run.unchecked_work < 1e6:
+        return
+    run.unchecked_work = 0
+    now = fgd_seconds()
+    if now - run.last_check > 0.02:
+        run.last_check = now
+        if run.signalled(run.engine):
+            FGD_RAISE_FLAG(run.interrupted)

@@ -1,4 +1,4 @@
-"""The compiled backend: the step loop of fastgd._engine and _run on the kernels of src_c/.
+"""The compiled backend: fastgd._engine's runs of the step loop on the kernels of src_c/.
 
 It computes what loop.py and vectorized.py define, to rounding, with the same bits on any
 number of threads.
@@ -61,8 +61,8 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         plan.X.dtype,
         threads(plan.n_threads),
         LEVEL,
-        ALL_THREADS,
     )
+    engine.all_threads = ALL_THREADS
     engine.set_data(plan.X, plan.y, plan.sample_weight)
     return engine
 
@@ -180,7 +180,8 @@ def forward(
 ) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
     most = threads(n_threads)
-    engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL, ALL_THREADS)
+    engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL)
+    engine.all_threads = ALL_THREADS
     engine.set_data(X)
     engine.load(params)
     return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

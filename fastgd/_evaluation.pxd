@@ -1,0 +1,7 @@
+"""What the threads do for all samples; see _evaluation.pyx."""
+
+from fastgd._run cimport Run
+
+
+cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil
+cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil

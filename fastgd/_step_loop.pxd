@@ -1,0 +1,7 @@
+"""The steps of an epoch; see _step_loop.pyx."""
+
+from fastgd._run cimport Run
+
+
+cdef bint is_stochastic(const Run *run) noexcept nogil
+cdef void run_steps(Run *run, int thread) noexcept nogil

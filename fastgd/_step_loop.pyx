@@ -1,0 +1,564 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The step loop: which samples make a batch, which thread does what, who waits for whom.
+
+Nothing here needs the GIL, but for two calls that ask it of the engine. Arithmetic belongs in
+src_c/, which rows come next in _windows.pyx, the way through the layers in _layers.pyx, and how
+many threads there are in _engine.pyx.
+
+A step has two phases. In the first, forward and backward, threads share the columns of each
+layer that is wide enough for all of them, from the first on, so that its weights stay with
+their thread; behind these layers they share the samples of the batch, whose losses and deltas
+are then local to one thread. In the second they share the parameters: a thread owns tiles of
+the weights, walks all the samples of the batch in order, and updates its tiles. A barrier
+(src_c/barrier.h) follows each phase, and each layer of shared columns; it is written out,
+because Cython's own loops over threads end without one. A batch of more samples than the
+workspace holds is walked in chunks, the gradient being carried from one to the next.
+
+No number depends on the threads: a weight's gradient is one chain over the samples. Only a
+model with a single output and no hidden layer splits that sum, into blocks fixed by the batch
+size, added up as a fixed tree.
+"""
+
+from libc.math cimport isfinite, sqrt
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from fastgd._kernels cimport fgd_kernels, fgd_sum
+from fastgd._layers cimport (
+    activate, carry_rows, clip_samples, delta_columns, raw_columns, sample_norms
+)
+from fastgd._packing cimport convert, transpose, unpack
+from fastgd._run cimport (
+    Adjust,
+    FGD_FLAG,
+    FGD_RAISE_FLAG,
+    LEAST_MEASURED,
+    Layer,
+    MIN_CHUNK,
+    Record,
+    Run,
+    SUM_COLUMNS,
+    SUM_ROWS,
+    Step,
+    Tile,
+    UNTIMED,
+    Window,
+    _min,
+    _round_up,
+    attend,
+    fgd_meet,
+    fgd_seconds,
+    share_of,
+)
+from fastgd._windows cimport Share, look, share_blocks, show_shares, step_size
+
+
+# ---------------------------------------------------------------------------------------
+# Who does what, and who waits for whom
+# ---------------------------------------------------------------------------------------
+
+cdef inline void _wait(Run *run) noexcept nogil:
+    """Wait for the other threads."""
+    if run.n_threads > 1:
+        fgd_meet(run.barrier, run.n_threads, run.looks)
+
+
+cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
+    """Whether tile number t is this thread's."""
+    if run.tiles[t].layer < run.n_split:
+        t = run.tiles[t].share
+    return t % <size_t> run.n_threads == <size_t> thread
+
+
+cdef inline char *_place(const Run *run, const Tile *tile, char *packed) noexcept nogil:
+    """Return where a tile begins in a packed vector."""
+    return packed + tile.offset * run.itemsize
+
+
+cdef void _gradient(
+    Run *run, const Tile *tile, const void *const *inputs, size_t n, char *out, bint add
+) noexcept nogil:
+    """Write a tile's gradient over the chunk, or with `add` add it to what is there."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Layer *layer = &run.layers[tile.layer]
+    cdef size_t size = run.itemsize
+    if tile.layer > 0:
+        inputs = run.layers[tile.layer - 1].output_rows
+    if layer.ld == 1:
+        kernels.dot_gradient(
+            n, inputs, layer.n_in, layer.delta, out, out + (layer.bias - layer.weights) * size, add
+        )
+    elif tile.first == tile.last:
+        kernels.column_sum(n, layer.ld, layer.delta, out, add)
+    elif layer.n_segments > 0:
+        kernels.dots_gradient(
+            n, inputs, tile.first, tile.last - tile.first, layer.n_out, layer.delta, layer.ld,
+            out, tile.width, add,
+        )
+    else:
+        kernels.dense_gradient(
+            n, inputs, tile.first, tile.last, tile.width, layer.delta + tile.column * size,
+            layer.ld, out, add,
+        )
+
+
+# ---------------------------------------------------------------------------------------
+# From a gradient to the update
+# ---------------------------------------------------------------------------------------
+
+cdef void _tile_sums(
+    const Run *run, const Tile *tile, const char *at, size_t count, double linear,
+    double square, double *sums
+) noexcept nogil:
+    """Write the sums of |w| and w^2 of the first elements of a tile, which begins at `at`, in an
+    order that depends on neither the panels nor the tiles."""
+    cdef size_t size = run.itemsize, k = tile.first, rows
+    cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
+    if run.layers[tile.layer].ld == 1 or (
+        run.layers[tile.layer].n_segments > 0 and tile.first < tile.last
+    ):
+        run.kernels.column_norms(count / SUM_COLUMNS, SUM_COLUMNS, at, linear, square,
+                                 sums + tile.sums)
+        return
+    if tile.first == tile.last:
+        run.kernels.column_norms(1, count, at, linear, square, sums + tile.sums)
+        return
+    while k < tile.last:
+        rows = _min(SUM_ROWS, tile.last - k)
+        run.kernels.column_norms(
+            rows, tile.width, at, linear, square,
+            sums + tile.sums + (k - tile.first) / SUM_ROWS * padded,
+        )
+        at += rows * tile.width * size
+        k += rows
+
+
+cdef void _finish(
+    Run *run, const Tile *tile, const Step *step, char *gradient
+) noexcept nogil:
+    """Take a tile from its gradient over the whole batch to the update, where nothing has to
+    wait for the other tiles."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef const Adjust *adjust = &run.adjust
+    cdef char *params = _place(run, tile, run.params)
+    if run.optimizer == NULL:
+        return
+    if step.recorded and run.record_sums != NULL:
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.record_sums)
+    if run.noise != NULL:
+        kernels.add_scaled(tile.count, gradient, _place(run, tile, run.noise),
+                           adjust.noise * step.scale)
+    if run.penalty_sums != NULL and tile.n_weights > 0:
+        _tile_sums(run, tile, params, tile.n_weights, adjust.l1, 0.5 * adjust.l2,
+                   run.penalty_sums)
+        if step.l2 > 0:
+            kernels.add_scaled(tile.n_weights, gradient, params, step.l2)
+    if adjust.clip_value > 0:
+        kernels.clip(tile.count, gradient, adjust.clip_value)
+    if adjust.clip_norm > 0:
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.clip_sums)
+    else:
+        _move(run, tile, step, gradient)
+
+
+cdef void _finish_empty(Run *run, const Tile *tile, const Step *step) noexcept nogil:
+    """Update a tile after a batch without samples: noise, penalties and moments move it."""
+    cdef char *gradient = _place(run, tile, run.gradient)
+    memset(gradient, 0, tile.count * run.itemsize)
+    _finish(run, tile, step, gradient)
+
+
+cdef void _move(
+    Run *run, const Tile *tile, const Step *step, const char *gradient
+) noexcept nogil:
+    """Move a tile's parameters along its gradient."""
+    cdef Layer *layer = &run.layers[tile.layer]
+    cdef char *params = _place(run, tile, run.params)
+    run.optimizer.update(
+        tile.count, params, gradient, _place(run, tile, run.moments), run.n_packed,
+        step.coefficients,
+    )
+    if run.adjust.l1 > 0 and tile.n_weights > 0:
+        run.kernels.soft_threshold(tile.n_weights, params, step.rate * run.adjust.l1 * (
+            step.scale if run.adjust.summed else 1.0
+        ))
+    if layer.transposed != NULL and tile.first < tile.last:
+        transpose(run, tile)
+
+
+cdef double _clip_factor(const Run *run) noexcept nogil:
+    """Return what shortens the gradient to the longest that is allowed, as torch's
+    clip_grad_norm_ does."""
+    return run.adjust.clip_norm / (sqrt(fgd_sum(run.n_sums, run.clip_sums)) + 1e-6)
+
+
+cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
+    """Shorten the gradient where it is too long, and move along it: this thread's tiles."""
+    cdef double factor
+    cdef char *gradient
+    cdef size_t t
+    if run.clip_sums == NULL or run.stopped:
+        return
+    factor = _clip_factor(run)
+    for t in range(run.n_tiles):
+        if _owns(run, t, thread):
+            gradient = _place(run, &run.tiles[t], run.gradient)
+            if factor < 1:
+                run.kernels.scale(run.tiles[t].count, gradient, factor)
+            _move(run, &run.tiles[t], step, gradient)
+    _wait(run)
+
+
+# ---------------------------------------------------------------------------------------
+# What a step leaves: losses, traces; noise
+# ---------------------------------------------------------------------------------------
+
+cdef void _book(Run *run, double loss, double squares) noexcept nogil:
+    """Count a chunk's loss in, and look for divergence."""
+    run.step_loss += loss
+    run.step_squares += squares
+    if run.interrupted or not isfinite(run.loss_sum + run.step_loss):
+        run.stopped = True
+    if run.n_threads > 1 and run.untimed_work > UNTIMED:
+        run.untimed_work = 0
+        if fgd_seconds() > run.deadline:
+            run.paused = True
+
+
+cdef void _record(Run *run, const Step *step) noexcept nogil:
+    """Count a step in when all threads have made it, and keep of it what is wanted."""
+    cdef Record *record = &run.record
+    cdef size_t slot = record.slot
+    cdef double penalty = 0
+    if run.penalty_sums != NULL:
+        penalty = fgd_sum(run.n_sums, run.penalty_sums) * (
+            1.0 if run.adjust.summed else 1 / step.scale
+        )
+        run.step_loss += penalty
+    run.loss_sum += run.step_loss
+    if step.recorded:
+        if record.loss != NULL:
+            record.loss[slot] = run.step_loss / step.n
+        if record.penalty != NULL:
+            record.penalty[slot] = penalty / step.n
+        if record.norm != NULL:
+            record.norm[slot] = sqrt(fgd_sum(run.n_sums, run.record_sums))
+        if record.squares != NULL:
+            record.squares[slot] = run.step_squares / step.measured
+        if record.params != NULL:
+            unpack(run, run.params, record.params + slot * run.n_params * run.itemsize)
+        record.slot += 1
+    run.step_loss = run.step_squares = 0
+
+
+cdef void _draw_noise(Run *run) noexcept nogil:
+    """Draw a standard normal number for each parameter, in the order of Network.params."""
+    if not run.fill_noise(run.engine):
+        FGD_RAISE_FLAG(run.interrupted)
+        return
+    convert(run, run.noise, run.flat_noise, True)
+
+
+cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
+    """Return how many of n samples, after others, are among the first `limit` of a batch."""
+    return 0 if done >= limit else _min(n, limit - done)
+
+
+# ---------------------------------------------------------------------------------------
+# Steps of a network
+# ---------------------------------------------------------------------------------------
+
+cdef void _measure_and_clip(
+    Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
+) noexcept nogil:
+    """Take the norms of the gradients of the chunk's samples from `first` to `end`, where they
+    are wanted, and shorten those that are too long."""
+    cdef size_t normed = _part(end - first, step.normed, window.start + at + first - step.start)
+    if normed == 0:
+        return
+    sample_norms(
+        run, window.rows + at + first, first, normed, step.scale, NULL, run.squares + first,
+        run.square_parts + 2 * first,
+    )
+    if run.adjust.clip_sample > 0:
+        clip_samples(run, first, end - first, NULL, run.squares + first)
+
+
+cdef void _carry_chunk(
+    Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
+) noexcept nogil:
+    """Take n samples forward, through the loss, and back: this thread's part."""
+    cdef size_t share = share_of(run, n), depth, rows
+    cdef size_t first = _min(thread * share, n), end = _min(first + share, n), b = first
+    for depth in range(run.n_split):
+        if depth > 0:
+            activate(run, depth - 1, first, end - first, window.start + at + first)
+            _wait(run)
+        raw_columns(run, depth, window.rows + at, n, thread)
+        _wait(run)
+    while b < end:
+        rows = _min(MIN_CHUNK, end - b)
+        carry_rows(run, window, at + b, b, rows, run.n_split, window.start + at + b, step.scale)
+        b += rows
+    for depth in range(run.n_split, 1, -1):
+        _wait(run)
+        delta_columns(run, depth - 1, n, thread)
+    if step.normed > 0:
+        if run.n_split > 1:
+            _wait(run)
+        _measure_and_clip(run, step, window, at, first, end)
+    _wait(run)
+
+
+cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
+    """Make one step of a network, chunk by chunk: this thread's part."""
+    cdef Window *window = &run.windows[thread]
+    cdef size_t done = 0, n, at, t
+    cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
+    cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
+    cdef bint kept = chunks > 1 or run.optimizer == NULL or run.clip_sums != NULL
+    cdef char *gradient
+    cdef Tile *tile
+    if thread == 0 and run.noise != NULL:
+        _draw_noise(run)
+    while done < step.n and not run.stopped:
+        n = _min(chunk, step.n - done)
+        at = look(run, window, step.start + done, n)
+        _carry_chunk(run, step, window, at, n, thread)
+        if thread == 0:
+            attend(run, n)
+            _book(run, fgd_sum(n, run.values),
+                  fgd_sum(_part(n, step.measured, done), run.squares))
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                tile = &run.tiles[t]
+                if kept or tile.padded:
+                    gradient = _place(run, tile, run.gradient)
+                else:
+                    gradient = run.scratch + thread * run.scratch_bytes
+                _gradient(run, tile, window.rows + at, n, gradient, done > 0)
+                if done + n == step.n:
+                    _finish(run, tile, step, gradient)
+        _wait(run)
+        done += n
+    if step.n == 0:
+        if thread == 0:
+            _book(run, 0, 0)
+        _wait(run)
+        for t in range(run.n_tiles):
+            if _owns(run, t, thread):
+                _finish_empty(run, &run.tiles[t], step)
+        _wait(run)
+    _clip_all(run, step, thread)
+
+
+# ---------------------------------------------------------------------------------------
+# Steps of single samples
+# ---------------------------------------------------------------------------------------
+
+cdef bint is_stochastic(const Run *run) noexcept nogil:
+    """Whether this run's steps are those that have a kernel of their own."""
+    return (
+        run.stochastic != NULL and run.batch_size == 1 and run.bounds == NULL
+        and run.scales == NULL
+    )
+
+
+cdef void _stochastic_steps(Run *run) noexcept nogil:
+    """Run steps of one sample each, as many in one call as the window shows."""
+    cdef Window *window = &run.windows[0]
+    cdef Layer *layer = &run.layers[0]
+    cdef const Record *record = &run.record
+    cdef Step step
+    cdef size_t start = run.start, n, at, i, size = run.itemsize
+    cdef double *slopes = run.square_parts
+    step.n, step.scale = 1, 1
+    while start < run.stop and not run.stopped:
+        n = _min(run.chunk, run.stop - start)
+        at = look(run, window, start, n)
+        if record.params != NULL or record.norm != NULL:  # end with a step that is recorded
+            n = _min(n, record.every - (run.step + <int64_t> start) % <int64_t> record.every)
+        run.stochastic(
+            n, window.rows + at, layer.n_in, window.targets + at * run.target_bytes,
+            NULL if run.sample_weight == NULL else window.weights + at * size,
+            run.params, run.params + layer.bias * size, run.rates + start,
+            run.hyperparameters[0], start > 0, &run.ahead, run.values, slopes,
+        )
+        attend(run, n)
+        if record.norm != NULL:
+            run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.record_sums)
+            run.record_sums[0] = (run.record_sums[0] + 1) * slopes[n - 1] * slopes[n - 1]
+        for i in range(n):
+            if record.every > 0:
+                step.recorded = _is_recorded(run, start + i)
+                run.step_loss = run.values[i]
+                _record(run, &step)
+            else:
+                run.loss_sum += run.values[i]
+        run.stopped = run.interrupted or not isfinite(run.loss_sum)
+        start += n
+    run.reached = run.reached_index = start
+
+
+# ---------------------------------------------------------------------------------------
+# Steps of a model of one output and no hidden layer
+# ---------------------------------------------------------------------------------------
+
+cdef void _add_up(
+    Run *run, const Share *share, int thread, size_t offset, size_t count
+) noexcept nogil:
+    """Add the blocks' partial gradients to the first, as a tree of neighbours: `count` elements.
+
+    A thread can add up what it has written itself; what is left is for thread -1.
+    """
+    cdef size_t stride = 1, b, end, threads = run.n_threads, n = share.n_blocks
+    cdef size_t bytes_each = run.n_packed * run.itemsize
+    cdef char *partial = run.partials + offset * run.itemsize
+    cdef int owner
+    while stride < n:
+        b = 0
+        while b + stride < n:
+            end = _min(b + 2 * stride, n)
+            owner = b * threads / n
+            if owner != <int> ((end - 1) * threads / n):
+                owner = -1
+            if owner == thread:
+                run.kernels.add(
+                    count, partial + b * bytes_each, partial + (b + stride) * bytes_each
+                )
+            b += 2 * stride
+        stride *= 2
+
+
+cdef void _block_gradient(
+    Run *run, const Step *step, const Share *share, size_t b, int thread
+) noexcept nogil:
+    """Write the gradient and the loss of a linear model over block number b of a batch."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Window *window = &run.windows[thread]
+    cdef Layer *layer = &run.layers[0]
+    cdef size_t first = b * share.block, end = _min(first + share.block, step.n)
+    cdef size_t size = run.itemsize, n, at, normed
+    cdef char *partial = run.partials + b * run.n_packed * size
+    cdef char *z = layer.output + thread * run.chunk * size
+    cdef double *values = run.values + thread * run.chunk
+    cdef double *squares = run.squares + thread * run.chunk
+    cdef double loss = 0, square = 0
+    cdef bint add = False
+    while first < end:
+        n = _min(run.chunk, end - first)
+        if window.read + n > window.count:
+            show_shares(run, window, step, first, _min(share.last * share.block, step.n), thread)
+        at = window.read
+        window.read += n
+        kernels.dot(n, window.rows + at, layer.n_in, run.params,
+                    run.params + layer.bias * size, z)
+        run.loss(
+            n, 1, 1, z, window.targets + at * run.target_bytes,
+            NULL if run.sample_weight == NULL else window.weights + at * size,
+            step.scale, values,
+        )
+        loss += fgd_sum(n, values)
+        normed = _part(n, step.normed, first)
+        if normed > 0:
+            sample_norms(
+                run, window.rows + at, 0, normed, step.scale, z, squares,
+                run.square_parts + 2 * thread * run.chunk,
+            )
+            if run.adjust.clip_sample > 0:
+                clip_samples(run, 0, n, z, squares)
+            square += fgd_sum(_part(n, step.measured, first), squares)
+        kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
+                             partial + layer.bias * size, add)
+        if thread == 0:
+            attend(run, n)
+        first += n
+        add = True
+    run.partial_losses[b], run.partial_squares[b] = loss, square
+
+
+cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
+    """Make one step of a model of one output and no hidden layer: this thread's part."""
+    cdef Share share = share_blocks(run, step.n, thread)
+    cdef size_t b, t
+    cdef Tile *tile
+    if thread == 0 and run.noise != NULL:
+        _draw_noise(run)
+    for b in range(share.first, share.last):
+        if FGD_FLAG(run.interrupted):
+            break
+        _block_gradient(run, step, &share, b, thread)
+    _add_up(run, &share, thread, 0, run.n_packed)
+    _wait(run)
+    if thread == 0:
+        _book(run, fgd_sum(share.n_blocks, run.partial_losses),
+              fgd_sum(share.n_blocks, run.partial_squares))
+    for t in range(run.n_tiles):
+        if _owns(run, t, thread):
+            tile = &run.tiles[t]
+            if step.n == 0:
+                _finish_empty(run, tile, step)
+            else:
+                _add_up(run, &share, -1, tile.offset, tile.count)
+                _finish(run, tile, step, _place(run, tile, run.gradient))
+    _wait(run)
+    _clip_all(run, step, thread)
+
+
+# ---------------------------------------------------------------------------------------
+# Steps of any kind
+# ---------------------------------------------------------------------------------------
+
+cdef inline size_t _measured(size_t n) noexcept nogil:
+    """Return how many samples of a batch speak for its samples' squared norms."""
+    return _min(n, max(<size_t> LEAST_MEASURED, (n + 3) / 4))
+
+
+cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
+    """Whether the trace wants this step of the epoch."""
+    cdef int64_t every = run.record.every  # a division takes as long as a small sample
+    return every == 1 or every > 1 and (run.step + <int64_t> index + 1) % every == 0
+
+
+cdef void run_steps(Run *run, int thread) noexcept nogil:
+    """Make the steps from number run.index to run.stop: this thread's part."""
+    cdef const Adjust *adjust = &run.adjust
+    cdef Step step
+    if is_stochastic(run):
+        _stochastic_steps(run)
+        return
+    run.windows[thread].read = run.windows[thread].count = 0
+    step.start, step.index, step.rate = run.start, run.index, 0
+    memcpy(step.scalars, run.scalars, sizeof(step.scalars))
+    while step.index < run.stop and not run.stopped and not run.paused:
+        step.n = step_size(run, step.index, step.start)
+        step.scale = 1.0 if not run.mean else 1.0 / (
+            step.n if run.bounds == NULL else run.batch_size
+        )
+        if run.scales != NULL:
+            step.scale = run.scales[step.index]
+        step.recorded = _is_recorded(run, step.index)
+        step.measured = step.normed = 0
+        if step.recorded and run.record.squares != NULL:
+            step.measured = step.normed = _measured(step.n)
+        if adjust.clip_sample > 0:
+            step.normed = step.n
+        step.l2 = adjust.l2 * (step.scale if adjust.summed else 1.0)
+        if run.optimizer != NULL:
+            step.rate = run.rates[step.index]
+            run.optimizer.prepare(
+                run.step + <int64_t> step.index + 1, step.rate, run.hyperparameters,
+                step.scalars, step.coefficients,
+            )
+        if run.linear:
+            _linear_step(run, &step, thread)
+        else:
+            _network_step(run, &step, thread)
+        if thread == 0:
+            _record(run, &step)
+        step.start += step.n
+        step.index += 1
+    if thread == 0:
+        run.reached, run.reached_index = step.start, step.index
+        memcpy(run.scalars, step.scalars, sizeof(step.scalars))

@@ -1,0 +1,131 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""Which rows come next: the samples of a step, and a thread's view of those that it reads.
+
+No row is copied: kernels take a list of pointers, and read ahead along it. Targets and weights, a
+few bytes a sample, are gathered in the rows' order.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.string cimport memcpy
+
+from fastgd._kernels cimport FGD_AHEAD
+from fastgd._run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
+
+
+cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:
+    """Return which sample is at this place of the epoch's order."""
+    if run.order == NULL:
+        return place
+    if run.order_bytes == 4:
+        return (<const uint32_t *> run.order)[place]
+    return <size_t> (<const int64_t *> run.order)[place]
+
+
+ctypedef fused Index:
+    uint32_t
+    int64_t
+
+
+cdef inline void _point(
+    const Index *order, size_t n, const char *X, size_t row_bytes, const void **rows
+) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        rows[i] = X + <size_t> order[i] * row_bytes
+
+
+cdef inline void _pick(
+    const Index *order, size_t n, size_t ahead, size_t left, const Item *source, Item *out
+) noexcept nogil:
+    """Copy n items, and ask for those that are `ahead` of them, of which there are `left`."""
+    cdef size_t i, asked = _min(n, left)
+    for i in range(asked):
+        FGD_PREFETCH(source + <size_t> order[i + ahead])
+        out[i] = source[<size_t> order[i]]
+    for i in range(asked, n):
+        out[i] = source[<size_t> order[i]]
+
+
+cdef void _gather(
+    const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
+) noexcept nogil:
+    """Copy the items of the samples from place `start` on."""
+    cdef size_t i, ahead = run.n_threads * run.chunk  # about what the thread reads next
+    cdef size_t left = max(start + ahead, run.n_order) - start - ahead
+    cdef const uint32_t *narrow = <const uint32_t *> run.order + start
+    cdef const int64_t *wide = <const int64_t *> run.order + start
+    if run.order == NULL:
+        memcpy(out, source + start * itemsize, count * itemsize)
+    elif itemsize == 4 and run.order_bytes == 4:
+        _pick(narrow, count, ahead, left, <const int32_t *> source, <int32_t *> out)
+    elif itemsize == 4:
+        _pick(wide, count, ahead, left, <const int32_t *> source, <int32_t *> out)
+    elif itemsize == 8 and run.order_bytes == 4:
+        _pick(narrow, count, ahead, left, <const int64_t *> source, <int64_t *> out)
+    elif itemsize == 8:
+        _pick(wide, count, ahead, left, <const int64_t *> source, <int64_t *> out)
+    else:
+        for i in range(count):
+            memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
+
+
+cdef size_t _show(
+    Run *run, Window *window, size_t at, size_t start, size_t count
+) noexcept nogil:
+    """Show `count` samples from place `start` on behind the window's first `at`, as many as there
+    is room for; return how many it then has, rows that are only listed included."""
+    cdef size_t i, n, listed = _min(count, run.chunk + FGD_AHEAD - at)
+    cdef const void **rows = window.rows + at
+    if run.order == NULL:
+        for i in range(listed):
+            rows[i] = run.X + (start + i) * run.row_bytes
+    elif run.order_bytes == 4:
+        _point(<const uint32_t *> run.order + start, listed, run.X, run.row_bytes, rows)
+    else:
+        _point(<const int64_t *> run.order + start, listed, run.X, run.row_bytes, rows)
+    if at < run.chunk:
+        n = _min(listed, run.chunk - at)
+        if run.y != NULL:
+            _gather(run, start, n, run.y, run.target_bytes,
+                    window.targets + at * run.target_bytes)
+        if run.sample_weight != NULL:
+            _gather(run, start, n, run.sample_weight, run.itemsize,
+                    window.weights + at * run.itemsize)
+    return at + listed
+
+
+cdef void _close(Run *run, Window *window, size_t listed) noexcept nogil:
+    """End a window that has so many rows: kernels look behind its last sample."""
+    cdef size_t i
+    window.count = _min(listed, run.chunk)
+    for i in range(listed, window.count + FGD_AHEAD):
+        window.rows[i] = window.rows[listed - 1]
+
+
+cdef void move(Run *run, Window *window, size_t start) noexcept nogil:
+    """Show the samples from place `start` on."""
+    window.start = start
+    _close(run, window, _show(run, window, 0, start, run.n_order - start))
+
+
+cdef void show_shares(
+    Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
+) noexcept nogil:
+    """Show a thread what it reads next: the batch's samples from `first` to `end`, and then its
+    shares of the next batches."""
+    cdef size_t start = step.start, index = step.index, n = step.n, listed = 0
+    cdef size_t room = run.chunk + FGD_AHEAD
+    cdef Share share
+    window.read = 0
+    while True:
+        if first < end:
+            listed = _show(run, window, listed, start + first, end - first)
+        start += n
+        index += 1
+        if listed == room or index == run.n_steps:
+            break
+        n = step_size(run, index, start)
+        share = share_blocks(run, n, thread)
+        first, end = share.first * share.block, _min(share.last * share.block, n)
+    _close(run, window, listed)
