@@ -240,13 +240,25 @@ class History:
 
 
 def check_owner(name: str, history: History, net: Network) -> None:
-    """Check that a history is that of a network of these sizes and this dtype."""
+    """Check that a history is that of a network of these sizes and this dtype.
+
+    Whoever gives its state to the engine relies on it: there, arrays are no more than addresses.
+    """
     if history._sizes not in ((), net.sizes):
         raise ValueError(
             f"{name} is that of another network, whose sizes are {list(history._sizes)}, and not "
             f"{list(net.sizes)}"
         )
-    for moment in () if history._state is None else history._state.moments:
+    state, optimizer = history._state, history.optimizer
+    if state is None or optimizer is None:
+        return
+    kept = len(state.moments), len(state.scalars)
+    if kept != (optimizer.n_moments, len(optimizer.initial_scalars)):
+        raise ValueError(
+            f"{name} has the state of another kind of optimizer than {optimizer}, to which its "
+            "attribute optimizer was set: begin a training of its own with that one"
+        )
+    for moment in state.moments:
         if moment.shape != net.params.shape or moment.dtype != net.dtype:
             raise ValueError(
                 f"{name} is that of another network, of {moment.size} parameters in "

@@ -295,3 +295,45 @@ def test_what_can_not_be_called_is_refused_before_anything_is_learned(make, sett
     with pytest.raises(TypeError, match=r"^(learning_rate|callbacks)"):
         estimator.fit(X, targets(make))
     assert not hasattr(estimator, "n_features_in_")
+
+
+def unaligned(array):
+    """Return a copy whose numbers lie between the places that a processor prefers."""
+    copy = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    assert not copy.flags.aligned
+    return copy
+
+
+@each
+def test_unaligned_data_gives_the_same_numbers(make):
+    y, weight = targets(make), np.linspace(1, 2, len(X))
+    one = small(make).fit(X, y, sample_weight=weight)
+    other = small(make).fit(unaligned(X), unaligned(y), sample_weight=unaligned(weight))
+    assert_same(one, other)
+    np.testing.assert_array_equal(one.predict(X), other.predict(unaligned(X)))
+
+
+@each
+def test_parameters_of_another_shape_are_refused(make):
+    """The kernels know addresses and no shapes."""
+    y, linear = targets(make), make in LINEAR
+    for name in ("coef_", "intercept_") if linear else ("coefs_", "intercepts_"):
+        estimator = small(make, warm_start=not linear).fit(X, y)
+        own = getattr(estimator, name)
+        setattr(estimator, name, own[..., :-1] if linear else [own[0][..., :-1], *own[1:]])
+        again = estimator.partial_fit if linear else estimator.fit
+        with pytest.raises(ValueError, match=f"{name}.* the shapes"):
+            again(X, y)
+        if not linear:
+            with pytest.raises(ValueError, match="_ has the shapes"):
+                estimator.predict(X)
+
+
+@pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("sizes", [(), (3, 3), 9])
+def test_predictions_are_those_of_the_network_that_is_there(make, sizes):
+    estimator = small(make).fit(X, targets(make))
+    before = estimator.predict(X)
+    estimator.set_params(hidden_layer_sizes=sizes)
+    np.testing.assert_array_equal(estimator.predict(X), before)

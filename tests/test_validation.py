@@ -325,6 +325,24 @@ def test_a_history_stays_with_its_dtype(tmp_path):
         gd.save_checkpoint(tmp_path / "run.npz", double, history)
 
 
+@pytest.mark.parametrize("kinds", [(gd.Adam(), gd.SGD(0.1)), (gd.SGD(0.1), gd.Adam())])
+def test_a_history_stays_with_its_kind_of_optimizer(kinds):
+    """The engine would take what is behind the state for more of it."""
+    net = gd.Network([3, 1])
+    history = gd.train(net, X, Y, batch_size=5, optimizer=kinds[0])
+    history.optimizer = kinds[1]
+    with pytest.raises(ValueError, match="state of another kind of optimizer than"):
+        gd.train(net, X, Y, batch_size=5, resume=history)
+
+
+def test_a_historys_optimizer_may_get_another_learning_rate():
+    net = gd.Network([3, 1])
+    history = gd.train(net, X, Y, batch_size=5, optimizer=gd.SGD(0.1))
+    history.optimizer = gd.SGD(0.01)
+    history = gd.train(net, X, Y, batch_size=5, epochs=1, resume=history)
+    assert history.learning_rate[-1] == 0.01
+
+
 def test_a_descents_history_is_not_a_trainings():
     _, history = gd.landscapes.descend(gd.landscapes.Quintic(), epochs=1)
     with pytest.raises(TypeError, match=r"what fastgd\.train returned"):

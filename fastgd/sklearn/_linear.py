@@ -114,6 +114,16 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         if sparse.issparse(getattr(self, "coef_", None)):
             raise ValueError("coef_ is sparse: call densify() before fitting goes on")
 
+    def _check_shapes(self, shape: tuple[int, int]) -> None:
+        """Check that a user who has set coef_ or intercept_ kept them (n_outputs, n_features)."""
+        found, intercepts = np.shape(np.atleast_2d(self.coef_)), np.shape(self.intercept_)
+        if found != shape or intercepts != shape[:1]:
+            raise ValueError(
+                f"coef_ and intercept_ have the shapes {np.shape(self.coef_)} and {intercepts}, "
+                f"but the data ask for {shape[0]} x {shape[1]} weights and {shape[0]} intercepts: "
+                "to begin anew call fit with warm_start=False"
+            )
+
     def _check_passive_aggressive(self) -> None:
         if self.loss != self._passive_aggressive_loss:
             raise ValueError(
@@ -138,7 +148,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             reset=first,
             **more,
         )
-        return _with_short_indices(X), y
+        return _for_kernels(X), y
 
     def _mean_loss(self, y: AnyArray, p: FloatArray, sample_weight: AnyArray) -> float:
         """Return the mean loss of one raw output, without the penalty."""
@@ -275,6 +285,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         `original` is what the user gave as X, y and sample_weight; with `native`, scikit-learn's
         own callbacks take part.
         """
+        self._check_shapes((sum(task.n_outputs for task in tasks), X.shape[1]))
         settings = Settings.of(self, X.shape[0], restore_best)
         rows: Any = X
         if sparse.issparse(X):
@@ -357,9 +368,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-def _with_short_indices(X: Any) -> Any:
-    """Return samples whose compressed rows, if they are any, have the kernels' 32-bit indices."""
-    if not sparse.issparse(X) or X.indices.dtype == X.indptr.dtype == np.int32:
+def _for_kernels(X: Any) -> Any:
+    """Return samples that are aligned; compressed rows with 32-bit indices."""
+    if not sparse.issparse(X):
+        return np.require(X, requirements=["A"])
+    if X.indices.dtype == X.indptr.dtype == np.int32:
         return X
     largest = np.iinfo(np.int32).max
     if max(X.nnz, *X.shape) > largest:

@@ -146,17 +146,20 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {layers}.")
         return [operator.index(size) for size in layers]
 
-    def _hidden(self) -> tuple[str, ...]:
-        """Return the engine's name of each hidden layer's activation."""
-        n_hidden = len(self._layers())
+    def _hidden(self, n_hidden: int | None = None) -> tuple[str, ...]:
+        """Return the engine's name of each hidden layer's activation.
+
+        `n_hidden` layers are those of a network that is there: `set_params` may ask for others.
+        """
+        n_hidden = len(self._layers()) if n_hidden is None else n_hidden
         if isinstance(self.activation, str):
             names: Sequence[str] = (self.activation,) * n_hidden
         else:
             names = tuple(self.activation)
             if len(names) != n_hidden:
                 raise ValueError(
-                    f"activation names {len(names)} activations, but hidden_layer_sizes has "
-                    f"{n_hidden} layers: give one name for all, or one a layer"
+                    f"activation names {len(names)} activations, but there are {n_hidden} hidden "
+                    "layers: give one name for all, or one a layer"
                 )
         for name in names:
             if name not in ACTIVATIONS:
@@ -218,7 +221,8 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     def _raw_outputs(self, X: Any) -> FloatArray:
         """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
-        params, hidden = pack(self.coefs_, self.intercepts_), self._hidden()
+        self._check_shapes(sizes)
+        params, hidden = pack(self.coefs_, self.intercepts_), self._hidden(len(self.coefs_) - 1)
         rows, threads = X.shape[0], count_threads(self.n_threads)
         if scipy.sparse.issparse(X):
             X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
@@ -285,14 +289,18 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         return self
 
     def _check_shapes(self, layer_units: list[int]) -> None:
-        """Check that the weights to go on from are those of this network."""
-        shapes = [np.shape(W) for W in self.coefs_]
-        wanted = list(pairwise(layer_units))
-        if shapes != wanted:
-            raise ValueError(
-                f"coefs_ has the shapes {shapes}, but the parameters and the data ask for "
-                f"{wanted}: to begin anew call fit with warm_start=False"
-            )
+        """Check that weights and biases are those of such a network: the engine relies on it."""
+        wanted = {
+            "coefs_": list(pairwise(layer_units)),
+            "intercepts_": [(units,) for units in layer_units[1:]],
+        }
+        for name, shapes in wanted.items():
+            found = [np.shape(part) for part in getattr(self, name)]
+            if found != shapes:
+                raise ValueError(
+                    f"{name} has the shapes {found}, but the parameters and the data ask for "
+                    f"{shapes}: to begin anew call fit with warm_start=False"
+                )
 
     def _draws(self, anew: bool) -> Draws:
         """Return the generator: a new one, or the last fit's where that training goes on."""
@@ -321,7 +329,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         if self._engine_loss() == "cross_entropy" and targets.dtype == bool:
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
         else:
-            y = np.ascontiguousarray(targets, X.dtype)
+            y = np.require(targets, X.dtype, ["C", "A"])
         return Cost(
             sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
             batch_size, count_threads(self.n_threads),

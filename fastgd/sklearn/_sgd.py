@@ -307,7 +307,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         native: bool,
     ) -> None:
         X = X.astype(self.coef_.dtype, copy=False)
-        y, weight = (np.ascontiguousarray(a, X.dtype) for a in (y, weight))
+        y, weight = (np.require(a, X.dtype, ["C", "A"]) for a in (y, weight))
         restore = score is not None if self.restore_best is None else bool(self.restore_best)
         held_out = None
         if score is None and self.early_stopping:
@@ -616,7 +616,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             X, y = self._check_data(X, y, first)
             return X, y
         X, y = self._check_data(X, y, first, multi_output=True, y_numeric=True)
-        y = np.ascontiguousarray(y, X.dtype)
+        y = np.require(y, X.dtype, ["C", "A"])
         check_probabilities(y)
         return X, y
 
@@ -661,7 +661,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         if not hasattr(self, "t_"):
             self.t_ = 1.0
         X = X.astype(self.coef_.dtype, copy=False)
-        weight = np.ascontiguousarray(weight, X.dtype)
+        weight = np.require(weight, X.dtype, ["C", "A"])
         restore = judge is not None if self.restore_best is None else bool(self.restore_best)
         make = self._one_task if n_classes == 2 or self.multi_class == "softmax" else self._tasks
         tasks, held_out = make(X, y, weight, class_weight, judge)
