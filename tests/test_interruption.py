@@ -38,13 +38,33 @@ def run():
         process.communicate()
 
 
+@pytest.fixture
+def interrupt(run):
+    """Return a function that runs a program, and interrupts it a while after its first line.
+
+    It returns what is printed of the end, and when the signal was sent.
+    """
+
+    def interrupt(body):
+        process = run(body)
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert out.startswith("stopped"), err
+        return out.split()[1:], sent
+
+    return interrupt
+
+
 @pytest.mark.parametrize("backend", ["compiled", "vectorized", "loop"])
 @pytest.mark.parametrize(
     ("sizes", "batch_size"), [((20, 64, 1), 32), ((200, 1), None), ((30, 1), 1)]
 )
-def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, run):
+def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, interrupt):
     """The signal may come between an epoch and its callback: then one epoch more is done."""
-    process = run(f"""
+    (stopped, kept), sent = interrupt(f"""
         X = rng.standard_normal((20_000, {sizes[0]}))
         y = X[:, 0]
         net, again = (gd.Network({sizes}, dtype="float64", rng=0) for _ in range(2))
@@ -64,22 +84,16 @@ def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, run)
             kept = np.array_equal(net.params, again.params)
         print("stopped", stopped, kept, flush=True)
     """)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.3)
-    sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert out.startswith("stopped"), err
-    _, stopped, kept = out.split()
     assert kept == "True"
     if backend == "compiled":
         # 0.1 s is the promise; a loaded machine may take its time to wake the process
         assert float(stopped) - sent < 1.0
 
 
-def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(run):
-    process = run("""
-        X = rng.standard_normal((20_000, 20))
+def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(interrupt):
+    """As above; a run that the signal meets before its first epoch has none."""
+    kept, _ = interrupt("""
+        X = rng.standard_normal((2000, 20))
         nets = [gd.Network([20, 8, 1], rng=0) for _ in range(4)]
         epochs = [0] * 4
         def count(k):
@@ -91,13 +105,32 @@ def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(run):
                 dict(epochs=10**9, rng=0, callbacks=[count(k)]) for k in range(4)
             ], n_threads=2)
         except KeyboardInterrupt:
-            print("stopped", *epochs, flush=True)
+            pass
+        def reached(n):
+            net = gd.Network([20, 8, 1], rng=0)
+            gd.train(net, X, X[:, 0], epochs=n, rng=0)
+            return net.params
+        kept = [any(np.array_equal(net.params, reached(n + more)) for more in (0, 1))
+                for net, n in zip(nets, epochs)]
+        print("stopped", *kept, max(epochs) > 0, flush=True)
     """)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert out.startswith("stopped"), err
+    assert kept == ["True"] * 5
+
+
+@pytest.mark.parametrize(("n_threads", "batch_size"), [(1, 1), (2, 1), (1, None)])
+def test_ctrl_c_stops_a_linear_estimator(n_threads, batch_size, interrupt):
+    (stopped,), sent = interrupt(f"""
+        from fastgd.sklearn import SGDClassifier
+        clf = SGDClassifier(
+            n_threads={n_threads}, batch_size={batch_size}, max_iter=10**9, tol=None, random_state=0
+        )
+        print("ready", flush=True)
+        try:
+            clf.fit(np.ones((3000, 300)), np.arange(3000) % 3)
+        except KeyboardInterrupt:
+            print("stopped", time.monotonic(), flush=True)
+    """)
+    assert float(stopped) - sent < 5  # 0.1 s on a quiet machine
 
 
 def test_a_forked_child_trains_after_threaded_training(run):
