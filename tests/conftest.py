@@ -13,7 +13,18 @@ from fastgd.losses import LOSSES
 # The instruction levels that give the same bits: those that fuse multiply-adds, or one alone.
 ALIKE = [level for level in _kernels.levels() if level != "baseline"] or _kernels.levels()
 ONE_LEVEL = "this CPU runs only one of the instruction levels that give the same bits"
-several_levels = pytest.mark.skipif(len(ALIKE) < 2, reason=ONE_LEVEL)
+
+
+def several_levels(test):
+    """Mark a test that compares all of ALIKE."""
+    return pytest.mark.each_level(pytest.mark.skipif(len(ALIKE) < 2, reason=ONE_LEVEL)(test))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "isa" in item.fixturenames:
+            item.add_marker("each_level")
+
 
 # What continuous integration may skip: what nobody can install.
 FORESEEN = (

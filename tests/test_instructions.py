@@ -35,8 +35,8 @@ def instructions(monkeypatch):
     import instructions
 
     yield instructions
-    sys.modules.pop("instructions")
-    sys.modules.pop("setup", None)
+    for name in ("instructions", "building", "setup"):
+        sys.modules.pop(name)
 
 
 def complaints(instructions, text, wanted=3, register="%ymm"):

@@ -88,6 +88,7 @@ ADJUSTMENTS = {
 }
 
 
+@pytest.mark.each_level
 @pytest.mark.parametrize("adjustment", ADJUSTMENTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("model", MODELS)
@@ -200,6 +201,7 @@ def test_recording_changes_no_bit(model, batch_size):
     assert trained_bits(model, batch_size=batch_size, record=record, record_every=7) == plain
 
 
+@pytest.mark.each_level
 @pytest.mark.parametrize("model", MODELS)
 def test_noise_scales_have_the_same_bits_on_every_level_and_thread(model, monkeypatch):
     sizes, loss = MODELS[model]

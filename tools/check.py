@@ -14,14 +14,15 @@ import sys
 import tempfile
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import IO
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from sanitize import COMPILED_ONLY  # noqa: E402, beside this script
+from suite import SAME_KERNELS
 
-QUICK = ["-m", "not slow", *COMPILED_ONLY]
+ROOT = Path(__file__).resolve().parent.parent
 
 # the oldest versions that pyproject.toml allows, and a SciPy of their time
 OLDEST = (
@@ -30,29 +31,34 @@ OLDEST = (
 )  # fmt: skip
 
 
-# methods of Checks, in the order in which they run
-STEPS = (
-    "install", "lint", "types", "tests", "docs", "levels", "machine_code", "benchmarks",
-    "packages", "without_openmp", "sanitizers",
+# Methods of Checks, in the order in which they run. The last are one after the other on a core, as
+# many beside each other as there are cores; the others have threads of their own, which would
+# wait for each other for long where something else is at work.
+ALONE = ("install", "lint", "types", "tests", "levels", "sanitizers")
+SIDE_BY_SIDE = (
+    "slow_tests", "docs", "machine_code", "without_openmp", "packages", "benchmarks",
 )  # fmt: skip
 EXTRA = "oldest"
 
 
 class Checks:
-    """The steps, each a function of one environment, in the order in which they run."""
+    """The steps, each a function of one environment, whose output goes to one stream."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, out: IO[str] = sys.stdout) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
+        self.out = out
 
     def run(self, *command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
         """Run a command; stop everything when it fails."""
-        print("\n$", *command, flush=True)
+        print("\n$", *command, file=self.out, flush=True)
         path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
             env={**os.environ, "PATH": path, "PYTHONSAFEPATH": "1", **environment},
+            stdout=self.out,
+            stderr=subprocess.STDOUT,
             check=True,
         )
 
@@ -77,9 +83,12 @@ class Checks:
         self.run(self.python, "-m", "mypy")
 
     def tests(self) -> None:
-        self.run(self.python, "-m", "pytest", "-q")
+        self.run(self.python, "-m", "pytest", "-q", "-m", "not slow")
         self.run(self.python, "-m", "pytest", "-q", "--doctest-modules", "fastgd")
         self.run(self.python, "-m", "pytest", "-q", "--doctest-glob=*.md", "README.md")
+
+    def slow_tests(self) -> None:
+        self.run(self.python, "-m", "pytest", "-q", "-m", "slow")
 
     def docs(self) -> None:
         """Run the examples on the pages, and make the site: a warning is an error."""
@@ -100,15 +109,16 @@ class Checks:
         printed = subprocess.check_output([str(self.python), "-c", code], text=True, cwd=ROOT)
         lower, missing = printed.split("/")
         for name in missing.split():
-            print(f"{name}: NOT TESTED, this CPU cannot run it", flush=True)
+            print(f"{name}: NOT TESTED, this CPU cannot run it", file=self.out, flush=True)
         for name in lower.split():
-            self.run(self.python, "-m", "pytest", "-q", *QUICK, FASTGD_ISA=name)
+            self.run(self.python, "-m", "pytest", "-q", *SAME_KERNELS, FASTGD_ISA=name)
 
     def machine_code(self) -> None:
         """Look at the inner loops, and compare the levels' bits with an emulated aarch64's."""
-        self.run(self.python, "tools/instructions.py")
-        self.run(self.python, "tools/emulate.py")
-        self.run(self.python, "tools/emulate_training.py")
+        objects = self.folder / "objects"
+        self.run(self.python, "tools/instructions.py", "--objects", objects)
+        self.run(self.python, "tools/emulate.py", "kernels", "--objects", objects)
+        self.run(self.python, "tools/emulate.py", "trainings")
 
     def benchmarks(self) -> None:
         self.run(self.python, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable")
@@ -116,7 +126,7 @@ class Checks:
     def packages(self) -> None:
         """Build the sdist, the wheel from it, and use that wheel alone, from elsewhere."""
         out = self.folder / "dist"
-        self.run(self.python, "-m", "build", "-o", out)
+        self.run(self.python, "-m", "build", "-n", "-o", out)
         self.run(self.python, "tools/wheel_contents.py", *out.iterdir())
         fresh = self.folder / "fresh"
         venv.create(fresh, with_pip=True)
@@ -128,21 +138,14 @@ class Checks:
     def without_openmp(self) -> None:
         """Build without OpenMP; the quick tests pass on one thread."""
         target = self.folder / "serial"
-        self.run(
-            self.python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
-            "--target", target, ".",
-            FASTGD_OPENMP="off",
-        )  # fmt: skip
+        self.run(self.python, "tools/building.py", target, FASTGD_OPENMP="off")
         code = (
             "import fastgd, sys; assert fastgd.__file__.startswith(sys.argv[1]), fastgd.__file__;"
             "from fastgd import _engine; c = _engine.config(); print(c);"
             "assert not c['openmp'] and c['threads'] == 1"
         )
         self.run(self.python, "-c", code, target, PYTHONPATH=str(target))
-        self.run(
-            self.python, "-m", "pytest", "-q", *QUICK,
-            PYTHONPATH=str(target),
-        )  # fmt: skip
+        self.run(self.python, "-m", "pytest", "-q", *SAME_KERNELS, PYTHONPATH=str(target))
 
     def sanitizers(self) -> None:
         self.run(self.python, "tools/sanitize.py", "address")
@@ -157,36 +160,64 @@ class Checks:
             "hypothesis", "matplotlib", "mpmath", "pytest>=8", "rich", "setuptools>=77",
             "threadpoolctl",
         )  # fmt: skip
-        self.run(python, "-m", "pytest", "-q", *QUICK)
+        # not as in continuous integration, where a skip is a failure: here it is what they lack
+        self.run(python, "-m", "pytest", "-q", *SAME_KERNELS, CI="")
+
+
+def run_step(step: str, folder: Path, out: IO[str] = sys.stdout) -> bool:
+    """Run one step, whose output goes to the stream; return whether it passed."""
+    print(f"\n=== {step}", file=out, flush=True)
+    start = time.perf_counter()
+    try:
+        getattr(Checks(folder, out), step)()
+    except subprocess.CalledProcessError as error:
+        print(f"\nFAILED: {step} (exit code {error.returncode})", file=out, flush=True)
+        return False
+    print(f"=== {step}: {time.perf_counter() - start:.0f} s", file=out, flush=True)
+    return True
+
+
+def run_side_by_side(steps: list[str], folder: Path) -> bool:
+    """Run a step a core, print the output of each when it ends, begin none after a failure."""
+    passed = True
+
+    def run(step: str) -> tuple[bool, Path]:
+        log = folder / f"{step}.log"
+        with log.open("w") as out:
+            return passed and run_step(step, folder, out), log
+
+    print(f"\nSide by side: {', '.join(steps)}", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for job in as_completed([pool.submit(run, step) for step in steps]):
+            well, log = job.result()
+            passed &= well
+            print(log.read_text(), end="", flush=True)
+    return passed
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the steps, install first; return 1 when one fails."""
+    steps = (*ALONE, *SIDE_BY_SIDE, EXTRA)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "steps", nargs="*", metavar="STEP",
-        help=f"only these, after install: {', '.join(STEPS[1:])}; or, which runs only when it is "
+        help=f"only these, after install: {', '.join(steps[1:-1])}; or, which runs only when it is "
         f"named, {EXTRA}",
     )  # fmt: skip
     wanted = parser.parse_args().steps
-    with tempfile.TemporaryDirectory() as folder:
-        checks = Checks(Path(folder))
-        steps = (*STEPS, EXTRA)
-        unknown = set(wanted) - set(steps)
-        if unknown:
-            parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}")
-        for step in steps:
-            if step not in (wanted or STEPS) and step != "install":
-                continue
-            print(f"\n=== {step}", flush=True)
-            start = time.perf_counter()
-            try:
-                getattr(checks, step)()
-            except subprocess.CalledProcessError as error:
-                print(f"\nFAILED: {step} (exit code {error.returncode})", file=sys.stderr)
-                return 1
-            print(f"=== {step}: {time.perf_counter() - start:.0f} s", flush=True)
-    print("\nAll checks passed.")
-    return 0
+    if unknown := set(wanted) - set(steps):
+        parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}")
+    chosen = [step for step in steps if step in (wanted or steps[:-1]) or step == "install"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        alone = (run_step(step, folder) for step in chosen if step not in SIDE_BY_SIDE)
+        passed = all(alone)
+        if passed and (others := [step for step in chosen if step in SIDE_BY_SIDE]):
+            passed = run_side_by_side(others, folder)
+    print("\nAll checks passed." if passed else "\nThere are failures.")
+    return not passed
 
 
 if __name__ == "__main__":

@@ -1,85 +1,119 @@
-"""Compare the kernels' bits between levels, and with aarch64 under emulation.
+"""Compare bits between the instruction levels, and with aarch64 under emulation.
 
-`python tools/emulate.py`: compiles tools/kernel_bits.c with the kernels for this machine and,
-with Debian's cross compiler and qemu, for aarch64, runs every level that fuses multiply-adds,
-and compares what they print.
+kernels: tools/kernel_bits.c, compiled with the kernels for this machine and, by Debian's cross
+compiler, for aarch64. trainings: tools/training_bits.py, by this Python and one for aarch64. Each
+runs on every level of this machine that fuses multiply-adds and, under qemu, on NEON; all must
+print the same.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import setup  # noqa: E402, the flags of the build
+import aarch64
+from building import CROSS, ROOT, add_option, compile_kernels, object_folder, setup
 
-CROSS, QEMU = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+THREADS = {"OMP_NUM_THREADS": "3"}  # three teach more than two, which share evenly
+
+Printed = dict[str, str]  # by level
 
 
-def build(compiler: str, levels: list[str], folder: Path) -> Path:
-    """Compile the program with the kernels of these levels; return where it is."""
-
-    def kernels(level: str, dtype: str) -> Path:
-        target = folder / f"{compiler}-{level}-{dtype}.o"
-        source = ROOT / "src_c" / "isa" / f"{level}_{dtype}.c"
-        flags = [*setup.CFLAGS, *setup.LEVEL_FLAGS.get(level, []), "-I", ROOT / "src_c"]
-        subprocess.run([compiler, *flags, "-c", source, "-o", target], check=True)
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(kernels, *zip(*product(levels, ("f32", "f64")), strict=True)))
-    program = folder / f"{compiler}-bits"
+def build(prefix: str, levels: list[str], folder: Path) -> Path:
+    """Compile kernel_bits.c with the kernels of these levels; return where the program is."""
+    objects = compile_kernels(prefix, levels, folder).values()
+    program = folder / f"{prefix}bits"
     sources = [ROOT / "tools" / "kernel_bits.c", ROOT / "src_c" / "dispatch.c"]
     flags = ["-O1", "-static", "-I", ROOT / "src_c"]
-    subprocess.run([compiler, *flags, *sources, *objects, "-o", program], check=True)
+    subprocess.run([f"{prefix}gcc", *flags, *sources, *objects, "-o", program], check=True)
     return program
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
-    """Return what each level that can be run prints."""
+def kernels_here(folder: Path) -> Printed:
+    """Return what the kernels of each level that this CPU can run print."""
     printed = {}
-    native = setup.levels()
-    program = build("gcc", native, folder)
-    for level in native:
+    program = build("", setup.levels(), folder)
+    for level in setup.levels():
         run = subprocess.run([program, level], capture_output=True, text=True)
         if run.returncode == 0 and level != "baseline":
             printed[level] = run.stdout
         else:
             reason = "does not fuse" if level == "baseline" else "cannot run on this CPU"
             print(f"{level}: not compared, it {reason}")
-    if native != ["neon"] and shutil.which(CROSS) and shutil.which(QEMU):
-        program = build(CROSS, ["neon"], folder)
-        printed["neon"] = subprocess.check_output([QEMU, program, "neon"], text=True)
     return printed
 
 
-def main() -> int:
-    """Compare; return 1 where a level differs, or where CI lacks the emulator."""
-    with tempfile.TemporaryDirectory() as folder:
-        printed = fingerprints(Path(folder))
-    failed = False
-    if "neon" not in printed:
-        print(f"neon: NOT RUN, it needs {CROSS} and {QEMU} (Debian: gcc-aarch64-linux-gnu "
-              "libc6-dev-arm64-cross qemu-user)", file=sys.stderr)  # fmt: skip
-        failed = bool(os.environ.get("CI"))
+def kernels_emulated(folder: Path) -> str:
+    """Return what NEON's kernels print on an emulated aarch64."""
+    aarch64.check_tools()
+    program = build(CROSS, ["neon"], folder)
+    return subprocess.check_output([aarch64.QEMU, program, "neon"], text=True)
+
+
+def trainings_here(folder: Path) -> Printed:
+    """Return what the trainings print on each level that this CPU can run."""
+    from fastgd import _kernels
+
+    script = ROOT / "tools" / "training_bits.py"
+    return {
+        level: subprocess.check_output(
+            [sys.executable, script],
+            env={**os.environ, **THREADS, "FASTGD_ISA": level}, text=True,
+        )
+        for level in _kernels.levels()
+        if level != "baseline"
+    }  # fmt: skip
+
+
+def trainings_emulated(folder: Path) -> str:
+    """Return what the trainings print on an emulated aarch64."""
+    with tempfile.TemporaryDirectory() as root:
+        return aarch64.run_python(ROOT / "tools" / "training_bits.py", Path(root), **THREADS)
+
+
+def same(printed: Printed) -> bool:
+    """Print in how many lines each level differs from the first; return whether in none."""
+    if not printed:
+        return True
     (first, expected), *others = printed.items()
+    all_equal = True
     for level, text in others:
-        differing = [
-            f"{ours} != {theirs}"
-            for ours, theirs in zip(text.splitlines(), expected.splitlines(), strict=True)
-            if ours != theirs
-        ]
-        print(f"{level} and {first}: {len(differing) or 'no'} kernels differ", *differing, sep="\n")
-        failed |= bool(differing)
-    return failed
+        pairs = list(zip(text.splitlines(), expected.splitlines(), strict=True))
+        differing = [f"{ours} != {theirs}" for ours, theirs in pairs if ours != theirs]
+        print(f"{level} and {first}: {len(differing) or 'none'} of {len(pairs)} lines differ")
+        print(*differing[:20], sep="\n", end="\n" if differing else "")
+        all_equal &= not differing
+    return all_equal
+
+
+def main() -> int:
+    """Compare; return 1 where a level differs, or where CI can not emulate."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("kernels", "trainings"), help="what is to be compared")
+    add_option(parser)
+    options = parser.parse_args()
+    here, emulated = {
+        "kernels": (kernels_here, kernels_emulated),
+        "trainings": (trainings_here, trainings_emulated),
+    }[options.what]
+    missing = False
+    with object_folder(options.objects) as folder:
+        printed = here(folder)
+        if "neon" not in printed:
+            try:
+                printed["neon"] = emulated(folder)
+            except aarch64.MissingError as lack:
+                print(f"neon: NOT RUN, it needs {lack}", file=sys.stderr)
+                missing = bool(os.environ.get("CI"))
+    return missing or not same(printed)
 
 
 if __name__ == "__main__":

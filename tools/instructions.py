@@ -1,4 +1,4 @@
-"""Check the machine code of the inner loops: `python tools/instructions.py`.
+"""Check the machine code of the inner loops.
 
 Compiles each level's kernels as the build does (aarch64's with Debian's cross compiler) and reads
 the disassembly. The innermost loop of every hot kernel must have as many fused multiply-adds as
@@ -10,19 +10,17 @@ clock.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import setup  # noqa: E402, the flags of the build
+from building import CROSS, add_option, compile_kernels, object_folder, setup
 
 # Fused multiply-adds in one turn of the main loop: rows x vectors of the kernel's tile.
 FUSED = {
@@ -52,18 +50,13 @@ MULTIPLY_ADD = re.compile(r"vfn?m(add|sub)\d+p[sd]|fml[as]\s+v")
 MULTIPLY = re.compile(r"vmulp[sd]|fmul\s+v")
 STACK = re.compile(r"\(%r[sb]p|\[sp")
 JUMP = re.compile(r"(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\s+(?:[^<]*,\s*)?([0-9a-f]+) <")
-CROSS = "aarch64-linux-gnu-"
 
 Body = list[tuple[int, str]]  # address and instruction
 
 
-def functions(level: str, dtype: str, folder: Path, prefix: str) -> dict[str, Body]:
-    """Return the instructions of each function of one level and dtype."""
-    target = folder / f"{level}_{dtype}.o"
-    source = ROOT / "src_c" / "isa" / f"{level}_{dtype}.c"
-    flags = [*setup.CFLAGS, *setup.LEVEL_FLAGS.get(level, []), "-I", str(ROOT / "src_c")]
-    subprocess.run([f"{prefix}gcc", *flags, "-c", source, "-o", target], check=True)
-    command = [f"{prefix}objdump", "-d", "--no-show-raw-insn", target]
+def functions(prefix: str, compiled: Path) -> dict[str, Body]:
+    """Return the instructions of each function of an object file."""
+    command = [f"{prefix}objdump", "-d", "--no-show-raw-insn", compiled]
     text = subprocess.check_output(command, text=True)
     parts = re.split(r"\n[0-9a-f]+ <([^>]+)>:\n", text)[1:]
     return {name: parse(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
@@ -126,34 +119,40 @@ def complaints(
     return found
 
 
-def compilers() -> dict[str, str]:
-    """Return the levels that can be compiled here, and what their tools' names begin with."""
-    native = {level: "" for level in setup.levels() if level in FUSED}
+def compilers() -> dict[str, list[str]]:
+    """Return what the tools' names begin with, and the levels that they can compile here."""
+    native = [level for level in setup.levels() if level in FUSED]
     cross = shutil.which(f"{CROSS}gcc") and shutil.which(f"{CROSS}objdump")
-    return native | ({"neon": CROSS} if cross and "neon" not in native else {})
+    return {"": native} | ({CROSS: ["neon"]} if cross and "neon" not in native else {})
+
+
+def check_kernels(level: str, dtype: str, bodies: dict[str, Body]) -> int:
+    """Print a line a kernel; return how many complaints there are."""
+    register, wrong = REGISTER[level], 0
+    for name, wanted in (FUSED[level] | UPDATES).items():
+        updates = name in UPDATES
+        most = MOST_UPDATING if updates else MOST[level]
+        loop = main_loop(bodies[name], register, 1 / most if updates else 0.25)
+        found = complaints(loop, register, wanted, most, multiplies=updates)
+        wrong += len(found)
+        print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of {len(loop):3}",
+              *found, sep="; ")  # fmt: skip
+    return wrong
 
 
 def main() -> int:
-    """Print a line a kernel; return 1 when one is not as it should be, or CI lacks a compiler."""
+    """Look at every kernel; return 1 when one is not as it should be, or CI lacks a compiler."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_option(parser)
     prefixes, wrong = compilers(), 0
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = {
-            (level, dtype): pool.submit(functions, level, dtype, Path(folder), prefix)
-            for level, prefix in prefixes.items()
-            for dtype in ("f32", "f64")
-        }
-        for (level, dtype), bodies in compiled.items():
-            register = REGISTER[level]
-            for name, wanted in (FUSED[level] | UPDATES).items():
-                updates = name in UPDATES
-                most = MOST_UPDATING if updates else MOST[level]
-                loop = main_loop(bodies.result()[name], register, 1 / most if updates else 0.25)
-                found = complaints(loop, register, wanted, most, multiplies=updates)
-                wrong += len(found)
-                print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of "
-                      f"{len(loop):3}", *found, sep="; ")  # fmt: skip
-    missing = [level for level in FUSED if level not in prefixes]
-    for level in missing:
+    with object_folder(parser.parse_args().objects) as folder:
+        for prefix, levels in prefixes.items():
+            for (level, dtype), compiled in compile_kernels(prefix, levels, folder).items():
+                wrong += check_kernels(level, dtype, functions(prefix, compiled))
+    missing = set(FUSED).difference(*prefixes.values())
+    for level in sorted(missing):
         print(f"{level}: NOT COMPILED, there is no compiler for it", file=sys.stderr)
     return bool(wrong or ("neon" in missing and os.environ.get("CI")))
 

@@ -1,7 +1,8 @@
-"""Two rules of the compiled code that no linter knows: `python3 tools/rules.py`."""
+"""Check the rules of the compiled code that no linter knows."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -17,6 +18,11 @@ RULES = {
 
 def main() -> int:
     """Print each line that breaks a rule; return 1 when there is one."""
+    argparse.ArgumentParser(
+        description=__doc__,
+        epilog="\n".join(f"{words}: {reason}" for words, reason in RULES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     broken = [
         f"{path.relative_to(ROOT)}:{number}: {words}: {reason}"
         for path in SOURCES

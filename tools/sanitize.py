@@ -1,4 +1,4 @@
-"""Run tests on a build with the compiler's sanitizers: `python tools/sanitize.py address|thread`.
+"""Run tests on a build with the compiler's sanitizers.
 
 address: gcc's address and undefined-behaviour sanitizers over the quick tests.
 thread: clang's thread sanitizer over a threaded run. It needs LLVM's OpenMP library with the
@@ -10,6 +10,7 @@ A finding is an exit code other than 0.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -17,28 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# Tests of what no compiler can break, or of other libraries' numbers: left out where another
-# build, or another level, is tested.
-ELSEWHERE = (
-    "against_torch", "cli", "convexity", "descents", "docs", "escapes", "examples", "landscapes",
-    "nodes", "page", "plot", "plot_loss", "plot_methods", "plot_paths", "schedules", "tables",
-)  # fmt: skip
-COMPILED_ONLY = [f"--ignore=tests/test_{name}.py" for name in ELSEWHERE]
-
-
-def build(target: Path, **environment: str) -> None:
-    """Install an instrumented build into the target folder."""
-    subprocess.run(
-        [
-            sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
-            "--no-cache-dir", "--target", target, ".",
-        ],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        check=True,
-    )  # fmt: skip
+from building import ROOT, install
+from suite import OTHER_KERNELS
 
 
 def library(compiler: str, name: str) -> str:
@@ -51,9 +34,14 @@ def library(compiler: str, name: str) -> str:
 
 def address(target: Path) -> int:
     """Run the quick tests under the address and undefined-behaviour sanitizers."""
-    build(target, FASTGD_CFLAGS="-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
-    command += COMPILED_ONLY
+    # lines for the traces, and calls in place of code for the address checks: written out, they
+    # and the types of all variables take the compiler twice as long
+    install(
+        target,
+        FASTGD_CFLAGS="-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined "
+        "--param=asan-instrumentation-with-call-threshold=0",
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OTHER_KERNELS]
     environment = {
         "LD_PRELOAD": f"{library('gcc', 'libasan.so')} {library('gcc', 'libubsan.so')}",
         # CPython keeps memory until it exits: a leak report would be of its own
@@ -81,11 +69,11 @@ def thread(target: Path) -> int:
             file=sys.stderr,
         )
         return 1 if os.environ.get("CI") else 0
-    build(
+    install(
         target,
         CC=clang,
         LDSHARED=f"{clang} -shared",
-        FASTGD_CFLAGS="-g -O1 -fsanitize=thread -shared-libsan",
+        FASTGD_CFLAGS="-g1 -O1 -fsanitize=thread -shared-libsan",
         FASTGD_OPENMP="on",
     )
     archer = Path(library(clang, "libomp.so")).resolve().parent / "libarcher.so"
@@ -107,11 +95,13 @@ def thread(target: Path) -> int:
 def main() -> int:
     """Build, run, and return the exit code."""
     kinds = {"address": address, "thread": thread}
-    if len(sys.argv) != 2 or sys.argv[1] not in kinds:
-        print(__doc__, file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sanitizer", choices=kinds, help="which of the two")
+    run = kinds[parser.parse_args().sanitizer]
     with tempfile.TemporaryDirectory() as folder:
-        return kinds[sys.argv[1]](Path(folder))
+        return run(Path(folder))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -37,6 +38,7 @@ def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndar
 
 def main() -> None:
     """Run every model with every optimizer and option, small and large batches."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     compiled.ALL_THREADS = True  # the engine would not start them for so little
     for sizes, loss in MODELS:
         X, y = data(sizes, loss, 700)

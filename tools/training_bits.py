@@ -6,6 +6,7 @@ rounding is in what is printed.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 
 import numpy as np
@@ -64,6 +65,9 @@ def bits(model: str, optimizer: str, setting: str, dtype: str, activation: str) 
 
 def main() -> None:
     """Every model with every optimizer and dtype; settings and activations in turn."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     compiled.ALL_THREADS = True
     turn = 0
     for model in MODELS:

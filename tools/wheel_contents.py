@@ -1,11 +1,12 @@
-"""Check what a wheel and an sdist hold: `python tools/wheel_contents.py WHEEL [SDIST]`.
+"""Check what a wheel and an sdist hold.
 
-The wheel must hold every module of the package, in all its folders. The sdist must hold what git
+A wheel must hold every module of the package, in all its folders. An sdist must hold what git
 tracks, but for hidden files, and nothing that a build makes.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tarfile
@@ -51,7 +52,7 @@ def sdist_problems(sdist: Path) -> list[str]:
     """Return what is wrong with a source distribution."""
     with tarfile.open(sdist) as archive:
         names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     tracked = {name for name in listed.stdout.splitlines() if not name.startswith(".")}
     made = {name for name in names if not name.startswith("fastgd.egg-info/")}
     made -= tracked | {"PKG-INFO", "setup.cfg"} if tracked else made
@@ -61,8 +62,17 @@ def sdist_problems(sdist: Path) -> list[str]:
 
 def main() -> int:
     """Print what is wrong with the packages' contents; return 1 if anything is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("packages", nargs="+", type=Path, metavar="PACKAGE", help=".whl or .tar.gz")
+    packages: list[Path] = parser.parse_args().packages
+    for package in packages:
+        if not (package.is_file() and package.name.endswith((".whl", ".tar.gz"))):
+            parser.error(f"{package} is no wheel (.whl) or sdist (.tar.gz); `python -m build` "
+                         "makes both in dist/")  # fmt: skip
     failed = False
-    for package in map(Path, sys.argv[1:]):
+    for package in packages:
         check = wheel_problems if package.suffix == ".whl" else sdist_problems
         problems = check(package)
         print(f"{package.name}: {package.stat().st_size:,} bytes", *problems, sep="\n  ")

@@ -1,8 +1,7 @@
-"""Compare whole trainings' bits between levels, and with aarch64 under emulation.
+"""A Python for aarch64 with NumPy and the package, run by qemu: for tools/emulate.py.
 
-`python tools/emulate_training.py`: runs tools/training_bits.py on every level of this machine that
-fuses multiply-adds and, with Debian's cross compiler and qemu, on aarch64: with Debian's Python
-for it, unpacked into a temporary folder, NumPy's wheel, and the package built for it.
+It is Debian's, unpacked into a temporary folder beside NumPy's wheel and the package as its cross
+compiler builds it.
 """
 
 from __future__ import annotations
@@ -12,18 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from building import CROSS, copy_sources
 
-from emulate import CROSS, QEMU, ROOT
-
+QEMU = "qemu-aarch64"
 PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "libexpat1", "zlib1g")
 OF_PYTHON = ("{}-minimal", "lib{}-minimal", "lib{}-stdlib", "lib{}-dev")
 WHEELS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
-TRAINING = Path("tools", "training_bits.py")
-THREADS = {"OMP_NUM_THREADS": "3"}  # three teach more than two, which share evenly
 
 
 class MissingError(Exception):
@@ -82,15 +77,11 @@ def unpack_numpy(folder: Path, version: str) -> None:
 
 def build(folder: Path, python: str) -> None:
     """Build the package for aarch64 into folder/site."""
-    source = folder / "source"
-    shutil.copytree(ROOT / "fastgd", source / "fastgd", ignore=shutil.ignore_patterns("*.so"))
-    shutil.copytree(ROOT / "src_c", source / "src_c")
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    source = copy_sources(folder)
     headers = folder / "root" / "usr" / "include"
     environment = {
-        "CC": f"{CROSS} -I{headers / python} -I{headers}",
-        "LDSHARED": f"{CROSS} -shared",
+        "CC": f"{CROSS}gcc -I{headers / python} -I{headers}",
+        "LDSHARED": f"{CROSS}gcc -shared",
         "FASTGD_MACHINE": "aarch64",
         "FASTGD_OPENMP": "on",
     }
@@ -102,51 +93,23 @@ def build(folder: Path, python: str) -> None:
         built.rename(built.with_name(built.name.split(".")[0] + ".so"))
 
 
-def emulated(folder: Path) -> str:
-    """Return what the trainings print on an emulated aarch64."""
-    if not (shutil.which(CROSS) and shutil.which(QEMU)):
-        raise MissingError(f"{CROSS} and {QEMU} (Debian: gcc-aarch64-linux-gnu qemu-user)")
+def check_tools() -> None:
+    """Refuse a machine that can not compile for aarch64, or not run what comes of it."""
+    if not (shutil.which(f"{CROSS}gcc") and shutil.which(QEMU)):
+        raise MissingError(
+            f"{CROSS}gcc and {QEMU} (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"
+        )
+
+
+def run_python(script: Path, folder: Path, **environment: str) -> str:
+    """Return what a script prints on an emulated aarch64, whose files are put into the folder."""
+    check_tools()
     python = unpack_python(folder)
     unpack_numpy(folder, python.removeprefix("python"))
     build(folder, python)
     root = folder / "root"
-    environment = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(folder / "site")}
+    places = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(folder / "site")}
     return subprocess.check_output(
-        [QEMU, "-L", root, root / "usr" / "bin" / python, ROOT / TRAINING],
-        env={**os.environ, **THREADS, **environment}, text=True,
+        [QEMU, "-L", root, root / "usr" / "bin" / python, script],
+        env={**os.environ, **places, **environment}, text=True,
     )  # fmt: skip
-
-
-def main() -> int:
-    """Compare; return 1 where a level differs, or where CI cannot emulate."""
-    from fastgd import _kernels
-
-    failed = False
-    printed = {}
-    for level in _kernels.levels():
-        if level != "baseline":
-            printed[level] = subprocess.check_output(
-                [sys.executable, ROOT / TRAINING],
-                env={**os.environ, **THREADS, "FASTGD_ISA": level}, text=True,
-            )  # fmt: skip
-    if "neon" not in printed:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                printed["neon"] = emulated(Path(folder))
-            except MissingError as lack:
-                print(f"neon: NOT RUN, it needs {lack}", file=sys.stderr)
-                failed = bool(os.environ.get("CI"))
-    if not printed:
-        return failed
-    (first, expected), *others = printed.items()
-    for level, text in others:
-        lines = list(zip(text.splitlines(), expected.splitlines(), strict=True))
-        differing = [ours for ours, theirs in lines if ours != theirs]
-        print(f"{level} and {first}: {len(differing) or 'none'} of {len(lines)} trainings differ")
-        print(*differing[:20], sep="\n", end="\n" if differing else "")
-        failed |= bool(differing)
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
