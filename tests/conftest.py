@@ -80,6 +80,12 @@ def backend(request):
     return request.param
 
 
+def draw(*shapes, dtype="float64", seed=0):
+    """Draw arrays of normal numbers, one of each shape."""
+    rng = np.random.default_rng(seed)
+    return tuple(rng.standard_normal(shape).astype(dtype) for shape in shapes)
+
+
 def make_data(sizes, loss, n=50, dtype="float64", seed=1):
     """Make n samples that the loss accepts."""
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_nodes import TWO_SAMPLES
+from test_graphs import TWO_SAMPLES
 
 from fastgd import plot
 

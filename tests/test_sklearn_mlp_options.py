@@ -1,0 +1,195 @@
+"""What `fastgd.sklearn`'s networks have and scikit-learn's have not."""
+
+import numpy as np
+import pytest
+import scipy.special
+from samples import WEIGHT_150, X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+
+import fastgd as gd
+import fastgd.sklearn
+from fastgd.activations import ACTIVATIONS as VALUES
+from fastgd.optimizers import OPTIMIZERS
+from fastgd.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
+    clf = MLPClassifier((5,), max_iter=20, learning_rate_init=0.3, random_state=0)
+    clf.fit(X_IRIS[::2], Y_IRIS[::2], X_val=X_IRIS[1::2], y_val=Y_IRIS[1::2])
+    assert len(clf.validation_scores_) == clf.n_iter_
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+    assert clf.score(X_IRIS[1::2], Y_IRIS[1::2]) == clf.best_validation_score_
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_own_validation_data_is_checked(solver):
+    clf = MLPClassifier(solver=solver)
+    message = "another solver" if solver == "lbfgs" else "classes that y has not"
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X_IRIS[:99], Y_IRIS[:99], X_val=X_IRIS[100:], y_val=Y_IRIS[100:])
+
+
+def test_validation_curves_are_those_of_the_epochs():
+    curve = []
+
+    def callback(estimator):
+        p = estimator.predict_proba(X_IRIS[1::2])
+        curve.append(log_loss(Y_IRIS[1::2], p, sample_weight=WEIGHT_150[1::2]))
+
+    clf = MLPClassifier((5,), max_iter=4, callbacks=callback)
+    clf.fit(
+        X_IRIS[::2], Y_IRIS[::2], X_val=X_IRIS[1::2], y_val=Y_IRIS[1::2],
+        sample_weight_val=WEIGHT_150[1::2],
+    )  # fmt: skip
+    np.testing.assert_allclose(clf.validation_loss_curve_, curve, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber", "absolute_error"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_reported_loss_is_the_same_for_training_and_validation(loss, outputs):
+    y = np.abs(np.column_stack([Y_REG] * outputs) + np.arange(outputs))
+    y = y.ravel() if outputs == 1 else y
+    reg = MLPRegressor(loss, (4,), alpha=0, batch_size=150, max_iter=2, learning_rate_init=0.01)
+    reg.fit(X_REG, y, WEIGHT_150, X_val=X_REG, y_val=y, sample_weight_val=WEIGHT_150)
+    # an epoch's training loss is that before its only step
+    np.testing.assert_allclose(reg.validation_loss_curve_[0], reg.loss_curve_[1], rtol=1e-12)
+
+
+def test_dropout_leaves_its_share_of_the_units_out():
+    reg = MLPRegressor(
+        hidden_layer_sizes=(2000,), activation="identity", solver="sgd", momentum=0, alpha=0,
+        max_iter=1, random_state=0, dropout=0.3,
+    )  # fmt: skip
+    unmoved = clone(reg).set_params(learning_rate_init=1e-300).fit(X_REG[:1], Y_REG[:1])
+    left_out = reg.fit(X_REG[:1], Y_REG[:1]).coefs_[1] == unmoved.coefs_[1]
+    assert left_out.mean() == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("clip", [{"clip_norm": 1e-4}, {"clip_value": 1e-5}])
+def test_gradients_are_clipped(clip):
+    settings = {"solver": "sgd", "momentum": 0, "learning_rate_init": 1.0, "max_iter": 1}
+    settings |= {"batch_size": 150, "random_state": 0}
+    free = MLPClassifier((4,), **settings).fit(X_IRIS, Y_IRIS)
+    held = MLPClassifier((4,), **settings, **clip).fit(X_IRIS, Y_IRIS)
+    start = MLPClassifier((4,), **{**settings, "learning_rate_init": 1e-300}).fit(X_IRIS, Y_IRIS)
+    moved = parameters(held) - parameters(start)
+    gradient = parameters(free) - parameters(start)
+    if "clip_norm" in clip:
+        np.testing.assert_allclose(moved, gradient / np.linalg.norm(gradient) * 1e-4, rtol=1e-6)
+    else:
+        np.testing.assert_allclose(moved, np.clip(gradient, -1e-5, 1e-5), rtol=1e-6, atol=1e-12)
+
+
+def test_callbacks_see_the_estimator_and_can_stop():
+    seen = []
+
+    def callback(estimator):
+        seen.append((estimator.n_iter_, estimator.predict(X_IRIS).shape))
+        return np.bool_(estimator.n_iter_ == 3)
+
+    MLPClassifier(callbacks=[callback], max_iter=9).fit(X_IRIS, Y_IRIS)
+    assert seen == [(n, (150,)) for n in (1, 2, 3)]
+
+
+def test_each_layer_may_have_its_activation():
+    clf = MLPClassifier((4, 3), ("gelu", "logistic"), max_iter=3).fit(X_IRIS, Y_IRIS)
+    z = X_IRIS
+    for W, b, name in zip(clf.coefs_, clf.intercepts_, ("gelu", "sigmoid", None), strict=True):
+        z = z @ W + b
+        z = scipy.special.softmax(z, axis=1) if name is None else VALUES[name].value(z)
+    np.testing.assert_allclose(clf.predict_proba(X_IRIS), z, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": ("relu",), "hidden_layer_sizes": (3, 3)}, "one name for all"),
+        ({"activation": ("sine",), "hidden_layer_sizes": 3}, "'sine'"),
+        ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
+        ({"callbacks": [1]}, "callbacks must be a function"),
+        ({"callbacks": lambda net, history: None}, r"takes \(estimator\), but"),
+        ({"dropout": (0.5, 0.5), "hidden_layer_sizes": 3}, "dropout"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "another solver"),
+        ({"clip_norm": 0.5, "solver": "lbfgs"}, "another solver"),
+    ],
+)
+def test_bad_parameters(settings, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        MLPClassifier(**settings).fit(X_IRIS, Y_IRIS)
+
+
+def test_class_weights_are_sample_weights():
+    settings = {"max_iter": 5, "random_state": 0}
+    weighed = MLPClassifier(class_weight={0: 1, 1: 5, 2: 1}, **settings).fit(X_IRIS, Y_IRIS)
+    other = MLPClassifier(**settings).fit(X_IRIS, Y_IRIS, np.where(Y_IRIS == 1, 5.0, 1.0))
+    np.testing.assert_array_equal(parameters(weighed), parameters(other))
+
+
+def test_balanced_classes_need_all_of_y():
+    with pytest.raises(ValueError, match="not supported for partial_fit"):
+        MLPClassifier(class_weight="balanced").partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+
+
+def test_counts_are_not_negative():
+    with pytest.raises(ValueError, match="loss='poisson' takes values of at least 0"):
+        MLPRegressor("poisson").fit(X_REG, Y_REG)
+
+
+@pytest.mark.parametrize("unit", ["epoch", "update"])
+def test_schedules_give_the_learning_rate(unit):
+    schedule = gd.schedules.Exponential(0.5, unit=unit)
+    settings = {"batch_size": 30, "shuffle": False, "alpha": 0.0, "random_state": 0}
+    reg = MLPRegressor(
+        hidden_layer_sizes=4, solver=gd.SGD(0.1), learning_rate=schedule, max_iter=2, **settings
+    ).fit(X_REG, Y_REG)
+    steps = MLPRegressor(hidden_layer_sizes=4, max_iter=1, warm_start=True, **settings)
+    for step in range(10):
+        time = step if unit == "update" else step // 5
+        rows = slice(step % 5 * 30, step % 5 * 30 + 30)
+        steps.set_params(solver=gd.SGD(0.1 * 0.5**time)).fit(X_REG[rows], Y_REG[rows])
+    np.testing.assert_allclose(parameters(reg), parameters(steps), rtol=1e-12)
+
+
+def test_a_function_gives_the_learning_rate():
+    settings = {"max_iter": 4, "random_state": 0}
+    own = MLPClassifier((4,), learning_rate=lambda epoch: 0.5**epoch, **settings)
+    named = MLPClassifier((4,), learning_rate=gd.schedules.Exponential(0.5), **settings)
+    np.testing.assert_allclose(
+        parameters(own.fit(X_IRIS, Y_IRIS)), parameters(named.fit(X_IRIS, Y_IRIS)), rtol=1e-12
+    )
+
+
+def test_a_plateau_lowers_the_learning_rate():
+    """No loss falls by a threshold above all of it: from the second epoch on each is too much."""
+    plateau = gd.schedules.OnPlateau(patience=0, threshold=10.0, threshold_mode="abs", factor=0.1)
+    falling = gd.schedules.Function(lambda epoch: 0.1 ** max(0, epoch - 1))
+    fitted = [
+        MLPClassifier((4,), learning_rate=rate, max_iter=4, random_state=0).fit(X_IRIS, Y_IRIS)
+        for rate in (plateau, falling)
+    ]
+    np.testing.assert_allclose(*map(parameters, fitted), rtol=1e-12)
+
+
+def test_a_search_over_optimizers_and_schedules():
+    solvers = [make(0.05) for make in OPTIMIZERS.values()]
+    rates = ["constant", gd.schedules.OneCycle(20), gd.schedules.OnPlateau()]
+    clf = MLPClassifier((4,), max_iter=5, random_state=0)
+    search = GridSearchCV(clf, {"solver": solvers, "learning_rate": rates}, cv=2)
+    search.fit(X_IRIS, Y_IRIS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ > 0.8
+
+
+def test_lbfgs_with_several_outputs_descends_on_their_sum():
+    y = np.column_stack([Y_REG, 3 * Y_REG])
+    settings = {"solver": "lbfgs", "max_iter": 500, "random_state": 0, "activation": "identity"}
+    settings |= {"hidden_layer_sizes": (), "alpha": 0.0, "tol": 1e-8}
+    together = MLPRegressor(**settings).fit(X_REG, y)
+    alone = MLPRegressor(**settings).fit(X_REG, y[:, 1])
+    np.testing.assert_allclose(together.coefs_[0][:, 1], alone.coefs_[0][:, 0], atol=1e-3)
+    residual = together.predict(X_REG) - y
+    np.testing.assert_allclose(together.loss_, 0.5 * np.mean(residual**2))

@@ -1,0 +1,104 @@
+"""Fits of `fastgd.sklearn`'s networks that go on."""
+
+import pickle
+
+import numpy as np
+import pytest
+from samples import X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
+
+import fastgd as gd
+import fastgd.sklearn
+from fastgd.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(("first", "second"), [("f4", "f8"), ("f8", "f4")])
+def test_the_first_dtype_stays(first, second, solver):
+    reg = MLPRegressor(solver=solver, max_iter=3, random_state=0, warm_start=True)
+    reg.fit(X_REG.astype(first), Y_REG).fit(X_REG.astype(second), Y_REG)
+    assert reg.coefs_[0].dtype == first
+    assert np.isfinite(reg.predict(X_REG)).all()
+    same = MLPRegressor(solver=solver, max_iter=3, random_state=0, warm_start=True)
+    same.fit(X_REG.astype(first), Y_REG).fit(X_REG.astype("f4").astype(first), Y_REG)
+    np.testing.assert_array_equal(parameters(reg), parameters(same))
+
+
+def test_weights_of_ones_own_are_gone_on_from():
+    reg = MLPRegressor(hidden_layer_sizes=(), solver="sgd", warm_start=True, max_iter=1, alpha=0)
+    reg.set_params(learning_rate_init=1e-12).fit(X_REG, Y_REG)
+    reg.coefs_ = [np.ones((10, 1), int)]
+    reg.intercepts_ = [np.ones(1, np.float32)]
+    np.testing.assert_allclose(reg.predict(X_REG), X_REG.sum(axis=1) + 1)
+    np.testing.assert_allclose(parameters(reg.fit(X_REG, Y_REG)), 1)
+
+
+def test_epochs_may_follow_lbfgs():
+    """From where it ended: an epoch's loss is that before its only step."""
+    reg = MLPRegressor(solver="lbfgs", warm_start=True, max_iter=3).fit(X_REG, Y_REG)
+    reached = reg.loss_
+    curve = reg.set_params(solver="adam", batch_size=150).fit(X_REG, Y_REG).loss_curve_
+    assert len(curve) == 3
+    assert curve[0] == pytest.approx(reached, rel=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", gd.AdamW(0.01), gd.ASGD(0.1)])
+@pytest.mark.parametrize(
+    ("early_stopping", "random_state", "dropout"),
+    [(False, 0, 0.5), (True, 0, 0.0), (True, "RandomState", 0.5), (True, "Generator", 0.5)],
+)
+def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dropout):
+    def seed():
+        if random_state == "RandomState":
+            return np.random.RandomState(0)
+        return np.random.default_rng(0) if random_state == "Generator" else random_state
+
+    settings = {
+        "solver": solver,
+        "early_stopping": early_stopping,
+        "batch_size": 20,
+        "dropout": dropout,
+    }
+    whole = MLPClassifier((5,), max_iter=6, random_state=seed(), **settings).fit(X_IRIS, Y_IRIS)
+    parts = MLPClassifier((5,), max_iter=1, random_state=seed(), warm_start="exact", **settings)
+    for _ in range(6):
+        parts = pickle.loads(pickle.dumps(parts.fit(X_IRIS, Y_IRIS)))
+    np.testing.assert_array_equal(parameters(whole), parameters(parts))
+    assert whole.loss_curve_ == parts.loss_curve_
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", gd.ASGD(0.1)])
+def test_what_a_callback_saves_goes_on(solver, early_stopping):
+    saved = []
+
+    def save(estimator):
+        if estimator.n_iter_ == 2:
+            saved.append(pickle.dumps({**vars(estimator), "callbacks": None}))
+
+    settings = {"solver": solver, "early_stopping": early_stopping, "dropout": 0.1}
+    clf = MLPClassifier((5,), max_iter=5, warm_start="exact", random_state=0, **settings)
+    clf.set_params(callbacks=save).fit(X_IRIS, Y_IRIS)
+    other = MLPClassifier()
+    other.__setstate__(pickle.loads(saved[0]))
+    other.set_params(max_iter=3).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(parameters(other), parameters(clf))
+    assert other.loss_curve_ == clf.loss_curve_
+
+
+def test_interruption_keeps_what_was_reached():
+    def interrupt(estimator):
+        if estimator.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    clf = MLPClassifier((4,), callbacks=interrupt)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        clf.fit(X_IRIS, Y_IRIS)
+    assert len(clf.loss_curve_) == 2
+
+
+def test_other_shapes_can_not_be_gone_on_from():
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match="warm_start=False"):
+        clf.set_params(hidden_layer_sizes=(5,)).fit(X_IRIS, Y_IRIS)

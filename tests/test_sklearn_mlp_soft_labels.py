@@ -1,0 +1,79 @@
+"""`MLPClassifier` with probabilities of classes as targets."""
+
+import numpy as np
+import pytest
+from samples import LABELS, WEIGHT_150, X_IRIS, Y_IRIS, parameters
+from scipy.sparse import csr_array
+from sklearn.base import clone
+
+from fastgd.sklearn import MLPClassifier
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+BLURRED = 0.9 * np.eye(3)[Y_IRIS] + 0.1 / 3
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("make", [np.asarray, csr_array], ids=["dense", "csr"])
+def test_soft_labels_are_weighted_hard_ones(solver, make):
+    """A sample of soft labels has the gradient of one sample a class, weighted by them."""
+    settings = {"solver": solver, "max_iter": 30, "random_state": 0, "shuffle": False, "alpha": 0}
+    soft = MLPClassifier((4,), batch_size=150, **settings).fit(make(X_IRIS), BLURRED)
+    hard = MLPClassifier((4,), batch_size=450, **settings)
+    hard.fit(make(np.tile(X_IRIS, (3, 1))), np.repeat([0, 1, 2], 150), BLURRED.T.ravel())
+    np.testing.assert_allclose(parameters(soft), parameters(hard), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(soft.loss_, hard.loss_, rtol=1e-9)
+    assert soft.classes_.tolist() == [0, 1, 2]
+
+
+def test_two_probabilities_are_one_logistic_output():
+    p = np.column_stack([1 - WEIGHT_150 / 2, WEIGHT_150 / 2])
+    clf = MLPClassifier((), solver="lbfgs", alpha=0).fit(X_IRIS[:, :1], p)
+    assert clf.out_activation_ == "logistic"
+    np.testing.assert_allclose(clf.predict_proba(X_IRIS[:, :1]).mean(0), p.mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("y", [BLURRED, BLURRED[:, :2] / BLURRED[:, :2].sum(1, keepdims=True)])
+def test_soft_labels_in_company(y):
+    settings = {"early_stopping": True, "class_weight": "balanced", "random_state": 0}
+    clf = MLPClassifier((4,), max_iter=3, **settings).fit(X_IRIS, y)
+    assert len(clf.validation_scores_) == 3
+    hard = clone(clf).fit(X_IRIS, y, X_val=X_IRIS, y_val=y.argmax(axis=1))
+    soft = clone(clf).fit(X_IRIS, y, X_val=X_IRIS, y_val=y)
+    assert hard.validation_scores_ == soft.validation_scores_
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_soft_labels_a_call_at_a_time(solver):
+    settings = {"class_weight": {0: 2.0}, "random_state": 0, "solver": solver}
+    calls = MLPClassifier((4,), **settings).partial_fit(X_IRIS, BLURRED)
+    calls.partial_fit(X_IRIS, BLURRED)
+    whole = MLPClassifier((4,), max_iter=2, **settings).fit(X_IRIS, BLURRED)
+    assert [len(model.loss_curve_) for model in (calls, whole)] == [2, 2]
+    np.testing.assert_allclose(calls.loss_curve_, whole.loss_curve_, rtol=1e-9)
+
+
+def test_soft_labels_name_the_classes_given_to_partial_fit():
+    clf = MLPClassifier((4,)).partial_fit(X_IRIS, BLURRED, classes=["a", "b", "c"])
+    assert set(clf.predict(X_IRIS)) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (2 * BLURRED, "the sums here are from 2 to 2"),
+        (BLURRED - 0.2, "must hold probabilities"),
+        (np.column_stack([BLURRED, 0 * WEIGHT_150]), "4 columns, but there are 3 classes"),
+    ],
+)
+def test_what_soft_labels_must_be(y, message):
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X_IRIS, y)
+
+
+def test_soft_labels_exclude_each_other():
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, LABELS)
+    with pytest.raises(ValueError, match="began with several labels a sample"):
+        clf.fit(X_IRIS, BLURRED)

@@ -1,0 +1,108 @@
+"""Fits of `fastgd.sklearn`'s linear estimators that go on: the numbers of one fit."""
+
+import pickle
+
+import numpy as np
+import pytest
+from samples import CLASSES, SOFTMAX, X, Y, csr
+from sklearn.base import clone
+
+from fastgd import schedules
+from fastgd.sklearn import SGDClassifier, SGDRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+KINDS = [
+    (SGDRegressor, {}, Y),
+    (SGDRegressor, {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0}, Y),
+    (SGDRegressor, {"learning_rate": schedules.Step(2), "eta0": 0.1}, Y),
+    (SGDRegressor, {"learning_rate": schedules.OnPlateau(patience=0), "eta0": 0.1}, Y),
+    (SGDClassifier, {}, CLASSES),
+    (SGDClassifier, {"learning_rate": schedules.OneCycle(720)}, CLASSES),
+    (SGDClassifier, SOFTMAX, CLASSES),
+]
+
+
+@pytest.mark.parametrize("average", [False, 200])
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize(("make", "settings", "y"), KINDS)
+def test_exact_resuming(make, settings, y, penalty, average, dtype):
+    rows = csr(X.astype(dtype))
+    settings = {"penalty": penalty, "average": average, "random_state": 0, **settings}
+    whole = make(max_iter=6, **settings).fit(rows, y)
+    parts = make(max_iter=1, warm_start="exact", **settings)
+    for _ in range(whole.n_iter_):
+        parts = pickle.loads(pickle.dumps(parts.fit(rows, y)))
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    np.testing.assert_array_equal(parts.intercept_, whole.intercept_)
+    assert parts.t_ == whole.t_
+
+
+def test_exact_resuming_of_partial_fit():
+    whole = SGDClassifier(max_iter=4, tol=None, random_state=0).fit(X, CLASSES)
+    parts = SGDClassifier(warm_start="exact", random_state=0)
+    for _ in range(4):
+        parts.partial_fit(X, CLASSES, classes=[0, 1, 2])
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+
+
+@pytest.mark.parametrize("make", [SGDRegressor, SGDClassifier])
+def test_exact_resuming_keeps_what_was_set_aside(make):
+    y = Y if make is SGDRegressor else CLASSES
+    settings = {"early_stopping": True, "tol": None, "warm_start": "exact"}
+    whole = make(max_iter=4, random_state=np.random.RandomState(0), **settings).fit(X, y)
+    parts = make(max_iter=1, random_state=np.random.RandomState(0), **settings)
+    for _ in range(4):
+        parts.fit(X, y)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    assert parts.best_validation_score_ == whole.best_validation_score_
+
+
+@pytest.mark.parametrize("verbose", [0, "bar"])
+def test_exact_resuming_of_classes_that_stop_at_different_epochs(verbose):
+    settings = {"random_state": 0, "tol": 0.01, "n_iter_no_change": 2}
+    whole = SGDClassifier(**settings).fit(X, CLASSES)
+    assert len({len(curve) for curve in whole.loss_curve_}) > 1
+    parts = SGDClassifier(max_iter=1, warm_start="exact", verbose=verbose, **settings)
+    for _ in range(whole.n_iter_):
+        parts.fit(X, CLASSES)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+    now = parts.coef_
+    parts.set_params(max_iter=9).fit(X, CLASSES)  # all have stopped: all go on
+    assert (parts.coef_ != now).any(axis=1).all()
+    assert min(len(curve) for curve in parts.loss_curve_) >= 2
+
+
+def test_exact_resuming_after_an_interruption():
+    def interrupt(clf):
+        if clf.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    settings = {"tol": None, "random_state": 0, "warm_start": "exact"}
+    clf = SGDClassifier(max_iter=5, callbacks=interrupt, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, CLASSES)
+    clf.set_params(callbacks=None, max_iter=3).fit(X, CLASSES)
+    whole = SGDClassifier(max_iter=5, **settings).fit(X, CLASSES)
+    np.testing.assert_array_equal(clf.coef_, whole.coef_)
+    assert clf.t_ == whole.t_
+
+
+def test_exact_resuming_takes_the_same_outputs():
+    clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
+    clf.classes_ = np.array([0, 1])
+    with pytest.raises(ValueError, match="goes on with the same outputs and dtype"):
+        clf.fit(X, CLASSES > 1)
+
+
+def test_a_clone_does_not_go_on():
+    reg = SGDRegressor(warm_start="exact", random_state=0, max_iter=2).fit(X, Y)
+    np.testing.assert_array_equal(clone(reg).fit(X, Y).coef_, reg.coef_)
+
+
+def test_a_sparse_coef_must_be_made_dense():
+    clf = SGDClassifier(random_state=0, max_iter=3).fit(X, CLASSES).sparsify()
+    with pytest.raises(ValueError, match=r"call densify\(\)"):
+        clf.partial_fit(X, CLASSES)
+    clf.densify().partial_fit(X, CLASSES)

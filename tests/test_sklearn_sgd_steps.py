@@ -1,0 +1,203 @@
+"""The steps of `fastgd.sklearn`'s linear estimators: kernels, compressed rows, batches, rates."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import ALIKE, several_levels
+from samples import CLASSES, SOFTMAX, X, Y, csr
+from scipy import sparse
+from sklearn.base import clone
+
+from fastgd import _sgd, schedules
+from fastgd.sklearn import SGDClassifier, SGDRegressor
+from fastgd.sklearn._margins import LOSSES
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_of_the_kernels(loss, isa):
+    y = np.tile([0.0, 0.3, 1.0] if loss == "log_loss" else [-1.0, 1.0, 1.0], 40)
+    p = np.concatenate([np.linspace(-4, 4, 114), [-1, 0, 1, 1.1, 0.9, -1.1]])
+    known = LOSSES[loss]
+    parameter = 0.1 if known.parameter is None else known.parameter
+    value, slope = _sgd.margin_losses(loss, parameter, y, p, isa)
+    np.testing.assert_allclose(value, known.value(y, p, parameter), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, known.slope(y, p, parameter), rtol=1e-12, atol=1e-12)
+
+
+RNG = np.random.default_rng(1)
+ROWS = RNG.standard_normal((90, 37)) * (RNG.random((90, 37)) < 0.4)
+
+
+def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3):
+    """Return what some epochs of a Descent make of zeros, as bytes."""
+    n_columns = X.shape[1]
+    shape = (n_columns, _sgd.padded(n_outputs)) if n_outputs > 1 else (_sgd.padded(n_columns),)
+    weights, average, paid = (np.zeros(shape, dtype) for _ in range(3))
+    intercepts, means = (np.zeros(shape[-1], dtype) for _ in range(2))
+    rows = X.astype(dtype)
+    if sparse.issparse(rows):
+        rows = (rows.data, rows.indices, rows.indptr, n_columns)
+    descent = _sgd.Descent(
+        rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, paid,
+        loss="log_loss", parameter=1.0, l1=0.01 * (penalty == "l1"), l2=0.01 * (penalty == "l2"),
+        rates=("invscaling", 0.25), intercept_rate=1.0, average_from=1, batch_size=batch_size,
+        intercepts=intercepts if n_outputs > 1 else None,
+        average_intercepts=means if n_outputs > 1 else None,
+        n_outputs=n_outputs, level=isa,
+    )  # fmt: skip
+    order = np.arange(len(y), dtype=np.uint32)
+    for _ in range(epochs):
+        _sgd.shuffle(order, 7)
+        descent.epoch(order, 0.1)
+    numbers = np.array(descent.numbers())
+    return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
+
+
+@several_levels
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+def test_same_bits_on_every_level_with_fma(make, n_outputs, penalty, dtype):
+    y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
+    results = [
+        descend(make(ROWS), y, level, dtype, n_outputs, penalty=penalty)[1] for level in ALIKE
+    ]
+    assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_compressed_rows_are_dense_ones(n_outputs, batch_size, isa):
+    y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
+    dense, _ = descend(ROWS, y, isa, "float64", n_outputs, batch_size)
+    compressed, _ = descend(csr(ROWS), y, isa, "float64", n_outputs, batch_size)
+    np.testing.assert_allclose(dense, compressed, rtol=1e-9, atol=1e-12)
+
+
+def test_long_indices_of_compressed_rows():
+    short, long = csr(X), csr(X)
+    long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
+    clf = SGDClassifier(random_state=0)
+    coefs = [clone(clf).fit(rows, CLASSES).coef_ for rows in (short, long)]
+    np.testing.assert_array_equal(*coefs)
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_compressed_rows_are_not_made_dense(make):
+    rng = np.random.default_rng(1)
+    places = rng.integers(500, size=5000), rng.integers(100_000, size=5000)
+    wide = sparse.csr_array((np.ones(5000), places), shape=(500, 100_000))
+    tracemalloc.start()
+    try:
+        make(max_iter=2).fit(wide, np.arange(500) % 2).predict(wide)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * 100_000 * 8 / 20
+
+
+def batch_steps(X, y, batch_size, epochs, seed, alpha, rates):
+    """Mini-batch descent on a penalised squared error, by its definition."""
+    w, b = np.zeros(X.shape[1]), 0.0
+    order = np.arange(len(y), dtype=np.uint32)
+    for epoch in range(epochs):
+        _sgd.shuffle(order, seed)
+        rate = rates(epoch)
+        for start in range(0, len(y), batch_size):
+            rows = order[start : start + batch_size]
+            slope = X[rows] @ w + b - y[rows]
+            w = w - rate * (X[rows].T @ slope / len(rows) + alpha * w)
+            b -= rate * slope.mean()
+    return w, b
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 120, None, 1000])
+def test_batches_follow_their_definition(batch_size):
+    settings = {"learning_rate": "constant", "eta0": 0.05, "alpha": 0.1, "tol": None}
+    reg = SGDRegressor(batch_size=batch_size, max_iter=4, random_state=0, **settings).fit(X, Y)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    w, b = batch_steps(X, Y, min(batch_size or 120, 120), 4, seed, 0.1, lambda _: 0.05)
+    np.testing.assert_allclose(reg.coef_, w, rtol=1e-9)
+    np.testing.assert_allclose(reg.intercept_, b, rtol=1e-9)
+    assert reg.t_ == 1 + 4 * -(-120 // min(batch_size or 120, 120))
+
+
+@pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
+@pytest.mark.parametrize("settings", [{}, SOFTMAX])
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+def test_a_large_batch_in_parts_is_a_batch(make, settings, penalty):
+    """A batch of more than 2^20 elements is left in between for signals: the step is the same."""
+    rows = np.tile(np.random.default_rng(1).standard_normal((40, 50)), (600, 1))
+    y = np.tile(np.arange(40) % 3, 600)
+    settings = {"learning_rate": "constant", "penalty": penalty, "tol": None, **settings}
+    whole, once = (
+        SGDClassifier(batch_size=None, max_iter=5, average=2, shuffle=False, **settings)
+        .fit(make(rows[:n]), y[:n])
+        for n in (24_000, 40)
+    )  # fmt: skip
+    np.testing.assert_allclose(whole.coef_, once.coef_, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(whole.intercept_, once.intercept_, rtol=1e-7, atol=1e-12)
+
+
+def test_passive_aggressive_steps_take_one_sample():
+    with pytest.raises(ValueError, match="batch_size must be 1, not 2"):
+        SGDClassifier(learning_rate="pa1", batch_size=2).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"loss": "log_loss"}])
+def test_schedules_by_update(make, settings):
+    settings = {"eta0": 0.1, "power_t": 0.25, "max_iter": 4, "random_state": 0, **settings}
+    if "loss" in settings:
+        settings |= {"multi_class": "softmax"}
+    rate = schedules.InverseScaling(0.25, unit="update")
+    own = SGDClassifier(learning_rate=rate, **settings).fit(make(X), CLASSES)
+    named = SGDClassifier(learning_rate="invscaling", **settings).fit(make(X), CLASSES)
+    np.testing.assert_allclose(own.coef_, named.coef_, rtol=1e-9, atol=1e-12)
+    for clf in (own, named):
+        clf.partial_fit(make(X), CLASSES)
+    np.testing.assert_allclose(own.coef_, named.coef_, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [schedules.Exponential(0.5), lambda epoch: 0.5**epoch])
+def test_schedules_by_epoch(rate):
+    settings = {"eta0": 0.1, "alpha": 0.1, "batch_size": 7, "learning_rate": rate}
+    reg = SGDRegressor(max_iter=4, tol=None, random_state=0, **settings).fit(X, Y)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    w, b = batch_steps(X, Y, 7, 4, seed, 0.1, lambda epoch: 0.1 * 0.5**epoch)
+    np.testing.assert_allclose(reg.coef_, w, rtol=1e-9)
+    np.testing.assert_allclose(reg.intercept_, b, rtol=1e-9)
+
+
+def test_calls_of_partial_fit_are_epochs_of_a_schedule():
+    seen = []
+
+    def rate(epoch):
+        seen.append(epoch)
+        return 1.0
+
+    reg = SGDRegressor(learning_rate=rate)
+    for _ in range(3):
+        reg.partial_fit(X, Y)
+    assert seen == [0, 1, 2]
+
+
+def test_a_plateau_lowers_the_rate():
+    """No loss falls by a threshold above all of it: from the second epoch on each is too much."""
+    plateau = schedules.OnPlateau(0.1, patience=0, threshold=10.0, threshold_mode="abs")
+    falling = schedules.Function(lambda epoch: 0.1 ** max(0, epoch - 1))
+    settings = {"eta0": 0.1, "random_state": 0, "max_iter": 5, "tol": None}
+    own, other = (
+        SGDRegressor(learning_rate=rate, **settings).fit(X, Y) for rate in (plateau, falling)
+    )
+    np.testing.assert_allclose(own.coef_, other.coef_, rtol=1e-12)
+
+
+def test_a_learning_rate_must_be_known():
+    with pytest.raises(
+        ValueError, match=r"instance of 'fastgd\.schedules\.Schedule' or a callable"
+    ):
+        SGDRegressor(learning_rate=0.1).fit(X, Y)
