@@ -29,16 +29,19 @@ cdef extern from "shuffle.h" nogil:
         FGD_PILES
     ctypedef struct fgd_bitgen:
         pass
-    void fgd_permute_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n) noexcept
-    void fgd_permute_i64(fgd_bitgen *bits, int64_t *out, uint64_t n) noexcept
+    ctypedef struct fgd_stream:
+        pass
+    fgd_stream fgd_open_stream(fgd_bitgen *generator) noexcept
+    void fgd_permute_u32(fgd_stream bits, uint32_t *out, uint64_t n) noexcept
+    void fgd_permute_i64(fgd_stream bits, int64_t *out, uint64_t n) noexcept
     void fgd_permute_dealt_u32(
-        fgd_bitgen *bits, uint32_t *out, uint64_t n, uint64_t room, uint64_t burst
+        fgd_stream bits, uint32_t *out, uint64_t n, uint64_t room, uint64_t burst
     ) noexcept
     void fgd_permute_dealt_i64(
-        fgd_bitgen *bits, int64_t *out, uint64_t n, uint64_t room, uint64_t burst
+        fgd_stream bits, int64_t *out, uint64_t n, uint64_t room, uint64_t burst
     ) noexcept
-    void fgd_draws_u32(fgd_bitgen *bits, uint32_t *out, uint64_t n, uint64_t bound) noexcept
-    void fgd_draws_i64(fgd_bitgen *bits, int64_t *out, uint64_t n, uint64_t bound) noexcept
+    void fgd_draws_u32(fgd_stream bits, uint32_t *out, uint64_t n, uint64_t bound) noexcept
+    void fgd_draws_i64(fgd_stream bits, int64_t *out, uint64_t n, uint64_t bound) noexcept
 
 # Permutations of at least so many numbers are dealt into piles first: measured where a core has
 # 1 MB of cache for itself and shares 32 MB.
@@ -50,8 +53,12 @@ def index_dtype(n):
     return np.uint32 if n <= 1 << 32 else np.int64
 
 
-cdef fgd_bitgen *_bits(bit_generator) except NULL:
-    return <fgd_bitgen *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+cdef fgd_stream _open(bit_generator) except *:
+    cdef fgd_bitgen *generator = <fgd_bitgen *> PyCapsule_GetPointer(
+        bit_generator.capsule, "BitGenerator"
+    )
+    with bit_generator.lock:
+        return fgd_open_stream(generator)
 
 
 def permutation(n, rng, deal_from=None, spare=None, dtype=None):
@@ -82,18 +89,17 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     if n >= (DEAL_FROM if deal_from is None else deal_from):
         return _dealt(n, rng.bit_generator, spare, dtype)
     out = np.empty(n, dtype)
-    bit_generator = rng.bit_generator
-    cdef fgd_bitgen *bits = _bits(bit_generator)
+    cdef fgd_stream bits = _open(rng.bit_generator)
     cdef uint64_t count = n
     cdef uint32_t[::1] narrow
     cdef int64_t[::1] wide
     if out.dtype == np.uint32:
         narrow = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_permute_u32(bits, &narrow[0], count)
     else:
         wide = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_permute_i64(bits, &wide[0], count)
     return out
 
@@ -102,18 +108,18 @@ def _dealt(n, bit_generator, spare, dtype):
     """Return a permutation made by way of piles: the beginning of an array with their room."""
     mean = -(-n // FGD_PILES)
     spare = int(8 * sqrt(mean)) + 16 if spare is None else spare
-    cdef fgd_bitgen *bits = _bits(bit_generator)
+    cdef fgd_stream bits = _open(bit_generator)
     cdef uint64_t count = n, room = mean + spare, burst = 8 * (n // 512 + 1)
     out = np.empty(FGD_PILES * room + burst, dtype)
     cdef uint32_t[::1] narrow
     cdef int64_t[::1] wide
     if out.dtype == np.uint32:
         narrow = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_permute_dealt_u32(bits, &narrow[0], count, room, burst)
     else:
         wide = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_permute_dealt_i64(bits, &wide[0], count, room, burst)
     return out[:n]
 
@@ -136,17 +142,16 @@ def draws(n, bound, rng):
     out = np.empty(n, index_dtype(bound))
     if n == 0:
         return out
-    bit_generator = rng.bit_generator
-    cdef fgd_bitgen *bits = _bits(bit_generator)
+    cdef fgd_stream bits = _open(rng.bit_generator)
     cdef uint64_t count = n, below = bound
     cdef uint32_t[::1] narrow
     cdef int64_t[::1] wide
     if out.dtype == np.uint32:
         narrow = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_draws_u32(bits, &narrow[0], count, below)
     else:
         wide = out
-        with bit_generator.lock, nogil:
+        with nogil:
             fgd_draws_i64(bits, &wide[0], count, below)
     return out

@@ -24,12 +24,7 @@
 #define THREE_TO (UINT64_C(1) << 19)
 #define TWO_TO (UINT64_C(1) << 29)
 
-/* The state of SFC64 (C. Doty-Humphrey, PractRand), which NumPy has as numpy.random.SFC64. */
-typedef struct stream {
-    uint64_t a, b, c, counter;
-} stream;
-
-INLINE uint64_t next_word(stream *bits) {
+INLINE uint64_t next_word(fgd_stream *bits) {
     uint64_t word = bits->a + bits->b + bits->counter++;
     bits->a = bits->b ^ (bits->b >> 11);
     bits->b = bits->c + (bits->c << 3);
@@ -37,11 +32,10 @@ INLINE uint64_t next_word(stream *bits) {
     return word;
 }
 
-/* A stream of its own for a call, from three words of the user's generator. Each step of SFC64
- * can be undone, so different words give different streams; twelve steps, as in NumPy, until
- * every bit of them has reached every bit of the state. */
-static stream open_stream(fgd_bitgen *generator) {
-    stream bits = {.counter = 1};
+/* Each step of SFC64 can be undone, so different words give different streams; twelve steps, as
+ * in NumPy, until every bit of them has reached every bit of the state. */
+fgd_stream fgd_open_stream(fgd_bitgen *generator) {
+    fgd_stream bits = {.counter = 1};
     bits.a = generator->next_uint64(generator->state);
     bits.b = generator->next_uint64(generator->state);
     bits.c = generator->next_uint64(generator->state);
@@ -67,7 +61,7 @@ static __attribute__((noinline)) int is_surplus(uint64_t rest, uint64_t bound, u
 
 /* Draw numbers below bound, bound + step, ... from one word; return 0 if another word is
  * needed. `limit` is at least the bounds' product, and saves working it out. */
-INLINE int draw(stream *bits, uint64_t bound, uint64_t step, const int count, uint64_t limit,
+INLINE int draw(fgd_stream *bits, uint64_t bound, uint64_t step, const int count, uint64_t limit,
                 uint64_t *drawn) {
     uint64_t word = next_word(bits);
     for (int k = 0; k < count; k++) drawn[k] = take(&word, bound + (uint64_t)k * step);

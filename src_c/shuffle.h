@@ -16,22 +16,30 @@ typedef struct fgd_bitgen {
     uint64_t (*next_raw)(void *state);
 } fgd_bitgen;
 
+/* The state of SFC64 (C. Doty-Humphrey, PractRand), which NumPy has as numpy.random.SFC64. */
+typedef struct fgd_stream {
+    uint64_t a, b, c, counter;
+} fgd_stream;
+
+/* Begin a stream with three words of a generator, whose lock the caller holds. */
+fgd_stream fgd_open_stream(fgd_bitgen *generator);
+
 #define FGD_PILES 256
 
 /* Write 0 to n - 1 to out in a uniformly random order. */
-void fgd_permute_u32(fgd_bitgen *generator, uint32_t *out, uint64_t n);
-void fgd_permute_i64(fgd_bitgen *generator, int64_t *out, uint64_t n);
+void fgd_permute_u32(fgd_stream bits, uint32_t *out, uint64_t n);
+void fgd_permute_i64(fgd_stream bits, int64_t *out, uint64_t n);
 
 /* The same by way of piles, for n beyond the cache. `out` has FGD_PILES * room + burst
  * elements, of which the first n are the result; `room` is what a pile may hold, and `burst`,
  * a multiple of 8, after how many numbers that is looked at. */
-void fgd_permute_dealt_u32(fgd_bitgen *generator, uint32_t *out, uint64_t n, uint64_t room,
+void fgd_permute_dealt_u32(fgd_stream bits, uint32_t *out, uint64_t n, uint64_t room,
                            uint64_t burst);
-void fgd_permute_dealt_i64(fgd_bitgen *generator, int64_t *out, uint64_t n, uint64_t room,
+void fgd_permute_dealt_i64(fgd_stream bits, int64_t *out, uint64_t n, uint64_t room,
                            uint64_t burst);
 
 /* Fill out with n independent uniform numbers below bound. */
-void fgd_draws_u32(fgd_bitgen *generator, uint32_t *out, uint64_t n, uint64_t bound);
-void fgd_draws_i64(fgd_bitgen *generator, int64_t *out, uint64_t n, uint64_t bound);
+void fgd_draws_u32(fgd_stream bits, uint32_t *out, uint64_t n, uint64_t bound);
+void fgd_draws_i64(fgd_stream bits, int64_t *out, uint64_t n, uint64_t bound);
 
 #endif

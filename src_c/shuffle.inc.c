@@ -9,9 +9,9 @@
  * `count` numbers a word; return how many are then. The inside-out form of the exchange
  * (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm P): it walks memory forwards, so
  * what is not yet in the cache is fetched ahead of use. `to` may be `from`, or lie before it. */
-INLINE uint64_t NAME(grow)(stream *bits, INDEX *to, const INDEX *from, uint64_t done,
+INLINE uint64_t NAME(grow)(fgd_stream *bits, INDEX *to, const INDEX *from, uint64_t done,
                            uint64_t until, const int count) {
-    stream held = *bits;
+    fgd_stream held = *bits;
     uint64_t limit = power(until, count), drawn[MOST];
     while (done + count <= until) {
         if (!draw(&held, done + 1, 1, count, limit, drawn)) continue;
@@ -27,10 +27,10 @@ INLINE uint64_t NAME(grow)(stream *bits, INDEX *to, const INDEX *from, uint64_t 
 }
 
 /* Each by itself, so that the compiler has the registers for one loop only. */
-#define GROW(count, word)                                                              \
-    static __attribute__((noinline)) uint64_t NAME(grow_by_##word)(                    \
-        stream * bits, INDEX * to, const INDEX *from, uint64_t done, uint64_t until) { \
-        return NAME(grow)(bits, to, from, done, until, count);                         \
+#define GROW(count, word)                                                                  \
+    static __attribute__((noinline)) uint64_t NAME(grow_by_##word)(                        \
+        fgd_stream * bits, INDEX * to, const INDEX *from, uint64_t done, uint64_t until) { \
+        return NAME(grow)(bits, to, from, done, until, count);                             \
     }
 GROW(4, four)
 GROW(3, three)
@@ -39,7 +39,7 @@ GROW(1, one)
 #undef GROW
 
 /* Write a uniform permutation of n numbers to `to`. */
-static void NAME(exchange)(stream *bits, INDEX *to, const INDEX *from, uint64_t n) {
+static void NAME(exchange)(fgd_stream *bits, INDEX *to, const INDEX *from, uint64_t n) {
     uint64_t done = 0;
     done = NAME(grow_by_four)(bits, to, from, done, lesser(n, FOUR_TO));
     done = NAME(grow_by_three)(bits, to, from, done, lesser(n, THREE_TO));
@@ -47,7 +47,7 @@ static void NAME(exchange)(stream *bits, INDEX *to, const INDEX *from, uint64_t 
     NAME(grow_by_one)(bits, to, from, done, n);
 }
 
-static void NAME(permute)(stream *bits, INDEX *out, uint64_t n) {
+static void NAME(permute)(fgd_stream *bits, INDEX *out, uint64_t n) {
     for (uint64_t i = 0; i < n; i++) out[i] = (INDEX)i;
     NAME(exchange)(bits, out, out, n);
 }
@@ -55,8 +55,8 @@ static void NAME(permute)(stream *bits, INDEX *out, uint64_t n) {
 /* Put each of start, ..., stop - 1 at the end of a random pile: a byte of a word each. No
  * hardware follows so many piles at once, so every other number asks for its pile's memory two
  * cache lines on: a line, which takes 16 of them, is hardly ever missed. */
-static void NAME(deal_out)(stream *bits, INDEX **ends, uint64_t start, uint64_t stop) {
-    stream held = *bits;
+static void NAME(deal_out)(fgd_stream *bits, INDEX **ends, uint64_t start, uint64_t stop) {
+    fgd_stream held = *bits;
     uint64_t i = start;
     for (; i + 8 <= stop; i += 8) {
         uint64_t word = next_word(&held);
@@ -75,7 +75,7 @@ static void NAME(deal_out)(stream *bits, INDEX **ends, uint64_t start, uint64_t 
 
 /* Deal 0 to n - 1 to piles; return 0 as soon as one has overflowed. Between two looks a pile
  * can outgrow its room by a burst, into the next one's or into what the last has behind it. */
-static int NAME(deal)(stream *bits, INDEX *out, INDEX **ends, uint64_t n, uint64_t room,
+static int NAME(deal)(fgd_stream *bits, INDEX *out, INDEX **ends, uint64_t n, uint64_t room,
                       uint64_t burst) {
     for (int p = 0; p < FGD_PILES; p++) ends[p] = out + p * room;
     for (uint64_t start = 0; start < n; start += burst) {
@@ -87,9 +87,8 @@ static int NAME(deal)(stream *bits, INDEX *out, INDEX **ends, uint64_t n, uint64
     return 1;
 }
 
-void NAME(fgd_permute_dealt)(fgd_bitgen *generator, INDEX *out, uint64_t n, uint64_t room,
+void NAME(fgd_permute_dealt)(fgd_stream bits, INDEX *out, uint64_t n, uint64_t room,
                              uint64_t burst) {
-    stream bits = open_stream(generator);
     INDEX *ends[FGD_PILES], *to = out;
     if (!NAME(deal)(&bits, out, ends, n, room, burst)) {
         NAME(permute)(&bits, out, n);
@@ -103,16 +102,13 @@ void NAME(fgd_permute_dealt)(fgd_bitgen *generator, INDEX *out, uint64_t n, uint
     }
 }
 
-void NAME(fgd_permute)(fgd_bitgen *generator, INDEX *out, uint64_t n) {
-    stream bits = open_stream(generator);
-    NAME(permute)(&bits, out, n);
-}
+void NAME(fgd_permute)(fgd_stream bits, INDEX *out, uint64_t n) { NAME(permute)(&bits, out, n); }
 
 /* Fill out[done], ..., with numbers below bound, `count` a word, while all of a word are
  * wanted. */
-INLINE uint64_t NAME(fill)(stream *bits, INDEX *out, uint64_t done, uint64_t n, uint64_t bound,
+INLINE uint64_t NAME(fill)(fgd_stream *bits, INDEX *out, uint64_t done, uint64_t n, uint64_t bound,
                            const int count) {
-    stream held = *bits;
+    fgd_stream held = *bits;
     uint64_t limit = power(bound, count), drawn[MOST];
     while (done + count <= n) {
         if (!draw(&held, bound, 0, count, limit, drawn)) continue;
@@ -123,8 +119,7 @@ INLINE uint64_t NAME(fill)(stream *bits, INDEX *out, uint64_t done, uint64_t n, 
     return done;
 }
 
-void NAME(fgd_draws)(fgd_bitgen *generator, INDEX *out, uint64_t n, uint64_t bound) {
-    stream bits = open_stream(generator);
+void NAME(fgd_draws)(fgd_stream bits, INDEX *out, uint64_t n, uint64_t bound) {
     uint64_t done = 0;
     if (bound <= FOUR_TO) {
         done = NAME(fill)(&bits, out, done, n, bound, 4);
