@@ -133,7 +133,7 @@ class Run:
 
     def go(self) -> History:
         """Run the epochs; return the history."""
-        run_epoch = self.backend.start(self.plan, self.net.params, self.state, self.rng)
+        run_epoch = self._start()
         self._begin_recording()
         try:
             for done in range(self.epochs):
@@ -141,11 +141,22 @@ class Run:
                 if self.cancelled:
                     break
                 self._epoch(run_epoch)
+                reached = self.net.params.tobytes() if self.callbacks else b""
                 if self._after_epoch():
                     break
+                if self.callbacks and self.net.params.tobytes() != reached:
+                    _validation.check_params(self.net.params)
+                    run_epoch = self._start()  # a callback has moved them
         finally:
             self._finish()
         return self.history
+
+    def _start(self) -> Callable[..., float]:
+        """Return the function that runs an epoch, from the parameters as they are."""
+        run_epoch: Callable[..., float] = self.backend.start(
+            self.plan, self.net.params, self.state, self.rng
+        )
+        return run_epoch
 
     def _epoch(self, run_epoch: Callable[..., float]) -> None:
         """Run one epoch, and add to the history what it did; DivergenceError where it diverged."""

@@ -108,7 +108,8 @@ def train(
         Data on which the loss is computed after each epoch.
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``; training stops after an
-        epoch in which one returns True.
+        epoch in which one returns True. The next epoch begins with the parameters as they leave
+        them.
     l1, l2 : float
         Penalties ``l1 * |w|_1 + l2 / 2 * |w|^2`` on the weights, not on the biases, as part of
         the loss; that of `l1` by a proximal step after each update, so that weights become

@@ -9,6 +9,7 @@ import pytest
 from conftest import make_data
 
 import fastgd as gd
+from fastgd.backends import BACKENDS
 
 N = 50
 
@@ -125,6 +126,40 @@ def test_a_callback_may_stop_with_numpys_true(small_run):
     net, X, y = small_run
     history = gd.train(net, X, y, epochs=10, callbacks=[lambda *_: np.mean([1.0]) == 1])
     assert history.epochs == 1
+
+
+def test_a_callback_may_move_the_parameters(small_run):
+    """Such as to shorten a long weight; every backend goes on from there."""
+    start, X, y = small_run
+    ends = []
+    for backend in BACKENDS:
+        net = start.copy()
+
+        def halve(net, history):
+            net.params[:] /= 2
+
+        gd.train(net, X, y, epochs=3, optimizer=gd.Adam(0.01), rng=0, callbacks=[halve],
+                 backend=backend)  # fmt: skip
+        ends.append(net.params)
+    for other in ends[1:]:
+        np.testing.assert_allclose(other, ends[0], rtol=1e-4, atol=1e-6)
+    by_hand = start.copy()
+    history = None
+    for epoch in range(3):
+        new = {"resume": history} if epoch else {"optimizer": gd.Adam(0.01), "rng": 0}
+        history = gd.train(by_hand, X, y, epochs=1, **new)
+        by_hand.params[:] /= 2
+    assert by_hand.params.tobytes() == ends[0].tobytes()
+
+
+def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
+    net, X, y = small_run
+
+    def spoil(net, history):
+        net.params[0] = np.nan
+
+    with pytest.raises(ValueError, match=r"params\[0\] is nan"):
+        gd.train(net, X, y, epochs=2, callbacks=[spoil])
 
 
 def test_callbacks_may_come_from_a_generator(small_run):
