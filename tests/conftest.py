@@ -120,6 +120,33 @@ def assert_close(actual, expected, dtype, *lengths):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance(dtype, *lengths) * scale)
 
 
+# The step of central differences in float64. They are off by STEP^2 / 6 third derivatives, and by
+# epsilon / STEP values, which is STEP^2 too: this step makes both small.
+STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+
+
+def moved(net, params):
+    """Return a copy of a network with these parameters."""
+    copy = net.copy()
+    copy.params = params
+    return copy
+
+
+def slopes(function, point):
+    """Return a function's central differences along each number of a vector, as the last axis."""
+    steps = STEP * np.eye(len(point))
+    return np.stack(
+        [(np.asarray(function(point + s)) - function(point - s)) / (2 * STEP) for s in steps], -1
+    )
+
+
+def assert_slopes(actual, function, point):
+    """Compare derivatives with central differences, relative to the function and its slopes."""
+    expected = slopes(function, point)
+    scale = max(1.0, np.abs(function(point)).max(), np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=8 * STEP**2 * scale)
+
+
 @pytest.fixture
 def small_run():
     """A network and data on which a test may train."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import assert_slopes
 
 import fastgd as gd
 from fastgd.landscapes import Bowl, Quintic, Rosenbrock, Saddle, descend
@@ -29,33 +30,24 @@ def points_of(landscape, n=6):
     return np.random.default_rng(5).uniform(-2, 2, (n, landscape.n_params))
 
 
-def differences(function, theta, step=1e-5):
-    """Central differences along each parameter, on a new last axis."""
-    shifts = step * np.eye(len(theta))
-    return np.stack([(function(theta + s) - function(theta - s)) / (2 * step) for s in shifts], -1)
-
-
 @each_landscape
 def test_term_gradients_are_finite_differences(landscape):
     samples = np.arange(landscape.n)
     for theta in points_of(landscape):
-        expected = differences(lambda t: landscape.losses(t, samples), theta)
         actual = landscape.gradients(theta, samples)
-        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+        assert_slopes(actual, lambda t: landscape.losses(t, samples), theta)
 
 
 @each_landscape
 def test_gradient_is_finite_differences_of_the_cost(landscape):
     for theta in points_of(landscape):
-        expected = differences(landscape, theta)
-        np.testing.assert_allclose(landscape.gradient(theta), expected, rtol=1e-6, atol=1e-6)
+        assert_slopes(landscape.gradient(theta), landscape, theta)
 
 
 @each_landscape
 def test_hessian_is_finite_differences_of_the_gradient(landscape):
     for theta in points_of(landscape):
-        expected = differences(landscape.gradient, theta)
-        np.testing.assert_allclose(landscape.hessian(theta), expected, rtol=1e-6, atol=1e-5)
+        assert_slopes(landscape.hessian(theta), landscape.gradient, theta)
 
 
 @pytest.mark.parametrize(

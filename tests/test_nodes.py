@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import assert_close, draw, make_data
+from conftest import assert_close, assert_slopes, draw, make_data
 
 import fastgd as gd
 from fastgd.activations import ACTIVATIONS
@@ -110,18 +110,14 @@ def test_shapes_and_dtypes_are_those_of_the_inputs(node, shapes, rest, dtype):
 
 @every_node
 def test_jacobians_are_the_finite_differences(node, shapes, rest):
-    inputs, output, _, _, jacobians = both_ways(node, shapes, rest, "float64")
-    step = 1e-6
+    inputs, _, _, _, jacobians = both_ways(node, shapes, rest, "float64")
     for place, jacobian in enumerate(jacobians):
-        for column in range(inputs[place].size):
-            ends = []
-            for sign in (1, -1):
-                moved = [array.copy() for array in inputs]
-                moved[place].reshape(-1)[column] += sign * step
-                ends.append(node.forward(*moved, *rest))
-            slope = (ends[0] - ends[1]).reshape(-1) / (2 * step)
-            np.testing.assert_allclose(jacobian[:, column], slope, rtol=1e-6, atol=1e-8)
-    assert output.shape == ends[0].shape
+
+        def output(values, place=place):
+            replaced = [*inputs[:place], values.reshape(shapes[place]), *inputs[place + 1 :]]
+            return node.forward(*replaced, *rest).reshape(-1)
+
+        assert_slopes(jacobian, output, inputs[place].reshape(-1))
 
 
 @every_node

@@ -61,7 +61,6 @@ def trained_bits(model, *, dtype="float32", optimizer="sgd", n=333, seed=0, **op
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 200, None])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("model", MODELS)
 def test_any_number_of_threads_gives_the_same_bits(model, dtype, batch_size):
     options = {"dtype": dtype, "batch_size": batch_size, "n": 40 if batch_size == 1 else 333}
@@ -90,7 +89,6 @@ ADJUSTMENTS = {
 
 @pytest.mark.each_level
 @pytest.mark.parametrize("adjustment", ADJUSTMENTS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("model", MODELS)
 def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeypatch):
     def bits(level, n_threads):
@@ -113,7 +111,6 @@ def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeyp
 
 @several_levels
 @pytest.mark.parametrize("activation", ["relu", "gelu", "softplus", "sigmoid", "silu"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("model", MODELS)
 def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypatch):
     def bits(level):
@@ -130,7 +127,6 @@ def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypat
 
 @several_levels
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, monkeypatch):
     def bits(level):
         monkeypatch.setattr(compiled, "LEVEL", level)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import assert_slopes
 from joblib import parallel_config
 from samples import LABELS, WEIGHT_150, X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
 from scipy.sparse import csr_array
@@ -126,11 +127,7 @@ def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
     cost = Cost((4, 5, 3, 3), hidden, loss, 0.7, X_IRIS[40:60], y, sample_weight, 1, 0)
     params = np.random.default_rng(0).uniform(-1, 1, 4 * 5 + 5 + 5 * 3 + 3 + 3 * 3 + 3)
     gradient = cost.value_and_gradient(params)[2]
-    step = 1e-6
-    for i in range(len(params)):
-        ends = params + step * np.eye(len(params))[[i, i]] * [[1], [-1]]
-        above, below = (cost.value_and_gradient(end)[1] for end in ends)
-        assert gradient[i] == pytest.approx((above - below) / (2 * step), abs=1e-7, rel=1e-6)
+    assert_slopes(gradient, lambda values: cost.value_and_gradient(values)[1], params)
 
 
 @pytest.mark.parametrize("at_once", [1, 1 << 22], ids=["in pieces", "at once"])

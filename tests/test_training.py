@@ -14,10 +14,6 @@ from fastgd.backends import BACKENDS
 N = 50
 
 
-def fresh(sizes=(3, 5, 1), **options):
-    return gd.Network(sizes, rng=0, **options)
-
-
 def test_the_default_optimizer_is_sgd(small_run):
     net, X, y = small_run
     assert gd.train(net, X, y, epochs=1).optimizer == gd.SGD(0.01)
@@ -235,7 +231,7 @@ def test_a_trace_that_begins_later_has_no_start(small_run):
 
 def test_a_weight_of_two_is_the_sample_twice(backend):
     X, y = make_data((3, 1), "squared_error", 20)
-    net = fresh((3, 1), dtype="float64")
+    net = gd.Network([3, 1], dtype="float64", rng=0)
     weight = np.ones(20)
     weight[4] = 2
     twice = gd.gradient(
