@@ -114,9 +114,9 @@ def tolerance(dtype, *lengths):
 
 
 def assert_close(actual, expected, dtype, *lengths):
-    """Compare with `tolerance`, relative to the largest expected value where that is above 1."""
+    """Compare with `tolerance`, relative to the largest expected number where that is above 1."""
     expected = np.asarray(expected)
-    scale = max(1.0, float(np.abs(expected).max()))
+    scale = max(1.0, np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance(dtype, *lengths) * scale)
 
 

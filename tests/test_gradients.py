@@ -62,16 +62,14 @@ def test_weights_are_factors():
     weight = np.random.default_rng(0).uniform(0, 2, len(X))
     plain = gd.per_sample_gradients(net, X, y)
     weighted = gd.per_sample_gradients(net, X, y, sample_weight=weight)
-    np.testing.assert_allclose(weighted, weight[:, None] * plain, rtol=1e-13)
+    assert_close(weighted, weight[:, None] * plain, "float64", 6)
     norms = gd.per_sample_norms(net, X, y, sample_weight=weight)
-    np.testing.assert_allclose(norms, weight * gd.per_sample_norms(net, X, y), rtol=1e-13)
+    assert_close(norms, weight * gd.per_sample_norms(net, X, y), "float64", 6)
 
 
 def test_one_sample():
     net, X, y = problem([4, 6], "huber", "float64", n=1)
-    np.testing.assert_allclose(
-        gd.per_sample_gradients(net, X, y)[0], gd.gradient(net, X, y), rtol=1e-13
-    )
+    assert_close(gd.per_sample_gradients(net, X, y)[0], gd.gradient(net, X, y), "float64", 6)
 
 
 def test_clipped_samples_are_what_a_step_takes():
@@ -80,9 +78,7 @@ def test_clipped_samples_are_what_a_step_takes():
     shorten = np.minimum(1, 0.2 / np.linalg.norm(each, axis=1))
     before = net.params.copy()
     gd.train(net, X, y, batch_size=None, epochs=1, optimizer=gd.SGD(1.0), clip_per_sample=0.2)
-    np.testing.assert_allclose(
-        before - net.params, (shorten[:, None] * each).mean(axis=0), atol=1e-14
-    )
+    assert_close(before - net.params, (shorten[:, None] * each).mean(axis=0), "float64", len(X))
 
 
 def test_noise_has_the_stated_size():
@@ -93,7 +89,8 @@ def test_noise_has_the_stated_size():
         net, X, y, batch_size=100, epochs=1, sampling="poisson", optimizer=gd.SGD(1.0),
         clip_per_sample=1e-6, noise_multiplier=1e4, rng=0,
     )  # fmt: skip
-    assert np.std(net.params - before) == pytest.approx(1e4 * 1e-6 / 100, rel=0.1)
+    # 2081 normal numbers: the standard error of their standard deviation is 1.6 %
+    assert np.std(net.params - before) == pytest.approx(1e4 * 1e-6 / 100, rel=0.08)
 
 
 def test_an_empty_batch_moves_nothing_but_noise(backend):
@@ -106,7 +103,7 @@ def test_an_empty_batch_moves_nothing_but_noise(backend):
     assert len(empty) > 100
     params = history.trace["params"]
     np.testing.assert_array_equal(params[empty], params[empty - 1])
-    assert history.sample_gradients == pytest.approx(1000, rel=0.2)
+    assert history.sample_gradients == pytest.approx(1000, abs=5 * np.sqrt(1000))  # 5 errors
 
 
 def test_noise_scale_is_that_of_the_sample_covariance(dtype):
@@ -228,11 +225,11 @@ def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
             if n < 20:
                 variance[-1] = square[-1] = np.nan
     trace = gd.train(
-        net, X, y, batch_size=40, epochs=5, optimizer=gd.SGD(1e-15), record=("noise_scale",),
+        net, X, y, batch_size=40, epochs=5, optimizer=gd.SGD(1e-20), record=("noise_scale",),
         record_every=every, sampling=sampling, reduction=reduction, rng=0,
     ).trace  # fmt: skip
-    np.testing.assert_allclose(trace["gradient_variance"], variance[every - 1 :: every], rtol=1e-9)
-    np.testing.assert_allclose(trace["gradient_square"], square[every - 1 :: every], atol=1e-12)
+    assert_close(trace["gradient_variance"], variance[every - 1 :: every], "float64", 40, 6)
+    assert_close(trace["gradient_square"], square[every - 1 :: every], "float64", 40, 6)
 
 
 def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
