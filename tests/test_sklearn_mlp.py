@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import assert_slopes
+from conftest import assert_close, assert_slopes
 from joblib import parallel_config
 from samples import LABELS, WEIGHT_150, X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
 from scipy.sparse import csr_array
@@ -115,7 +115,7 @@ def test_partial_fit_is_scikit_learns():
     for _ in range(5):
         for model in models:
             model.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
-    np.testing.assert_allclose(*(parameters(model) for model in models), rtol=1e-6)
+    assert_close(*map(parameters, models), "float64", 5 * 150)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -140,11 +140,10 @@ def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_w
     dense, sparse = clone(clf), clone(clf)
     dense.fit(X_IRIS, Y_IRIS, sample_weight)
     sparse.fit(csr_array(X_IRIS), Y_IRIS, sample_weight)
-    np.testing.assert_allclose(parameters(dense), parameters(sparse), rtol=1e-9)
-    np.testing.assert_allclose(dense.loss_, sparse.loss_, rtol=1e-9)
-    np.testing.assert_allclose(
-        dense.predict_proba(X_IRIS), sparse.predict_proba(csr_array(X_IRIS)), rtol=1e-9
-    )
+    assert_close(parameters(dense), parameters(sparse), "float64", 5 * 150)
+    assert_close(dense.loss_, sparse.loss_, "float64", 5 * 150)
+    found = dense.predict_proba(X_IRIS), sparse.predict_proba(csr_array(X_IRIS))
+    assert_close(*found, "float64", 5 * 150)
 
 
 def test_convergence_warning():
