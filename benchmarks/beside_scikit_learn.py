@@ -1,13 +1,11 @@
 """Scores and times of fastgd.sklearn's classes beside scikit-learn's, as Markdown tables.
 
-    python -m benchmarks.beside_scikit_learn [networks] [linear]
-
 Both train with equal settings on scikit-learn's bundled data, five seeds each, in turn.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 import warnings
 from typing import Any
@@ -97,10 +95,18 @@ def table(family: str) -> None:
 
 def main() -> None:
     """Print the tables that the command line names, or both."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.beside_scikit_learn", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE", help=f"{' or '.join(FAMILIES)}; both if none is named"
+    )
+    tables = parser.parse_args().tables or list(FAMILIES)
+    if unknown := set(tables) - FAMILIES.keys():
+        parser.error(f"no such table: {', '.join(unknown)}; tables: {', '.join(FAMILIES)}")
     warnings.simplefilter("ignore", ConvergenceWarning)
-    for family in sys.argv[1:] or FAMILIES:
-        if family not in FAMILIES:
-            sys.exit(f"no such table: {family}; tables: {', '.join(FAMILIES)}")
+    for family in tables:
         table(family)
 
 

@@ -26,7 +26,7 @@ def step_costs(monkeypatch):
     costs(monkeypatch, 1e-6, 1e-7)
 
 
-def test_the_formula(step_costs):
+def test_relative_times_follow_the_formula(step_costs):
     net, X, y = problem(1.0)
     result = gd.recommend_batch_size(net, X, y, rng=0)
     times = []
@@ -117,7 +117,7 @@ def test_two_samples_are_enough_and_one_is_not():
         gd.recommend_batch_size(net, X[:1], y[:1])
 
 
-def test_weights_and_classes():
+def test_sample_weights_and_classes_are_heeded():
     rng = np.random.default_rng(0)
     net = gd.Network([4, 8, 3], loss="cross_entropy", rng=0)
     data = rng.standard_normal((300, 4)), rng.integers(3, size=300)

@@ -362,7 +362,7 @@ def test_the_advice_when_no_run_is_good_enough():
     assert "No run reached the goal, a training loss of -1." in compare(goal=-1.0).advice()[0]
 
 
-def test_it_is_a_sequence():
+def test_a_comparison_is_a_sequence_of_its_runs():
     result = compare()
     assert len(result) == 3
     assert result[-1].batch_size == 120
@@ -418,7 +418,7 @@ def test_a_start_that_is_no_network():
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "log_loss", "poisson"])
-def test_other_losses(loss):
+def test_every_kind_of_loss_is_compared(loss):
     sizes = [4, 6, 3 if loss == "cross_entropy" else 1]
     data = make_data(sizes, loss, n=60)
     result = gd.compare(gd.Network(sizes, loss=loss, rng=0), *data, [4, None], epochs=2, rng=0)

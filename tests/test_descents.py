@@ -73,7 +73,7 @@ class Backwards:
         return np.arange(n)[::-1]
 
 
-def test_own_sampling():
+def test_an_own_samplings_order_is_followed():
     quintic = Quintic(n=3)
     _, history = descend(quintic, batch_size=1, epochs=1, sampling=Backwards())
     first = quintic.losses(quintic.start, np.array([2])).item()
@@ -236,7 +236,7 @@ def test_divergence_is_an_error_that_keeps_the_finite_epochs():
     assert np.isfinite(history.trace["params"]).all()
 
 
-def test_own_landscape():
+def test_an_own_landscape_is_descended():
     class Absolute(gd.landscapes.Landscape):
         n, n_params, start, minima = 2, 1, np.array([3.0]), np.array([[0.0]])
 

@@ -38,14 +38,33 @@ def train(backend="compiled", sizes=(5, 70, 17, 2), dtype="float64", n=60, **opt
     return net, history
 
 
-@pytest.mark.parametrize("dropout", [0.5, (0.0, 0.3), (0.9, 0.0)])
-@pytest.mark.parametrize("options", [{}, {"clip_per_sample": 0.1}, {"sampling": "poisson"}])
-def test_backends_agree(dropout, options, dtype, isa, n_threads):
-    reference, expected = train("loop", dtype=dtype, dropout=dropout, **options)
-    for backend in ("vectorized", "compiled"):
-        net, history = train(backend, dtype=dtype, dropout=dropout, n_threads=n_threads, **options)
-        assert_close(net.params, reference.params, dtype, 120, 70)
-        assert_close(history.loss, expected.loss, dtype, 120, 70)
+RATES = [0.5, (0.0, 0.3), (0.9, 0.0)]
+SETTINGS = [{}, {"clip_per_sample": 0.1}, {"sampling": "poisson"}]
+
+
+def assert_same_training(one, other, dtype):
+    (net, history), (reference, expected) = one, other
+    assert_close(net.params, reference.params, dtype, 120, 70)
+    assert_close(history.loss, expected.loss, dtype, 120, 70)
+
+
+@pytest.mark.parametrize("dropout", RATES)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_backends_agree_on_what_is_left_out(dropout, settings, dtype):
+    loop, *others = (
+        train(backend, dtype=dtype, dropout=dropout, **settings)
+        for backend in ("loop", "vectorized", "compiled")
+    )
+    for other in others:
+        assert_same_training(other, loop, dtype)
+
+
+@pytest.mark.parametrize("dropout", RATES)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_levels_and_threads_agree_on_what_is_left_out(dropout, settings, dtype, isa, n_threads):
+    settings = {"dtype": dtype, "dropout": dropout, **settings}
+    compiled = train("compiled", n_threads=n_threads, **settings)
+    assert_same_training(compiled, train("vectorized", **settings), dtype)
 
 
 @pytest.mark.parametrize("batch_size", [60, 300])
@@ -105,8 +124,8 @@ def test_a_resumed_training_goes_on(backend):
     np.testing.assert_array_equal(net.params, whole.params)
 
 
-def test_it_is_a_regularizer():
-    """Noise is fitted less well with half of the units left out."""
+def test_dropout_fits_noise_less_well():
+    """With half of the units left out, as a regularizer is to do."""
     losses = []
     for dropout in (0.0, 0.5):
         net, _ = train(
@@ -125,13 +144,13 @@ def test_it_is_a_regularizer():
         ((3, 1), 0.5, "0 hidden layers"),
     ],
 )
-def test_refused(sizes, dropout, message):
+def test_bad_rates_are_refused(sizes, dropout, message):
     with pytest.raises(ValueError, match=message):
         train(sizes=sizes, dropout=dropout)
 
 
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 4, 1)])
-def test_none_is_the_default(sizes):
+def test_no_dropout_is_the_default(sizes):
     nets = [gd.Network(sizes, rng=0) for _ in range(2)]
     X, y = make_data(sizes, nets[0].loss, 20, "float32")
     gd.train(nets[0], X, y, batch_size=5, rng=0)

@@ -67,7 +67,7 @@ def test_weights_are_factors():
     assert_close(norms, weight * gd.per_sample_norms(net, X, y), "float64", 6)
 
 
-def test_one_sample():
+def test_the_gradient_of_one_sample_is_its_own():
     net, X, y = problem([4, 6], "huber", "float64", n=1)
     assert_close(gd.per_sample_gradients(net, X, y)[0], gd.gradient(net, X, y), "float64", 6)
 
@@ -262,7 +262,7 @@ def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
         ({"record_every": 0}, "record_every"),
     ],
 )
-def test_refused(options, message):
+def test_bad_settings_are_refused_before_anything_changes(options, message):
     net, X, y = problem([3], "huber", "float64")
     before = net.params.copy()
     with pytest.raises(ValueError, match=message):

@@ -285,7 +285,7 @@ def test_a_graphs_error_leaves_the_pass_before_and_names_the_node():
         (([1], [1]), {"error": 1}, ValueError, "'error', but must be one of 'theta1'"),
     ],
 )
-def test_wrong_inputs_of_a_graph(arrays, named, error, message):
+def test_wrong_inputs_of_a_graph_are_refused(arrays, named, error, message):
     with pytest.raises(error, match=message):
         linear_cost().forward(*arrays, **named)
 
@@ -315,7 +315,7 @@ NODE = Square()
         (["x"], [(Square(), "x")], TypeError, "nodes must be a dictionary"),
     ],
 )
-def test_wrong_graphs(inputs, nodes, error, message):
+def test_wrong_graphs_are_refused(inputs, nodes, error, message):
     with pytest.raises(error, match=message):
         Graph(inputs, nodes)
 
@@ -334,7 +334,7 @@ def test_a_parameter_that_was_added():
         graph.forward([1.0], [2.0])
 
 
-def test_wrong_parameters():
+def test_parameters_that_are_no_dictionary_are_refused():
     with pytest.raises(TypeError, match="parameters must be a dictionary"):
         Graph([], {"cost": (Square(), "w")}, ["w"])
 

@@ -174,7 +174,7 @@ def test_largest_learning_rate_is_where_the_minimum_loses_its_hold():
     assert abs(ends[0][0]) < 1 < abs(ends[1][0])
 
 
-def test_rng_of_a_landscape():
+def test_a_seed_gives_a_landscapes_tilts():
     tilts = Quintic(rng=3).tilts
     np.testing.assert_array_equal(Quintic(rng=np.random.default_rng(3)).tilts, tilts)
     for other in (4, None):

@@ -245,7 +245,7 @@ def test_odd_functions_are_odd(dtype, isa):
         assert apply(name, -x, isa).tobytes() == (-apply(name, x, isa)).tobytes()
 
 
-def test_unknown_function():
+def test_an_unknown_function_is_refused():
     with pytest.raises(ValueError, match="'sine'"):
         apply("sine", np.ones(3), _kernels.levels()[0])
 

@@ -211,7 +211,7 @@ def test_backward_before_forward(node, what):
         (SoftmaxWithLoss(), ([[1, 2]], [0, 1]), "there is 1 sample: it needs"),
     ],
 )
-def test_wrong_shapes(node, inputs, message):
+def test_wrong_shapes_are_refused(node, inputs, message):
     with pytest.raises(ValueError, match=message):
         node.forward(*inputs)
 
@@ -226,7 +226,7 @@ def test_wrong_shapes(node, inputs, message):
         (Square(), (np.ma.masked_less([1.0, 2.0], 1.5),), "masked values"),
     ],
 )
-def test_wrong_inputs(node, inputs, message):
+def test_wrong_inputs_are_refused(node, inputs, message):
     with pytest.raises((TypeError, ValueError), match=message):
         node.forward(*inputs)
 

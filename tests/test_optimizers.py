@@ -170,12 +170,22 @@ def stepped(optimizer, backend):
     return net, history
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_kernel_is_torchs_algorithm(case, isa, backend):
+def assert_torchs_steps(case, backend):
     optimizer, expected = CASES[case]
     net, _ = stepped(optimizer, backend)
     assert_close(net.biases[0], [expected], "float64", 2 * len(GRADIENTS))
     assert net.weights[0][0, 0] == 0.0
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("backend", ["loop", "vectorized"])
+def test_backends_in_python_make_torchs_steps(case, backend):
+    assert_torchs_steps(case, backend)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_levels_kernel_makes_torchs_steps(case, isa):
+    assert_torchs_steps(case, "compiled")
 
 
 def test_an_optimizer_without_its_step_is_found_when_it_is_made():
@@ -252,7 +262,7 @@ def test_without_an_epsilon_what_has_no_gradient_stays(sizes, kind, backend, dty
         (lambda: gd.ASGD(0), "learning_rate is 0"),
     ],
 )
-def test_settings_are_checked(make, message):
+def test_bad_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -339,7 +339,7 @@ def test_a_rate_that_overflows_is_an_error():
         (lambda: s.from_entry(["cosinus", {}]), ValueError, "did you mean 'cosine'"),
     ],
 )
-def test_settings_are_checked(make, error, message):
+def test_bad_settings_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
 

@@ -182,7 +182,7 @@ def test_grid_search_in_a_pipeline(make):
 
 
 @each_classifier
-def test_calibration(make):
+def test_probabilities_can_be_calibrated(make):
     rates = {} if make is SGDClassifier else {"learning_rate_init": 0.1}
     calibrated = CalibratedClassifierCV(small(make, max_iter=20, **rates), cv=3).fit(X, LABELS)
     assert calibrated.score(X, LABELS) > 0.9

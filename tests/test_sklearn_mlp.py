@@ -146,7 +146,7 @@ def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_w
     assert_close(*found, "float64", 5 * 150)
 
 
-def test_convergence_warning():
+def test_too_few_epochs_are_warned_of():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
         MLPClassifier(max_iter=2).fit(X_IRIS, Y_IRIS)
 

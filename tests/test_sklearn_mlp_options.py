@@ -118,7 +118,7 @@ def test_each_layer_may_have_its_activation():
         ({"clip_norm": 0.5, "solver": "lbfgs"}, "another solver"),
     ],
 )
-def test_bad_parameters(settings, message):
+def test_bad_parameters_are_refused(settings, message):
     with pytest.raises((TypeError, ValueError), match=message):
         MLPClassifier(**settings).fit(X_IRIS, Y_IRIS)
 

@@ -132,12 +132,12 @@ def test_threads_do_not_change_a_bit(early_stopping, monkeypatch):
     assert one.validation_scores_ == two.validation_scores_
 
 
-def test_convergence_warning():
+def test_too_few_epochs_are_warned_of():
     with pytest.warns(ConvergenceWarning, match="Maximum number of iteration reached"):
         SGDRegressor(max_iter=2).fit(X, Y)
 
 
-def test_divergence():
+def test_divergence_is_an_error():
     with pytest.raises(ValueError, match="under-/overflow occurred at epoch #1"):
         SGDRegressor(learning_rate="constant", eta0=1e300, penalty=None).fit(X, Y)
 

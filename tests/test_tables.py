@@ -126,7 +126,7 @@ def test_a_file_of_nearly_that_name_is_named(tmp_path):
         read_csv(str(tmp_path / "none" / "house.csv"))
 
 
-def test_numbers(table):
+def test_cells_are_numbers_or_their_column_has_none(table):
     result = table("a,b,c,d\n1,1_000, -2e3 ,NA\n.5,2,+7,?\n")
     assert result.numbers("a").tolist() == [1.0, 0.5]
     assert result.numbers("b") is None
@@ -182,14 +182,14 @@ def test_with_decimal_commas_a_point_is_in_no_number(table):
     assert result.first_non_number("b") == 0
 
 
-def test_decimal_commas(table):
+def test_decimal_commas_make_numbers_and_leave_the_text(table):
     result = table("a;b\n1,5;x\n-0,25;y\n", decimal=",")
     assert result.numbers("a").tolist() == [1.5, -0.25]
     assert result.columns["a"].tolist() == ["1,5", "-0,25"]
 
 
 @pytest.mark.parametrize("word", ["", " ", *MISSING])
-def test_missing_values(table, word):
+def test_rows_with_missing_values_are_found_and_said(table, word):
     result = table(f'a,b\n1,x\n"{word}",y\n3,"{word}"\n')
     complete, text = complete_rows(result, ["a", "b"])
     assert complete.tolist() == [True, False, False]

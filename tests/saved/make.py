@@ -1,9 +1,10 @@
-"""Save models for the versions to come: ``python tests/saved/make.py``.
+"""Save models for the versions to come.
 
 Writes what this version makes of small models, which tests/test_saved.py loads and goes on with.
 Run it with the oldest supported scikit-learn, whose pickles newer ones read.
 """
 
+import argparse
 import pickle
 import warnings
 from pathlib import Path
@@ -52,6 +53,9 @@ def predict(estimator):
 
 def main():
     """Write the files of this version."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     saved = {}
     for name, estimator in ESTIMATORS.items():
         before = fit(estimator)
