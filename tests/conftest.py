@@ -1,6 +1,8 @@
 """Fixtures, the tolerances, and what may be skipped, each stated once."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,6 +147,15 @@ def assert_slopes(actual, function, point):
     expected = slopes(function, point)
     scale = max(1.0, np.abs(function(point)).max(), np.abs(expected).max())
     np.testing.assert_allclose(actual, expected, rtol=0, atol=8 * STEP**2 * scale)
+
+
+def run_python(program, **environment):
+    """Run a program in a fresh interpreter; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environment},
+        stdout=subprocess.PIPE, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout.strip()
 
 
 @pytest.fixture

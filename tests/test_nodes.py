@@ -1,11 +1,8 @@
 """gd.nodes: forward and backward of each node, and their Jacobians."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from conftest import assert_close, assert_slopes, draw, make_data
+from conftest import assert_close, assert_slopes, draw, make_data, run_python
 
 import fastgd as gd
 from fastgd.activations import ACTIVATIONS
@@ -249,8 +246,7 @@ def test_wrong_upstream(upstream):
 
 def test_importing_fastgd_does_not_import_nodes():
     code = "import sys, fastgd; print('fastgd.nodes' in sys.modules, fastgd.nodes.Square())"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout == "False Square()\n"
+    assert run_python(code) == "False Square()"
 
 
 def test_fastgd_lists_nodes_and_knows_no_other_late_name():

@@ -7,18 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import run_python
 
 import fastgd as gd
 
 HEAVY = ("matplotlib", "sklearn", "scipy", "pandas", "polars", "rich", "tqdm")
-
-
-def run(program):
-    """Run a program in a fresh interpreter; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout.strip()
 
 
 def test_dir_lists_what_is_public():
@@ -33,14 +26,16 @@ def test_a_name_that_does_not_exist():
 
 
 def test_importing_it_imports_nothing_else():
-    found = run(f"import sys, fastgd; print([name for name in {HEAVY} if name in sys.modules])")
+    found = run_python(
+        f"import sys, fastgd; print([name for name in {HEAVY} if name in sys.modules])"
+    )
     assert found == "[]"
 
 
 def test_importing_it_costs_little_beside_numpy():
     """Modules are counted, as times are not the same twice."""
     costly = {"asyncio", "concurrent", "email", "json", "logging", "pathlib", "tempfile", "zipfile"}
-    new = run(
+    new = run_python(
         "import sys, numpy, numpy.random, numpy.typing; before = set(sys.modules)\n"
         "import fastgd; print(*sorted(set(sys.modules) - before))"
     )
@@ -48,7 +43,7 @@ def test_importing_it_costs_little_beside_numpy():
 
 
 def test_help_reads_its_names():
-    text = run("import fastgd; help(fastgd)")
+    text = run_python("import fastgd; help(fastgd)")
     assert "net: 'Network'" in text or "net: Network" in text
 
 
@@ -60,7 +55,7 @@ def test_help_reads_its_names():
     ],
 )
 def test_without_an_extra_the_error_names_it(name, module, hint):
-    found = run(
+    found = run_python(
         f"import sys; sys.modules[{module!r}] = None\n"
         "import fastgd\n"
         f"try: fastgd.{name}\n"

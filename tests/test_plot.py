@@ -4,8 +4,6 @@ The kept images in tests/pictures hold no text, whose pixels differ between vers
 matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before you keep them.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -116,18 +114,6 @@ def test_a_legend_stands_where_no_line_is():
 
 def test_kept_pictures_are_small():
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 300_000
-
-
-def test_without_matplotlib_the_error_names_the_extra():
-    code = "import sys; sys.modules['matplotlib'] = None; import fastgd; import fastgd.plot"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "pip install 'fastgd[plot]'" in run.stderr.splitlines()[-1]
-
-
-def test_the_package_itself_imports_no_matplotlib():
-    code = "import sys, fastgd; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_thirty_lines_differ_without_their_colours():

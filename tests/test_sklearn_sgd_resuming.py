@@ -92,8 +92,15 @@ def test_exact_resuming_after_an_interruption():
 def test_exact_resuming_takes_the_same_outputs():
     clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
     clf.classes_ = np.array([0, 1])
-    with pytest.raises(ValueError, match="goes on with the same outputs and dtype"):
+    with pytest.raises(ValueError, match=r"shapes \(3, 7\) and \(3,\), but the data ask for 1 x 7"):
         clf.fit(X, CLASSES > 1)
+
+
+def test_exact_resuming_takes_the_same_dtype():
+    clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
+    clf.coef_ = clf.coef_.astype(np.float32)
+    with pytest.raises(ValueError, match="goes on with the same outputs and dtype"):
+        clf.fit(X, CLASSES)
 
 
 def test_a_clone_does_not_go_on():

@@ -4,10 +4,9 @@ Without OpenMP there is one, whatever they say.
 """
 
 import os
-import subprocess
-import sys
 
 import pytest
+from conftest import run_python
 from threadpoolctl import threadpool_limits
 
 from fastgd import _engine
@@ -28,9 +27,7 @@ def test_threadpoolctl_limits_them(limit):
 @pytest.mark.parametrize("value", [1, 3])
 def test_the_environment_sets_them(value):
     code = "import fastgd; from fastgd import _engine; print(_engine.max_threads())"
-    environment = {**os.environ, "OMP_NUM_THREADS": str(value)}
-    shown = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-    assert int(shown) == min(value, MOST)
+    assert int(run_python(code, OMP_NUM_THREADS=str(value))) == min(value, MOST)
 
 
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
@@ -50,8 +47,7 @@ with threadpool_limits(1, user_api="openmp"):
 with threadpool_limits(3, user_api="openmp"):
     print(held, added())
 """
-    shown = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert shown.split() == ["0", str(min(3, MOST) - 1)]
+    assert run_python(code).split() == ["0", str(min(3, MOST) - 1)]
 
 
 def test_very_many_threads_are_cut(monkeypatch):
@@ -85,5 +81,4 @@ for sizes in ((40, 1), (40, 200, 200, 1)):
         bits.add(net.params.tobytes())
     assert len(bits) == 1
 """
-    environment = {**os.environ, "OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "2"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
+    run_python(code, OMP_NUM_THREADS="4", OMP_THREAD_LIMIT="2")
