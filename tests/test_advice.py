@@ -27,18 +27,25 @@ def step_costs(monkeypatch):
 
 
 def test_relative_times_follow_the_formula(step_costs):
-    net, X, y = problem(1.0)
-    result = gd.recommend_batch_size(net, X, y, rng=0)
+    result = gd.recommend_batch_size(*problem(1.0), rng=0)
     times = []
     for row in result.candidates:
         assert row.relative_updates == pytest.approx(1 + result.noise_scale / row.batch_size)
-        assert row.batch_bytes == row.batch_size * 10 * 4
         times.append(row.relative_updates * row.step_seconds)
     relative = np.array(times) / min(times)
     assert [row.relative_time for row in result.candidates] == pytest.approx(relative)
+
+
+def test_candidates_are_the_powers_of_two_and_all_samples_with_their_bytes(step_costs):
+    candidates = gd.recommend_batch_size(*problem(1.0), rng=0).candidates
+    assert [row.batch_size for row in candidates] == [*(2**k for k in range(11)), 2000]
+    assert [row.batch_bytes for row in candidates] == [40 * row.batch_size for row in candidates]
+
+
+def test_the_smallest_batch_size_near_the_shortest_time_is_advised(step_costs):
+    result = gd.recommend_batch_size(*problem(1.0), rng=0)
     near = [row.batch_size for row in result.candidates if row.relative_time <= 1.1]
-    assert result.batch_size == near[0]
-    assert [row.batch_size for row in result.candidates][-2:] == [1024, 2000]
+    assert result.batch_size == min(near)
 
 
 def compared(result):

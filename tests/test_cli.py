@@ -1,7 +1,9 @@
 """The command line, as a user meets it: what it prints, writes and refuses."""
 
+import contextlib
 import csv
 import errno
+import io
 import os
 import pty
 import re
@@ -71,24 +73,38 @@ def read(path):
         return list(csv.reader(stream))
 
 
-def test_the_main_job_compares_three_batch_sizes_on_the_digits(run):
-    code, out, err = run()
-    assert (code, err) == (0, "")
-    assert "Alpaydin & Kaynak 1998, UCI repository, CC BY 4.0" in out
-    assert "1,438 rows train, 359 validate. Model: 64-64-10" in out
-    rows = body(out)
-    assert [row[:4] for row in rows] == [
+@pytest.fixture(scope="module")
+def main_job():
+    """Return what the command line prints without any words."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert cli.main([]) == 0
+    return out.getvalue()
+
+
+def test_the_main_job_compares_three_batch_sizes_on_the_digits(main_job):
+    assert "Alpaydin & Kaynak 1998, UCI repository, CC BY 4.0" in main_job
+    assert "1,438 rows train, 359 validate. Model: 64-64-10" in main_job
+    assert [row[:4] for row in body(main_job)] == [
         ["stochastic", "1", "1,438", "20"],
         ["mini-batch", "32", "45", "20"],
         ["batch", "1,438", "1", "20"],
     ]
-    accuracy = [float(row[-1].rstrip("%")) for row in rows]
-    assert min(accuracy) > 94
+
+
+def test_the_main_job_learns_more_by_small_batches(main_job):
+    rows = body(main_job)
+    assert min(float(row[-1].rstrip("%")) for row in rows) > 94
     losses = [float(row[-3]) for row in rows]
     assert max(losses[:2]) < losses[2]
-    assert "batch size 1 made 28,760 updates, batch size 1,438 made 20" in " ".join(out.split())
-    assert max(map(len, out.splitlines())) <= 90
-    assert max(len(line) for line in out.splitlines() if "  " in line) <= 79
+    words = " ".join(main_job.split())
+    assert "batch size 1 made 28,760 updates, batch size 1,438 made 20" in words
+
+
+def test_the_main_job_fits_a_terminal(main_job):
+    lines = main_job.splitlines()
+    assert max(map(len, lines)) <= 90
+    assert max(len(line) for line in lines if "  " in line) <= 79
 
 
 def test_the_same_seed_prints_the_same_numbers(run):
@@ -222,7 +238,7 @@ def with_gaps(folder):
     write_table("gaps.csv", rows)
 
 
-def test_missing_values_when_training(folder, run):
+def test_missing_values_are_an_error_when_training(folder, run):
     with_gaps(folder)
     code, out, err = run("gaps.csv", "--target", "price", *FAST)
     assert (code, out) == (2, "")
@@ -231,32 +247,52 @@ def test_missing_values_when_training(folder, run):
         "in 2 of 40 rows. Mend the file, leave such rows out with --missing drop, or such columns "
         "with --ignore\n"
     )
+
+
+def test_rows_with_missing_values_can_be_left_out(folder, run):
+    with_gaps(folder)
     code, out, _ = run("gaps.csv", "--target", "price", "--missing", "drop", *FAST)
     assert code == 0
     assert "gaps.csv: 40 rows, 2 of them with missing values left out" in out
     assert "30 rows train, 8 validate" in out
+
+
+def test_columns_with_missing_values_can_be_left_out(folder, run):
+    with_gaps(folder)
     assert run("gaps.csv", "--target", "price", "--ignore", "area,city", *FAST)[0] == 0
 
 
-def test_missing_values_when_predicting(folder, run):
+@pytest.fixture
+def model_of_two_columns(folder, run):
+    """Save as m.npz a model of house.csv's prices that reads the area and the city."""
     run("house.csv", "--target", "price", "--ignore", "kind", "--save", "m.npz", *FAST)
+
+
+def test_missing_values_are_an_error_when_predicting(model_of_two_columns, folder, run):
     with_gaps(folder)
     code, out, err = run("predict", "m.npz", "gaps.csv")
     assert (code, out) == (2, "")
     assert "line 4, column 'area': the value is missing" in err
     assert "--missing empty" in err
+
+
+def test_predictions_of_rows_with_missing_values_can_be_empty(model_of_two_columns, folder, run):
+    with_gaps(folder)
     assert run("predict", "m.npz", "gaps.csv", "--missing", "empty", "--output", "o.csv")[0] == 0
     values = [value for (value,) in read("o.csv")[1:]]
     assert len(values) == 40
     assert [i for i, value in enumerate(values) if not value] == [2, 6]
 
 
-def test_unknown_categories(folder, run):
-    run("house.csv", "--target", "price", "--ignore", "kind", "--save", "m.npz", *FAST)
+def test_unknown_categories_are_an_error(model_of_two_columns, run):
     write_table("new.csv", [["area", "city"], ["50", "Rome"]])
     code, out, err = run("predict", "m.npz", "new.csv")
     assert (code, out) == (2, "")
     assert "new.csv, line 2, column 'city': the model knows no 'Rome'; in training" in err
+
+
+def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
+    write_table("new.csv", [["area", "city"], ["50", "Rome"]])
     code, out, _ = run("predict", "m.npz", "new.csv", "--unknown", "ignore")
     assert code == 0
     assert len(out.splitlines()) == 2
@@ -395,7 +431,7 @@ def test_a_file_named_predict_is_reached_by_its_path(folder, run):
     assert run("./predict", "--target", "price", *FAST)[0] == 0
 
 
-def test_divergence_is_explained_and_exit_code_1(folder, run):
+def test_a_batch_size_that_diverges_is_explained_and_exit_code_1(folder, run):
     words = ["--batch-size", "1,32", "--learning-rate", "1e20,0.01", "--save", "m.npz"]
     code, out, err = run("house.csv", "--target", "price", *words, *FAST)
     assert (code, err) == (1, "")
@@ -403,9 +439,11 @@ def test_divergence_is_explained_and_exit_code_1(folder, run):
     assert "Diverged: batch size 1. " in out
     assert "Give a lower --learning-rate" in " ".join(out.split())
     assert "Saved the model of batch size 32" in out
-    code, _, err = run(
-        "house.csv", "--target", "price", "--learning-rate", "1e20", "--save", "n.npz", *FAST
-    )
+
+
+def test_when_every_batch_size_diverges_nothing_is_saved(folder, run):
+    words = ["--learning-rate", "1e20", "--save", "n.npz"]
+    code, _, err = run("house.csv", "--target", "price", *words, *FAST)
     assert code == 1
     assert err == "fastgd: no run ended well, so n.npz was not written\n"
     assert not os.path.exists("n.npz")

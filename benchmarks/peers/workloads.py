@@ -34,11 +34,6 @@ class Workload:
         return -(-self.n // self.batch)
 
     @property
-    def bytes_read(self) -> int:
-        """Bytes that an epoch must read at the least: every row of X and y once, float32."""
-        return self.n * (self.sizes[0] + 1) * 4
-
-    @property
     def flops(self) -> int:
         """Flops of an epoch: forward and weight gradient for all layers, input gradient for
         all but the first; two flops a multiply-add."""
