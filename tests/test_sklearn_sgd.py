@@ -201,3 +201,20 @@ def test_r2_is_scikit_learns(loss):
         for make in (SGDRegressor, linear_model.SGDRegressor)
     )  # fmt: skip
     assert own >= other - 1e-9
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+@pytest.mark.parametrize("number", [-1, 10**6])
+def test_compressed_rows_that_name_what_is_not_there(part, number):
+    rows = csr(X)
+    getattr(rows, part)[5] = number
+    with pytest.raises(ValueError, match="no valid matrix of compressed rows"):
+        SGDRegressor().fit(rows, Y)
+
+
+def test_compressed_rows_may_have_room_to_spare():
+    rows, spare = csr(X), np.array([-1], np.int32)
+    roomy = csr(X)
+    roomy.data, roomy.indices = np.append(rows.data, 0.0), np.append(rows.indices, spare)
+    expected = SGDRegressor(random_state=0).fit(rows, Y)
+    np.testing.assert_array_equal(SGDRegressor(random_state=0).fit(roomy, Y).coef_, expected.coef_)

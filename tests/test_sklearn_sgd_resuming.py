@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from samples import CLASSES, SOFTMAX, X, Y, csr
+from samples import CLASSES, SOFTMAX, WEIGHT, X, Y, csr
 from sklearn.base import clone
 
 from fastgd import schedules
@@ -113,3 +113,50 @@ def test_a_sparse_coef_must_be_made_dense():
     with pytest.raises(ValueError, match=r"call densify\(\)"):
         clf.partial_fit(X, CLASSES)
     clf.densify().partial_fit(X, CLASSES)
+
+
+def fitted(make, warm_start):
+    """Return a fitted estimator, which is to fail next, and its targets."""
+    y = CLASSES if make is SGDClassifier else Y
+    return make(max_iter=3, random_state=0, warm_start=warm_start).fit(X, y), y
+
+
+FAILURES = {
+    "not finite": lambda est, y: est.fit(X * np.nan, y),
+    "too short": lambda est, y: est.fit(X, y[1:]),
+    "other features": lambda est, y: est.partial_fit(X[:, 1:], y),
+    "weights too short": lambda est, y: est.fit(X, y, sample_weight=WEIGHT[1:]),
+    "no validation": lambda est, y: est.fit(X, y, X_val=X * np.nan, y_val=y),
+}
+
+
+def learnt(est):
+    return pickle.dumps({name: value for name, value in vars(est).items() if name[-1] == "_"})
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("warm_start", [False, True, "exact"])
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_a_fit_that_fails_leaves_the_model_as_it_was(make, warm_start, failure):
+    est, y = fitted(make, warm_start)
+    before = learnt(est)
+    with pytest.raises(ValueError, match=r"\w"):
+        FAILURES[failure](est, y)
+    assert learnt(est) == before
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_a_fit_that_diverges_leaves_the_model_as_it_was(make, warm_start):
+    est, y = fitted(make, warm_start)
+    before = learnt(est)
+    with pytest.raises(ValueError, match="overflow"):
+        est.set_params(eta0=1e308, learning_rate="constant").fit(X, y)
+    assert learnt(est) == before
+
+
+def test_a_first_fit_that_fails_leaves_no_model():
+    clf = SGDClassifier()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clf.fit(X, CLASSES[1:])
+    assert not any(name.endswith("_") for name in vars(clf))

@@ -6,13 +6,14 @@ does in an epoch is in _outputs.py.
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from scipy import sparse
@@ -33,7 +34,9 @@ from fastgd.sklearn._common import (
 from fastgd.sklearn._margins import LOSSES
 from fastgd.sklearn._outputs import Output, Params, Score, Settings, State, initial_state
 
-__all__ = ["MAX_INT", "LinearDescent", "Task", "with_callbacks"]
+__all__ = ["MAX_INT", "LinearDescent", "Task", "keeps_the_model", "with_callbacks"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 MAX_INT = np.iinfo(np.int32).max
 LEARNING_RATES = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
@@ -48,6 +51,23 @@ except ImportError:  # scikit-learn before 1.9 has none to tear down
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
         """Return the method as it is."""
         return method
+
+
+def keeps_the_model(method: Method) -> Method:
+    """Let a method that fails before an epoch has ended leave the estimator as it was."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        before = self.__dict__.copy()
+        try:
+            return method(self, *args, **options)
+        except BaseException:
+            if self.__dict__.get("loss_curve_") is before.get("loss_curve_"):  # nothing was learnt
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+
+    return cast(Method, call)
 
 
 @dataclass
@@ -372,6 +392,7 @@ def _for_kernels(X: Any) -> Any:
     """Return samples that are aligned; compressed rows with 32-bit indices."""
     if not sparse.issparse(X):
         return np.require(X, requirements=["A"])
+    _check_compressed(X)
     if X.indices.dtype == X.indptr.dtype == np.int32:
         return X
     largest = np.iinfo(np.int32).max
@@ -382,6 +403,22 @@ def _for_kernels(X: Any) -> Any:
         )
     indices, indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     return type(X)((X.data, indices, indptr), shape=X.shape)
+
+
+def _check_compressed(X: Any) -> None:
+    """Check that compressed rows name no elements but their own: kernels do not look."""
+    inside = X.indices[: X.nnz]
+    if (
+        X.indptr[0] != 0
+        or (np.diff(X.indptr) < 0).any()
+        or X.nnz > min(len(X.indices), len(X.data))
+        or (X.nnz > 0 and (inside.min() < 0 or inside.max() >= X.shape[1]))
+    ):
+        raise ValueError(
+            f"X is no valid matrix of compressed rows: its indptr must rise from 0 to at most "
+            f"{min(len(X.indices), len(X.data))}, its indices be from 0 to {X.shape[1] - 1}; "
+            "X.check_format() says more"
+        )
 
 
 def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:

@@ -25,7 +25,13 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.sklearn._common import check_probabilities, has_validation
-from fastgd.sklearn._linear import MAX_INT, LinearDescent, Task, with_callbacks
+from fastgd.sklearn._linear import (
+    MAX_INT,
+    LinearDescent,
+    Task,
+    keeps_the_model,
+    with_callbacks,
+)
 from fastgd.sklearn._margins import softmax_loss
 from fastgd.sklearn._outputs import Score
 
@@ -194,6 +200,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @keeps_the_model
     def fit(
         self,
         X: Any,
@@ -250,6 +257,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @keeps_the_model
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
         """Run one epoch on these samples.
 
@@ -492,6 +500,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @keeps_the_model
     def fit(
         self,
         X: Any,
@@ -552,6 +561,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @keeps_the_model
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> SGDClassifier:
