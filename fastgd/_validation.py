@@ -625,7 +625,8 @@ def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
 
 
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
-    """Return class indices as int32."""
+    """Return class indices as int32, in a copy: kernels go where they say, whatever a callback
+    makes of the user's array."""
     if array.dtype.kind == "f":
         bad = array != np.trunc(array)
         bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)
@@ -651,7 +652,7 @@ def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
             f"as the network has {count(classes, 'output')}: give it one for each class; "
             "numpy.unique(y, return_inverse=True) turns labels into indices"
         )
-    return np.ascontiguousarray(array, np.int32)
+    return np.array(array, np.int32, order="C")
 
 
 def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> None:

@@ -158,6 +158,19 @@ def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
         gd.train(net, X, y, epochs=2, callbacks=[spoil])
 
 
+def test_a_callback_may_write_to_the_classes():
+    """They are those of when the training began: as indices they would lead anywhere."""
+    X, y = np.ones((8, 2), np.float32), (np.arange(8) % 3).astype(np.int32)
+
+    def spoil(net, history):
+        y[:] = 10**6
+
+    spoilt, whole = (gd.Network([2, 3], loss="cross_entropy") for _ in range(2))
+    gd.train(whole, X, y, batch_size=4, epochs=3, rng=0)
+    gd.train(spoilt, X, y, batch_size=4, epochs=3, rng=0, callbacks=[spoil])
+    np.testing.assert_array_equal(spoilt.params, whole.params)
+
+
 def test_callbacks_may_come_from_a_generator(small_run):
     net, X, y = small_run
     seen = []
