@@ -625,8 +625,10 @@ def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
 
 
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
-    """Return class indices as int32, in a copy: kernels go where they say, whatever a callback
-    makes of the user's array."""
+    """Return class indices as int32, in a copy: kernels go where they say.
+
+    The user's array may change during a training, by a callback.
+    """
     if array.dtype.kind == "f":
         bad = array != np.trunc(array)
         bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)
