@@ -31,9 +31,9 @@ OLDEST = (
 )  # fmt: skip
 
 
-# Methods of Checks, in the order in which they run. The last are one after the other on a core, as
-# many beside each other as there are cores; the others have threads of their own, which would
-# wait for each other for long where something else is at work.
+# Methods of Checks, in the order in which they run. Those of ALONE start threads of their own,
+# which wait long for each other where something else is at work too. The others use a core each:
+# as many run at a time as there are cores, the longest first.
 ALONE = ("install", "lint", "types", "tests", "levels", "sanitizers")
 SIDE_BY_SIDE = (
     "slow_tests", "docs", "machine_code", "without_openmp", "packages", "benchmarks",
@@ -50,7 +50,7 @@ class Checks:
         self.out = out
 
     def run(self, *command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
-        """Run a command; stop everything when it fails."""
+        """Run a command; raise CalledProcessError when it fails."""
         print("\n$", *command, file=self.out, flush=True)
         path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(
