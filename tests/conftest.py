@@ -1,4 +1,4 @@
-"""Fixtures, the tolerances, and what may be skipped, each stated once."""
+"""Fixtures, data, bounds on errors, and what may be skipped: each stated once."""
 
 import os
 import subprocess

@@ -22,6 +22,9 @@ WEIGHT_150 = np.random.default_rng(0).uniform(0.1, 2, 150)
 # of SGDClassifier: one model of all classes, in place of one against the others for each
 SOFTMAX = {"loss": "log_loss", "multi_class": "softmax"}
 
+# Of numbers that many steps of two implementations lead to: each goes on from the other's rounding.
+HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float64).eps))
+
 
 def csr(X):
     """Return compressed rows with the short indices that the kernels read in place."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import assert_close, assert_slopes
 from joblib import parallel_config
-from samples import LABELS, WEIGHT_150, X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
+from samples import HALF_THE_DIGITS, LABELS, WEIGHT_150, X_IRIS, X_REG, Y_IRIS, Y_REG, parameters
 from scipy.sparse import csr_array
 from sklearn import config_context, neural_network
 from sklearn.base import clone
@@ -28,23 +28,24 @@ from fastgd.sklearn._perceptron import ACTIVATIONS, ENGINE_ACTIVATIONS
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def assert_same_training(name, X, y, *, rtol=1e-8, sample_weight=None, **settings):
+def assert_same_training(name, X, y, *, sample_weight=None, **settings):
     """Fit scikit-learn's class and ours alike; compare all that they leave."""
     settings = {"random_state": 3, "max_iter": 15, "hidden_layer_sizes": (7, 5), **settings}
     theirs = getattr(neural_network, name)(**settings).fit(X, y, sample_weight)
     ours = getattr(fastgd.sklearn, name)(**settings).fit(X, y, sample_weight)
-    scale = np.abs(parameters(theirs)).max()
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), rtol=0, atol=rtol * scale)
+    bound = HALF_THE_DIGITS * np.abs(parameters(theirs)).max()
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), rtol=0, atol=bound)
     public = (name for name in vars(theirs) if not name.startswith("_"))
     assert not [name for name in public if not hasattr(ours, name)]
     for attribute in ("loss_", "loss_curve_", "best_loss_", "best_validation_score_"):
         expected = getattr(theirs, attribute, None)
         if expected is not None:
-            np.testing.assert_allclose(getattr(ours, attribute), expected, rtol=rtol)
+            np.testing.assert_allclose(getattr(ours, attribute), expected, rtol=HALF_THE_DIGITS)
     for attribute in ("t_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_"):
         assert getattr(ours, attribute) == getattr(theirs, attribute)
-    predicted = ours.predict(X)
-    np.testing.assert_allclose(predicted, theirs.predict(X), rtol=0, atol=1e-6 * scale)
+    # a prediction adds up products with each parameter, at most
+    bound *= len(parameters(theirs))
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=bound)
 
 
 SETTINGS = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from samples import CLASSES, WEIGHT, X, Y, csr
+from samples import CLASSES, HALF_THE_DIGITS, WEIGHT, X, Y, csr
 from scipy import sparse
 from sklearn import __version__ as installed
 from sklearn import config_context, linear_model
@@ -53,9 +53,9 @@ def assert_same_fit(own, other, *fit, **fit_more):
         other.set_params(tol=None)
     own.fit(*fit, **fit_more)
     other.fit(*fit, **fit_more)
-    scale = max(1, abs(other.coef_).max())
-    np.testing.assert_allclose(own.coef_ / scale, other.coef_ / scale, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(own.intercept_ / scale, other.intercept_ / scale, rtol=0, atol=1e-8)
+    bound = HALF_THE_DIGITS * max(1, abs(other.coef_).max())
+    np.testing.assert_allclose(own.coef_, other.coef_, rtol=0, atol=bound)
+    np.testing.assert_allclose(own.intercept_, other.intercept_, rtol=0, atol=bound)
     assert own.n_iter_ == other.n_iter_
     assert own.t_ == other.t_
 
