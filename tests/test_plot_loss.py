@@ -106,9 +106,7 @@ def test_loss_refuses(run, options, words):
         plot.loss(run, **options)
 
 
-@settings(
-    max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate]
-)  # shrinking is slow
+@settings(max_examples=40, deadline=None, phases=[Phase.generate])
 @given(
     runs=st.dictionaries(
         st.integers(1, 9) | st.none() | st.text("a_$ \\^{", max_size=5), losses, min_size=1
