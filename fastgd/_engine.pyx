@@ -11,7 +11,7 @@ from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastgd._evaluation cimport write_outputs, write_sample_gradients
+from fastgd._evaluation cimport write_outputs, write_sample_gradients, write_sample_norms
 from fastgd._kernels cimport _address
 from fastgd._packing cimport convert, inner, transpose_all, unpack
 from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
@@ -473,9 +473,9 @@ cdef class Engine(Workspace):
         elif what == OUTPUTS:
             write_outputs(&self.run, thread, out)
         elif what == SAMPLE_NORMS:
-            write_sample_gradients(&self.run, thread, NULL, <double *> out)
+            write_sample_norms(&self.run, thread, <double *> out)
         else:
-            write_sample_gradients(&self.run, thread, out, NULL)
+            write_sample_gradients(&self.run, thread, out)
 
     cdef bint fill_noise(self) noexcept:
         """Draw the noise of one step; whether that worked."""

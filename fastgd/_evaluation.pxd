@@ -4,4 +4,5 @@ from fastgd._run cimport Run
 
 
 cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil
-cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil
+cdef void write_sample_gradients(Run *run, int thread, char *out) noexcept nogil
+cdef void write_sample_norms(Run *run, int thread, double *out) noexcept nogil

@@ -10,15 +10,35 @@ from fastgd._run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, attend, 
 from fastgd._windows cimport look
 
 
+# Writes what is wanted of n samples, from place `start` of the order on. They are in the window
+# from `at` on, and have the chunk's rows from b on.
+ctypedef void (*Block)(
+    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+) noexcept nogil
+
+
 cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil:
-    """Write the raw outputs of all rows: this thread's share of each chunk.
+    """Write the raw outputs of all rows: this thread's share of each chunk."""
+    _over_samples(run, thread, _outputs, out)
+
+
+cdef void write_sample_gradients(Run *run, int thread, char *out) noexcept nogil:
+    """Write each sample's gradient: this thread's share."""
+    _over_samples(run, thread, _gradients, out)
+
+
+cdef void write_sample_norms(Run *run, int thread, double *out) noexcept nogil:
+    """Write the norm of each sample's gradient: this thread's share."""
+    _over_samples(run, thread, _norms, out)
+
+
+cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept nogil:
+    """Walk all rows, chunk by chunk, in blocks of this thread's share.
 
     Nobody waits between chunks: a thread has the same rows of the workspace in each of them.
     """
     cdef Window *window = &run.windows[thread]
-    cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t size = run.itemsize, bytes_out = top.n_out * size
-    cdef size_t start = 0, m, at, b, end, n, i
+    cdef size_t start = 0, m, at, b, end, n
     cdef size_t share = share_of(run, _min(run.chunk, run.n_order))
     while start < run.n_order and not FGD_FLAG(run.interrupted):
         m = _min(run.chunk, run.n_order - start)
@@ -26,44 +46,46 @@ cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil:
         b, end = thread * share, _min((thread + 1) * share, m)
         while b < end:
             n = _min(MIN_CHUNK, end - b)
-            forward(run, window.rows + at + b, b, n, 0, -1)
-            for i in range(b, b + n):
-                memcpy(out + (start + i) * bytes_out, top.output + i * top.ld * size, bytes_out)
+            block(run, window, at + b, b, n, start + b, out)
             b += n
         if thread == 0:
             attend(run, m)
         start += m
 
 
-cdef void write_sample_gradients(Run *run, int thread, char *out, double *norms) noexcept nogil:
-    """Write each sample's gradient, or with `norms` its norm only: this thread's share."""
-    cdef Window *window = &run.windows[thread]
+cdef void _outputs(
+    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+) noexcept nogil:
     cdef Layer *top = &run.layers[run.n_layers - 1]
-    cdef size_t size = run.itemsize
-    cdef size_t start = 0, m, at, b, end, n, i
-    cdef size_t share = share_of(run, _min(run.chunk, run.n_order))
-    while start < run.n_order and not FGD_FLAG(run.interrupted):
-        m = _min(run.chunk, run.n_order - start)
-        at = look(run, window, start, m)
-        b, end = thread * share, _min((thread + 1) * share, m)
-        while b < end:
-            n = _min(MIN_CHUNK, end - b)
-            carry_rows(run, window, at + b, b, n, 0, -1, 1.0)
-            if norms != NULL:
-                sample_norms(
-                    run, window.rows + at + b, b, n, 1.0, top.delta + b * size,
-                    norms + start + b, run.square_parts + 2 * b,
-                )
-                for i in range(start + b, start + b + n):
-                    norms[i] = sqrt(norms[i])
-            else:
-                for i in range(b, b + n):
-                    _write_gradient(run, window.rows[at + i], i,
-                                    out + (start + i) * run.n_params * size)
-            b += n
-        if thread == 0:
-            attend(run, m)
-        start += m
+    cdef size_t size = run.itemsize, bytes_out = top.n_out * size, i
+    forward(run, window.rows + at, b, n, 0, -1)
+    for i in range(n):
+        memcpy(
+            <char *> out + (start + i) * bytes_out, top.output + (b + i) * top.ld * size, bytes_out
+        )
+
+
+cdef void _norms(
+    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+) noexcept nogil:
+    cdef char *deltas = run.layers[run.n_layers - 1].delta + b * run.itemsize
+    cdef double *norms = <double *> out + start
+    cdef size_t i
+    carry_rows(run, window, at, b, n, 0, -1, 1.0)
+    sample_norms(run, window.rows + at, b, n, 1.0, deltas, norms, run.square_parts + 2 * b)
+    for i in range(n):
+        norms[i] = sqrt(norms[i])
+
+
+cdef void _gradients(
+    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+) noexcept nogil:
+    cdef size_t bytes_out = run.n_params * run.itemsize, i
+    carry_rows(run, window, at, b, n, 0, -1, 1.0)
+    for i in range(n):
+        _write_gradient(
+            run, window.rows[at + i], b + i, <char *> out + (start + i) * bytes_out
+        )
 
 
 cdef void _write_gradient(
