@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -22,10 +24,35 @@ def several_levels(test):
     return pytest.mark.each_level(pytest.mark.skipif(len(ALIKE) < 2, reason=ONE_LEVEL)(test))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption(
+        "--cases", type=int, metavar="N",
+        help="run N cases of each parametrised test, the same ones each time",
+    )  # fmt: skip
+
+
+def cross_section(names, n_cases):
+    """Return n cases of each test, chosen by a checksum, so that they spread over parameters."""
+    cases = defaultdict(list)
+    for name in names:
+        cases[name.partition("[")[0]].append(name)
+    return {
+        name
+        for of_one_test in cases.values()
+        for name in sorted(of_one_test, key=lambda name: crc32(name.encode()))[:n_cases]
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if "isa" in item.fixturenames:
             item.add_marker("each_level")
+    yield  # to -m, which chooses among what is marked by now
+    if n_cases := config.getoption("--cases"):
+        chosen = cross_section([item.nodeid for item in items], n_cases)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]
 
 
 # What continuous integration may skip: what nobody can install.

@@ -3,17 +3,23 @@
 Installs the package and the development extra, then runs lint, types, the tests, the
 benchmarks' smoke run, the builds and the sanitizers. What a step needs beside Python and a C
 compiler is installed from PyPI; sanitizer steps use the C compiler's own run-time libraries.
+
+`python tools/check.py quick` takes the environment that it runs in, one made by
+`pip install -e '.[dev]'`: it builds in place, lints, checks types, and runs some cases of each
+test and all examples, in less than 90 seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import venv
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import IO
@@ -31,28 +37,38 @@ OLDEST = (
 )  # fmt: skip
 
 
-# Methods of Checks, in the order in which they run. Those of ALONE start threads of their own,
-# which wait long for each other where something else is at work too. The others use a core each:
-# as many run at a time as there are cores, the longest first.
-ALONE = ("install", "lint", "types", "tests", "levels", "sanitizers")
-SIDE_BY_SIDE = (
-    "slow_tests", "docs", "machine_code", "without_openmp", "packages", "benchmarks",
+# Methods of Checks. After the first a core runs a step each, in this order: what is over soon and
+# fails often, then the longest first, so that all cores end together.
+INSTALL = "install"
+STEPS = (
+    "lint", "types", "sanitizers", "tests", "slow_tests", "machine_code", "levels",
+    "without_openmp", "docs", "packages", "benchmarks",
 )  # fmt: skip
 EXTRA = "oldest"
+QUICK = "quick"
+# Of `quick`, in two rounds: tests need what is built.
+QUICK_STEPS = (("build", "lint", "types"), ("some_tests", "examples"))
+# how many cases of a parametrised test tell most of what all of them tell
+CASES = 4
+
+
+def compiler_cache() -> list[str]:
+    """Return the folder of ccache's compilers, where Debian puts it and it is installed."""
+    return ["/usr/lib/ccache"] if shutil.which("ccache") else []
 
 
 class Checks:
     """The steps, each a function of one environment, whose output goes to one stream."""
 
-    def __init__(self, folder: Path, out: IO[str] = sys.stdout) -> None:
+    def __init__(self, folder: Path, python: Path, out: IO[str] = sys.stdout) -> None:
         self.folder = folder
-        self.python = folder / "venv" / "bin" / "python"
+        self.python = python
         self.out = out
 
     def run(self, *command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
         """Run a command; raise CalledProcessError when it fails."""
         print("\n$", *command, file=self.out, flush=True)
-        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(self.python.parent), *compiler_cache(), os.environ["PATH"]])
         subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
@@ -82,6 +98,24 @@ class Checks:
     def types(self) -> None:
         self.run(self.python, "-m", "mypy")
 
+    def build(self) -> None:
+        """Build the compiled part in place, for `quick`."""
+        self.run(self.python, "setup.py", "-q", "build_ext", "--inplace")
+
+    def some_tests(self) -> None:
+        """Run a few cases of every test, for `quick`."""
+        self.run(self.python, "-m", "pytest", "-q", "-m", "not slow", "--cases", str(CASES))
+
+    def examples(self) -> None:
+        """Run the examples in docstrings and on pages, for `quick`."""
+        self.run(self.python, "-m", "pytest", "-q", "--doctest-modules", "fastgd")
+        self.run(self.python, "-m", "pytest", "-q", "--doctest-glob=*.md", "README.md")
+        self.pages()
+
+    def pages(self) -> None:
+        pages = ("docs", "--doctest-glob=*.md", "--doctest-glob=*.rst")
+        self.run(self.python, "-m", "pytest", "-q", *pages)
+
     def tests(self) -> None:
         self.run(self.python, "-m", "pytest", "-q", "-m", "not slow")
         self.run(self.python, "-m", "pytest", "-q", "--doctest-modules", "fastgd")
@@ -92,8 +126,7 @@ class Checks:
 
     def docs(self) -> None:
         """Run the examples on the pages, and make the site: a warning is an error."""
-        pages = ("docs", "--doctest-glob=*.md", "--doctest-glob=*.rst")
-        self.run(self.python, "-m", "pytest", "-q", *pages)
+        self.pages()
         site = self.folder / "site"
         self.run(
             self.python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", site
@@ -164,27 +197,27 @@ class Checks:
         self.run(python, "-m", "pytest", "-q", *SAME_KERNELS, CI="")
 
 
-def run_step(step: str, folder: Path, out: IO[str] = sys.stdout) -> bool:
-    """Run one step, whose output goes to the stream; return whether it passed."""
-    print(f"\n=== {step}", file=out, flush=True)
+def run_step(step: str, checks: Checks) -> bool:
+    """Run one step; return whether it passed."""
+    print(f"\n=== {step}", file=checks.out, flush=True)
     start = time.perf_counter()
     try:
-        getattr(Checks(folder, out), step)()
+        getattr(checks, step)()
     except subprocess.CalledProcessError as error:
-        print(f"\nFAILED: {step} (exit code {error.returncode})", file=out, flush=True)
+        print(f"\nFAILED: {step} (exit code {error.returncode})", file=checks.out, flush=True)
         return False
-    print(f"=== {step}: {time.perf_counter() - start:.0f} s", file=out, flush=True)
+    print(f"=== {step}: {time.perf_counter() - start:.0f} s", file=checks.out, flush=True)
     return True
 
 
-def run_side_by_side(steps: list[str], folder: Path) -> bool:
+def run_side_by_side(steps: Sequence[str], folder: Path, python: Path) -> bool:
     """Run a step a core, print the output of each when it ends, begin none after a failure."""
     passed = True
 
     def run(step: str) -> tuple[bool, Path]:
         log = folder / f"{step}.log"
         with log.open("w") as out:
-            return passed and run_step(step, folder, out), log
+            return passed and run_step(step, Checks(folder, python, out)), log
 
     print(f"\nSide by side: {', '.join(steps)}", flush=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -195,27 +228,38 @@ def run_side_by_side(steps: list[str], folder: Path) -> bool:
     return passed
 
 
+def run_quick(folder: Path) -> bool:
+    """Run the steps of `quick` in the environment of this Python."""
+    python = Path(sys.executable)
+    return all(run_side_by_side(steps, folder, python) for steps in QUICK_STEPS)
+
+
+def run_full(wanted: list[str], folder: Path) -> bool:
+    """Run the steps that are wanted, or all, in a fresh environment."""
+    python = folder / "venv" / "bin" / "python"
+    # several steps compile the same kernels: a cache of this run alone, so that nothing is stale
+    os.environ |= {"CCACHE_DIR": str(folder / "ccache"), "CCACHE_BASEDIR": str(ROOT)}
+    steps = [step for step in (*STEPS, EXTRA) if step in (wanted or STEPS)]
+    return run_step(INSTALL, Checks(folder, python)) and run_side_by_side(steps, folder, python)
+
+
 def main() -> int:
     """Run the steps, install first; return 1 when one fails."""
-    steps = (*ALONE, *SIDE_BY_SIDE, EXTRA)
+    steps = (*STEPS, EXTRA)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "steps", nargs="*", metavar="STEP",
-        help=f"only these, after install: {', '.join(steps[1:-1])}; or, which runs only when it is "
-        f"named, {EXTRA}",
+        help=f"{QUICK}; or only these, after install: {', '.join(STEPS)}; or, which runs only when "
+        f"it is named, {EXTRA}",
     )  # fmt: skip
     wanted = parser.parse_args().steps
-    if unknown := set(wanted) - set(steps):
-        parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}")
-    chosen = [step for step in steps if step in (wanted or steps[:-1]) or step == "install"]
+    if wanted != [QUICK] and (unknown := set(wanted) - set(steps)):
+        parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}; or {QUICK}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = (run_step(step, folder) for step in chosen if step not in SIDE_BY_SIDE)
-        passed = all(alone)
-        if passed and (others := [step for step in chosen if step in SIDE_BY_SIDE]):
-            passed = run_side_by_side(others, folder)
+        passed = run_quick(folder) if wanted == [QUICK] else run_full(wanted, folder)
     print("\nAll checks passed." if passed else "\nThere are failures.")
     return not passed
 
