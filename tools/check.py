@@ -210,8 +210,13 @@ def run_step(step: str, checks: Checks) -> bool:
     return True
 
 
-def run_side_by_side(steps: Sequence[str], folder: Path, python: Path) -> bool:
-    """Run a step a core, print the output of each when it ends, begin none after a failure."""
+def run_side_by_side(
+    steps: Sequence[str], folder: Path, python: Path, failures_alone: bool = False
+) -> bool:
+    """Run a step a core, print the output of each when it ends, begin none after a failure.
+
+    Of one that passed print only the time where the output of failures is wanted alone.
+    """
     passed = True
 
     def run(step: str) -> tuple[bool, Path]:
@@ -224,14 +229,18 @@ def run_side_by_side(steps: Sequence[str], folder: Path, python: Path) -> bool:
         for job in as_completed([pool.submit(run, step) for step in steps]):
             well, log = job.result()
             passed &= well
-            print(log.read_text(), end="", flush=True)
+            text = log.read_text()
+            print(text.splitlines()[-1] + "\n" if well and failures_alone else text, end="",
+                  flush=True)  # fmt: skip
     return passed
 
 
 def run_quick(folder: Path) -> bool:
     """Run the steps of `quick` in the environment of this Python."""
     python = Path(sys.executable)
-    return all(run_side_by_side(steps, folder, python) for steps in QUICK_STEPS)
+    return all(
+        run_side_by_side(steps, folder, python, failures_alone=True) for steps in QUICK_STEPS
+    )
 
 
 def run_full(wanted: list[str], folder: Path) -> bool:
