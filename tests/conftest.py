@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from zlib import crc32
 
 import numpy as np
@@ -26,21 +25,25 @@ def several_levels(test):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--cases", type=int, metavar="N",
-        help="run N cases of each parametrised test, the same ones each time",
+        "--cross-section", action="store_true",
+        help="of each test run so many cases that each value of each parameter occurs in one",
     )  # fmt: skip
 
 
-def cross_section(names, n_cases):
-    """Return n cases of each test, chosen by a checksum, so that they spread over parameters."""
-    cases = defaultdict(list)
-    for name in names:
-        cases[name.partition("[")[0]].append(name)
-    return {
-        name
-        for of_one_test in cases.values()
-        for name in sorted(of_one_test, key=lambda name: crc32(name.encode()))[:n_cases]
-    }
+def cross_section(cases):
+    """Choose cases of each test, so that each value of each parameter occurs in one.
+
+    cases: names of cases, and the places of their parameters' values. A checksum orders them, so
+    that the choice is the same each time, and values are mixed.
+    """
+    chosen, seen = set(), set()
+    for name in sorted(cases, key=lambda name: crc32(name.encode())):
+        test = name.partition("[")[0]
+        values = {(test, *value) for value in cases[name].items()} or {(test,)}
+        if not values <= seen:
+            chosen.add(name)
+            seen |= values
+    return chosen
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,8 +52,11 @@ def pytest_collection_modifyitems(config, items):
         if "isa" in item.fixturenames:
             item.add_marker("each_level")
     yield  # to -m, which chooses among what is marked by now
-    if n_cases := config.getoption("--cases"):
-        chosen = cross_section([item.nodeid for item in items], n_cases)
+    if config.getoption("--cross-section"):
+        chosen = cross_section(
+            {item.nodeid: item.callspec.indices if hasattr(item, "callspec") else {}
+             for item in items}
+        )  # fmt: skip
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
         items[:] = [item for item in items if item.nodeid in chosen]
 

@@ -27,10 +27,18 @@ def test_an_expected_failure_is_no_skip(monkeypatch):
     assert nothing_is_missing(report).outcome == "skipped"
 
 
-def test_a_cross_section_has_cases_of_every_test():
-    names = [f"{test}[{case}]" for test in ("a.py::one", "a.py::two") for case in range(9)]
-    chosen = cross_section([*names, "b.py::alone"], 3)
-    counts = {test: sum(name.startswith(test) for name in chosen) for test in ("a.py::one", "b.py")}
-    assert counts == {"a.py::one": 3, "b.py": 1}
-    assert len(chosen) == 7
-    assert cross_section([*reversed(names), "b.py::alone"], 3) == chosen
+def test_a_cross_section_has_every_value_of_every_parameter():
+    cases = {
+        f"a.py::{test}[{loss}-{level}]": {"loss": loss, "level": level}
+        for test in ("one", "two")
+        for loss in range(4)
+        for level in range(3)
+    } | {"a.py::alone": {}}
+    chosen = cross_section(cases)
+    assert "a.py::alone" in chosen
+    for test in ("one", "two"):
+        kept = [cases[name] for name in chosen if f"::{test}[" in name]
+        assert {values["loss"] for values in kept} == set(range(4))
+        assert {values["level"] for values in kept} == set(range(3))
+        assert len(kept) < 12
+    assert cross_section(dict(reversed(cases.items()))) == chosen
