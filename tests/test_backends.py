@@ -239,11 +239,15 @@ def test_gradient_is_the_slope_of_the_loss(loss, hidden, backend):
     ("loss", "hidden", "optimizer"), list(itertools.product(LOSSES, ACTIVATIONS, OPTIMIZERS))
 )
 def test_everything_agrees_with_everything(loss, hidden, optimizer):
-    for sampling, batch_size, dtype in itertools.product(
-        SAMPLINGS, BATCH_SIZES, ["float32", "float64"]
+    """Samplings take turns: each meets each loss, activation and optimizer at two batch sizes."""
+    classes = LOSSES[loss].targets not in ("real", "count")
+    samplings = [name for name in SAMPLINGS if classes or name != "stratified"]
+    shift = list(LOSSES).index(loss) + list(ACTIVATIONS).index(hidden)
+    shift += list(OPTIMIZERS).index(optimizer)
+    for turn, (batch_size, dtype) in enumerate(
+        itertools.product(BATCH_SIZES, ["float32", "float64"]), shift
     ):
-        if sampling == "stratified" and LOSSES[loss].targets in ("real", "count"):
-            continue
+        sampling = samplings[turn % len(samplings)]
         sizes = [3, 4, outputs_of(loss)]
         options = {"loss": loss, "hidden": hidden, "optimizer": OPTIMIZERS[optimizer]}
         options |= {"sampling": sampling, "batch_size": batch_size, "dtype": dtype, "epochs": 1}
