@@ -253,7 +253,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--batch-size", type=_batch_sizes, metavar="N,N",
-        help="rows that make one update; full: all (default: 1,32,full)",
+        help="rows that make one update; full, or more than there are: all (default: 1,32,full)",
     )  # fmt: skip
     group.add_argument(
         "--epochs", type=_positive, default=20, metavar="N",

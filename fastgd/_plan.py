@@ -143,7 +143,7 @@ def plan(
     n_samples : int
         Samples in the data set.
     batch_size : int or None
-        Samples a batch, from 1 to n_samples; None for all of them.
+        Samples a batch, at least 1; None, and a number above n_samples, for all of them.
     epochs : int
         Passes over the data.
     drop_last : bool

@@ -90,7 +90,7 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
             f"{largest.updates:,}."
         )
     if result.tried > 1:
-        lines.append(f"Each batch size tried {result.tried} learning rates; {result.kept}.")
+        lines.append(f"Each batch size tried up to {result.tried} learning rates; {result.kept}.")
     if best is not None:
         lead = "Best on the validation rows:" if len(trained) > 1 else "On the validation rows,"
         lead = f"{lead} batch size {best.batch_size:,}"

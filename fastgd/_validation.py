@@ -521,24 +521,18 @@ def _all_finite(array: FloatArray) -> bool:
 
 
 def check_batch_size(batch_size: int | None, n_samples: int) -> int:
-    """Return the samples a batch; None means all."""
+    """Return the samples a batch; None means all, and so does a number above that of all."""
     if batch_size is None:
         return n_samples
     if isinstance(batch_size, str):
         raise TypeError(
             f"batch_size must be a whole number, or None for all samples, not {batch_size!r}"
         )
-    batch_size = check_int("batch_size", batch_size, at_least=1)
-    if batch_size > n_samples:
-        raise ValueError(
-            f"batch_size is {batch_size}, but {_there_are(n_samples)}: use at most that many, or "
-            "None for all of them (batch gradient descent)"
-        )
-    return batch_size
+    return min(check_int("batch_size", batch_size, at_least=1), n_samples)
 
 
 def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
-    """Return the samples a batch of each of several batch sizes."""
+    """Return the samples a batch of each of several batch sizes; all that mean all are one."""
     if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
         raise TypeError(
             f"batch_sizes must list numbers or None, as [1, 32], not {show(batch_sizes)}"
@@ -546,7 +540,10 @@ def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
     sizes = [check_batch_size(size, n_samples) for size in batch_sizes]
     if not sizes:
         raise ValueError("batch_sizes is empty: name at least one, such as [1, 32, None]")
-    return sizes
+    for size in sizes:
+        if size < n_samples and sizes.count(size) > 1:
+            raise ValueError(f"batch_sizes has {size} twice: name each once")
+    return list(dict.fromkeys(sizes))
 
 
 def check_threads(n_threads: int | None) -> int:

@@ -41,6 +41,7 @@ from fastgd._options import INTERRUPTED, predict_parser, train_parser
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, read_csv
+from fastgd._validation import count
 from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
@@ -136,11 +137,12 @@ def _train(options: argparse.Namespace) -> int:
     backends.load(options.backend)  # what can not run is said before anything is read
     task = _user_task(options) if options.file is not None else _digits_task(options)
     problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
-    sizes = _check_batch_sizes(options.batch_size, len(problem.X))
-    rates = _check_learning_rates(options.learning_rate, sizes, problem)
+    tried = _check_learning_rates(
+        options.learning_rate, _batch_sizes(options.batch_size, len(problem.X)), problem
+    )
     first, *others = task.about
     print(first, *map(fill, others), _about_model(problem), "", sep="\n", flush=True)
-    result = _run_all(problem, sizes, rates, options)
+    result = _run_all(problem, tried, options)
     advice, notes = result.advice(), explain(problem, result)
     print("", *map(fill, [*advice, *about_noise(problem, result), *notes]), sep="\n")
     if options.save is not None:
@@ -286,32 +288,29 @@ def _read(options: argparse.Namespace) -> Table:
         progress.clear()
 
 
-def _check_batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
-    """Return the batch sizes as numbers, each once."""
-    if wanted is None:
-        wanted = [size for size in (1, 32) if size < n] + [None]
-    sizes = [n if size is None else size for size in wanted]
-    if max(sizes) > n:
-        raise InputError(
-            f"--batch-size {max(sizes)}: there are {n:,} training rows, so it may be 1 to {n} or "
-            "full"
-        )
-    return list(dict.fromkeys(sizes))
+def _batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
+    """Return the batch sizes as numbers; none is above that of all rows."""
+    return [n if size is None else min(size, n) for size in wanted or (1, 32, None)]
 
 
 def _check_learning_rates(
     wanted: list[float] | None, sizes: list[int], problem: Problem
-) -> list[list[float]]:
-    """Return the learning rates that each batch size tries."""
+) -> dict[int, list[float]]:
+    """Return the learning rates that each batch size tries, those of one given twice together."""
     if wanted is None:
         rule = StepSizeRule(problem.start, problem.X)
-        return [rule(size) for size in sizes]
+        return {size: rule(size) for size in sizes}
     if len(wanted) not in (1, len(sizes)):
         raise InputError(
-            f"--learning-rate has {len(wanted)} numbers for {len(sizes)} batch sizes: give one "
-            "for all, or one for each"
+            f"--learning-rate has {count(len(wanted), 'number')} for "
+            f"{count(len(sizes), 'batch size')}: give one for all, or one for each"
         )
-    return [[rate] for rate in wanted] * (1 if len(wanted) == len(sizes) else len(sizes))
+    tried: dict[int, list[float]] = {}
+    for size, rate in zip(sizes, wanted * (len(sizes) if len(wanted) == 1 else 1), strict=True):
+        rates = tried.setdefault(size, [])
+        if rate not in rates:
+            rates.append(rate)
+    return tried
 
 
 def _about_model(problem: Problem) -> str:
@@ -324,7 +323,7 @@ def _about_model(problem: Problem) -> str:
 
 
 def _run_all(
-    problem: Problem, sizes: list[int], rates: list[list[float]], options: argparse.Namespace
+    problem: Problem, tried: dict[int, list[float]], options: argparse.Namespace
 ) -> Comparison:
     """Train at each batch size, and print the table row by row."""
     columns = table_columns(problem)
@@ -332,9 +331,9 @@ def _run_all(
     progress = Progress(sys.stderr)
     parts: list[Comparison] = []
     try:
-        for place, (size, tried) in enumerate(zip(sizes, rates, strict=True)):
-            span = place / len(sizes), 1 / len(sizes)
-            parts.append(_run_one(problem, size, tried, options, progress, span))
+        for place, (size, rates) in enumerate(tried.items()):
+            span = place / len(tried), 1 / len(tried)
+            parts.append(_run_one(problem, size, rates, options, progress, span))
             progress.clear()
             print(line(columns, parts[-1][0]), flush=True)
     finally:

@@ -169,6 +169,9 @@ class History:
         How its learning rate changed; None where it did not.
     diverged : bool
         Whether the training ended because the loss stopped being finite.
+    batch_size : int or None
+        Samples a batch in the last training: the number of all where none was given or a larger
+        one. None in files that were written before it was kept.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -183,6 +186,7 @@ class History:
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
     diverged: bool = False
+    batch_size: int | None = None
     _sizes: tuple[int, ...] = field(default=(), repr=False)  # the network's; older ones have none
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
@@ -311,6 +315,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
         "trace": list(history.trace),
         "epoch updates": history.epoch_updates,
+        "batch size": history.batch_size,
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
         "rng": _plain(history._rng_state),
@@ -378,6 +383,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
             epoch_updates=[int(count) for count in kept.get("epoch updates", ())],
             start=_start(entries, net, path),
             optimizer=optimizer,
+            batch_size=_batch_size(kept),
             _sizes=net.sizes,
             schedule=_schedule(kept.get("schedule")),
             _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
@@ -408,6 +414,11 @@ def _schedule(entry: list[Any] | None) -> Schedule | None:
     from fastgd.schedules import from_entry  # who has none does not pay for the import
 
     return from_entry(entry)
+
+
+def _batch_size(kept: Mapping[str, Any]) -> int | None:
+    size = kept.get("batch size")
+    return None if size is None else _validation.check_int("batch size", size, at_least=1)
 
 
 def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:

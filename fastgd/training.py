@@ -77,7 +77,8 @@ def train(
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
     batch_size : int or None
-        Samples a batch, from 1 to n; None for all.
+        Samples a batch, at least 1; None, and a number above n, for all. `History.batch_size`
+        has the number.
     epochs : int
         Passes over the data.
     optimizer : Optimizer, optional
@@ -256,6 +257,7 @@ def prepare(
         dropout=_validation.check_dropout(dropout, len(net.hidden)),
         **_check_clipping(clip_value, clip_norm, clip_per_sample, noise_multiplier, sampling),
     )
+    run.history.batch_size = batch_size
     return run
 
 

@@ -327,7 +327,6 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
             "--batch-size 1,-2",
             "--batch-size: '-2' is not a whole number above 0, nor full",
         ),
-        ("--batch-size 1439", "there are 1,438 training rows, so it may be 1 to 1438 or full"),
         ("--hidden 64,,64", "argument --hidden: '' is not a whole number above 0, nor none"),
         ("--learning-rate 0", "argument --learning-rate: '0' is not a number above 0, or several"),
         ("--learning-rate 1,2", "has 2 numbers for 3 batch sizes"),
@@ -439,6 +438,15 @@ def test_a_batch_size_that_diverges_is_explained_and_exit_code_1(folder, run):
     assert "Diverged: batch size 1. " in out
     assert "Give a lower --learning-rate" in " ".join(out.split())
     assert "Saved the model of batch size 32" in out
+
+
+def test_a_batch_size_above_the_rows_is_one_batch_of_all(folder, run):
+    words = ["house.csv", "--target", "price", *FAST]
+    sizes = "--batch-size", "8,5000,full", "--learning-rate", "0.01,0.1,0.2"
+    code, out, err = run(*words, *sizes)
+    assert (code, err) == (0, "")
+    assert [row[:2] for row in body(out)] == [["mini-batch", "8"], ["batch", "96"]]
+    assert "tried up to 2 learning rates" in " ".join(out.split())
 
 
 def test_when_every_batch_size_diverges_nothing_is_saved(folder, run):

@@ -374,8 +374,7 @@ def test_a_comparison_is_a_sequence_of_its_runs():
     ("options", "message"),
     [
         ({"batch_sizes": []}, "batch_sizes is empty"),
-        ({"batch_sizes": [8, 121]}, "batch_size is 121, but there are 120 samples"),
-        ({"batch_sizes": [120, None]}, "batch_sizes has 120 twice"),
+        ({"batch_sizes": [8, 1, 8]}, "batch_sizes has 8 twice: name each once"),
         ({"batch_sizes": 32}, r"must list numbers or None, as \[1, 32\], not 32"),
         ({"batch_sizes": "1,32"}, "must list numbers"),
         ({"batch_size": 32}, "takes batch_sizes"),
@@ -404,6 +403,12 @@ def test_a_comparison_is_a_sequence_of_its_runs():
 def test_mistakes_are_refused(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         gd.compare(gd.Network([3, 1]), X, Y, **{"batch_sizes": [1, None]} | options)
+
+
+def test_batch_sizes_that_mean_all_samples_are_one_entry():
+    result = gd.compare(gd.Network([3, 1]), X, Y, [8, 120, 500, None], epochs=1, rng=0)
+    assert [entry.batch_size for entry in result] == [8, 120]
+    assert result[1].method == "batch"
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(120, [1, 8, 32, 120]), (32, [1, 8, 32]), (1, [1])])

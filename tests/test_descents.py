@@ -269,7 +269,7 @@ def test_an_own_landscape_is_descended():
         (lambda: descend(Saddle(), [1]), ValueError, r"start has shape \(1,\).*\(2,\)"),
         (lambda: descend(Saddle(), [1, np.nan]), ValueError, r"start\[1\] is nan"),
         (lambda: descend(Saddle(), "ab"), TypeError, "start is 'ab'"),
-        (lambda: descend(Saddle(), batch_size=65), ValueError, "batch_size is 65, but there are"),
+        (lambda: descend(Saddle(), batch_size=0), ValueError, "batch_size is 0, but must be at"),
         (lambda: descend(Saddle(), epochs=-1), ValueError, "epochs is -1"),
         (lambda: descend(Saddle(), optimizer=0.1), TypeError, "optimizer must be an optimizer"),
         (lambda: descend(Saddle(), schedule="step"), TypeError, "schedule must be None, a sched"),

@@ -50,6 +50,11 @@ def test_a_stratified_fold_has_the_bits_of_its_own_data():
     assert nets[0].params.tobytes() == nets[1].params.tobytes()
 
 
+def test_a_batch_size_above_a_folds_samples_is_one_batch_of_them():
+    (history,) = gd.train_many(networks(1), X, Y, {"samples": np.arange(20), "epochs": 2, "rng": 0})
+    assert (history.updates, history.batch_size) == (2, 20)
+
+
 def test_one_mapping_serves_all():
     histories = gd.train_many(networks(3), X, Y, {"epochs": 2, "rng": 0})
     assert [h.epochs for h in histories] == [2, 2, 2]

@@ -334,6 +334,35 @@ def test_a_samplers_bad_order_is_refused(order, backend, small_run):
     assert net.params.tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential", "poisson"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_batch_size_above_n_is_one_batch_of_all(sampling, drop_last, backend, small_run):
+    """As torch's DataLoader has it, but that it is a full one, which is not dropped."""
+    net, X, y = small_run
+    other = net.copy()
+    options = {"sampling": sampling, "drop_last": drop_last, "backend": backend, "rng": 0}
+    above = gd.train(net, X, y, batch_size=10 * len(X), epochs=2, **options)
+    whole = gd.train(other, X, y, batch_size=None, epochs=2, **options)
+    assert net.params.tobytes() == other.params.tobytes()
+    assert above.updates == whole.updates == 2
+    assert above.batch_size == whole.batch_size == len(X)
+
+
+def test_fewer_samples_than_the_default_batch_just_train(backend):
+    net = gd.Network([1, 1])
+    history = gd.train(net, [[0.0], [1.0]], [0.0, 1.0], epochs=3, backend=backend)
+    assert (history.updates, history.batch_size) == (3, 2)
+
+
+def test_the_history_tells_the_last_trainings_batch_size(small_run, tmp_path):
+    net, X, y = small_run
+    history = gd.train(net, X, y, batch_size=8, epochs=1, rng=0)
+    gd.save_checkpoint(tmp_path / "run.npz", net, history)
+    net, history = gd.load_checkpoint(tmp_path / "run.npz")
+    more = gd.train(net, X, y, batch_size=16, epochs=1, resume=history)
+    assert (history.batch_size, more.batch_size) == (8, 16)
+
+
 def test_each_epochs_updates_are_counted(small_run, tmp_path):
     """Also where a training goes on with other batches, and through a file."""
     net, X, y = small_run

@@ -94,7 +94,6 @@ BAD_DATA = {
 
 BAD_SETTINGS = {
     "batch size 0": ({"batch_size": 0}, ValueError, "at least 1"),
-    "batch size above n": ({"batch_size": 11}, ValueError, "None for all of them"),
     "batch size a name": ({"batch_size": "full"}, TypeError, "or None for all samples, not 'full'"),
     "batch size a fraction": ({"batch_size": 2.5}, TypeError, "whole number"),
     "batch size a truth value": ({"batch_size": True}, TypeError, "truth value"),
@@ -279,9 +278,14 @@ def test_bad_optimizers_are_refused(make, message):
         make()
 
 
+def test_a_plan_tells_the_batch_size_in_effect():
+    assert gd.plan(10, 11) == gd.plan(10, None)
+    assert (gd.plan(10, 11).batch_size, gd.plan(10, 11, drop_last=True).updates) == (10, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0, 1), "n_samples is 0"), ((10, 11), "batch_size is 11"), ((10, 0), "batch_size is 0")],
+    [((0, 1), "n_samples is 0"), ((10, 0), "batch_size is 0")],
 )
 def test_bad_plans_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

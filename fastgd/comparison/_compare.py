@@ -65,8 +65,8 @@ def compare(
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the network's loss takes them.
     batch_sizes : iterable of int or None
-        Samples a batch, each once; None for all. If not given, 1, 8, 32 and None, without those
-        that reach the number of samples.
+        Samples a batch, each once; None for all. Those that reach the number of samples mean
+        all, too, and are one entry. 1, 8, 32 and None if not given.
     epochs : int
         Passes over the samples of every run.
     optimizer : Optimizer, sequence of Optimizer, or callable, optional
@@ -198,15 +198,8 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def _plans(
     batch_sizes: Iterable[int | None], n: int, epochs: int, drop_last: bool
 ) -> list[BatchPlan]:
-    """Return how each batch size cuts the samples; none may come twice."""
-    if batch_sizes is BATCH_SIZES:
-        batch_sizes = [size for size in BATCH_SIZES if size is None or size < n]
+    """Return how each batch size cuts the samples."""
     sizes = _validation.check_batch_sizes(batch_sizes, n)
-    for size in sizes:
-        if sizes.count(size) > 1:
-            raise ValueError(
-                f"batch_sizes has {size} twice (None means all {n} samples): name each once"
-            )
     return [plan(n, size, epochs=epochs, drop_last=drop_last) for size in sizes]
 
 

@@ -53,7 +53,7 @@ def descend(
     start : array_like of shape (n_params,), optional
         Where to begin; ``landscape.start`` if not given.
     batch_size : int or None
-        Terms a batch, from 1 to n; None for all: batch gradient descent.
+        Terms a batch, at least 1; None, or n and more, for all: batch gradient descent.
     epochs : int
         Passes over the terms.
     optimizer : Optimizer, optional

@@ -162,7 +162,7 @@ def escape_share(
     start : array_like of shape (n_params,), optional
         Where to begin; ``landscape.start`` if not given.
     batch_sizes : iterable of int or None
-        Terms a batch, from 1 to n; None for all: batch gradient descent.
+        Terms a batch, at least 1; None, or n and more, for all: batch gradient descent.
     n_seeds : int
         Runs of each batch size: their seeds are 0 to n_seeds - 1.
     updates : int
