@@ -19,6 +19,7 @@ True
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastgd import _location  # noqa: F401, first of all
@@ -34,6 +35,7 @@ from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
 from fastgd.training import train
 
 if TYPE_CHECKING:
+    from fastgd import data as data
     from fastgd import landscapes, nodes, schedules
     from fastgd import plot as plot
     from fastgd import sklearn as sklearn
@@ -80,6 +82,7 @@ _LATE = {
     "Advice": "advice",
     "Comparison": "comparison",
     "compare": "comparison",
+    "data": "",
     "is_convex_on": "landscapes",
     "landscapes": "",
     "nodes": "",
@@ -104,5 +107,10 @@ if not TYPE_CHECKING:  # to a type checker this would say that every name exists
         return globals()[name]
 
 
+#: modules that need another package, without which `dir` does not show them
+_EXTRAS = {"plot": "matplotlib", "sklearn": "sklearn"}
+
+
 def __dir__() -> list[str]:
-    return __all__
+    extras = (name for name, package in _EXTRAS.items() if find_spec(package))
+    return sorted([*__all__, "data", *extras])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _validation
+from fastgd._arguments import helpful
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.optimizers import Optimizer
 from fastgd.sampling import count_steps
@@ -127,6 +128,7 @@ class BatchPlan:
         return "\n".join(f"{name:<20} {value:>14,}" for name, value in rows)
 
 
+@helpful
 def plan(
     n_samples: int,
     batch_size: int | None,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastgd.optimizers import Optimizer
 
 __all__ = [
+    "also_called",
     "check_X",
     "check_batch_size",
     "check_batch_sizes",
@@ -71,29 +72,46 @@ ELSEWHERE = {
     "bce": ("log_loss",),
     "bcewithlogits": ("log_loss",),
     "binarycrossentropy": ("log_loss",),
+    "activation": ("hidden",),
+    "alpha": ("l2",),
+    "beta1": ("betas",),
+    "beta2": ("betas",),
     "bootstrap": ("replacement",),
     "categoricalcrossentropy": ("cross_entropy",),
     "cython": ("compiled",),
     "iteration": ("update",),
+    "epsilon": ("eps",),
+    "generator": ("rng",),
+    "hiddenlayersizes": ("sizes", "--hidden"),
     "l1": ("absolute_error",),
+    "learningrateinit": ("learning_rate", "--learning-rate"),
     "linear": ("identity",),
     "logistic": ("log_loss", "sigmoid"),
     "lr": ("learning_rate", "--learning-rate"),
     "mae": ("absolute_error",),
+    "maxiter": ("epochs", "--epochs"),
     "mse": ("squared_error",),
     "multinomial": ("cross_entropy",),
+    "njobs": ("n_threads", "--threads"),
     "nll": ("cross_entropy",),
     "none": ("identity", "sequential"),
     "numpy": ("vectorized",),
     "ordered": ("sequential",),
     "python": ("loop",),
     "random": ("shuffle",),
+    "randomstate": ("rng", "--seed"),
+    "rho": ("alpha",),
+    "rng": ("--seed",),
+    "seed": ("rng",),
+    "shuffle": ("sampling",),
     "smoothl1": ("huber",),
     "softmax": ("cross_entropy",),
     "sparsecategoricalcrossentropy": ("cross_entropy",),
     "step": ("update",),
     "swish": ("silu",),
+    "threads": ("n_threads",),
     "time": ("second",),
+    "validationdata": ("validation",),
     "weights": ("params",),
 }
 
@@ -271,14 +289,20 @@ def near_name(name: str, allowed: Collection[str]) -> str | None:
     """
     import difflib  # only for messages
 
+    if meant := also_called(name, allowed):
+        return meant
     plain = {_plain(one): one for one in allowed}
-    word = _plain(name)
-    if word in plain:
-        return plain[word]
-    if known := [one for one in ELSEWHERE.get(word, ()) if one in allowed]:
-        return known[0]
-    near = difflib.get_close_matches(word, plain, 1)
+    near = difflib.get_close_matches(_plain(name), plain, 1)
     return plain[near[0]] if near else None
+
+
+def also_called(name: str, allowed: Collection[str]) -> str | None:
+    """Return the allowed name that differs in capitals and marks alone, or means the same."""
+    word = _plain(name)
+    for one in allowed:
+        if _plain(one) == word:
+            return one
+    return next((one for one in ELSEWHERE.get(word, ()) if one in allowed), None)
 
 
 def did_you_mean(name: str, allowed: Collection[str]) -> str:

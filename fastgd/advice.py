@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._arguments import helpful
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.history import DivergenceError
 from fastgd.network import Network
@@ -101,6 +102,7 @@ class Advice:
         return str(self)  # what an interactive session shows
 
 
+@helpful
 def recommend_batch_size(
     net: Network,
     X: ArrayLike,

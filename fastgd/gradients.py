@@ -7,6 +7,7 @@ from types import ModuleType
 from numpy.typing import ArrayLike
 
 from fastgd import _validation, backends
+from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._typing import FloatArray
 from fastgd.network import Network
@@ -15,6 +16,7 @@ from fastgd.optimizers import SGD
 __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
 
 
+@helpful
 def gradient(
     net: Network,
     X: ArrayLike,
@@ -68,6 +70,7 @@ def gradient(
     return result
 
 
+@helpful
 def per_sample_gradients(
     net: Network,
     X: ArrayLike,
@@ -120,6 +123,7 @@ def per_sample_gradients(
     return result
 
 
+@helpful
 def per_sample_norms(
     net: Network,
     X: ArrayLike,

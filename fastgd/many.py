@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._arguments import helpful, unknown_argument
 from fastgd._training_run import Run
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network
@@ -22,6 +23,7 @@ NOT_PER_NETWORK = {"n_threads", "backend"}
 NOT_IN_SETTINGS = {"net", "X", "y", *NOT_PER_NETWORK}
 
 
+@helpful
 def train_many(
     nets: Sequence[Network],
     X: ArrayLike,
@@ -146,10 +148,8 @@ def _settings_of_each(
                 f"settings must hold mappings of train's arguments, not {_validation.show(entry)}"
             )
         if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
-            raise TypeError(
-                f"settings has {unknown[0]!r}, which train does not take; it may hold "
-                f"{', '.join(allowed)}{_validation.did_you_mean(str(unknown[0]), allowed)}"
-            )
+            said = f"settings has {unknown[0]!r}, which train does not take; it may hold "
+            raise unknown_argument(f"{said}{', '.join(allowed)}", str(unknown[0]), allowed)
         if refused := NOT_PER_NETWORK & set(entry):
             raise ValueError(f"settings may not hold {', '.join(sorted(refused))}")
     generators = [

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastgd import _files, _layout, _validation
+from fastgd._arguments import helpful
 from fastgd._typing import FloatArray, RngLike
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -71,6 +72,7 @@ class Network:
 
     _params: FloatArray
 
+    @helpful
     def __init__(
         self,
         sizes: Sequence[int],

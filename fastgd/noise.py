@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._sampling import index_dtype
 from fastgd._typing import FloatArray, IndexArray, RngLike
@@ -136,6 +137,7 @@ class NoiseScale:
     n_samples: int
 
 
+@helpful
 def noise_scale(
     net: Network,
     X: ArrayLike,

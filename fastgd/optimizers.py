@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastgd import _validation
-from fastgd._frozen import set_fields
+from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -61,7 +61,7 @@ class OptimizerState:
         self.scalars[:] = other.scalars
 
 
-@dataclass(frozen=True)
+@frozen
 class Optimizer(abc.ABC):
     """What all optimizers have; use one of its subclasses."""
 
@@ -126,7 +126,7 @@ class Optimizer(abc.ABC):
         """Make step number `state.step`."""
 
 
-@dataclass(frozen=True)
+@frozen
 class SGD(Optimizer):
     r"""Stochastic gradient descent, with momentum if wanted.
 
@@ -214,7 +214,7 @@ def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return quotient
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(Optimizer):
     r"""Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1), as torch.optim.Adam.
 
@@ -293,7 +293,7 @@ class Adam(Optimizer):
         params -= rate * _quotient(first, self._denominator(second, state.step))
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
@@ -327,7 +327,7 @@ class AdamW(Adam):
         return gradient
 
 
-@dataclass(frozen=True)
+@frozen
 class Nadam(Adam):
     r"""Adam with Nesterov's momentum (Dozat 2016, ICLR workshop), as torch.optim.NAdam.
 
@@ -413,7 +413,7 @@ class Nadam(Adam):
         params -= _quotient(direct * gradient + ahead * first, denominator)
 
 
-@dataclass(frozen=True)
+@frozen
 class Adagrad(Optimizer):
     r"""Each parameter's own step size (Duchi, Hazan & Singer 2011, JMLR 12, 2121).
 
@@ -483,7 +483,7 @@ class Adagrad(Optimizer):
         params -= scalar(rate) * _quotient(gradient, np.sqrt(total) + scalar(self.eps))
 
 
-@dataclass(frozen=True)
+@frozen
 class RMSprop(Optimizer):
     r"""Gradients divided by their running root mean square (Hinton 2012, lecture 6e).
 
@@ -579,7 +579,7 @@ class RMSprop(Optimizer):
         params -= scalar(learning_rate) * direction
 
 
-@dataclass(frozen=True)
+@frozen
 class ASGD(Optimizer):
     r"""Averaged stochastic gradient descent (Polyak & Juditsky 1992, doi:10.1137/0330046).
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from math import inf
 from typing import Any, ClassVar, TypeAlias
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastgd import _validation
 from fastgd._elementary import half_wave, real_power, whole_power
-from fastgd._frozen import set_fields
+from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
 
 __all__ = [
@@ -53,7 +53,7 @@ UNITS = ("epoch", "update")
 BLOCK = 4096  # times in one pass: what a formula needs for them stays in the cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule(ABC):
     """What all schedules have; use one of its subclasses, or derive your own.
 
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant(Schedule):
     r"""The optimizer's learning rate all the time: :math:`\eta_t = \eta`.
 
@@ -180,7 +180,7 @@ class Constant(Schedule):
         return np.full(len(t), base)
 
 
-@dataclass(frozen=True)
+@frozen
 class Step(Schedule):
     r"""Times gamma every few epochs: :math:`\eta_t = \eta \gamma^{\lfloor t / s \rfloor}`.
 
@@ -219,7 +219,7 @@ class Step(Schedule):
         return base * whole_power(self.gamma, t // self.step_size)
 
 
-@dataclass(frozen=True)
+@frozen
 class MultiStep(Schedule):
     r"""Times gamma at each milestone: :math:`\eta_t = \eta \gamma^k`, k the milestones up to t.
 
@@ -267,7 +267,7 @@ class MultiStep(Schedule):
         return base * whole_power(self.gamma, passed)
 
 
-@dataclass(frozen=True)
+@frozen
 class Exponential(Schedule):
     r"""Times gamma every time: :math:`\eta_t = \eta \gamma^t`.
 
@@ -299,7 +299,7 @@ class Exponential(Schedule):
         return base * whole_power(self.gamma, t)
 
 
-@dataclass(frozen=True)
+@frozen
 class InverseScaling(Schedule):
     r"""Slower and slower: :math:`\eta_t = \eta / (t + 1)^p`.
 
@@ -334,7 +334,7 @@ class InverseScaling(Schedule):
         return base / real_power(t + 1.0, self.power)
 
 
-@dataclass(frozen=True)
+@frozen
 class Cosine(Schedule):
     r"""Down to a minimum along half a cosine wave.
 
@@ -378,7 +378,7 @@ class Cosine(Schedule):
         return self.minimum + (base - self.minimum) * half_wave(phase / self.period)
 
 
-@dataclass(frozen=True)
+@frozen
 class CosineRestarts(Schedule):
     r"""Half cosine waves, one after the other, each as long as the last or some times longer.
 
@@ -434,7 +434,7 @@ class CosineRestarts(Schedule):
         return self.minimum + (base - self.minimum) * half_wave(progress)
 
 
-@dataclass(frozen=True)
+@frozen
 class OneCycle(Schedule):
     r"""One rise to the optimizer's learning rate and one long fall (Smith & Topin 2018).
 
@@ -521,7 +521,7 @@ class OneCycle(Schedule):
         return rates
 
 
-@dataclass(frozen=True)
+@frozen
 class WarmUp(Schedule):
     r"""A straight rise from a share of the learning rate, and then another schedule.
 
@@ -589,7 +589,7 @@ class WarmUp(Schedule):
         return rates
 
 
-@dataclass(frozen=True)
+@frozen
 class OnPlateau(Schedule):
     r"""Times a factor whenever the loss has stopped falling.
 
@@ -682,7 +682,7 @@ class OnPlateau(Schedule):
         return np.full(len(t), rate)
 
 
-@dataclass(frozen=True)
+@frozen
 class Function(Schedule):
     r"""Whatever a function says: :math:`\eta_t = \eta f(t)`.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._training_run import Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["prepare", "train"]
 
 
+@helpful
 def train(
     net: Network,
     X: ArrayLike,

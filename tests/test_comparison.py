@@ -391,6 +391,12 @@ def test_a_comparison_is_a_sequence_of_its_runs():
         ({"rng": -1}, "rng is -1"),
         ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
         ({"samplings": "shuffle"}, "no argument 'samplings'.*: did you mean 'sampling'"),
+        ({"samplings": "shuffle", "optimizer": None}, "did you mean 'sampling'"),
+        (
+            {"momentum": 0.9},
+            r"optimizer=fastgd.SGD\(\.\.\., momentum=",
+        ),
+        ({"seed": 0}, "did you mean 'rng'"),
         ({"sampling": "shufle"}, "did you mean 'shuffle'"),
         ({"side_by_side": True, "backend": "loop"}, "needs the compiled backend"),
         ({"side_by_side": 1}, "True or False"),

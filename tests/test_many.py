@@ -123,6 +123,10 @@ SHARED = np.random.default_rng(0)
         ({"samples": []}, "samples"),
         ({"samples": np.ones(200, bool)}, "flatnonzero"),
         ({"lr": 0.1}, r"settings has 'lr', which train does not take; it may hold batch_size"),
+        (
+            {"lr": 0.1},
+            r"optimizer=fastgd.SGD\(learning_rate=\.\.\.\)",
+        ),
         ({"epoch": 3}, "did you mean 'epochs'"),
     ],
 )

@@ -15,8 +15,18 @@ HEAVY = ("matplotlib", "sklearn", "scipy", "pandas", "polars", "rich", "tqdm")
 
 
 def test_dir_lists_what_is_public():
-    assert dir(gd) == sorted(gd.__all__)
-    assert all(getattr(gd, name) is not None for name in gd.__all__)
+    assert dir(gd) == sorted([*gd.__all__, "data", "plot", "sklearn"])
+    assert all(getattr(gd, name) is not None for name in dir(gd))
+
+
+def test_dir_imports_nothing_and_leaves_out_what_can_not_be_imported():
+    found = run_python(
+        "import sys, fastgd\n"
+        "both = {'plot', 'sklearn'}\n"
+        "sys.modules['sklearn'] = None\n"
+        "print(both & set(dir(fastgd)), 'matplotlib' in sys.modules)"
+    )
+    assert found == "{'plot'} False"
 
 
 def test_a_name_that_does_not_exist():

@@ -278,6 +278,49 @@ def test_bad_optimizers_are_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gd.Adam(lr=0.1), "^Adam takes no argument 'lr': did you mean 'learning_rate'?"),
+        (lambda: gd.SGD(0.1, momentun=0.9), "^SGD takes no .*: did you mean 'momentum'?"),
+        (lambda: gd.AdamW(beta1=0.9), "did you mean 'betas'?"),
+        (lambda: gd.RMSprop(rho=0.9), "did you mean 'alpha'?"),
+        (lambda: gd.SGD(0.1, xyz=1), "^SGD takes no argument 'xyz'$"),
+        (lambda: gd.schedules.Step(stepsize=3), "^Step takes no .*: did you mean 'step_size'?"),
+        (lambda: gd.schedules.Cosine(3, units="epoch"), "did you mean 'unit'?"),
+        (lambda: gd.Network([3, 1], activation="relu"), "^Network takes no .* mean 'hidden'?"),
+        (lambda: gd.plan(10, 5, epoch=3), "^plan takes no .*: did you mean 'epochs'?"),
+        (lambda: gd.gradient(0, 0, 0, weights=0), "^gradient takes no argument 'weights'"),
+        (lambda: gd.recommend_batch_size(0, 0, 0, lr=1), r"optimizer=fastgd\.SGD\(learning_rate="),
+        (lambda: gd.train_many([], X, Y, {}, threads=2), "did you mean 'n_threads'?"),
+    ],
+)
+def test_a_wrong_arguments_name_is_hinted_at(make, message):
+    with pytest.raises(TypeError, match=message.replace("?", r"\?")):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lr", "optimizer=fastgd.SGD(learning_rate=...)"),
+        ("learning_rate", "optimizer=fastgd.SGD(learning_rate=...)"),
+        ("learning_rte", "optimizer=fastgd.SGD(learning_rate=...)"),
+        ("betas", "optimizer=fastgd.Adam(..., betas=...)"),
+        ("weight_decay", "optimizer=fastgd.SGD(..., weight_decay=...)"),
+        ("max_iter", "did you mean 'epochs'?"),
+        ("seed", "did you mean 'rng'?"),
+        ("batchsize", "did you mean 'batch_size'?"),
+        ("alpha", "did you mean 'l2'?"),
+    ],
+)  # fmt: skip
+def test_train_says_where_an_argument_belongs(name, hint):
+    with pytest.raises(TypeError) as caught:
+        gd.train(gd.Network([3, 1]), X, Y, **{name: 1})
+    assert str(caught.value).startswith(f"train takes no argument {name!r}: ")
+    assert str(caught.value).endswith(hint)
+
+
 def test_a_plan_tells_the_batch_size_in_effect():
     assert gd.plan(10, 11) == gd.plan(10, None)
     assert (gd.plan(10, 11).batch_size, gd.plan(10, 11, drop_last=True).updates) == (10, 1)

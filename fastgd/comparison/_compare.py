@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._arguments import unknown_argument
 from fastgd._plan import BatchPlan, plan
 from fastgd._typing import RngLike
 from fastgd.comparison._comparison import Comparison
@@ -181,17 +182,18 @@ def compare(
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
     """Refuse what `train` does not take, or `compare` decides itself."""
-    allowed = [name for name in inspect.signature(train).parameters if name not in OWN | {*REFUSED}]
+    allowed = [name for name in signature(train).parameters if name not in OWN | {*REFUSED}]
     for name in settings:
         if name in REFUSED:
             raise TypeError(f"compare takes no {name}: {REFUSED[name]}")
         if name == "batch_size":
             raise TypeError("compare takes batch_sizes, such as [1, 32, None], not batch_size")
         if name not in allowed:
-            near = _validation.did_you_mean(name, [*allowed, *OWN - {"batch_size"}, "batch_sizes"])
-            raise TypeError(
+            raise unknown_argument(
                 f"compare takes no argument {name!r}; beside its own it passes on to train: "
-                f"{', '.join(allowed)}{near}"
+                f"{', '.join(allowed)}",
+                name,
+                [*allowed, *(one for one in signature(compare).parameters if one != "settings")],
             )
 
 

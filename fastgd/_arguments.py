@@ -1,0 +1,72 @@
+"""The names of arguments: a wrong one is an error that says what may be meant.
+
+What the arguments' values may be is checked in `_validation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from fastgd._validation import also_called, near_name
+
+__all__ = ["helpful", "unknown_argument"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def helpful(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that says of an argument's wrong name what may be meant."""
+    code = function.__code__
+    allowed = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = frozenset(allowed)
+    *_, owner, name = f".{function.__qualname__}".split(".")
+    called = owner if name == "__init__" else name
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not names.issuperset(kwargs):
+            wrong = next(one for one in kwargs if one not in names)
+            raise unknown_argument(
+                f"{called} takes no argument {wrong!r}",
+                wrong,
+                [one for one in allowed if one != "self"],
+            )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def unknown_argument(said: str, name: str, allowed: Collection[str]) -> TypeError:
+    """Return the error for an argument's wrong name: what is `said`, and what may be meant.
+
+    Who takes an optimizer may be given what belongs to that.
+    """
+    meant = also_called(name, allowed)
+    owner = ""
+    if meant is None and "optimizer" in allowed:
+        owner = _argument_of_optimizer(name, also_called)
+    if meant is None and not owner:
+        meant = near_name(name, allowed)
+    if meant is None and not owner and "optimizer" in allowed:
+        owner = _argument_of_optimizer(name, near_name)
+    if owner:
+        return TypeError(f"{said}: give it to the optimizer, as in {owner}")
+    return TypeError(f"{said}: did you mean {meant!r}?" if meant else said)
+
+
+def _argument_of_optimizer(name: str, find: Callable[[str, Collection[str]], str | None]) -> str:
+    """Return how an optimizer is given an argument of this name; empty if none takes it."""
+    from dataclasses import fields
+
+    from fastgd.optimizers import OPTIMIZERS  # which needs this module
+
+    for kind in OPTIMIZERS.values():
+        meant = find(name, [field.name for field in fields(kind)])
+        if meant == "learning_rate":
+            return f"optimizer=fastgd.{kind.__name__}(learning_rate=...)"
+        if meant:
+            return f"optimizer=fastgd.{kind.__name__}(..., {meant}=...)"
+    return ""
