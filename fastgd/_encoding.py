@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgd._gaps import as_names
 from fastgd._tables import InputError, Table
 from fastgd._validation import near_name
 
@@ -25,10 +27,10 @@ __all__ = [
     "Encoding",
     "NumberColumn",
     "NumberTarget",
-    "complete_rows",
     "guess_task",
     "learn_encoding",
     "nearly_numbers",
+    "refuse_stray_text",
     "require_columns",
     "shorten",
 ]
@@ -289,35 +291,15 @@ def require_columns(table: Table, names: Iterable[str], why: str) -> None:
     )
 
 
-def complete_rows(table: Table, names: Iterable[str]) -> tuple[NDArray[np.bool_], str]:
-    """Return which rows miss nothing in the named columns, and what is missing, in words."""
-    complete = np.ones(len(table), dtype=bool)
-    first: tuple[int, str] | None = None
-    count = 0
-    for name in names:
-        missing = table.missing(name)
-        if missing.any():
-            row = int(np.argmax(missing))
-            first = min(first, (row, name)) if first else (row, name)
-            count += int(missing.sum())
-            complete &= ~missing
-    if first is None:
-        return complete, ""
-    row, name = first
-    text = f"{table.where(name, row)}: the value is missing ({str(table.columns[name][row])!r})"
-    if count > 1:
-        text += f", and {count - 1:,} more in {np.sum(~complete):,} of {len(table):,} rows"
-    return complete, text
-
-
 def guess_task(table: Table, target: str) -> tuple[str, str]:
     """Guess the task from the target's values; return it and the reason.
 
     Text means classification, and so do at most `MOST_GUESSED_CLASSES` different whole numbers.
-    Other numbers mean regression.
+    Other numbers mean regression. A few cells of text among numbers are an error.
     """
     values = table.numbers(target)
     if values is None:
+        refuse_stray_text(table, target, "--task classification")
         return "classification", "its values are text"
     different = np.unique(values[~np.isnan(values)])
     if len(different) <= MOST_GUESSED_CLASSES and np.all(different == np.floor(different)):
@@ -359,6 +341,8 @@ def learn_encoding(
     for name in table.columns:
         if name in left_out:
             continue
+        if name not in categorical and table.numbers(name) is None:
+            refuse_stray_text(table, name, f"--categorical {shlex.quote(as_names([name]))}")
         if name in categorical or table.numbers(name) is None:
             columns.append(CategoryColumn(name, _categories(table, name, max_categories)))
         else:
@@ -395,11 +379,32 @@ def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
     )
 
 
-def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> list[str]:
-    """Say which columns are categories though most of their texts are numbers, and why.
+def refuse_stray_text(table: Table, name: str, option: str) -> None:
+    """Raise InputError for a column of text of whose cells at least half hold numbers.
 
-    Columns that are meant to be categories are left out. A single wrong cell, or a currency
-    sign, turns a column of numbers into one of categories: that must not pass unseen.
+    Such a column is one of numbers in which some cells are wrong, or have marks that numbers do
+    not have here, such as those between thousands. `option` says that categories are meant.
+    """
+    missing = table.missing(name)
+    texts = Counter(table.columns[name][~missing].tolist())
+    n = texts.total()
+    if 2 * sum(texts[text] for text in texts if _holds_number(table, text)) < n:
+        return
+    row = table.first_non_number(name)
+    text = str(table.columns[name][row])
+    plain = sum(texts[text] for text in texts if table.is_number(text))
+    others = f"{plain:,} of the column's {n:,} cells are" if plain else "most cells seem to be some"
+    raise InputError(
+        f"{table.where(name, row)}: {text!r} is no number, but {others}: {_mending(table, text)}, "
+        f"or give {option} if categories are meant"
+    )
+
+
+def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> list[str]:
+    """Say which columns are categories though most of their different texts are numbers, and why.
+
+    Columns that are meant to be categories are left out. Where half of the cells are numbers,
+    `refuse_stray_text` has raised an error; here are those in which one text fills the others.
     """
     notes = []
     for column in [*encoding.columns, encoding.target]:
@@ -412,7 +417,7 @@ def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> li
             notes.append(
                 f"Note: {column.name} is read as categories, as {text!r} in line "
                 f"{table.lines[row]} is no number: {_mending(table, text)}, or say with "
-                f"--categorical {shlex.quote(column.name)} that categories are meant."
+                f"--categorical {shlex.quote(as_names([column.name]))} that categories are meant."
             )
     return notes
 
@@ -433,7 +438,7 @@ def _mending(table: Table, text: str) -> str:
     ways = [f"write such cells as {plain}"] if plain is not None else []
     if _decimal_comma(table, text):
         ways.append("give --decimal , if these are decimal commas")
-    return ", or ".join(ways or ["mend the cell"])
+    return ", or ".join(ways or ["mend the cell (a missing value is an empty one)"])
 
 
 def _too_many(table: Table, name: str, count: int, most: int) -> str:

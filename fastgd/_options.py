@@ -42,9 +42,11 @@ USAGE = """python -m fastgd [options]
 EPILOG = f"""\
 columns:   Columns of numbers are standardised with the training rows' means and
            deviations, other columns are one-hot encoded; the saved model keeps
-           both. Numbers hold no currency signs and no marks between thousands:
-           a column that seems to is said. A column without a name is left out.
-           A cell is missing when it is empty or one of
+           both. Numbers hold no currency or percent signs and no marks between
+           thousands. Where at least half of a column's cells hold a number, one
+           that is none is an error, unless --categorical names the column (for
+           the target: --task classification). A column without a name is left
+           out. A cell is missing when it is empty or one of
            {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.

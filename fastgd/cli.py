@@ -30,13 +30,13 @@ from fastgd._columns import fill, head, line
 from fastgd._encoding import (
     Encoding,
     NumberTarget,
-    complete_rows,
     guess_task,
     learn_encoding,
     nearly_numbers,
     require_columns,
     shorten,
 )
+from fastgd._gaps import find_gaps
 from fastgd._options import INTERRUPTED, predict_parser, train_parser
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
@@ -224,26 +224,30 @@ def _user_task(options: argparse.Namespace) -> _Task:
     if options.target in options.ignore:
         raise InputError(f"--target {options.target} is also in --ignore: name it in one of them")
     used = [name for name in table.columns if name not in options.ignore]
-    complete, missing = complete_rows(table, used)
-    title = f"{table.source}: {len(table):,} rows"
-    if missing and options.missing == "error":
+    gaps = find_gaps(table, used)
+    gaps.require_values(options.target)
+    title = f"{table.source}: {count(len(table), 'row')}"
+    if gaps and options.missing == "error":
         raise InputError(
-            f"{missing}. Mend the file, leave such rows out with --missing drop, or such "
+            f"{gaps}. Mend the file, leave such rows out with --missing drop, or such "
             "columns with --ignore"
         )
-    if missing:
-        table = table.take(complete)
-        title += f", {np.sum(~complete):,} of them with missing values left out"
+    if gaps:
+        table = table.take(gaps.complete)
+        title += f", {gaps.n_rows:,} of them with missing values left out, {gaps.most}"
+        if len(table) < FEWEST_ROWS:
+            raise InputError(f"{title}: {_too_few(len(table))}")
     return _make_task(title, table, options)
+
+
+def _too_few(n: int) -> str:
+    return f"{count(n, 'usable row')}, but to train and to measure takes at least {FEWEST_ROWS}"
 
 
 def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     """Split the rows, and learn the encoding from the training rows."""
     if len(table) < FEWEST_ROWS:
-        raise InputError(
-            f"{table.source} has {len(table)} usable row{'s' * (len(table) != 1)}; to train and "
-            f"to measure takes at least {FEWEST_ROWS}"
-        )
+        raise InputError(f"{table.source}: {_too_few(len(table))}")
     name, why = options.task, "as --task says"
     if name is None:
         name, why = guess_task(table, options.target)
@@ -459,9 +463,10 @@ def _predict(options: argparse.Namespace) -> int:
         raise InputError(f"--probabilities: {options.model!r} predicts numbers, not classes")
     table = _read(options)
     require_columns(table, encoding.names, "which the model was trained on")
-    complete, missing = complete_rows(table, encoding.names)
-    if missing and options.missing == "error":
-        raise InputError(f"{missing}. Mend the file, or give --missing empty to skip such rows")
+    gaps = find_gaps(table, encoding.names)
+    if gaps and options.missing == "error":
+        raise InputError(f"{gaps}. Mend the file, or give --missing empty to skip such rows")
+    complete = gaps.complete
     heads = ["prediction"]
     rows: list[list[str]] = [[""] for _ in range(len(table))]
     if complete.any():

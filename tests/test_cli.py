@@ -243,9 +243,9 @@ def test_missing_values_are_an_error_when_training(folder, run):
     code, out, err = run("gaps.csv", "--target", "price", *FAST)
     assert (code, out) == (2, "")
     assert err == (
-        "fastgd: error: gaps.csv, line 4, column 'area': the value is missing ('NA'), and 1 more "
-        "in 2 of 40 rows. Mend the file, leave such rows out with --missing drop, or such columns "
-        "with --ignore\n"
+        "fastgd: error: gaps.csv: values are missing in 2 of 40 rows: 'area' 1 (line 4: 'NA'), "
+        "'city' 1 (line 8: ''). Mend the file, leave such rows out with --missing drop, or such "
+        "columns with --ignore\n"
     )
 
 
@@ -253,7 +253,7 @@ def test_rows_with_missing_values_can_be_left_out(folder, run):
     with_gaps(folder)
     code, out, _ = run("gaps.csv", "--target", "price", "--missing", "drop", *FAST)
     assert code == 0
-    assert "gaps.csv: 40 rows, 2 of them with missing values left out" in out
+    assert "2 of them with missing values left out, most for column 'area' (1)\n" in out
     assert "30 rows train, 8 validate" in out
 
 
@@ -272,7 +272,7 @@ def test_missing_values_are_an_error_when_predicting(model_of_two_columns, folde
     with_gaps(folder)
     code, out, err = run("predict", "m.npz", "gaps.csv")
     assert (code, out) == (2, "")
-    assert "line 4, column 'area': the value is missing" in err
+    assert "'area' 1 (line 4: 'NA'), 'city' 1 (line 8: '')" in err
     assert "--missing empty" in err
 
 
@@ -374,7 +374,29 @@ def test_too_few_rows(folder, run):
     write_table("few.csv", houses(9))
     code, _, err = run("few.csv", "--target", "price")
     assert code == 2
-    assert "few.csv has 9 usable rows; to train and to measure takes at least 10" in err
+    assert "few.csv: 9 usable rows, but to train and to measure takes at least 10" in err
+
+
+def test_too_few_rows_without_gaps_name_the_column_that_costs_most(folder, run):
+    rows = houses(40)
+    for row in rows[1:35]:
+        row[0] = ""
+    rows[3][1] = ""
+    write_table("few.csv", rows)
+    code, _, err = run("few.csv", "--target", "price", "--missing", "drop")
+    assert code == 2
+    assert "left out, most for column 'area' (34): 6 usable rows, but to train" in err
+
+
+@pytest.mark.parametrize("missing", ["error", "drop"])
+def test_an_empty_column_is_named(missing, folder, run):
+    rows = [[*row, ""] for row in houses(40)]
+    rows[0][-1] = "note"
+    write_table("empty.csv", rows)
+    code, _, err = run("empty.csv", "--target", "price", "--missing", missing)
+    assert code == 2
+    assert err == ("fastgd: error: empty.csv: column 'note' holds no values: give --ignore note\n")
+    assert run("empty.csv", "--target", "price", "--ignore", "note", *FAST)[0] == 0
 
 
 @pytest.fixture
@@ -564,14 +586,27 @@ def test_a_folder_that_may_not_be_written_is_said_before_training(folder, monkey
     assert err == "fastgd: error: --save m.npz: you may not write there\n"
 
 
-def test_a_wrong_cell_that_makes_categories_of_numbers_is_said(folder, run):
+@pytest.mark.parametrize(
+    ("column", "text", "meant"),
+    [
+        (0, "lots", ["--categorical", "area"]),
+        (2, "-", ["--task", "classification"]),
+        (2, "12,426", ["--task", "classification"]),
+        (2, "5%", ["--task", "classification"]),
+    ],
+)
+def test_a_wrong_cell_among_numbers_is_an_error(column, text, meant, folder, run):
     rows = houses()[:60]
-    rows[7][0] = "lots"
+    rows[7][column] = text
     write_table("house.csv", rows)
-    _, out, _ = run("house.csv", "--target", "price", *FAST)
-    assert "Note: area is read as categories, as 'lots' in line 8 is no number" in out
-    _, out, _ = run("house.csv", "--target", "price", "--categorical", "area", *FAST)
-    assert "Note: " not in out
+    code, out, err = run("house.csv", "--target", "price", *FAST)
+    name = rows[0][column]
+    assert (code, out) == (2, "")
+    assert f"house.csv, line 8, column {name!r}: {text!r} is no number, but 58 of" in err
+    assert f"or give {' '.join(meant)} if categories are meant" in err
+    code, out, _ = run("house.csv", "--target", "price", *meant, *FAST)
+    assert code == 0
+    assert "Note: area" not in out
 
 
 def test_a_reader_that_has_enough(folder, run):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import numpy as np
@@ -13,11 +14,11 @@ from fastgd._encoding import (
     Encoding,
     NumberColumn,
     NumberTarget,
-    complete_rows,
     guess_task,
     learn_encoding,
     nearly_numbers,
 )
+from fastgd._gaps import find_gaps
 from fastgd._tables import MISSING, ROWS_AT_ONCE, InputError, read_csv
 
 
@@ -161,18 +162,50 @@ def test_numbers_with_signs_and_marks_between_thousands(table, text, decimal, nu
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        (("$9", "$1,234"), "'$9' in line 2 is no number: write such cells as 9, or say with"),
+        (("$9", "$1,234"), "line 2, column 'a b': '$9' is no number, but most cells seem to be"),
+        (
+            ("$9", "$1,234"),
+            "some: write such cells as 9, or give --categorical 'a b' if categories",
+        ),
+        (("12,426", "5"), "line 2, column 'a b': '12,426' is no number, but 1 of the column's 2"),
         (("1,234", "5"), "such cells as 1234, or give --decimal , if these are decimal commas, or"),
-        (("1,5", "2,5"), "is no number: give --decimal , if these are decimal commas, or say"),
-        (("1", "2", "x"), "'x' in line 4 is no number: mend the cell, or say with --categorical"),
+        (("1,5", "2,5"), "some: give --decimal , if these are decimal commas, or give --cat"),
+        (("1", "2", "-"), "line 4, column 'a b': '-' is no number, but 2 of the column's 3 cells"),
+        (("1", "2", "x"), "cells are: mend the cell (a missing value is an empty one), or give"),
+        (("1", "5%", "NA"), "line 3, column 'a b': '5%' is no number, .* write such cells as 5,"),
+        (("1", "x"), "line 3, column 'a b': 'x' is no number, but 1 of the column's 2 cells are"),
     ],
 )
-def test_numbers_that_are_read_as_categories_are_said(table, values, hint):
+def test_text_among_numbers_is_an_error(table, values, hint):
+    """Of a target's cells too: some 50 classes would be learned for one wrong cell."""
+    pattern = re.escape(hint).replace(r"\.\*", ".*")
     result = table("y;a b\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
+    with pytest.raises(InputError, match=pattern):
+        learn_encoding(result, "y", "regression", np.arange(len(values)))
+    with pytest.raises(InputError, match="is no number, .*, or give --task classification if"):
+        guess_task(result, "a b")
+
+
+@pytest.mark.parametrize("values", [("1", "x", "y"), ("1", "x", "y", "NA"), ("x", "y", "2020-1-1")])
+def test_a_column_of_which_less_than_half_are_numbers_is_one_of_categories(table, values):
+    result = table("y;a\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
     encoding = learn_encoding(result, "y", "regression", np.arange(len(values)))
+    assert isinstance(encoding.columns[0], CategoryColumn)
+    assert guess_task(result, "a") == ("classification", "its values are text")
+
+
+def test_text_among_numbers_may_be_meant(table):
+    result = table("y,a\n1,1\n2,x\n0.5,3\n")
+    encoding = learn_encoding(result, "y", "regression", np.arange(3), categorical=["a"])
+    assert encoding.columns == (CategoryColumn("a", ("1", "3", "x")),)
+
+
+def test_numbers_beside_one_frequent_text_are_said(table):
+    result = table("y,a b\n1,none\n2,none\n3,none\n4,7\n5,8\n")
+    encoding = learn_encoding(result, "y", "regression", np.arange(5))
     (note,) = nearly_numbers(result, encoding, ())
-    assert note.startswith("Note: a b is read as categories, as ")
-    assert hint in note
+    assert note.startswith("Note: a b is read as categories, as 'none' in line 2 is no number: ")
+    assert "--categorical 'a b' that" in note
     assert nearly_numbers(result, encoding, ["a b"]) == []
 
 
@@ -191,11 +224,39 @@ def test_decimal_commas_make_numbers_and_leave_the_text(table):
 @pytest.mark.parametrize("word", ["", " ", *MISSING])
 def test_rows_with_missing_values_are_found_and_said(table, word):
     result = table(f'a,b\n1,x\n"{word}",y\n3,"{word}"\n')
-    complete, text = complete_rows(result, ["a", "b"])
-    assert complete.tolist() == [True, False, False]
-    assert "line 3, column 'a': the value is missing" in text
-    assert text.endswith("and 1 more in 2 of 3 rows")
-    assert complete_rows(result.take(complete), ["a", "b"])[1] == ""
+    gaps = find_gaps(result, ["a", "b"])
+    assert gaps.complete.tolist() == [True, False, False]
+    word = word.strip()
+    assert str(gaps).endswith(
+        f"values are missing in 2 of 3 rows: 'a' 1 (line 3: {word!r}), 'b' 1 (line 4: {word!r})"
+    )
+    assert not find_gaps(result.take(gaps.complete), ["a", "b"])
+
+
+def test_all_columns_with_missing_values_are_named_the_worst_first(table):
+    gaps = find_gaps(table("a,b,c\n,1,1\n2,,2\n3,,3\n"), ["a", "b", "c"])
+    assert "in 3 of 3 rows: 'b' 2 (line 3: ''), 'a' 1 (line 2: '')" in str(gaps)
+    assert gaps.most == "most for column 'b' (2)"
+
+
+def test_of_very_many_columns_with_missing_values_the_worst_are_named(table):
+    names = [f"c{i}" for i in range(21)]
+    gaps = find_gaps(table(",".join(names) + "\n" + "NA," * 20 + "NA\n"), names)
+    assert str(gaps).endswith("'c19' 1 (line 2: 'NA') and 1 more column")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a b,y\n,1\n,2\n", "column 'a b' holds no values: give --ignore 'a b'$"),
+        ('"a,""b",y,c\n,1,\n,2,\n', """columns .*'c' hold no values: give --ignore '"a,""b",c'$"""),
+        ("a,y\n1,\n2,NA\n", "the target 'y' holds no values$"),
+    ],
+)
+def test_columns_without_any_value_are_named(table, content, message):
+    result = table(content)
+    with pytest.raises(InputError, match=message):
+        find_gaps(result, result.columns).require_values("y")
 
 
 @pytest.mark.parametrize(
@@ -340,7 +401,7 @@ def test_unknown_categories_can_be_ignored(table):
         (
             "y,a\n1,x\n2,y\n3,z\n",
             "regression",
-            "column 'a' has 3 different values, .* 'x' in line 2 is none: mend the cell$",
+            r"column 'a' has 3 different values, .* 'x' in line 2 is none: mend the cell \(a",
         ),
         ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", "--decimal , if these are decimal commas"),
         ("y;a\n$1,200;1\n2;2\n", "regression", "line 2, column 'y': .* such cells as 1200$"),

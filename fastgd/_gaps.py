@@ -1,0 +1,116 @@
+"""Missing values of a table: in which rows and columns they are, and what to do about them.
+
+What counts as missing is the business of `_tables`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd._tables import InputError, Table
+from fastgd._validation import count
+
+__all__ = ["Gap", "Gaps", "as_names", "find_gaps"]
+
+#: how many columns a message names
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A column with missing values."""
+
+    name: str
+    count: int
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} {self.count:,} (line {self.line}: {self.text!r})"
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What is missing in some columns of a table.
+
+    Attributes
+    ----------
+    source : str
+        The file's name, for messages.
+    complete : ndarray of bool
+        Which rows miss nothing.
+    columns : tuple of Gap
+        The columns with missing values, the one with the most first.
+    """
+
+    source: str
+    complete: NDArray[np.bool_]
+    columns: tuple[Gap, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.columns)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows miss something."""
+        return int(np.sum(~self.complete))
+
+    @property
+    def empty(self) -> list[str]:
+        """The columns without any value."""
+        return [gap.name for gap in self.columns if gap.count == len(self.complete)]
+
+    def __str__(self) -> str:
+        """Return all columns with their counts, each with its first line and what is there."""
+        shown = ", ".join(map(str, self.columns[:MOST_NAMED]))
+        rest = len(self.columns) - MOST_NAMED
+        more = f" and {count(rest, 'more column')}" if rest > 0 else ""
+        rows = count(len(self.complete), "row")
+        return f"{self.source}: values are missing in {self.n_rows:,} of {rows}: {shown}{more}"
+
+    @property
+    def most(self) -> str:
+        """Which column costs the most rows, in words."""
+        first = self.columns[0]
+        if len(self.columns) == 1:
+            return f"all for column {first.name!r}"
+        return f"most for column {first.name!r} ({first.count:,})"
+
+    def require_values(self, target: str) -> None:
+        """Raise InputError where a column holds no value: to leave out its rows leaves none."""
+        if target in self.empty:
+            raise InputError(f"{self.source}: the target {target!r} holds no values")
+        if self.empty:
+            named = ", ".join(map(repr, self.empty[:MOST_NAMED]))
+            which = "columns {} hold" if len(self.empty) > 1 else "column {} holds"
+            raise InputError(
+                f"{self.source}: {which.format(named)} no values: give --ignore "
+                f"{shlex.quote(as_names(self.empty))}"
+            )
+
+
+def as_names(names: Iterable[str]) -> str:
+    """Return columns' names as --ignore takes them: those with a comma or a quote in quotes."""
+    return ",".join(
+        '"' + name.replace('"', '""') + '"' if set(',"') & set(name) else name for name in names
+    )
+
+
+def find_gaps(table: Table, names: Iterable[str]) -> Gaps:
+    """Return what is missing in the named columns."""
+    complete = np.ones(len(table), dtype=bool)
+    found = []
+    for name in names:
+        missing = table.missing(name)
+        if missing.any():
+            row = int(np.argmax(missing))
+            text = str(table.columns[name][row])
+            found.append(Gap(name, int(missing.sum()), int(table.lines[row]), text))
+            complete &= ~missing
+    found.sort(key=lambda gap: -gap.count)
+    return Gaps(table.source, complete, tuple(found))
