@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fastgd import _location  # noqa: F401, first of all
+from fastgd import _interruption, _location  # noqa: F401, first of all
 from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
 from fastgd.config import show_config

@@ -15,14 +15,14 @@ from typing import Any, NoReturn
 
 from fastgd import backends
 from fastgd._encoding import MOST_GUESSED_CLASSES
+from fastgd._interruption import INTERRUPTED
 from fastgd._tables import MISSING, InputError
 from fastgd._validation import near_name
 from fastgd._version import __version__
 
-__all__ = ["INTERRUPTED", "predict_parser", "train_parser"]
+__all__ = ["predict_parser", "train_parser"]
 
 COMMANDS = ("compare", "predict")
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended: 128 + SIGINT
 
 DESCRIPTION = """\
 Train one model, from one start, by stochastic, mini-batch and batch gradient
@@ -73,6 +73,15 @@ Write a saved model's predictions for the rows of a CSV file: one line a row,
 below the header "prediction". Classes are written by their own names. The file
 needs the columns that the model was trained on, in any order; the target and
 other columns are not read.
+"""
+
+PREDICT_EPILOG = """\
+spreadsheets: A class is written as the training file had it. Spreadsheets run a
+           text that begins with =, +, - or @ as a formula: where the training
+           file came from others, give --quote-formulas before you open the
+           predictions in one. Numbers are left as they are.
+terminal:  Control characters are shown as \\x1b; a file or a pipe gets them as
+           the training file had them.
 """
 
 
@@ -286,13 +295,17 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of `predict`."""
     usage = "%(prog)s [options] MODEL.npz FILE"
-    parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION)
+    parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION, PREDICT_EPILOG)
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
     parser.add_argument("file", metavar="FILE", help='a CSV file; "-" is standard input')
     parser.add_argument(
         "--output", metavar="OUT.csv", help="where to write (default: standard output)"
     )
     parser.add_argument("--probabilities", action="store_true", help="add each class's probability")
+    parser.add_argument(
+        "--quote-formulas", action="store_true",
+        help="write an apostrophe before a class that a spreadsheet would run as a formula",
+    )  # fmt: skip
     parser.add_argument(
         "--missing", choices=["error", "empty"], default="error",
         help="rows with missing values: an error, or an empty prediction (default: error)",

@@ -11,11 +11,12 @@ import io
 import math
 import string
 from collections.abc import Sequence
-from html import escape
+from html import escape as html_escape
 from importlib import import_module, resources
 
 from fastgd import _columns
 from fastgd._columns import Column, significant
+from fastgd._visible import visible
 from fastgd.advice import Advice
 from fastgd.comparison import Comparison
 from fastgd.config import show_config
@@ -72,6 +73,11 @@ def page(
         ),
         command=escape(command),
     )
+
+
+def escape(text: str) -> str:
+    """Return text that may hold names from files as HTML."""
+    return html_escape(visible(text))
 
 
 def _paragraphs(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
+from fastgd._visible import visible
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale
@@ -38,7 +39,7 @@ class Progress:
             return
         self.next_time = now + self.INTERVAL
         bar = "" if share is None else f"[{'#' * round(share * 20):.<20}] {share:4.0%}  "
-        line = (bar + text)[: shutil.get_terminal_size().columns - 1]
+        line = (bar + visible(text))[: shutil.get_terminal_size().columns - 1]
         self.stream.write(f"\r{line:<{self.shown}}")
         self.stream.flush()
         self.shown = len(line)

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MISSING", "InputError", "Table", "read_csv"]
+__all__ = ["MISSING", "InputError", "Table", "is_number", "read_csv"]
 
 #: an array of strings of any length; short ones cost 16 bytes a cell
 Texts: TypeAlias = NDArray[Any]
@@ -119,7 +119,7 @@ class Table:
         """Return whether a cell is a number, with this table's decimal mark."""
         if any(mark in text for mark in self._foreign):
             return False
-        return _is_number(text.replace(self.decimal, "."))
+        return is_number(text.replace(self.decimal, "."))
 
     @property
     def _foreign(self) -> str:
@@ -186,10 +186,8 @@ def read_csv(
     source = "standard input" if path == "-" else path
     if path == "-" and sys.stdin is None:
         raise InputError("standard input is closed: name a file, or pipe one in")
-    try:
-        codecs.lookup(encoding or "utf-8")
-    except LookupError as error:
-        raise InputError(f"{error}; allowed are Python's, such as utf-8 and cp1252") from error
+    if encoding is not None:
+        _check_encoding(encoding)
     try:
         with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
             head = stream.peek(4)  # type: ignore[union-attr]
@@ -211,7 +209,20 @@ def read_csv(
             f"0x{error.object[error.start]:02x}); save it as UTF-8, or name its encoding, for "
             "example --encoding cp1252"
         ) from error
+    except UnicodeError as error:  # of encodings that are none of single characters
+        raise InputError(f"{source} can not be read with --encoding {encoding}: {error}") from error
     return _assemble(chunks, names, source, decimal)
+
+
+def _check_encoding(name: str) -> None:
+    """Refuse a name that stands for no encoding, or for one that does not make text of bytes."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{name!r} is no encoding of text that Python knows; such are utf-8, utf-16, cp1252 "
+            "and shift_jis"
+        ) from error
 
 
 def _near_file(path: str) -> str:
@@ -259,7 +270,7 @@ def _read(
 def _header(cells: Sequence[str], source: str) -> list[str]:
     """Check the names of the columns."""
     names = [cell.strip() for cell in cells]
-    if all(_is_number(name) for name in names):
+    if all(is_number(name) for name in names):
         raise InputError(
             f"{source}: the first line must hold the columns' names, but it begins with "
             f"{', '.join(names[:3])}; add a header line"
@@ -272,7 +283,8 @@ def _header(cells: Sequence[str], source: str) -> list[str]:
     return names
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number with a decimal point."""
     try:
         float(text)
     except ValueError:

@@ -37,11 +37,13 @@ from fastgd._encoding import (
     shorten,
 )
 from fastgd._gaps import find_gaps
-from fastgd._options import INTERRUPTED, predict_parser, train_parser
+from fastgd._interruption import INTERRUPTED, raise_again
+from fastgd._options import predict_parser, train_parser
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
-from fastgd._tables import InputError, Table, read_csv
+from fastgd._tables import InputError, Table, is_number, read_csv
 from fastgd._validation import count
+from fastgd._visible import Visible, visible
 from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
@@ -53,6 +55,7 @@ __all__ = ["main"]
 
 
 FEWEST_ROWS = 10
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 a run diverged, 2 wrong options or files, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    raise_again()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this: >&- in a shell
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -82,16 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
-        print(f"fastgd: error: {error}", file=sys.stderr)
-        return 2
+        return _complain(str(error))
     except ImportError as error:
         if "FASTGD_ISA" not in str(error):
             raise
-        print(f"fastgd: error: {error}", file=sys.stderr)
-        return 2
+        return _complain(str(error))
     except MemoryError as error:
-        print(f"fastgd: error: not enough memory: {error}", file=sys.stderr)
-        return 2
+        return _complain(f"not enough memory: {error}")
     except KeyboardInterrupt:
         print("fastgd: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -99,16 +100,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_output()
         return 0
     except UnicodeEncodeError as error:
-        print(
-            f"fastgd: error: standard output is {error.encoding}, which can not write "
-            f"{error.object[error.start]!r}: set PYTHONIOENCODING=utf-8",
-            file=sys.stderr,
+        return _complain(
+            f"standard output is {error.encoding}, which can not write "
+            f"{error.object[error.start]!r}: set PYTHONIOENCODING=utf-8"
         )
-        return 2
     except OSError as error:
         _forget_output()
-        print(f"fastgd: error: standard output: {error.strerror or error}", file=sys.stderr)
-        return 2
+        return _complain(f"standard output: {error.strerror or error}")
+
+
+def _complain(text: str) -> int:
+    """Print an error, on one line; return its exit code."""
+    print(f"fastgd: error: {visible(text)}", file=sys.stderr)
+    return 2
+
+
+def _say(*paragraphs: str) -> None:
+    """Print paragraphs of text, which may hold names from files."""
+    print(*(fill(visible(text)) for text in paragraphs), sep="\n", flush=True)
 
 
 def _forget_output() -> None:
@@ -141,10 +150,12 @@ def _train(options: argparse.Namespace) -> int:
         options.learning_rate, _batch_sizes(options.batch_size, len(problem.X)), problem
     )
     first, *others = task.about
-    print(first, *map(fill, others), _about_model(problem), "", sep="\n", flush=True)
+    print(visible(first))
+    _say(*others)
+    print(_about_model(problem), "", sep="\n", flush=True)
     result = _run_all(problem, tried, options)
     advice, notes = result.advice(), explain(problem, result)
-    print("", *map(fill, [*advice, *about_noise(problem, result), *notes]), sep="\n")
+    _say("", *advice, *about_noise(problem, result), *notes)
     if options.save is not None:
         _save(options.save, task.encoding, result)
     if options.html is not None:
@@ -252,8 +263,9 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     if name is None:
         name, why = guess_task(table, options.target)
         why = f"{why}; --task changes it"
+    about = [title]
     if options.file is not None:
-        title += f"\nTarget: {options.target} ({name}: {why})"
+        about.append(f"Target: {options.target} ({name}: {why})")
     n_valid = min(max(2, round(len(table) * options.validation)), len(table) - 2)
     order = np.random.default_rng(options.seed).permutation(len(table))
     rows = order[n_valid:], order[:n_valid]
@@ -266,7 +278,6 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
         ignore=options.ignore,
         max_categories=options.max_categories,
     )
-    about = title.splitlines()
     if options.file is not None:
         about.append(f"Inputs: {encoding.describe()}")
         about += nearly_numbers(table, encoding, options.categorical)
@@ -390,14 +401,14 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     """Write the best network, with what it needs to read a file."""
     best = result.best
     if best is None:
-        print(f"fastgd: no run ended well, so {path} was not written", file=sys.stderr)
+        print(f"fastgd: no run ended well, so {visible(path)} was not written", file=sys.stderr)
         return
     entries = _files.network_entries(best.net) | {"table": encoding.to_fields()}
     try:
         _files.write(path, "model", entries)
     except OSError as error:
         raise InputError(f"--save {path}: {error.strerror or error}") from error
-    print(f"Saved the model of batch size {best.batch_size:,} to {path}.")
+    print(f"Saved the model of batch size {best.batch_size:,} to {visible(path)}.")
 
 
 def _predict_best(
@@ -426,7 +437,7 @@ def _write_page(path: str, result: Comparison, **texts: Any) -> None:
     text = page(result, **texts)
     with _output("--html", path) as stream:
         stream.write(text)
-    print(f"Wrote the page {path}.")
+    print(f"Wrote the page {visible(path)}.")
 
 
 def _load(path: str) -> tuple[Network, Encoding]:
@@ -472,7 +483,8 @@ def _predict(options: argparse.Namespace) -> int:
     if complete.any():
         X = encoding.features(table.take(complete), options.unknown)
         predictions = net.predict(X)
-        found = [[text] for text in encoding.target.decode(predictions)]
+        shown = _quoted if options.quote_formulas else str
+        found = [[shown(text)] for text in encoding.target.decode(predictions)]
         if options.probabilities and not isinstance(encoding.target, NumberTarget):
             heads += [f"probability of {name}" for name in encoding.target.classes]
             for row, chances in zip(found, predictions.tolist(), strict=True):
@@ -483,15 +495,23 @@ def _predict(options: argparse.Namespace) -> int:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerows([heads, *(row + [""] * (len(heads) - len(row)) for row in rows)])
     if options.output is not None:
-        print(f"Wrote {len(rows):,} predictions to {options.output}.")
+        print(f"Wrote {count(len(rows), 'prediction')} to {visible(options.output)}.")
     return 0
 
 
+def _quoted(text: str) -> str:
+    """Return text so that a spreadsheet takes it for text: an apostrophe before a formula's mark.
+
+    The marks are those of OWASP's page on CSV injection; numbers stay numbers.
+    """
+    return f"'{text}" if text.startswith(FORMULA_MARKS) and not is_number(text) else text
+
+
 @contextlib.contextmanager
-def _output(option: str, path: str | None) -> Iterator[IO[str]]:
+def _output(option: str, path: str | None) -> Iterator[IO[str] | Visible]:
     """Open standard output, or a file that is there only once it is complete."""
-    if path is None:
-        yield sys.stdout
+    if path is None:  # on a terminal as text for people, else the table as it is
+        yield Visible(sys.stdout) if sys.stdout.isatty() else sys.stdout
         return
     in_place = Path(path).exists() and not Path(path).is_file()  # a device or a pipe
     try:

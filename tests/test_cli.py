@@ -21,6 +21,7 @@ import pytest
 import fastgd as gd
 from fastgd import cli
 from fastgd._problem import StepSizeRule
+from fastgd._report import Progress
 from fastgd.data import load_digits
 
 FAST = ["--epochs", "2", "--hidden", "8"]
@@ -607,6 +608,111 @@ def test_a_wrong_cell_among_numbers_is_an_error(column, text, meant, folder, run
     code, out, _ = run("house.csv", "--target", "price", *meant, *FAST)
     assert code == 0
     assert "Note: area" not in out
+
+
+ESCAPE, SHOWN = "a\x1b[31m\x07\u202eb", r"a\x1b[31m\x07\u202eb"
+
+
+@pytest.fixture
+def commanding(folder):
+    """Write a table whose name, columns and cells hold control characters."""
+    names, *rows = houses()
+    for row in rows:
+        row[1] += ESCAPE
+        row[3] += ESCAPE
+    return write_table(f"{ESCAPE}.csv", [[name + ESCAPE for name in names], *rows])
+
+
+def test_control_characters_are_shown_and_not_sent(commanding, run):
+    words = [commanding, "--target", f"kind{ESCAPE}", *FAST, "--save", f"{ESCAPE}.npz"]
+    code, out, err = run(*words, "--html", f"{ESCAPE}.html")
+    page = Path(f"{ESCAPE}.html").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert f"{SHOWN}.csv: 120 rows\nTarget: kind{SHOWN} " in out
+    assert f"Wrote the page {SHOWN}.html" in " ".join(out.split())
+    for text in (out, page):
+        assert SHOWN in text
+        assert not set("\x1b\x07\u202e") & set(text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"no{ESCAPE}.csv", "--target", "x"],
+        [f"{ESCAPE}.csv", "--target", "x"],
+        [f"{ESCAPE}.csv", "--target", f"kind{ESCAPE}", "--ignore", ESCAPE],
+        ["predict", f"no{ESCAPE}.npz", f"{ESCAPE}.csv"],
+        ["house.csv", "--target", "price", "--save", f"{ESCAPE}/m.npz"],
+        ["house.csv", "--target", "price", f"--{ESCAPE}"],
+    ],
+)
+def test_errors_show_control_characters(words, commanding, run):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert r"\x1b" in err
+    assert not set("\x1b\x07\u202e") & set(err)
+
+
+def test_predictions_on_a_terminal_show_control_characters_and_a_file_keeps_them(commanding, run):
+    run(commanding, "--target", f"kind{ESCAPE}", *FAST, "--save", "m.npz")
+    assert ESCAPE in run("predict", "m.npz", commanding)[1]
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8") as terminal:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fastgd", "predict", "m.npz", commanding],
+            stdout=terminal, env={**os.environ, "PYTHONPATH": PLACE},
+        )  # fmt: skip
+        seen = read_until(SHOWN, ours)
+        while process.poll() is None:
+            seen += os.read(ours, 1000).decode() if select.select([ours], [], [], 0.1)[0] else ""
+    os.close(ours)
+    assert process.returncode == 0
+    assert not set("\x1b\x07\u202e") & set(seen)
+
+
+def test_progress_shows_control_characters():
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    Progress(terminal).show(f"Reading {ESCAPE}")
+    assert terminal.getvalue() == f"\rReading {SHOWN}"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+x", "-x", "@SUM(A1)", "\tx"])
+def test_formulas_in_predictions_can_be_quoted(text, folder, run):
+    rows = [["a", "y"], *([[str(i), text if i < 10 else "-5"] for i in range(20)])]
+    write_table("formulas.csv", rows)
+    run("formulas.csv", "--target", "y", "--task", "classification", *FAST, "--save", "m.npz")
+    words = ["predict", "m.npz", "formulas.csv", "--output", "o.csv"]
+    shown = text.strip()  # a cell's blanks are not part of it
+    assert run(*words)[0] == 0
+    plain = {value for (value,) in read("o.csv")[1:]}
+    assert run(*words, "--quote-formulas")[0] == 0
+    quoted = {value for (value,) in read("o.csv")[1:]}
+    marked = f"'{shown}" if shown[0] in "=+-@" else shown
+    assert quoted == {marked if value == shown else value for value in plain}
+
+
+@pytest.mark.parametrize("program", [["-m", "fastgd"], ["-mfastgd"], ["fastgd"]])
+def test_ctrl_c_while_modules_are_imported(program, tmp_path):
+    """The interruption comes from what is imported in NumPy's place."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
+    )
+    (tmp_path / "fastgd").write_text("from fastgd.cli import main\nmain()\n")
+    done = subprocess.run(
+        [sys.executable, *program], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), PLACE])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "fastgd: interrupted\n")
+
+
+def test_ctrl_c_while_a_program_imports_the_package_is_its_own(tmp_path):
+    (tmp_path / "numpy.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastgd"], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), PLACE])},
+    )  # fmt: skip
+    assert done.stderr.endswith("KeyboardInterrupt\n")
 
 
 def test_a_reader_that_has_enough(folder, run):

@@ -1,0 +1,44 @@
+"""Ctrl-C while the command line's modules are imported; acts when `fastgd` imports it.
+
+`python -m fastgd` imports the package before any of its own code can catch an interruption: it
+would end in a traceback through NumPy's modules. Other programs' handlers are left alone.
+"""
+
+import os
+import sys
+from itertools import pairwise
+from typing import Any
+
+__all__ = ["end_quietly", "raise_again"]
+
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended: 128 + SIGINT
+
+
+def is_command_line() -> bool:
+    """Return whether Python was started for the command line, and for nothing else."""
+    program = getattr(sys, "argv", [])[:1]  # an embedded Python may have none
+    if program == ["-m"]:  # what it is until the module is found
+        words = sys.orig_argv
+        return "-mfastgd" in words or ("-m", "fastgd") in pairwise(words)
+    return bool(program) and os.path.basename(program[0]) in ("fastgd", "fastgd.exe")
+
+
+def end_quietly(*signal: Any) -> None:
+    """End the program, which has begun nothing yet."""
+    os.write(2, b"fastgd: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def raise_again() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt, now that it is caught."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is end_quietly:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if is_command_line():
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
+        signal.signal(signal.SIGINT, end_quietly)
