@@ -16,6 +16,7 @@ from importlib import import_module, resources
 
 from fastgd import _columns
 from fastgd._columns import Column, significant
+from fastgd._validation import count
 from fastgd._visible import visible
 from fastgd.advice import Advice
 from fastgd.comparison import Comparison
@@ -69,7 +70,7 @@ def page(
         predicted="" if predicted is None else _predicted(predicted),
         machine=escape(
             "Seconds are those of the machine that ran this: "
-            f"{facts['instruction level']}, at most {facts['threads']} threads."
+            f"{facts['instruction level']}, at most {count(facts['threads'], 'thread')}."
         ),
         command=escape(command),
     )

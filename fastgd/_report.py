@@ -11,6 +11,7 @@ import numpy as np
 from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
+from fastgd._validation import count
 from fastgd._visible import visible
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
@@ -76,9 +77,10 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
     trained, best = result.trained, result.best
     lines = []
     if len(trained) < len(result):
-        failed = ", ".join(f"{entry.batch_size:,}" for entry in result if entry.diverged)
+        failed = [f"{entry.batch_size:,}" for entry in result if entry.diverged]
         lines.append(
-            f"Diverged: batch size {failed}. The steps of this learning rate are so long that they "
+            f"Diverged: batch size{'s' * (len(failed) > 1)} {', '.join(failed)}. "
+            "The steps of this learning rate are so long that they "
             "jump over the minimum, each farther than the last. Give a lower --learning-rate."
         )
     if len(trained) > 1:
@@ -87,7 +89,7 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
         lines.append(
             "The runs differ in how many rows make one update. From the same "
             f"{smallest.sample_gradients:,} row gradients batch size {smallest.batch_size:,} made "
-            f"{smallest.updates:,} updates, batch size {largest.batch_size:,} made "
+            f"{count(smallest.updates, 'update')}, batch size {largest.batch_size:,} made "
             f"{largest.updates:,}."
         )
     if result.tried > 1:
@@ -115,8 +117,8 @@ def about_noise(problem: Problem, result: Comparison) -> list[str]:
     ]
 
 
-def _rows(count: float) -> str:
-    return f"{significant(count, 2)} rows"
+def _rows(number: float) -> str:
+    return f"{significant(number, 2)} rows"
 
 
 def _verdict(problem: Problem, best: Entry) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd import _validation, backends
+from fastgd._divergence import remedy
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._typing import AnyArray, FloatArray, RngLike
@@ -176,8 +177,7 @@ class Run:
             raise DivergenceError(
                 f"the loss stopped being finite in epoch {history.epochs + 1}, with learning "
                 f"rate {rates.max(initial=0):g}. The network holds the parameters of the epoch "
-                "before. Try a lower learning rate, or scale the features to mean 0 and "
-                "variance 1.",
+                f"before. {remedy(plan.X, plan.y, plan.loss, rates.max(initial=0))}",
                 history,
             )
         history.loss.append(total / used if used else math.nan)

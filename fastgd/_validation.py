@@ -319,9 +319,9 @@ def _list(names: Collection[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def count(number: int, thing: str) -> str:
+def count(number: int, thing: str, things: str = "") -> str:
     """Return a number of things in words, as in "1 sample" and "2,000 samples"."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
 def _there_are(n: int) -> str:

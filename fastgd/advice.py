@@ -279,6 +279,8 @@ def _reasons(
     timed = np.flatnonzero(np.isfinite(seconds)).tolist()
     first, last = timed[0], timed[-1]
     one, whole = seconds[first] / sizes[first], seconds[last] / sizes[last]
+    gain = f"{one / whole:.2g}"
+    better = "" if gain == "1" else f", which uses the machine {gain} times as well"
     reasons = []
     if math.isfinite(later):
         reasons.append(
@@ -293,7 +295,7 @@ def _reasons(
         )
     reasons.append(
         f"A sample takes {_seconds(one)} in a batch of {sizes[first]:,}, and {_seconds(whole)} in "
-        f"one of {sizes[last]:,}, which uses the machine {one / whole:.2g} times as well."
+        f"one of {sizes[last]:,}{better}."
     )
     if first > 0:
         reasons.append(

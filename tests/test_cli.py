@@ -474,8 +474,10 @@ def test_a_batch_size_above_the_rows_is_one_batch_of_all(folder, run):
 
 def test_when_every_batch_size_diverges_nothing_is_saved(folder, run):
     words = ["--learning-rate", "1e20", "--save", "n.npz"]
-    code, _, err = run("house.csv", "--target", "price", *words, *FAST)
+    code, out, err = run("house.csv", "--target", "price", *words, *FAST)
     assert code == 1
+    assert "Every run diverged. Lower the learning rate.\n" in out
+    assert "scale" not in out  # as the command line has done it
     assert err == "fastgd: no run ended well, so n.npz was not written\n"
     assert not os.path.exists("n.npz")
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 import fastgd as gd
 from fastgd import _columns, plot
+from fastgd.comparison._advice import _ratio
 
 X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
 Y = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
@@ -358,8 +359,19 @@ def test_the_advice_is_the_first_to_the_goal_and_says_why():
 
 
 def test_the_advice_when_no_run_is_good_enough():
-    assert compare(optimizer=gd.SGD(1e30)).advice()[0].startswith("Every run diverged")
+    assert compare(optimizer=gd.SGD(1e30)).advice() == [
+        "Every run diverged. Lower the learning rate."
+    ]
+    result = gd.compare(gd.Network([3, 1]), X * 1e9, Y, [8], optimizer=gd.SGD(0.1), rng=0)
+    assert "The features reach" in result.advice()[0]
     assert "No run reached the goal, a training loss of -1." in compare(goal=-1.0).advice()[0]
+
+
+def test_a_run_that_takes_as_long_is_said_to():
+    assert _ratio(1.0, 1.0, "times as long", "about as long") == "about as long"
+    assert _ratio(1.04, 1.0, "times as long", "about as long") == "about as long"
+    assert _ratio(1.2, 1.0, "times as long", "about as long") == "1.2 times as long"
+    assert _ratio(1.0, 0.0, "times the time", "as long") == "many times the time"
 
 
 def test_a_comparison_is_a_sequence_of_its_runs():

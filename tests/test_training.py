@@ -9,6 +9,7 @@ import pytest
 from conftest import assert_close, make_data
 
 import fastgd as gd
+from fastgd._divergence import remedy
 from fastgd.backends import BACKENDS
 
 N = 50
@@ -361,6 +362,30 @@ def test_the_history_tells_the_last_trainings_batch_size(small_run, tmp_path):
     net, history = gd.load_checkpoint(tmp_path / "run.npz")
     more = gd.train(net, X, y, batch_size=16, epochs=1, resume=history)
     assert (history.batch_size, more.batch_size) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("x_scale", "y_scale", "rate", "words"),
+    [
+        (1, 1, 0.9, r"the epoch before\. Lower the learning rate\.$"),
+        (1e4, 1, 0.1, r"The features reach .*e\+04: scale them to mean 0 and"),
+        (1, 1e8, 0.1, r"before\. The targets reach .*e\+08: scale them to mean"),
+        (1e4, 1e8, 0.1, r"The features reach .* and the targets reach .*: scale"),
+        (1e4, 1, 50.0, r"Lower the learning rate; the features reach .*, too\.$"),
+    ],
+)
+def test_a_divergence_names_its_cause(x_scale, y_scale, rate, words):
+    rng = np.random.default_rng(0)
+    X, y = x_scale * rng.standard_normal((N, 30)), y_scale * rng.standard_normal(N)
+    net = gd.Network([30, 64, 1], rng=0)
+    with pytest.raises(gd.DivergenceError, match=words):
+        gd.train(net, X, y, batch_size=1, epochs=50, optimizer=gd.SGD(rate), rng=0)
+
+
+def test_classes_with_large_numbers_are_not_large():
+    assert remedy(np.ones((200, 1)), np.arange(200), "cross_entropy", 0.1) == (
+        "Lower the learning rate."
+    )
 
 
 def test_each_epochs_updates_are_counted(small_run, tmp_path):

@@ -18,10 +18,7 @@ def sentences(result: Comparison) -> list[str]:
     """Return the advice; see `Comparison.advice`."""
     chosen, best = result.fastest, result.best
     if best is None:
-        return [
-            "Every run diverged: try lower learning rates, or scale the features to mean 0 and "
-            "variance 1."
-        ]
+        return [f"Every run diverged. {result._remedy or 'Lower the learning rate.'}"]
     kind = "validation" if result.validated else "training"
     if chosen is None:
         return [
@@ -58,11 +55,13 @@ def _beside(entry: Entry, chosen: Entry, goal: float) -> str:
     if mine is None:
         return f"{name} did not get there in {count(entry.epochs, 'epoch')}."
     return (
-        f"{name} took {_ratio(mine.seconds, time.seconds)} as long: "
+        f"{name} took {_ratio(mine.seconds, time.seconds, 'times as long', 'about as long')}: "
         f"{count(mine.epochs, 'epoch')} and {count(mine.updates, 'update')}, and an epoch took "
-        f"{_ratio(entry.seconds_an_epoch, chosen.seconds_an_epoch)} the time."
+        f"{_ratio(entry.seconds_an_epoch, chosen.seconds_an_epoch, 'times the time', 'as long')}."
     )
 
 
-def _ratio(one: float, other: float) -> str:
-    return f"{one / other:.2g} times" if other > 0 else "many times"
+def _ratio(one: float, other: float, times: str, same: str) -> str:
+    """Say how many times as large one number is as the other, or that they are the same."""
+    text = f"{one / other:.2g}" if other > 0 else "many"
+    return same if text == "1" else f"{text} {times}"

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastgd import _validation
 from fastgd._arguments import unknown_argument
+from fastgd._divergence import remedy
 from fastgd._plan import BatchPlan, plan
 from fastgd._typing import RngLike
 from fastgd.comparison._comparison import Comparison
@@ -177,7 +178,16 @@ def compare(
         start=net.copy(),
         start_loss=start_loss,
         tried=max(len(several) for several in tried),
+        remedy=_remedy(X, y, net.loss, histories),
     )
+
+
+def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> str:
+    """Return what would have kept the runs from diverging; empty where one did not."""
+    if not all(history.diverged for history in histories):
+        return ""
+    lowest = min(one.optimizer.learning_rate for one in histories if one.optimizer is not None)
+    return remedy(X, y, loss, lowest)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

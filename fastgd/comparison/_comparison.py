@@ -54,6 +54,7 @@ class Comparison(Sequence[Entry]):
         goal: float | None = None,
         side_by_side: bool = False,
         tried: int = 1,
+        remedy: str = "",
     ) -> None:
         self.entries: tuple[Entry, ...] = tuple(entries)
         self.start = start
@@ -62,6 +63,7 @@ class Comparison(Sequence[Entry]):
         self.side_by_side = side_by_side
         self.tried = tried
         self._goal = goal
+        self._remedy = remedy
 
     @classmethod
     def join(cls, parts: Sequence[Comparison]) -> Comparison:
@@ -75,6 +77,7 @@ class Comparison(Sequence[Entry]):
             goal=first._goal,
             side_by_side=any(part.side_by_side for part in parts),
             tried=max(part.tried for part in parts),
+            remedy=next((part._remedy for part in parts if part._remedy), ""),
         )
 
     @overload

@@ -1,0 +1,52 @@
+"""Why a training diverged: what to change, from the size of its data and its learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastgd.losses import LOSSES
+
+__all__ = ["remedy"]
+
+#: root mean squares from which data are large: standardised ones have 1
+LARGE = 10.0
+#: a learning rate from which it is too high for data of any size
+HIGH_RATE = 1.0
+MOST_ROWS = 4096
+
+
+def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
+    """Return what to do about a training whose loss stopped being finite, as a sentence.
+
+    Parameters
+    ----------
+    X : array_like of shape (n, n_features)
+        The samples.
+    y : array_like of shape (n,) or (n, outputs)
+        The targets; their size counts where the loss takes any number.
+    loss : str
+        Its name.
+    learning_rate : float
+        The highest of the epoch.
+    """
+    large = [_reach("the features", X)]
+    if LOSSES[loss].targets == "real":
+        large.append(_reach("the targets", y))
+    found = " and ".join(filter(None, large))
+    scaling = "to mean 0 and variance 1"
+    if not found:
+        return "Lower the learning rate."
+    if learning_rate >= HIGH_RATE:
+        return f"Lower the learning rate; {found}, so scale them {scaling}, too."
+    return f"{found[0].upper()}{found[1:]}: scale them {scaling}, or lower the learning rate."
+
+
+def _reach(name: str, values: Any) -> str:
+    """Say how large values are; nothing where the columns' root mean squares are not large."""
+    array = np.asarray(values)
+    some = array[:: -(-len(array) // MOST_ROWS)].reshape(-1, *array.shape[1:]).astype(np.float64)
+    with np.errstate(over="ignore"):
+        size = np.sqrt(np.square(some).mean(axis=0)).max()
+    return f"{name} reach {np.abs(some).max():.3g}" if size > LARGE else ""
