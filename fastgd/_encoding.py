@@ -6,6 +6,7 @@ table that has the same columns.
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections import Counter
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastgd._gaps import as_names
 from fastgd._tables import InputError, Table
-from fastgd._validation import near_name
+from fastgd._validation import count, near_name
 
 __all__ = [
     "MOST_GUESSED_CLASSES",
@@ -28,11 +29,13 @@ __all__ = [
     "NumberColumn",
     "NumberTarget",
     "guess_task",
+    "header_doubt",
     "learn_encoding",
     "nearly_numbers",
     "refuse_stray_text",
     "require_columns",
     "shorten",
+    "split_names",
 ]
 
 Floats = NDArray[np.float32]
@@ -178,7 +181,7 @@ class Encoding:
     def describe(self) -> str:
         """Return what the inputs are, in words."""
         kinds = [
-            f"{column.name} ({column.width} categories)"
+            f"{column.name} ({count(column.width, 'category', 'categories')})"
             if isinstance(column, CategoryColumn)
             else column.name
             for column in self.columns
@@ -269,26 +272,54 @@ def encode_values(
 def shorten(words: Iterable[str], most: int = 12) -> str:
     """Return words as a list for a message, with the rest counted."""
     words = list(words)
-    shown = ", ".join(repr(word) for word in words[:most])
-    return shown + (f" and {len(words) - most} more" if len(words) > most else "")
+    shown = [repr(word) for word in words[:most]]
+    if len(words) > most:
+        return f"{', '.join(shown)} and {len(words) - most:,} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
-def require_columns(table: Table, names: Iterable[str], why: str) -> None:
-    """Raise InputError when the table lacks one of the columns."""
+def split_names(table: Table, text: str) -> list[str]:
+    """Return the columns that an option names: one, or several between commas as in a CSV file."""
+    if text in table.columns:  # its name may hold commas
+        return [text]
+    cells = next(csv.reader([text], skipinitialspace=True), [])
+    return [name for cell in cells if (name := cell.strip())]
+
+
+def require_columns(
+    table: Table, names: Iterable[str], why: str, encoding: Encoding | None = None
+) -> None:
+    """Raise InputError when the table lacks one of the columns.
+
+    With the `encoding` of a model the names are not what somebody has typed: what the file has
+    instead is said, but never a column that the model knows under its own name.
+    """
     lacking = [name for name in names if name not in table.columns]
     if not lacking:
         return
-    near = near_name(lacking[0], table.columns)
-    hint = f" (did you mean {near!r}?)" if near else ""
-    doubt = ""
-    if any(table.is_number(name) for name in table.columns):
-        doubt = ": is its first line a header?"
-    elif len(table.columns) == 1:
-        doubt = ": is the --delimiter right?"
+    known = [] if encoding is None else [*encoding.names, encoding.target.name]
+    others = [name for name in table.columns if name not in known]
+    found = ((name, near_name(name, others)) for name in lacking)
+    name, near = next((pair for pair in found if pair[1]), ("", None))
+    hint = ""
+    if near and encoding is not None:
+        hint = f" (if {near!r} is {name!r}, rename it)"
+    elif near:
+        hint = f" (did you mean {near!r}?)"
+    noun = "column" if len(lacking) == 1 else "columns"
     raise InputError(
-        f"{table.source} has no column {shorten(lacking)}{hint}, {why}; it has "
-        f"{shorten(table.columns, 20)}{doubt}"
+        f"{table.source} has no {noun} {shorten(lacking)}{hint}, {why}; it has "
+        f"{shorten(table.columns, 20)}{header_doubt(table)}"
     )
+
+
+def header_doubt(table: Table) -> str:
+    """Return the end of a message on columns where the first line may be no header."""
+    if any(table.is_number(name) for name in table.columns):
+        return ": is its first line a header?"
+    if table.unnamed > len(table.columns):
+        return ": is its first line a title? Remove the lines above the columns' names"
+    return ": is the --delimiter right?" if len(table.columns) == 1 else ""
 
 
 def guess_task(table: Table, target: str) -> tuple[str, str]:
@@ -303,9 +334,9 @@ def guess_task(table: Table, target: str) -> tuple[str, str]:
         return "classification", "its values are text"
     different = np.unique(values[~np.isnan(values)])
     if len(different) <= MOST_GUESSED_CLASSES and np.all(different == np.floor(different)):
-        return "classification", f"it has {len(different)} different values, all whole numbers"
+        return "classification", f"it has {count(len(different), 'different whole number')}"
     if np.all(different == np.floor(different)):
-        return "regression", f"it has {len(different):,} different whole numbers"
+        return "regression", f"it has {count(len(different), 'different whole number')}"
     return "regression", "its values are numbers with fractions"
 
 
@@ -352,7 +383,7 @@ def learn_encoding(
     if task == "classification":
         return Encoding(tuple(columns), _learn_classes(table, target, max_categories))
     values = numbers_or_error(table, target, "is the target of a regression (see --task)")
-    mean, scale = _mean_and_scale(table, target, train)
+    mean, scale = _mean_and_scale(table, target, train, is_target=True)
     if np.ptp(values[train]) == 0:
         raise InputError(
             f"the target {target!r} is {mean:g} in all training rows: nothing to learn"
@@ -361,17 +392,17 @@ def learn_encoding(
 
 
 def _learn_classes(table: Table, target: str, max_categories: int) -> ClassTarget:
-    classes = _categories(table, target, max_categories)
+    classes = _categories(table, target, max_categories, is_target=True)
     if len(classes) < 2:
         raise InputError(f"the target {target!r} is {classes[0]!r} in all rows: nothing to learn")
     return ClassTarget(target, classes)
 
 
-def _categories(table: Table, name: str, most: int) -> tuple[str, ...]:
+def _categories(table: Table, name: str, most: int, is_target: bool = False) -> tuple[str, ...]:
     """Return a column's different texts: numbers by value, others by alphabet."""
     different = set(table.columns[name].tolist())
     if len(different) > most:
-        raise InputError(_too_many(table, name, len(different), most))
+        raise InputError(_too_many(table, name, len(different), most, is_target))
     if table.numbers(name) is None:
         return tuple(sorted(different))
     return tuple(
@@ -441,13 +472,15 @@ def _mending(table: Table, text: str) -> str:
     return ", or ".join(ways or ["mend the cell (a missing value is an empty one)"])
 
 
-def _too_many(table: Table, name: str, count: int, most: int) -> str:
+def _too_many(table: Table, name: str, found: int, most: int, is_target: bool) -> str:
     """Say that a column has too many categories, and what may be meant."""
+    kinds = ("class", "classes") if is_target else ("category", "categories")
+    numeric = table.numbers(name) is not None
     text = (
-        f"{table.source}, column {name!r} has {count:,} different values, more than {most} "
-        "categories. Leave it out with --ignore, or raise --max-categories"
+        f"{table.source}, column {name!r} has {count(found, 'different value')}, more than "
+        f"{count(most, *kinds)}. {_instead(is_target, numeric)}, or raise --max-categories"
     )
-    if table.numbers(name) is not None:
+    if numeric:
         return text
     row = table.first_non_number(name)
     first = str(table.columns[name][row])
@@ -457,14 +490,24 @@ def _too_many(table: Table, name: str, count: int, most: int) -> str:
     )
 
 
-def _mean_and_scale(table: Table, name: str, train: NDArray[Any]) -> tuple[float, float]:
+def _instead(is_target: bool, numeric: bool) -> str:
+    """Say what to do with a column that is too rich to be one of categories."""
+    if not is_target:
+        return "Leave it out with --ignore"
+    return "Give --task regression" if numeric else "Give another --target"
+
+
+def _mean_and_scale(
+    table: Table, name: str, train: NDArray[Any], is_target: bool = False
+) -> tuple[float, float]:
     """Return the mean and the deviation of the training rows; 1 for a column that does not vary."""
     values = numbers_or_error(table, name, "is numeric")[train]
+    ignore = "" if is_target else ", or leave the column out with --ignore"
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(values.mean()), float(values.std())
     if not np.isfinite(scale):
         raise InputError(
             f"{table.source}, column {name!r}: numbers up to {np.abs(values).max():g} are too "
-            "large to standardise; divide them, or leave the column out with --ignore"
+            f"large to standardise; divide them{ignore}"
         )
     return mean, scale or 1.0

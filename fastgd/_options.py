@@ -6,7 +6,6 @@ What the options do is the business of `cli`.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 from collections.abc import Sequence
@@ -181,10 +180,6 @@ def _goal(text: str) -> float:
     return number
 
 
-def _names(text: str) -> list[str]:
-    return next(csv.reader([text], skipinitialspace=True), [])
-
-
 def _character(text: str) -> str:
     text = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(text) != 1:
@@ -222,16 +217,22 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of what trains and compares."""
     parser = _parser("python -m fastgd", USAGE, DESCRIPTION, EPILOG)
-    parser.add_argument("file", nargs="?", metavar="FILE", help='a CSV file; "-" is standard input')
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE",
+        help='a CSV file, plain or packed by gzip, bzip2 or xz; "-" is standard input',
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"fastgd {__version__}")
     data = parser.add_argument_group("what to learn")
     data.add_argument("--target", metavar="NAME", help="the column to predict")
     data.add_argument(
         "--task", choices=["regression", "classification"], help="default: guessed, see below"
     )
-    data.add_argument("--ignore", type=_names, default=[], metavar="A,B", help="unused columns")
     data.add_argument(
-        "--categorical", type=_names, default=[], metavar="A,B",
+        "--ignore", default="", metavar="A,B",
+        help="unused columns; double quotes hold a name with a comma together",
+    )  # fmt: skip
+    data.add_argument(
+        "--categorical", default="", metavar="A,B",
         help="columns of numbers that stand for categories",
     )  # fmt: skip
     data.add_argument(
@@ -297,7 +298,10 @@ def predict_parser() -> argparse.ArgumentParser:
     usage = "%(prog)s [options] MODEL.npz FILE"
     parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION, PREDICT_EPILOG)
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
-    parser.add_argument("file", metavar="FILE", help='a CSV file; "-" is standard input')
+    parser.add_argument(
+        "file", metavar="FILE",
+        help='a CSV file, plain or packed by gzip, bzip2 or xz; "-" is standard input',
+    )  # fmt: skip
     parser.add_argument(
         "--output", metavar="OUT.csv", help="where to write (default: standard output)"
     )

@@ -15,12 +15,16 @@ import os
 import re
 import sys
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastgd._validation import count
 
 __all__ = ["MISSING", "InputError", "Table", "is_number", "read_csv"]
 
@@ -44,9 +48,12 @@ MARKS = {
 NO_TEXT = {
     b"PK\3\4": "a zip archive, as workbooks of Excel and saved models are: save the table as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the table as CSV",
-    b"\x1f\x8b": "compressed: unpack it first, for example by gunzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first, for example by unzstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
     b"PAR1": "a Parquet file: save the table as CSV, for example with pandas",
 }
+#: how compressed files begin, and the modules of the standard library that unpack them
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 ROWS_AT_ONCE = 8192
 
 
@@ -68,12 +75,15 @@ class Table:
         The line of the file in which each row begins.
     decimal : str
         The decimal mark of its numbers.
+    unnamed : int
+        How many columns were left out as they have no name.
     """
 
     source: str
     columns: dict[str, Texts]
     lines: NDArray[np.int64]
     decimal: str = "."
+    unnamed: int = 0
     _numbers: dict[str, NDArray[np.float64] | None] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -142,7 +152,7 @@ class Table:
     def take(self, rows: NDArray[Any]) -> Table:
         """Return a table of some rows, given by a mask or by their numbers."""
         columns = {name: texts[rows] for name, texts in self.columns.items()}
-        return Table(self.source, columns, self.lines[rows], self.decimal)
+        return Table(self.source, columns, self.lines[rows], self.decimal, self.unnamed)
 
     def where(self, name: str, row: int) -> str:
         """Say where a cell stands, for messages."""
@@ -189,8 +199,9 @@ def read_csv(
     if encoding is not None:
         _check_encoding(encoding)
     try:
-        with sys.stdin.buffer if path == "-" else open(path, "rb") as stream:
-            head = stream.peek(4)  # type: ignore[union-attr]
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
+            stream = _unpacked(file, source)
+            head = stream.peek(6)
             for mark, what in NO_TEXT.items():
                 if head.startswith(mark):
                     raise InputError(f"{source} is no text but {what}")
@@ -198,11 +209,12 @@ def read_csv(
                 found = (name for mark, name in MARKS.items() if head.startswith(mark))
                 encoding = next(found, "utf-8-sig")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-            names, chunks = _read(text, source, delimiter, on_rows or (lambda count: None))
+            names, chunks = _read(text, source, delimiter, on_rows or (lambda read: None))
     except FileNotFoundError as error:
         raise InputError(f"{source}: {error.strerror or error}{_near_file(path)}") from error
-    except OSError as error:
-        raise InputError(f"{source}: {error.strerror or error}") from error
+    except (OSError, EOFError, zlib.error) as error:  # the last two of compressed files
+        said = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source}: {said}") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{source} is not {error.encoding.upper()} text (it has the byte "
@@ -212,6 +224,19 @@ def read_csv(
     except UnicodeError as error:  # of encodings that are none of single characters
         raise InputError(f"{source} can not be read with --encoding {encoding}: {error}") from error
     return _assemble(chunks, names, source, decimal)
+
+
+def _unpacked(file: Any, source: str) -> Any:
+    """Return a file's content, decompressed where it is compressed."""
+    head = file.peek(6)
+    name = next((name for mark, name in PACKED.items() if head.startswith(mark)), None)
+    if name is None:
+        return file
+    try:
+        module = import_module(name)
+    except ImportError as error:  # a Python that was built without it
+        raise InputError(f"{source} is compressed ({error}): unpack it first") from error
+    return io.BufferedReader(module.open(file, "rb"))
 
 
 def _check_encoding(name: str) -> None:
@@ -226,13 +251,17 @@ def _check_encoding(name: str) -> None:
 
 
 def _near_file(path: str) -> str:
-    """Return the end of a message about a file that is not there; empty if none is named so."""
+    """Return the end of a message about a file that is not there; empty if none is named so.
+
+    Names are compared without their extensions, which most files of a folder share.
+    """
     folder, name = os.path.split(path)
     try:
-        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1)
+        files = {os.path.splitext(file)[0].lower(): file for file in os.listdir(folder or ".")}
     except OSError:
         return ""
-    return f": did you mean {os.path.join(folder, near[0])}?" if near else ""
+    near = difflib.get_close_matches(os.path.splitext(name)[0].lower(), files, 1, cutoff=0.75)
+    return f": did you mean {os.path.join(folder, files[near[0]])}?" if near else ""
 
 
 def _read(
@@ -253,13 +282,13 @@ def _read(
         delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(itertools.chain([first], text), delimiter=delimiter, strict=True)
     chunks: list[Chunk] = []
-    count = 0
+    read = 0
     try:
         names = _header(next(reader), source)
         for chunk in _chunks(reader, names, source, blank):
             chunks.append(chunk)
-            count += len(chunk[0])
-            on_rows(count)
+            read += len(chunk[0])
+            on_rows(read)
     except csv.Error as error:
         raise InputError(
             f"{source}, line {reader.line_num + blank}: {error}; are all quotes in pairs?"
@@ -274,6 +303,11 @@ def _header(cells: Sequence[str], source: str) -> list[str]:
         raise InputError(
             f"{source}: the first line must hold the columns' names, but it begins with "
             f"{', '.join(names[:3])}; add a header line"
+        )
+    if not any(names):
+        raise InputError(
+            f"{source}: the first line must hold the columns' names, but it has none: remove the "
+            "lines above the names"
         )
     seen: set[str] = set()
     for name in filter(None, names):
@@ -300,10 +334,11 @@ def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Itera
     for cells in reader:
         if cells:  # a blank line is no row
             if len(cells) != len(names):
-                found = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+                title = "remove a title above the header, " if len(names) == 1 else ""
                 raise InputError(
-                    f"{source}, line {line + 1} has {found}, but the header names {len(names)} "
-                    "columns; mend the line, or give the --delimiter"
+                    f"{source}, line {line + 1} has {count(len(cells), 'cell')}, but the header "
+                    f"names {count(len(names), 'column')}; {title}mend the line, or give the "
+                    "--delimiter"
                 )
             lines.append(line + 1)
             rows.append(cells)
@@ -333,4 +368,5 @@ def _assemble(
         for i, name in enumerate(names)
         if name
     }
-    return Table(source, columns, np.concatenate([lines for lines, _ in chunks]), decimal)
+    lines = np.concatenate([lines for lines, _ in chunks])
+    return Table(source, columns, lines, decimal, len(names) - len(columns))

@@ -31,10 +31,12 @@ from fastgd._encoding import (
     Encoding,
     NumberTarget,
     guess_task,
+    header_doubt,
     learn_encoding,
     nearly_numbers,
     require_columns,
     shorten,
+    split_names,
 )
 from fastgd._gaps import find_gaps
 from fastgd._interruption import INTERRUPTED, raise_again
@@ -219,6 +221,7 @@ def _digits_task(options: argparse.Namespace) -> _Task:
     )
     title = "Handwritten digits, 8 x 8 pixels (Alpaydin & Kaynak 1998, UCI repository, CC BY 4.0)"
     options.target, options.task = "digit", options.task or "classification"
+    _name_columns(table, options)
     return _make_task(title, table, options)
 
 
@@ -227,13 +230,11 @@ def _user_task(options: argparse.Namespace) -> _Task:
     table = _read(options)
     if options.target is None:
         raise InputError(
-            f"--target is missing: it names the column to predict, one of {shorten(table.columns)}"
+            "--target is missing: it names the column to predict, one of "
+            f"{shorten(table.columns)}{header_doubt(table)}"
         )
-    for name in ("ignore", "categorical"):
-        require_columns(table, getattr(options, name), f"which --{name} names")
     require_columns(table, [options.target], "which --target names")
-    if options.target in options.ignore:
-        raise InputError(f"--target {options.target} is also in --ignore: name it in one of them")
+    _name_columns(table, options)
     used = [name for name in table.columns if name not in options.ignore]
     gaps = find_gaps(table, used)
     gaps.require_values(options.target)
@@ -249,6 +250,24 @@ def _user_task(options: argparse.Namespace) -> _Task:
         if len(table) < FEWEST_ROWS:
             raise InputError(f"{title}: {_too_few(len(table))}")
     return _make_task(title, table, options)
+
+
+def _name_columns(table: Table, options: argparse.Namespace) -> None:
+    """Replace the texts of --ignore and --categorical by lists of columns, each in one of them."""
+    for name in ("ignore", "categorical"):
+        columns = split_names(table, getattr(options, name))
+        require_columns(table, columns, f"which --{name} names")
+        setattr(options, name, columns)
+    target = options.target
+    if target in options.ignore:
+        raise InputError(f"--target {target} is also in --ignore: name it in one of them")
+    if target in options.categorical:
+        raise InputError(
+            f"--categorical {target}: that is the target; --task classification says that it "
+            "holds classes"
+        )
+    if both := [name for name in options.ignore if name in options.categorical]:
+        raise InputError(f"{both[0]!r} is in --ignore and in --categorical: name it in one of them")
 
 
 def _too_few(n: int) -> str:
@@ -473,7 +492,7 @@ def _predict(options: argparse.Namespace) -> int:
     if options.probabilities and isinstance(encoding.target, NumberTarget):
         raise InputError(f"--probabilities: {options.model!r} predicts numbers, not classes")
     table = _read(options)
-    require_columns(table, encoding.names, "which the model was trained on")
+    require_columns(table, encoding.names, "which the model was trained on", encoding)
     gaps = find_gaps(table, encoding.names)
     if gaps and options.missing == "error":
         raise InputError(f"{gaps}. Mend the file, or give --missing empty to skip such rows")

@@ -308,6 +308,16 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ("house.csv --target PRICE", "no column 'PRICE' (did you mean 'price'?), which --target"),
         ("house.csv --target price --ignore x", "no column 'x', which --ignore names"),
         ("house.csv --target price --ignore price", "--target price is also in --ignore"),
+        (
+            "house.csv --target price --categorical price",
+            "--categorical price: that is the target; --task classification says that it holds",
+        ),
+        (
+            "house.csv --target price --ignore area --categorical area",
+            "'area' is in --ignore and in --categorical: name it in one of them",
+        ),
+        ("house.csv --target price --ignore x,z", "no columns 'x' and 'z', which --ignore names"),
+        ("--ignore area", "no column 'area', which --ignore names"),
         ("house.csv --target city --task regression", "line 2, column 'city'"),
         ("house.csv --target price --task ranking", "argument --task: invalid choice: 'ranking'"),
         ("house.csv --target price --epoch 3", "no option --epoch: did you mean --epochs? (see"),
@@ -426,7 +436,18 @@ def test_a_model_finds_its_columns_or_says_which_are_missing(model, run):
     write_table("new.csv", [["area", "citty"], ["50", "Bern"]])
     code, _, err = run("predict", "m.npz", "new.csv")
     assert code == 2
-    assert "no column 'city', 'kind' (did you mean 'citty'?), which the model was trained on" in err
+    assert "no columns 'city' and 'kind' (if 'citty' is 'city', rename it), which the model" in err
+
+
+def test_a_model_does_not_take_what_it_knows_for_what_is_missing(folder, run):
+    """Neither the target nor another of its columns, however alike the names."""
+    rows = houses()
+    rows[0] = ["area", "kinds", "price", "kind"]
+    write_table("house.csv", rows)
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    write_table("new.csv", [["area", "kind", "price"], ["50", "big", "3"]])
+    _, _, err = run("predict", "m.npz", "new.csv")
+    assert "new.csv has no column 'kinds', which the model was trained on; it has" in err
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Reading CSV files, and turning their columns into numbers and back."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import re
 import sys
 
@@ -17,6 +20,9 @@ from fastgd._encoding import (
     guess_task,
     learn_encoding,
     nearly_numbers,
+    require_columns,
+    shorten,
+    split_names,
 )
 from fastgd._gaps import find_gaps
 from fastgd._tables import MISSING, ROWS_AT_ONCE, InputError, read_csv
@@ -101,7 +107,14 @@ def test_standard_input(monkeypatch):
         ("a,b\n1\n", "line 2 has 1 cell, but the header names 2 columns"),
         ("a,b\n1,2\n".encode("utf-16-le"), "no text in this encoding.*--encoding utf-16-le"),
         (b"PK\x03\x04\x14\0", "no text but a zip archive, as workbooks of Excel .* save .* as CSV"),
-        (b"\x1f\x8b\x08\0", "no text but compressed: unpack it first"),
+        (b"\x28\xb5\x2f\xfd\0", "no text but compressed by zstd: unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c", "no text but a 7z archive: unpack it first"),
+        (b"\x1f\x8b\x08\0", "data.csv: Compressed file ended"),
+        (b"BZh9\0\0\0\0\0\0\0", "data.csv: Invalid data stream"),
+        (lzma.compress(b"a,b\n1,2\n")[:-20], "data.csv: Compressed file ended"),
+        (gzip.compress(b"PAR1\x15\x04"), "no text but a Parquet file"),
+        (",,\n1,2,3\n", "must hold the columns' names, but it has none: remove the lines above"),
+        ("A report\n\na,b\n1,2\n", "line 3 has 2 cells, but the header names 1 column; remove a t"),
         (b"PAR1\x15\x04", "no text but a Parquet file"),
         ('a,b\n1,2\n"1"x,3\n', "line 3: .*are all quotes in pairs"),
         ('a,b\n1,"2\n3,4\n', "line 3: unexpected end of data; are all quotes in pairs"),
@@ -117,6 +130,18 @@ def test_no_file_and_a_folder(tmp_path):
         read_csv(str(tmp_path / "none.csv"))
     with pytest.raises(InputError, match="directory"):
         read_csv(str(tmp_path))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_compressed_files_are_read(pack, encoding, table):
+    assert cells(table(pack("a,b\n1,\u00fc\n".encode(encoding)))) == {"a": ["1"], "b": ["\u00fc"]}
+
+
+def test_an_extension_does_not_make_names_alike(tmp_path):
+    (tmp_path / "wine.csv").touch()
+    with pytest.raises(InputError, match=r"nofile\.csv: No such file or directory$"):
+        read_csv(str(tmp_path / "nofile.csv"))
 
 
 def test_a_file_of_nearly_that_name_is_named(tmp_path):
@@ -404,6 +429,13 @@ def test_unknown_categories_can_be_ignored(table):
             r"column 'a' has 3 different values, .* 'x' in line 2 is none: mend the cell \(a",
         ),
         ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", "--decimal , if these are decimal commas"),
+        ("y,a\nu,1\nv,2\nw,3\n", "classification", "than 2 classes. Give another --target, or"),
+        (
+            "y,a\n1,1\n2,2\n3,3\n",
+            "classification",
+            r"Give --task regression, or raise .*s$",
+        ),
+        ("y,a\n1e200,1\n-1e200,2\n", "regression", "too large to standardise; divide them$"),
         ("y;a\n$1,200;1\n2;2\n", "regression", "line 2, column 'y': .* such cells as 1200$"),
     ],
 )
@@ -411,6 +443,41 @@ def test_tables_that_nothing_can_be_learned_from(table, content, task, message):
     result = table(content)
     with pytest.raises(InputError, match=message):
         learn_encoding(result, "y", task, np.arange(len(result)), max_categories=2)
+
+
+def test_one_category_is_one(table):
+    result = table("y,a\n1,x\n2,x\n3,x\n")
+    assert learn_encoding(result, "y", "regression", np.arange(3)).describe() == "a (1 category)"
+    assert guess_task(table("y\n1\n1\n"), "y")[1] == "it has 1 different whole number"
+
+
+@pytest.mark.parametrize(
+    ("words", "most", "text"),
+    [("", 3, ""), ("a", 3, "'a'"), ("ab", 3, "'a' and 'b'"), ("abc", 3, "'a', 'b' and 'c'"),
+     ("abcd", 3, "'a', 'b', 'c' and 1 more")],
+)  # fmt: skip
+def test_lists_in_messages(words, most, text):
+    assert shorten(words, most) == text
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "names"),
+    [
+        ("a,b", "a,b", ["a", "b"]),
+        ("a,b", "a , b,", ["a", "b"]),
+        ('"a, b",b', "a, b", ["a, b"]),
+        ('"a, b",b', '"a, b",b', ["a, b", "b"]),
+        ("a,b", "", []),
+    ],
+)
+def test_names_of_columns_in_an_option(table, header, text, names):
+    assert split_names(table(f"{header}\n1,2\n"), text) == names
+
+
+def test_a_title_above_the_header_is_suspected(table):
+    result = table("A report,,,\nday,a,b,c\n1,2,3,4\n")
+    with pytest.raises(InputError, match=r"has no column 'c'.*its first line a title\? Remove"):
+        require_columns(result, ["c"], "which --target names")
 
 
 def test_a_score_on_targets_that_do_not_vary():
