@@ -240,10 +240,10 @@ def _user_task(options: argparse.Namespace) -> _Task:
     gaps.require_values(options.target)
     title = f"{table.source}: {count(len(table), 'row')}"
     if gaps and options.missing == "error":
-        raise InputError(
-            f"{gaps}. Mend the file, leave such rows out with --missing drop, or such "
-            "columns with --ignore"
-        )
+        rows = "leave such rows out with --missing drop"
+        if [gap.name for gap in gaps.columns] == [options.target]:
+            raise InputError(f"{gaps}. Mend the file, or {rows}")
+        raise InputError(f"{gaps}. Mend the file, {rows}, or such columns with --ignore")
     if gaps:
         table = table.take(gaps.complete)
         title += f", {gaps.n_rows:,} of them with missing values left out, {gaps.most}"

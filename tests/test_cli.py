@@ -250,6 +250,15 @@ def test_missing_values_are_an_error_when_training(folder, run):
     )
 
 
+def test_a_target_with_missing_values_is_not_to_be_ignored(folder, run):
+    with_gaps(folder)
+    code, _, err = run("gaps.csv", "--target", "area", "--ignore", "city", *FAST)
+    assert code == 2
+    assert err.endswith(
+        "(line 4: 'NA'). Mend the file, or leave such rows out with --missing drop\n"
+    )
+
+
 def test_rows_with_missing_values_can_be_left_out(folder, run):
     with_gaps(folder)
     code, out, _ = run("gaps.csv", "--target", "price", "--missing", "drop", *FAST)
