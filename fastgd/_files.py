@@ -7,21 +7,20 @@ refused; unknown entries are ignored, so that other code may add its own.
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd import _layout
 from fastgd._typing import AnyArray
+from fastgd._writing import replacing
 
 if TYPE_CHECKING:
     from fastgd.network import Network
 
-__all__ = ["FORMAT", "array", "network_entries", "read", "read_network", "replacing", "write"]
+__all__ = ["FORMAT", "array", "network_entries", "read", "read_network", "write"]
 
 FORMAT = 1
 HEADER = "fastgd"
@@ -46,39 +45,6 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
     arrays[HEADER] = np.array(json.dumps(header | {"format": FORMAT, "kind": kind}))
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file to write, which takes its place in one move once it is complete.
-
-    Until then an older one is as it was. What is no file (a folder, a device) is not replaced.
-    """
-    import secrets
-    from pathlib import Path
-
-    name = os.fsdecode(path)
-    target = Path(name).resolve()
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "this is a folder: give a file's name", name)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"there is no folder {str(target.parent)!r}", name)
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "this is a device or a pipe: give a file's name", name)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        file = open(temporary, "xb")  # noqa: SIM115, so that its error is told from the others
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, name) from error
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, is_number, read_csv
 from fastgd._validation import count
 from fastgd._visible import Visible, visible
+from fastgd._writing import replacing
 from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
@@ -534,7 +535,7 @@ def _output(option: str, path: str | None) -> Iterator[IO[str] | Visible]:
         return
     in_place = Path(path).exists() and not Path(path).is_file()  # a device or a pipe
     try:
-        with open(path, "wb") if in_place else _files.replacing(path) as file:
+        with open(path, "wb") if in_place else replacing(path) as file:
             stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
             stream.detach()  # writes what is left; the file is closed by who has opened it

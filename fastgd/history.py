@@ -280,7 +280,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     Parameters
     ----------
     path : path_like
-        The file, in NumPy's npz format without pickle. An older one is replaced, in one move.
+        The file, in NumPy's npz format without pickle. An older one is replaced, in one move; its
+        permissions are kept.
     net : Network
         The network.
     history : History
@@ -291,7 +292,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     TypeError, ValueError
         When the network or the history is not one, or the history is another network's.
     OSError
-        When the file can not be written. An older one is then as it was.
+        When the file can not be written: no such folder, a read-only file (for root too), a
+        device, links that lead back to themselves. An older one is then as it was.
 
     See Also
     --------

@@ -287,12 +287,13 @@ class Network:
         Parameters
         ----------
         path : path_like
-            The file. An older one is replaced.
+            The file. An older one is replaced, and its permissions are kept.
 
         Raises
         ------
         OSError
-            When the file can not be written. An older one is then as it was.
+            When the file can not be written: no such folder, a read-only file (for root too), a
+            device, links that lead back to themselves. An older one is then as it was.
 
         See Also
         --------

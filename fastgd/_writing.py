@@ -1,0 +1,148 @@
+"""Files that are written whole or not at all: checks of the place, and the move into it.
+
+What is written is the business of others, as is what a command's paths have to do with each other
+(`_places`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import IO
+
+__all__ = ["check_place", "replacing"]
+
+
+def check_place(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
+    """Return the file behind a path and any links, and what is known of it if it is there.
+
+    Raises
+    ------
+    OSError
+        When no file can be written there: the message says why, and what to do. A file that
+        nobody may write is refused to root as well, who would not be stopped by the system.
+    """
+    name = os.fsdecode(path)
+    target = os.path.realpath(name)
+    try:
+        found = os.stat(target)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            text = "this link leads back to itself: give a file's name"
+            raise OSError(errno.ELOOP, text, name) from error
+        found = None  # what else is wrong with the name is seen when the file is made
+    folder = os.path.dirname(target)
+    if not os.path.basename(name) or (found is not None and stat.S_ISDIR(found.st_mode)):
+        raise IsADirectoryError(errno.EISDIR, "this is a folder: give a file's name", name)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder!r}", name)
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "this is a device or a pipe: give a file's name", name)
+    if found is not None and not (found.st_mode & 0o222 and os.access(target, os.W_OK)):
+        text = "this file is read-only: give another name, or make it writable first"
+        raise PermissionError(errno.EACCES, text, name)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, f"you may not write to the folder {folder!r}", name)
+    return target, found
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file to write, which takes its place in one move once it is complete.
+
+    Until then an older one is as it was; its permissions and its owner are kept. What is no file
+    (a folder, a device) is not replaced, nor is what may not be written.
+    """
+    target, found = check_place(path)
+    _remove_left_over(target)
+    temporary, file = _temporary(target, os.fsdecode(path), found)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if os.name == "posix":  # while the lock is held; elsewhere an open file can not move
+                os.replace(temporary, target)
+        if os.name != "posix":
+            os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[str, IO[bytes]]:
+    """Make the file that is written first, beside its place; it is locked while it is open."""
+    import secrets
+
+    folder, base = os.path.split(target)
+    mode = 0o666 if found is None else stat.S_IMODE(found.st_mode) & 0o777
+    while True:
+        temporary = os.path.join(folder, f".{base}.{secrets.token_hex(4)}")
+        try:
+            # not with more permissions than the old file has, even for a moment
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            handle = os.open(temporary, flags, mode)
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, name) from error
+        file = os.fdopen(handle, "wb")
+        # another process may have found it before it was locked
+        if _lock(handle) is not False and os.path.exists(temporary):
+            break
+        file.close()
+    if found is not None:
+        _take_over(temporary, found)
+    return temporary, file
+
+
+def _take_over(temporary: str, found: os.stat_result) -> None:
+    """Give a file the owner and the permissions of another."""
+    with contextlib.suppress(OSError):  # some file systems keep none
+        mine = os.stat(temporary)
+        if (mine.st_uid, mine.st_gid) != (found.st_uid, found.st_gid):
+            with contextlib.suppress(OSError, AttributeError):  # root alone may, and not everywhere
+                os.chown(temporary, found.st_uid, found.st_gid)
+        os.chmod(temporary, stat.S_IMODE(found.st_mode))
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file; return whether that went well, or None where there are no locks.
+
+    The system drops the lock when the process ends, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network folders have none
+        return None
+    return True
+
+
+def _remove_left_over(target: str) -> None:
+    """Remove what killed processes have left of this file: temporary ones that nobody holds."""
+    folder, base = os.path.split(target)
+    left_over = re.compile(rf"\.{re.escape(base)}\.[0-9a-f]{{8}}")
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if left_over.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path: str) -> None:
+    """Remove a file that no process is writing."""
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if _lock(handle):
+            os.unlink(path)
+    finally:
+        os.close(handle)
