@@ -7,20 +7,31 @@ refused; unknown entries are ignored, so that other code may add its own.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _layout
-from fastgd._typing import AnyArray
+from fastgd import _layout, _validation
 from fastgd._writing import replacing
 
 if TYPE_CHECKING:
+    from fastgd._archive import Archive
     from fastgd.network import Network
 
-__all__ = ["FORMAT", "array", "network_entries", "read", "read_network", "write"]
+__all__ = [
+    "FORMAT",
+    "Contents",
+    "RefusedError",
+    "network_entries",
+    "opened",
+    "read_network",
+    "write",
+]
 
 FORMAT = 1
 HEADER = "fastgd"
@@ -47,59 +58,99 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return a file's entries, the header's among them."""
-    import json  # these are not needed before something is loaded
-    import zipfile
+class RefusedError(ValueError):
+    """A file that is not damaged and yet refused; the message is complete."""
 
-    try:
-        # opened here, so that it is closed again whatever NumPy makes of it
-        with open(path, "rb") as file:
-            archive = np.lib.npyio.NpzFile(file, allow_pickle=False)
-            if HEADER not in archive:
-                raise ValueError("it has no fastgd header")
-            entries: dict[str, Any] = {name: archive[name] for name in archive.files}
-        header = json.loads(str(entries.pop(HEADER)))
-        if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+
+class Contents:
+    """What an open file holds.
+
+    Attributes
+    ----------
+    path : str or bytes
+        The file's name, for messages.
+    header : dict
+        Everything that is not an array.
+    arrays : Archive
+        The arrays, each read when it is asked for.
+    """
+
+    def __init__(self, file: IO[bytes], path: str | bytes) -> None:
+        import json  # these are not needed before something is loaded
+
+        from fastgd._archive import Archive
+
+        self.path = path
+        self.arrays: Archive = Archive(file)
+        if HEADER not in self.arrays:
+            raise ValueError("it has no fastgd header")
+        header = json.loads(self.arrays.text(HEADER))
+        found = header.get("format") if isinstance(header, dict) else None
+        if type(found) is not int or found < 1:
             raise ValueError("its header is damaged")
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    # zipfile raises a RuntimeError where a damaged header asks for a password or another method
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{os.fspath(path)!r} is damaged or was not written by fastgd: "
-            f"{str(error) or 'it ends too early'}"
-        ) from error
-    if header["format"] > FORMAT:
-        raise ValueError(
-            f"{os.fspath(path)!r} has format {header['format']}, but this version of fastgd "
-            f"reads formats up to {FORMAT}: install a newer one"
-        )
-    return entries | header
+        if found > FORMAT:
+            raise RefusedError(
+                f"{path!r} has format {_validation.show(found)}, but this version of fastgd reads "
+                f"formats up to {FORMAT}: install a newer one"
+            )
+        self.header: dict[str, Any] = header
 
 
-def array(entries: Mapping[str, Any], name: str, dtype: Any, size: int, path: Any) -> AnyArray:
-    """Return an array that must be there, of this dtype and size."""
-    value = entries.get(name)
-    if not isinstance(value, np.ndarray) or value.shape != (size,) or value.dtype != dtype:
-        raise ValueError(
-            f"{os.fspath(path)!r} is damaged: its entry {name!r} is not {size} numbers of {dtype}"
-        )
-    return value
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
+    """Open a file to read.
+
+    Whatever a damaged or hostile file makes Python raise, here or in the with block, is a
+    ValueError that names the file.
+    """
+    name = os.fspath(path)
+    with _open_regular(name) as file:
+        try:
+            yield Contents(file, name)
+        except RefusedError:
+            raise
+        except MemoryError as error:
+            raise ValueError(
+                f"{name!r} does not fit into memory ({error}): load it where there is more"
+            ) from error
+        except Exception as error:
+            raise ValueError(
+                f"{name!r} is damaged or was not written by fastgd: {_reason(error)}. Use another "
+                "copy of the file, or save it again"
+            ) from error
 
 
-def read_network(entries: Mapping[str, Any], path: Any) -> Network:
-    """Build the network that a file's entries describe."""
+def _open_regular(name: str | bytes) -> IO[bytes]:
+    """Open a file, but nothing that would never end or keep its reader waiting."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(name, flags)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "this is a folder: give a file's name", name)
+    raise RefusedError(
+        f"{name!r} is a device or a pipe: save what it holds to a file, and load that"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return an exception as one line for people, whatever a file has put into it."""
+    text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    line = " ".join(text.split()) or f"it raises {type(error).__name__}"
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    return shown if len(shown) <= 400 else shown[:397] + "..."
+
+
+def read_network(file: Contents) -> Network:
+    """Build the network that a file describes."""
+    from fastgd._archive import FLOATS
     from fastgd.network import Network
 
-    params = entries.get("params")
-    try:
-        if not isinstance(params, np.ndarray):
-            raise ValueError("it holds no parameters")
-        sizes, hidden, loss = entries["sizes"], entries["hidden"], entries["loss"]
-        array(entries, "params", params.dtype, _layout.count(sizes), path)
-        net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)!r} is damaged or not a network: {error}") from error
+    sizes = _validation.check_sizes(file.header["sizes"])
+    params = file.arrays.array("params", FLOATS, [_layout.count(sizes)])
+    hidden, loss = file.header["hidden"], file.header["loss"]
+    net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
     net.params[:] = params
     return net

@@ -465,21 +465,21 @@ def _load(path: str) -> tuple[Network, Encoding]:
     if Path(path).is_file() and not zipfile.is_zipfile(path):
         raise InputError(f"{path!r} is not a model: give first the file that --save has written")
     try:
-        entries = _files.read(path)
-        net = _files.read_network(entries, path)
+        with _files.opened(path) as file:
+            net, fields = _files.read_network(file), file.header.get("table")
     except FileNotFoundError as error:
         raise InputError(f"there is no model {path!r}") from error
     except ValueError as error:
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"the model {path!r}: {error.strerror or error}") from error
-    if not isinstance(entries.get("table"), dict):
+    if not isinstance(fields, dict):
         raise InputError(
             f"{path!r} holds a network without the columns it reads: only what `python -m fastgd "
             "FILE --save` wrote can predict a file (in Python: fastgd.load)"
         )
     try:
-        encoding = Encoding.from_fields(entries["table"])
+        encoding = Encoding.from_fields(fields)
     except InputError as error:
         raise InputError(f"{path!r} can not be used: {error}") from error
     if net.sizes[0] != encoding.n_features or net.sizes[-1] != encoding.target.outputs:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _files, _validation
+from fastgd import _files, _generators, _validation
 from fastgd._typing import FloatArray
 from fastgd.network import Network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
@@ -290,7 +290,9 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     Raises
     ------
     TypeError, ValueError
-        When the network or the history is not one, or the history is another network's.
+        When the network or the history is not one, or the history is another network's; or when
+        the training drew from a bit generator that is not NumPy's, or followed a schedule that is
+        a function: what a file can not hold.
     OSError
         When the file can not be written: no such folder, a read-only file (for root too), a
         device, links that lead back to themselves. An older one is then as it was.
@@ -305,6 +307,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
             f"history must be what fastgd.train returned, not {_validation.show(history)}"
         )
     check_owner("history", history, net)
+    restore_rng(history)  # what could not be resumed is not written
     entries = _files.network_entries(net)
     for name in _LISTS:
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
@@ -320,7 +323,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         "batch size": history.batch_size,
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
-        "rng": _plain(history._rng_state),
+        "rng": _generators.to_fields(history._rng_state),
         "optimizer": [history.optimizer.name, vars(history.optimizer)],
         "schedule": None if history.schedule is None else history.schedule.to_entry(),
         "schedule state": list(history._schedule_state),
@@ -344,9 +347,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     Raises
     ------
     OSError
-        When there is no such file, or it may not be read.
+        When there is no such file, it is a folder, or it may not be read.
     ValueError
-        When the file is damaged, not fastgd's, or holds a network without a history.
+        When the file is damaged, not fastgd's, holds a network without a history, or is no file
+        but a device or a pipe. Nothing else is raised, whatever a file holds; it may come from
+        somebody who is not trusted.
 
     Examples
     --------
@@ -362,52 +367,68 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     >>> gd.train(net, X, X[:, 0] ** 2, epochs=6, resume=history).epochs
     10
     """
-    entries = _files.read(path)
-    net = _files.read_network(entries, path)
-    kept = entries.get("history")
-    if not isinstance(kept, dict):
-        raise ValueError(
-            f"{os.fspath(path)!r} holds a network without a history: read it with fastgd.load"
-        )
-    try:
-        name, arguments = kept["optimizer"]
-        arguments = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in arguments.items()
-        }
-        optimizer = OPTIMIZERS[name](**arguments)
-        moments = tuple(
-            _files.array(entries, f"moment.{place}", net.dtype, net.n_params, path)
-            for place in range(optimizer.n_moments)
-        )
-        history = History(
-            trace={name: entries[f"trace.{name}"] for name in kept["trace"]},
-            epoch_updates=[int(count) for count in kept.get("epoch updates", ())],
-            start=_start(entries, net, path),
-            optimizer=optimizer,
-            batch_size=_batch_size(kept),
-            _sizes=net.sizes,
-            schedule=_schedule(kept.get("schedule")),
-            _schedule_state=tuple(float(x) for x in kept.get("schedule state", ())),
-            _state=OptimizerState(int(kept["step"]), moments, _scalars(kept, optimizer)),
-            _rng_state=kept["rng"],
-        )
-        for name in _LISTS:
-            setattr(history, name, entries[f"history.{name}"].tolist())
-        for name in _COUNTS:
-            setattr(history, name, int(kept[name]))
-        restore_rng(history)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
-    return net, history
+    with _files.opened(path) as file:
+        net = _files.read_network(file)
+        if "history" not in file.header:
+            raise _files.RefusedError(
+                f"{file.path!r} holds a network without a history: read it with fastgd.load"
+            )
+        return net, _read_history(file, net)
 
 
-def _start(
-    entries: Mapping[str, Any], net: Network, path: str | os.PathLike[str]
-) -> FloatArray | None:
-    if "start" not in entries:  # nor have it files that were written before it was kept
-        return None
-    return _files.array(entries, "start", net.dtype, net.n_params, path)
+def _read_history(file: _files.Contents, net: Network) -> History:
+    """Build the history that a file describes; each value is checked before it is used."""
+    kept = file.header["history"]
+    same = [net.dtype.str[1:]], [net.n_params]
+    name, arguments = kept["optimizer"]
+    optimizer = OPTIMIZERS[name](**{key: _tuple(value) for key, value in arguments.items()})
+    moments = [file.arrays.array(f"moment.{i}", *same) for i in range(optimizer.n_moments)]
+    history = History(
+        **{name: file.arrays.array(f"history.{name}", ["f8"], [None]).tolist() for name in _LISTS},
+        updates=_count("updates", kept["updates"]),
+        sample_gradients=_count("sample_gradients", kept["sample_gradients"]),
+        epoch_updates=[_count("updates", count) for count in kept.get("epoch updates", ())],
+        trace={name: _read_trace(file, name, net) for name in kept["trace"]},
+        start=file.arrays.array("start", *same) if "start" in file.arrays else None,
+        optimizer=optimizer,
+        batch_size=_batch_size(kept),
+        schedule=_schedule(kept.get("schedule")),
+        _sizes=net.sizes,
+        _state=OptimizerState(
+            _count("step", kept["step"]), tuple(moments), _scalars(kept, optimizer)
+        ),
+        _schedule_state=_numbers("schedule state", kept.get("schedule state", [])),
+        _rng_state=kept["rng"],
+    )
+    if history.schedule is not None:
+        history.schedule.check_state(history._schedule_state, history.epochs)
+    restore_rng(history)
+    return history
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _count(name: str, value: Any) -> int:
+    """Return a count that leaves room for more of them."""
+    return _validation.check_int(name, value, at_least=0, at_most=2**62)
+
+
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    """Return a list's numbers."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"its {name} is {_validation.show(values)}, and not a list of numbers")
+    return tuple(map(float, values))
+
+
+def _read_trace(file: _files.Contents, name: str, net: Network) -> FloatArray:
+    """Return one of the arrays that were recorded, or that a user has added."""
+    from fastgd._archive import NUMBERS
+
+    if name == "params":
+        return file.arrays.array("trace.params", [net.dtype.str[1:]], [None, net.n_params])
+    return file.arrays.array(f"trace.{name}", NUMBERS)
 
 
 def _schedule(entry: list[Any] | None) -> Schedule | None:
@@ -425,41 +446,12 @@ def _batch_size(kept: Mapping[str, Any]) -> int | None:
 
 def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:
     """Return the optimizer's scalars; files without them were written before there were any."""
-    scalars = np.array(kept.get("scalars", []), np.float64)
+    scalars = np.array(_numbers("scalars", kept.get("scalars", [])), np.float64)
     if scalars.shape != (len(optimizer.initial_scalars),):
         raise ValueError(f"its optimizer's scalars are {scalars.tolist()}")
     return scalars
 
 
-def _plain(value: Any) -> Any:
-    """Return a bit generator's state in JSON's own types."""
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return {"array": value.tolist(), "dtype": value.dtype.name}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"array", "dtype"}:
-            return np.array(value["array"], value["dtype"])
-        return {name: _restored(entry) for name, entry in value.items()}
-    return value
-
-
-_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937")
-
-
 def restore_rng(history: History) -> np.random.Generator:
     """Return a generator in the state in which the training left its own."""
-    state = _restored(history._rng_state)
-    name = state["bit_generator"]
-    if name not in _BIT_GENERATORS:
-        raise ValueError(
-            f"the training drew from {name}, but it can be resumed with NumPy's own bit "
-            f"generators only: {', '.join(_BIT_GENERATORS)}"
-        )
-    bit_generator = getattr(np.random, name)(0)
-    bit_generator.state = state
-    return np.random.Generator(bit_generator)
+    return _generators.restore(history._rng_state)

@@ -319,9 +319,10 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     OSError
-        When there is no such file, or it may not be read.
+        When there is no such file, it is a folder, or it may not be read.
     ValueError
-        When the file is damaged or not fastgd's.
+        When the file is damaged, not fastgd's, or no file but a device or a pipe. Nothing else is
+        raised, whatever a file holds; it may come from somebody who is not trusted.
 
     Examples
     --------
@@ -334,4 +335,5 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> bool((again.params == net.params).all())
     True
     """
-    return _files.read_network(_files.read(path), path)
+    with _files.opened(path) as file:
+        return _files.read_network(file)

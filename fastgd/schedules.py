@@ -85,6 +85,17 @@ class Schedule(ABC):
         """Return the state after an epoch that ended with this loss; `state` stays as it is."""
         return state
 
+    def check_state(self, state: State, epochs: int) -> None:
+        """Check that a state, which a file holds, is one that `observe` returns in so many epochs.
+
+        Raises
+        ------
+        ValueError
+            When it is not.
+        """
+        if len(state) != len(self.initial_state()):
+            raise ValueError(f"the state {list(state)} is not one of {self}")
+
     def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
         """Return the learning rates at the times from `start` on.
 
@@ -582,6 +593,10 @@ class WarmUp(Schedule):
         """Show the loss to the schedule that follows, during the rise as well."""
         return self.then.observe(state, loss)
 
+    def check_state(self, state: State, epochs: int) -> None:
+        """Check that a state is one of the schedule that follows."""
+        self.then.check_state(state, epochs)
+
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         rises = t < self.steps
         rates = base * (self.start_factor + (1 - self.start_factor) * (t / self.steps))
@@ -671,6 +686,18 @@ class OnPlateau(Schedule):
         if bad > self.patience:
             bad, cooling, changes = 0, self.cooldown, changes + 1
         return best, bad, cooling, changes
+
+    def check_state(self, state: State, epochs: int) -> None:
+        """Check that a state, which a file holds, is one that `observe` returns in so many epochs.
+
+        The learning rate is computed change by change: their number must not be just anything.
+        """
+        super().check_state(state, epochs)
+        best, *counts = state
+        limits = zip(counts, (epochs, self.cooldown, epochs), strict=True)
+        whole = all(0 <= count <= most and count == int(count) for count, most in limits)
+        if best != best or not whole:
+            raise ValueError(f"the state {list(state)} is not one of {self} in epoch {epochs}")
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         rate = base

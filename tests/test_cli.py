@@ -370,7 +370,7 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no such folder"),
         ("--save .", "--save .: that is not a file but a folder or device"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
-        ("predict . house.csv", "the model '.': Is a directory"),
+        ("predict . house.csv", "the model '.': this is a folder: give a file's name"),
         ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),
         ("predict house.csv", "the following arguments are required: FILE"),
     ],
