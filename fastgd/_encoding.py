@@ -12,7 +12,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from fastgd._gaps import as_names
 from fastgd._tables import InputError, Table
 from fastgd._validation import count, near_name
+
+if TYPE_CHECKING:
+    from fastgd.network import Network
 
 __all__ = [
     "MOST_GUESSED_CLASSES",
@@ -224,18 +227,50 @@ class Encoding:
             target = fields["target"]
             return cls(
                 tuple(_column(column) for column in fields["columns"]),
-                ClassTarget(target["name"], tuple(target["classes"]))
+                ClassTarget(_text(target["name"]), _texts(target["classes"], at_least=2))
                 if "classes" in target
-                else NumberTarget(**target),
+                else NumberTarget(_text(target["name"]), *_moments(target)),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError, UnicodeError) as error:
             raise InputError(f"its description of the columns is damaged ({error!r})") from error
+
+    def require_fit(self, net: Network) -> None:
+        """Raise InputError where a network can not be the one that reads these columns."""
+        target = self.target
+        due = self.n_features, target.outputs, target.loss
+        if (net.sizes[0], net.sizes[-1], net.loss) != due:
+            raise InputError("its network and its columns do not fit together")
 
 
 def _column(fields: dict[str, Any]) -> InputColumn:
     if "values" in fields:
-        return CategoryColumn(fields["name"], tuple(fields["values"]))
-    return NumberColumn(**fields)
+        return CategoryColumn(_text(fields["name"]), _texts(fields["values"], at_least=1))
+    return NumberColumn(_text(fields["name"]), *_moments(fields))
+
+
+def _text(value: Any) -> str:
+    """Return a text from a file; TypeError where it is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # JSON can hold half of a character, which can not be written
+    return value
+
+
+def _texts(values: Any, at_least: int) -> tuple[str, ...]:
+    """Return different texts from a file."""
+    texts = tuple(map(_text, values)) if isinstance(values, list) else ()
+    if not at_least <= len(set(texts)) == len(texts):
+        raise TypeError("its categories are no list of different texts")
+    return texts
+
+
+def _moments(fields: dict[str, Any]) -> tuple[float, float]:
+    """Return a mean and a deviation from a file."""
+    mean, scale = fields["mean"], fields["scale"]
+    numbers = type(mean) in (int, float) and type(scale) in (int, float)
+    if not numbers or not math.isfinite(mean) or not 0 < scale < math.inf:
+        raise TypeError(f"the mean {mean!r} and the deviation {scale!r} are no such numbers")
+    return float(mean), float(scale)
 
 
 def numbers_or_error(table: Table, name: str, why: str) -> NDArray[np.float64]:

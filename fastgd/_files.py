@@ -39,12 +39,13 @@ HEADER = "fastgd"
 
 def network_entries(net: Network) -> dict[str, Any]:
     """Return what a file keeps of a network."""
-    return {
+    entries = {
         "sizes": list(net.sizes),
         "hidden": list(net.hidden),
         "loss": net.loss,
         "params": net.params,
     }
+    return entries if net._table is None else entries | {"table": net._table}
 
 
 def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -> None:
@@ -153,4 +154,19 @@ def read_network(file: Contents) -> Network:
     hidden, loss = file.header["hidden"], file.header["loss"]
     net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
     net.params[:] = params
+    net._table = _read_table(file, net)
     return net
+
+
+def _read_table(file: Contents, net: Network) -> dict[str, Any] | None:
+    """Return how the network's inputs come of a table's columns, where the file says it."""
+    if "table" not in file.header:
+        return None
+    from fastgd._encoding import Encoding  # the command line's models alone have one
+
+    fields: dict[str, Any] = file.header["table"]
+    try:
+        Encoding.from_fields(fields).require_fit(net)
+    except ValueError as error:
+        raise RefusedError(f"{file.path!r} can not be used: {error}") from error
+    return fields

@@ -55,8 +55,8 @@ rates:     Without --learning-rate each batch size B tries three, and the table
            L the largest eigenvalue of the rows' second moment (Ma, Bassily,
            Belkin 2018), and c 1/16 for a regression, 1 for a classification.
            With --hidden the hidden units' first values count with a row.
---save:    Keeps the run with the best validation score. It also loads with
-           fastgd.load in Python.
+--save:    Keeps the run with the best validation score. In Python fastgd.load
+           reads its parameters; they predict by the command predict alone.
 --goal:    The advice names the batch size that needs the fewest seconds to the
            goal. Without --goal that is 98 % of the way from the start's loss on
            the validation rows to the lowest of all runs. With it, of several

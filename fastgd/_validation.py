@@ -39,6 +39,7 @@ __all__ = [
     "check_dtype",
     "check_function",
     "check_hidden",
+    "check_inputs",
     "check_int",
     "check_network",
     "check_optimizer",
@@ -136,7 +137,28 @@ def check_network(net: Any) -> Network:
     if not isinstance(net, Network):
         hint = ": make one of it, as in fastgd.Network([3, 1])" if net is Network else ""
         raise TypeError(f"net must be a fastgd.Network, not {show(net)}{hint}")
+    check_inputs(net)
     return net
+
+
+def check_inputs(net: Network) -> None:
+    """Refuse to read samples with a network whose inputs are a table's columns, encoded.
+
+    Whether an array holds them raw or encoded can not be seen.
+    """
+    if net._table is None:
+        return
+    from fastgd._encoding import Encoding  # the command line's models alone need it
+
+    encoding = Encoding.from_fields(net._table)
+    raise ValueError(
+        f"this network was saved by the command line: it predicts {encoding.target.name!r}, and "
+        f"its {encoding.n_features} inputs are the columns {encoding.describe()}, with numbers "
+        "standardised and categories as 0 and 1. It can not do this itself, nor tell whether it "
+        "was done: predict with python -m fastgd predict. For samples that you have encoded in "
+        "this way, make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss) and "
+        "set other.params = net.params"
+    )
 
 
 def check_optimizer(optimizer: Any) -> Optimizer:

@@ -41,6 +41,7 @@ from fastgd._encoding import (
 from fastgd._gaps import find_gaps
 from fastgd._interruption import INTERRUPTED, raise_again
 from fastgd._options import predict_parser, train_parser
+from fastgd._places import check_places
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, is_number, read_csv
@@ -81,11 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         if words[:1] == ["predict"]:
-            code = _predict(predict_parser().parse_args(words[1:]))
+            work, options = _predict, predict_parser().parse_args(words[1:])
         else:
-            options = train_parser().parse_args(words[words[:1] == ["compare"] :])
+            work, options = _train, train_parser().parse_args(words[words[:1] == ["compare"] :])
             options.command = shlex.join(["python", "-m", "fastgd", *words])
-            code = _train(options)
+        check_places(options)
+        code = work(options)
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -141,9 +143,6 @@ class _Task:
 
 def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
-    for name in ("save", "html"):
-        _check_place(f"--{name}", getattr(options, name))
-    _check_apart({"FILE": options.file, "--save": options.save, "--html": options.html})
     if options.html is not None:
         _check_pictures()
     backends.load(options.backend)  # what can not run is said before anything is read
@@ -174,29 +173,6 @@ def _train(options: argparse.Namespace) -> int:
             predicted=_predict_best(problem, result, options),
         )
     return int(len(result.trained) < len(result))
-
-
-def _check_place(option: str, path: str | None) -> None:
-    """Refuse a place for a file before the time is spent on training what goes there."""
-    if path is None:
-        return
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"{option} {path}: that is not a file but a folder or device")
-    if not Path(path).resolve().parent.is_dir():
-        raise InputError(f"{option} {path}: there is no such folder")
-    if not os.access(path if Path(path).exists() else Path(path).resolve().parent, os.W_OK):
-        raise InputError(f"{option} {path}: you may not write there")
-
-
-def _check_apart(places: dict[str, str | None]) -> None:
-    """Refuse to write over what is read, or over what is written too."""
-    seen: dict[Path, str] = {}
-    for name, path in places.items():
-        if path is None or path == "-":
-            continue
-        other = seen.setdefault(Path(path).resolve(), name)
-        if other != name:
-            raise InputError(f"{name} {path}: that is {other}, too; give each a file of its own")
 
 
 def _check_pictures() -> None:
@@ -466,25 +442,20 @@ def _load(path: str) -> tuple[Network, Encoding]:
         raise InputError(f"{path!r} is not a model: give first the file that --save has written")
     try:
         with _files.opened(path) as file:
-            net, fields = _files.read_network(file), file.header.get("table")
+            net = _files.read_network(file)
     except FileNotFoundError as error:
         raise InputError(f"there is no model {path!r}") from error
     except ValueError as error:
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"the model {path!r}: {error.strerror or error}") from error
-    if not isinstance(fields, dict):
+    fields, net._table = net._table, None  # its inputs are encoded here
+    if fields is None:
         raise InputError(
             f"{path!r} holds a network without the columns it reads: only what `python -m fastgd "
             "FILE --save` wrote can predict a file (in Python: fastgd.load)"
         )
-    try:
-        encoding = Encoding.from_fields(fields)
-    except InputError as error:
-        raise InputError(f"{path!r} can not be used: {error}") from error
-    if net.sizes[0] != encoding.n_features or net.sizes[-1] != encoding.target.outputs:
-        raise InputError(f"{path!r} is damaged: its network and its columns do not fit together")
-    return net, encoding
+    return net, Encoding.from_fields(fields)
 
 
 def _predict(options: argparse.Namespace) -> int:

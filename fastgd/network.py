@@ -71,6 +71,8 @@ class Network:
     """
 
     _params: FloatArray
+    #: what a table's columns are to the inputs, if the command line has trained and saved it
+    _table: dict[str, Any] | None = None
 
     @helpful
     def __init__(
@@ -178,6 +180,7 @@ class Network:
         >>> gd.Network([2, 3], rng=0).forward([[1.0, 2.0]]).shape
         (1, 3)
         """
+        _validation.check_inputs(self)
         z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
         return z[:, 0] if self._sizes[-1] == 1 else z
 
@@ -208,6 +211,7 @@ class Network:
         >>> gd.Network([2, 2], loss="cross_entropy").predict([[1.0, 2.0]]).tolist()
         [[0.5, 0.5]]
         """
+        _validation.check_inputs(self)
         z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
@@ -250,6 +254,7 @@ class Network:
         >>> gd.Network([1, 1]).loss_value([[1.0], [2.0]], [1.0, 3.0])
         5.0
         """
+        _validation.check_inputs(self)
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
         X = _validation.check_X(X, self._sizes[0], self.dtype)
         y = _validation.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
@@ -300,7 +305,8 @@ class Network:
         fastgd.load : Read it again.
         fastgd.save_checkpoint : Keep what a training needs to go on, too.
         """
-        _files.write(path, "network", _files.network_entries(self))
+        kind = "network" if self._table is None else "model"
+        _files.write(path, kind, _files.network_entries(self))
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -309,12 +315,20 @@ def load(path: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     path : path_like
-        What `Network.save` or `fastgd.save_checkpoint` wrote.
+        What `Network.save`, `fastgd.save_checkpoint` or the command line's ``--save`` wrote.
 
     Returns
     -------
     Network
         With the parameters that were saved, bit for bit.
+
+    Notes
+    -----
+    The command line's models read a table's columns, which they standardise and one-hot encode. A
+    Network does not do this and can not tell whether it was done: one that was loaded from such a
+    file keeps the columns, means, scales and classes, and `Network.save` writes them again, but it
+    predicts and trains on nothing; the error says what its inputs are. To predict, use ``python -m
+    fastgd predict``.
 
     Raises
     ------

@@ -4,7 +4,9 @@ import contextlib
 import csv
 import errno
 import io
+import json
 import os
+import pickle
 import pty
 import re
 import select
@@ -232,6 +234,72 @@ def test_the_saved_model_is_the_best_one_and_loads_in_python(folder, run):
     assert np.mean(predicted == labels) > max(scores.values()) / 100 - 0.05
 
 
+@pytest.mark.parametrize("again", ["save", "copy and save", "pickle and save"])
+@pytest.mark.parametrize("target", ["price", "city"])
+def test_a_model_that_python_saves_again_loses_nothing(folder, run, target, again):
+    run("house.csv", "--target", target, "--save", "m.npz", *FAST)
+    _, before, _ = run("predict", "m.npz", "house.csv")
+    net = gd.load("m.npz")
+    net = {"copy": net.copy(), "pickle": pickle.loads(pickle.dumps(net))}.get(again.split()[0], net)
+    net.save("m.npz")
+    assert run("predict", "m.npz", "house.csv")[1] == before
+    with np.load("m.npz") as file:
+        assert json.loads(str(file["fastgd"]))["kind"] == "model"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda net, X, y: net.predict(X),
+        lambda net, X, y: net.forward(X),
+        lambda net, X, y: net.loss_value(X, y),
+        lambda net, X, y: gd.train(net, X, y),
+        lambda net, X, y: gd.train_many([net], X, y, [{}]),
+        lambda net, X, y: gd.gradient(net, X, y),
+        lambda net, X, y: gd.compare(net, X, y, [1]),
+        lambda net, X, y: gd.recommend_batch_size(net, X, y),
+    ],
+)
+def test_a_network_refuses_columns_that_it_can_not_encode(folder, run, use):
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    net = gd.load("m.npz")
+    X, y = np.zeros((40, net.sizes[0])), np.zeros(40)
+    message = (
+        "it predicts 'price', and its 6 inputs are the columns area, city .3 categories., kind .2 "
+        "categories., with numbers standardised .* predict with python -m fastgd predict"
+    )
+    with pytest.raises(ValueError, match=message):
+        use(net, X, y)
+    other = gd.Network(net.sizes, hidden=net.hidden, loss=net.loss)  # the way that it names
+    other.params = net.params
+    use(other, X, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: {**table, "version": 99},
+            "'m.npz' can not be used: it was saved by a later",
+        ),
+        (lambda table: {**table, "columns": table["columns"][1:]}, "do not fit together"),
+        (lambda table: {}, "its description of the columns is damaged (KeyError('version'))"),
+        (lambda table: None, "its description of the columns is damaged"),
+    ],
+)
+def test_a_models_damaged_columns_are_said(model, run, change, message):
+    with np.load("m.npz") as file:
+        entries = dict(file)
+    header = json.loads(str(entries["fastgd"]))
+    entries["fastgd"] = np.array(json.dumps(header | {"table": change(header["table"])}))
+    np.savez("m.npz", **entries)
+    code, out, err = run("predict", "m.npz", "house.csv")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gd.load("m.npz")
+
+
 def with_gaps(folder):
     rows = houses(40)
     rows[3][0] = "NA"
@@ -362,13 +430,13 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ),
         ("--html out --save out", "--html out: that is --save, too"),
         ("--goal low", "argument --goal: 'low' is not a number"),
-        ("--html nowhere/r.html", "--html nowhere/r.html: there is no such folder"),
-        ("--html .", "--html .: that is not a file but a folder or device"),
+        ("--html nowhere/r.html", "--html nowhere/r.html: there is no folder '"),
+        ("--html .", "--html .: this is a folder: give a file's name"),
         ("--seed -1", "argument --seed: '-1' is not a whole number, 0 or above"),
         ("--delimiter ab", "argument --delimiter: 'ab' is not one character"),
         ("--target price", "--target needs a FILE"),
-        ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no such folder"),
-        ("--save .", "--save .: that is not a file but a folder or device"),
+        ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no folder '"),
+        ("--save .", "--save .: this is a folder: give a file's name"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
         ("predict . house.csv", "the model '.': this is a folder: give a file's name"),
         ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),
@@ -464,7 +532,7 @@ def test_a_model_does_not_take_what_it_knows_for_what_is_missing(folder, run):
     [
         ("--probabilities", "predicts numbers, not classes"),
         ("--output nowhere/out.csv", "--output nowhere/out.csv: there is no folder"),
-        ("--output .", "--output .: Is a directory"),
+        ("--output .", "--output .: this is a folder: give a file's name"),
     ],
 )
 def test_predictions_that_can_not_be_had(model, run, words, message):
@@ -616,7 +684,8 @@ def test_a_folder_that_may_not_be_written_is_said_before_training(folder, monkey
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     code, out, err = run("house.csv", "--target", "price", "--save", "m.npz")
     assert (code, out) == (2, "")
-    assert err == "fastgd: error: --save m.npz: you may not write there\n"
+    message = f"--save m.npz: you may not write to the folder '{os.getcwd()}'"
+    assert err == f"fastgd: error: {message}\n"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import re
 import sys
 
@@ -382,6 +383,24 @@ def test_an_encoding_survives_json_bit_for_bit(table, target):
         {"version": 1, "columns": [{"name": "a"}], "target": {"name": "b"}},
         {"version": 1, "columns": 3, "target": {}},
         {"version": "1", "columns": [], "target": {}},
+        *(
+            {"version": 1, "columns": [column], "target": {"name": "y", "classes": ["a", "b"]}}
+            for column in [
+                {"name": 1, "mean": 0.0, "scale": 1.0},
+                {"name": "\ud800", "mean": 0.0, "scale": 1.0},
+                {"name": "x", "mean": "0", "scale": 1.0},
+                {"name": "x", "mean": math.nan, "scale": 1.0},
+                {"name": "x", "mean": 10**400, "scale": 1.0},
+                {"name": "x", "mean": 0.0, "scale": 0.0},
+                {"name": "x", "mean": 0.0, "scale": math.inf},
+                {"name": "x", "values": "abc"},
+                {"name": "x", "values": ["a", "a"]},
+                {"name": "x", "values": []},
+                {"name": "x", "values": [1]},
+            ]
+        ),
+        {"version": 1, "columns": [], "target": {"name": "y", "classes": ["a"]}},
+        {"version": 1, "columns": [], "target": {"name": "y", "mean": 0.0, "scale": -1.0}},
     ],
 )
 def test_damaged_encodings(fields):
