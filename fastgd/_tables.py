@@ -50,6 +50,7 @@ NO_TEXT = {
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the table as CSV",
     b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first, for example by unzstd",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
+    b"\0\0\0\0": "binary data, which begin with zeros: save the table as CSV",  # also /dev/zero
     b"PAR1": "a Parquet file: save the table as CSV, for example with pandas",
 }
 #: how compressed files begin, and the modules of the standard library that unpack them

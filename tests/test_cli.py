@@ -437,6 +437,8 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ("--target price", "--target needs a FILE"),
         ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no folder '"),
         ("--save .", "--save .: this is a folder: give a file's name"),
+        ("/dev/zero --target price", "/dev/zero is no text but binary data"),  # and has no end
+        ("predict /dev/zero house.csv", "'/dev/zero' is a device or a pipe"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
         ("predict . house.csv", "the model '.': this is a folder: give a file's name"),
         ("predict house.csv house.csv", "'house.csv' is not a model: give first the file that"),

@@ -1,5 +1,6 @@
 """Damaged and hostile files: the documented ValueError; no crash, no hang, little memory."""
 
+import contextlib
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 import tracemalloc
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -94,10 +96,16 @@ def check_loads(path):
         else:
             loaded += 1
     if loaded == 2:
-        rng = gd.history.restore_rng(result[1])
-        rng.permutation(10)
-        rng.standard_normal(4, dtype="float32")
+        go_on(*result)
     return loaded
+
+
+def go_on(net, history):
+    """Use all that was loaded: what is no error before must not be a crash in compiled code."""
+    if net.sizes == (2, 3, 1):
+        with warnings.catch_warnings(), contextlib.suppress(ValueError, gd.DivergenceError):
+            warnings.simplefilter("ignore", RuntimeWarning)  # numbers as large as numbers can be
+            gd.train(net, X, Y, batch_size=3, epochs=1, resume=history)
 
 
 def test_the_file_of_these_tests_is_whole(path):

@@ -107,6 +107,7 @@ def test_standard_input(monkeypatch):
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the header names 2 columns"),
         ("a,b\n1\n", "line 2 has 1 cell, but the header names 2 columns"),
         ("a,b\n1,2\n".encode("utf-16-le"), "no text in this encoding.*--encoding utf-16-le"),
+        (bytes(9), "no text but binary data, which begin with zeros: save the table as CSV"),
         (b"PK\x03\x04\x14\0", "no text but a zip archive, as workbooks of Excel .* save .* as CSV"),
         (b"\x28\xb5\x2f\xfd\0", "no text but compressed by zstd: unpack it first"),
         (b"7z\xbc\xaf\x27\x1c", "no text but a 7z archive: unpack it first"),
