@@ -5,23 +5,6 @@
  * changes their order.
  */
 
-/* The sum of a row's squares, on the lanes of a dot product. */
-FGD_INLINE double row_square(const T *x, size_t width) {
-    V sum[NV], part[NV];
-    EACH (v, NV) sum[v] = (V){0};
-    size_t k = 0;
-    for (; k + LANES <= width; k += LANES)
-        EACH (v, NV) {
-            part[v] = vload(x + k + v * VL);
-            sum[v] = vfma(part[v], part[v], sum[v]);
-        }
-    if (k < width) {
-        load_lanes(x + k, width - k, part);
-        EACH (v, NV) sum[v] = vfma(part[v], part[v], sum[v]);
-    }
-    return (double)vsum(sum);
-}
-
 static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {
     for (size_t i = 0; i < n; i++) square[i] = row_square(rows[i], width);
 }

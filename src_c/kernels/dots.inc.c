@@ -187,3 +187,34 @@ static void dots_gradient(size_t n, const void *const *rows, size_t first, size_
         }
     }
 }
+
+/* The sum of a row's squares in double, whatever their size: of few rows, so it need not be fast.
+ */
+static __attribute__((noinline)) double wide_square(const T *x, size_t width) {
+    double sum[8] = {0};
+    size_t k = 0;
+    for (; k + 8 <= width; k += 8)
+        EACH (l, 8) sum[l] += (double)x[k + (size_t)l] * (double)x[k + (size_t)l];
+    for (; k < width; k++) sum[k % 8] += (double)x[k] * (double)x[k];
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
+
+/* The sum of a row's squares, on the lanes of a dot product. Where float32 overflows, or a sum
+ * below its normal numbers has lost digits, it is made again in double. */
+FGD_INLINE double row_square(const T *x, size_t width) {
+    V sum[NV], part[NV];
+    EACH (v, NV) sum[v] = (V){0};
+    size_t k = 0;
+    for (; k + LANES <= width; k += LANES)
+        EACH (v, NV) {
+            part[v] = vload(x + k + v * VL);
+            sum[v] = vfma(part[v], part[v], sum[v]);
+        }
+    if (k < width) {
+        load_lanes(x + k, width - k, part);
+        EACH (v, NV) sum[v] = vfma(part[v], part[v], sum[v]);
+    }
+    const T total = vsum(sum);
+    const int fits = total >= T_C(0x1p-126) && total < (T)__builtin_inf();
+    return FGD_F64 || fits ? (double)total : wide_square(x, width);
+}
