@@ -50,6 +50,12 @@ def log1p_exp(z: FloatArray) -> FloatArray:
     return result
 
 
+def _damped(z: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return z times a factor that falls faster than z grows: 0 where it is 0, for infinite z."""
+    result: FloatArray = np.where(factor == 0, z.dtype.type(0), z) * factor
+    return result
+
+
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
@@ -60,7 +66,7 @@ def _normal_cdf(z: FloatArray) -> FloatArray:
 
 def _gelu_derivative(z: FloatArray) -> FloatArray:
     density = np.exp(-z * z / 2) / np.asarray(math.sqrt(2 * math.pi), z.dtype)
-    result: FloatArray = _normal_cdf(z) + z * density
+    result: FloatArray = _normal_cdf(z) + _damped(z, density)
     return result
 
 
@@ -70,12 +76,14 @@ def _tanh_derivative(z: FloatArray) -> FloatArray:
 
 
 def _sigmoid_derivative(z: FloatArray) -> FloatArray:
-    return sigmoid(z) * (1 - sigmoid(z))
+    lesser = sigmoid(-np.abs(z))  # the derivative of a large z is as exact as that of a small one
+    result: FloatArray = lesser * (1 - lesser)
+    return result
 
 
 def _silu_derivative(z: FloatArray) -> FloatArray:
-    result: FloatArray = sigmoid(z) * (1 + z * (1 - sigmoid(z)))
-    return result
+    s = sigmoid(z)
+    return _damped(1 + _damped(z, 1 - s), s)
 
 
 def _step(z: FloatArray, below: float) -> FloatArray:
@@ -92,8 +100,8 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("leaky_relu", lambda z: z * _step(z, 0.01), lambda z: _step(z, 0.01), gain=2),
         Activation("tanh", np.tanh, _tanh_derivative),
         Activation("sigmoid", sigmoid, _sigmoid_derivative),
-        Activation("gelu", lambda z: z * _normal_cdf(z), _gelu_derivative, gain=2),
-        Activation("silu", lambda z: z * sigmoid(z), _silu_derivative, gain=2),
+        Activation("gelu", lambda z: _damped(z, _normal_cdf(z)), _gelu_derivative, gain=2),
+        Activation("silu", lambda z: _damped(z, sigmoid(z)), _silu_derivative, gain=2),
         Activation("softplus", log1p_exp, sigmoid, gain=2),
     )
 }

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgd._typing import AnyArray, FloatArray
-from fastgd.activations import log1p_exp, sigmoid
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.activations import sigmoid
 
-__all__ = ["LOSSES", "Loss"]
+__all__ = ["LOSSES", "Loss", "log_loss", "log_loss_slope"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,31 @@ def _shortfall(z: FloatArray, y: AnyArray) -> FloatArray:
     return result
 
 
+def _of_less_likely(z: FloatArray, y: AnyArray) -> FloatArray:
+    """Return the target's part in the class whose probability is at most a half."""
+    return np.where(z > 0, 1 - y, y)
+
+
+def log_loss(z: FloatArray, y: AnyArray) -> FloatArray:
+    """Return log(1 + exp(z)) - y z, as a sum of what is at least 0: nothing cancels."""
+    share, size = _of_less_likely(z, y), np.abs(z)
+    # no share counts nothing, even where z is infinite
+    result: FloatArray = np.log1p(np.exp(-size)) + np.where(share == 0, 0, size) * share
+    return result
+
+
+def log_loss_slope(z: FloatArray, y: AnyArray) -> FloatArray:
+    """Return sigmoid(z) - y, from the smaller of sigmoid(z) and sigmoid(-z)."""
+    excess = sigmoid(-np.abs(z)) - _of_less_likely(z, y)
+    return np.where(z > 0, -excess, excess)
+
+
+def _poisson(z: FloatArray, y: AnyArray) -> FloatArray:
+    rate = np.exp(z)
+    # y = 0 counts nothing, and a rate beyond all numbers more than anything, even for infinite z
+    return np.where(rate == np.inf, rate, rate - y * np.where(y == 0, 0, z))
+
+
 def _softmax(z: FloatArray) -> FloatArray:
     e = np.exp(z - z.max(axis=1, keepdims=True))
     result: FloatArray = e / e.sum(axis=1, keepdims=True)
@@ -96,14 +121,37 @@ def _probabilities(z: FloatArray, y: AnyArray) -> AnyArray:
     return one_hot
 
 
+def _numerators(
+    z: FloatArray,
+) -> tuple[FloatArray, FloatArray, tuple[IndexArray, IndexArray]]:
+    """Return each output's distance below the largest, their exponentials, and its place.
+
+    The exponentials are the softmax's numerators, but for 0 in the place of the largest.
+    """
+    most = z.max(axis=1, keepdims=True)
+    below = np.where(z == most, 0, most - z)
+    top = np.arange(len(z)), z.argmax(axis=1)
+    others = np.exp(-below)
+    others[top] = 0
+    return below, others, top
+
+
 def _cross_entropy(z: FloatArray, y: AnyArray) -> FloatArray:
-    shifted = z - z.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(axis=1))
+    below, others, _ = _numerators(z)
     p = _probabilities(z, y)
     # a probability of zero counts nothing, even where the raw output is minus infinity
-    expected = np.where(p == 0, 0, p * shifted).sum(axis=1)
-    result: FloatArray = log_sum - expected
+    expected = (p * np.where(p == 0, 0, below)).sum(axis=1)
+    result: FloatArray = np.log1p(others.sum(axis=1)) + expected
     return result
+
+
+def _cross_entropy_slope(z: FloatArray, y: AnyArray) -> FloatArray:
+    _, others, top = _numerators(z)
+    p, rest = _probabilities(z, y), others.sum(axis=1)
+    gradient: FloatArray = others / (1 + rest)[:, None] - p
+    # softmax - p at the largest output, without a difference of two numbers near 1
+    gradient[top] = (1 - p[top]) - rest / (1 + rest)
+    return gradient
 
 
 #: Every loss by name. squared_error is torch's mse_loss: no factor of one half. huber turns from
@@ -130,8 +178,8 @@ LOSSES: dict[str, Loss] = {
         _mean_over_outputs("huber", _huber, lambda z, y: np.clip(z - y, -1, 1), _identity, "real"),
         _mean_over_outputs(
             "log_loss",
-            lambda z, y: log1p_exp(z) - y * z,
-            lambda z, y: sigmoid(z) - y,
+            log_loss,
+            log_loss_slope,
             sigmoid,
             "probability",
         ),
@@ -151,7 +199,7 @@ LOSSES: dict[str, Loss] = {
         ),
         _mean_over_outputs(
             "poisson",
-            lambda z, y: np.exp(z) - y * z,
+            _poisson,
             lambda z, y: np.exp(z) - y,
             np.exp,
             "count",
@@ -159,7 +207,7 @@ LOSSES: dict[str, Loss] = {
         Loss(
             "cross_entropy",
             _cross_entropy,
-            lambda z, y: _softmax(z) - _probabilities(z, y),
+            _cross_entropy_slope,
             _softmax,
             "class",
         ),

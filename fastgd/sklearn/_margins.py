@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from fastgd.losses import log_loss, log_loss_slope
+
 Floats = NDArray[np.float64]
 
 
@@ -61,11 +63,6 @@ def _modified_huber_slope(y: Floats, p: Floats, _: float) -> Floats:
     return np.where(z < -1, -4 * y, -2 * y * np.maximum(0, 1 - z))
 
 
-def _sigmoid(p: Floats) -> Floats:
-    e = np.exp(-np.abs(p))
-    return np.where(p > 0, 1, e) / (1 + e)
-
-
 _HINGE_SLOPE = lambda y, p, at: np.where(y * p <= at, -y, 0.0)  # noqa: E731
 
 LOSSES = {
@@ -86,8 +83,7 @@ LOSSES = {
     ),
     "modified_huber": MarginLoss(_modified_huber, _modified_huber_slope),
     "log_loss": MarginLoss(
-        lambda y, p, _: np.maximum(0, p) + np.log1p(np.exp(-np.abs(p))) - y * p,
-        lambda y, p, _: _sigmoid(p) - y,
+        lambda y, p, _: log_loss(p, y), lambda y, p, _: log_loss_slope(p, y)
     ),
 }
 

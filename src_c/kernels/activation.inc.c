@@ -18,19 +18,25 @@ FGD_INLINE V tanh_v(V z, V *derivative) {
     return a;
 }
 FGD_INLINE V sigmoid_v(V z, V *derivative) {
-    const V a = vsigmoid(z);
-    *derivative = a * (vset1(1) - a);
-    return a;
+    /* of -|z|, so that the derivative of a large z is as exact as that of a small one */
+    const V lesser = vsigmoid(-vabs(z)), greater = vset1(1) - lesser;
+    *derivative = lesser * greater;
+    return vselect((VI)(z > (V){0}), greater, lesser);
 }
+/* Beyond -least and least, factors of gelu and silu are 0: there z is held, as 0 times infinity is
+ * not a number. */
+FGD_INLINE V hold_below(V z, T least) { return vmax(vset1(least), z); }
+FGD_INLINE V hold(V z, T least) { return vmin(vset1(-least), hold_below(z, least)); }
+
 FGD_INLINE V gelu_v(V z, V *derivative) {
     const V cdf = vgelu_cdf(z);
-    *derivative = vfma(z, vgelu_pdf(z), cdf);
-    return z * cdf;
+    *derivative = vfma(hold(z, -TAIL_END), vgelu_pdf(z), cdf);
+    return hold_below(z, -TAIL_END) * cdf;
 }
 FGD_INLINE V silu_v(V z, V *derivative) {
     const V s = vsigmoid(z);
-    *derivative = s * vfma(z, vset1(1) - s, vset1(1));
-    return z * s;
+    *derivative = s * vfma(hold(z, EXP_LEAST), vset1(1) - s, vset1(1));
+    return hold_below(z, EXP_LEAST) * s;
 }
 FGD_INLINE V softplus_v(V z, V *derivative) {
     *derivative = vsigmoid(z);

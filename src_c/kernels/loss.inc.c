@@ -19,9 +19,16 @@ FGD_INLINE V huber_v(V z, V y, V *derivative) {
     *derivative = vselect(near, e, vcopysign(vset1(1), e));
     return vselect(near, half * e * e, size - half);
 }
+/* exp(-|z|) gives both, and nothing cancels: with e of it, s = e / (1 + e) the probability of the
+ * less likely class and `share` the target's part in that class, the loss is
+ * log(1 + e) + share |z| and the derivative s - share, mirrored where z > 0. */
 FGD_INLINE V log_loss_v(V z, V y, V *derivative) {
-    *derivative = vsigmoid(z) - y;
-    return vsoftplus(z) - y * z;
+    const V one = vset1(1), zero = {0}, size = vabs(z), e = vexp(-size);
+    const VI positive = (VI)(z > zero);
+    const V share = vselect(positive, one - y, y), excess = e / (one + e) - share;
+    *derivative = vselect(positive, -excess, excess);
+    /* no share counts nothing, even where z is infinite */
+    return vfma(vselect((VI)(share == zero), zero, size), share, log1p_parts(e));
 }
 FGD_INLINE V hinge_v(V z, V y, V *derivative) {
     const V margin = vset1(1) - y * z;
@@ -34,9 +41,12 @@ FGD_INLINE V squared_hinge_v(V z, V y, V *derivative) {
     return short_of * short_of;
 }
 FGD_INLINE V poisson_v(V z, V y, V *derivative) {
-    const V rate = vexp(z);
+    const V rate = vexp(z), zero = {0};
     *derivative = rate - y;
-    return rate - y * z;
+    /* y = 0 counts nothing, and a rate beyond all numbers more than anything, even for infinite z
+     */
+    const V loss = rate - y * vselect((VI)(y == zero), zero, z);
+    return vselect((VI)(rate == vset1((T)__builtin_inf())), rate, loss);
 }
 
 /* All ones in the first n lanes (none for n <= 0, all for n >= VL). */
@@ -107,8 +117,10 @@ FGD_INLINE void pointwise_rows(fgd_pointwise *loss, size_t n, size_t n_out, size
 FGD_POINTWISE(DEFINE)
 #undef DEFINE
 
-/* Softmax with cross entropy, fused: z becomes exp(z - max), its sum is returned. */
-FGD_INLINE T softmax_numerators(size_t n_out, T *z, T *largest) {
+/* Softmax with cross entropy, fused. With the distances d = max(z) - z, and `others` the sum of
+ * exp(-d) over all outputs but one of the largest, the loss is log(1 + others) + sum over k of
+ * y_k d_k, and the largest output's derivative (1 - y) - others / (1 + others): nothing cancels. */
+FGD_INLINE T largest_of(size_t n_out, const T *z) {
     V top = vset1(z[0]);
     for (size_t j = 0; j < n_out; j += VL) {
         const VI inside = first_lanes((ptrdiff_t)(n_out - j));
@@ -119,38 +131,46 @@ FGD_INLINE T softmax_numerators(size_t n_out, T *z, T *largest) {
     for (int half = VL / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++)
             lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
-    *largest = lane[0];
+    return lane[0];
+}
+
+/* z becomes exp(z - largest), 1 where it is that even if infinite; the sum is returned. */
+FGD_INLINE T softmax_numerators(size_t n_out, T *z, T largest) {
     V sum[NV];
     for (int v = 0; v < NV; v++) sum[v] = (V){0};
     for (size_t j = 0; j < n_out; j += LANES)
         for (int v = 0; v < NV && j + v * VL < n_out; v++) {
             const size_t at = j + v * VL;
-            const V e = keep_first(vexp(vload(z + at) - vset1(*largest)), (ptrdiff_t)(n_out - at));
+            const V x = vload(z + at), most = vset1(largest);
+            const V power = vselect((VI)(x == most), vset1(1), vexp(x - most));
+            const V e = keep_first(power, (ptrdiff_t)(n_out - at));
             vstore(z + at, e);
             sum[v] += e;
         }
     return vsum(sum);
 }
 
-/* The loss is log(sum of exp(z - max)) - sum over k of y_k (z_k - max); y sums to one. */
 static void cross_entropy_loss(size_t n, size_t n_out, size_t ld, void *outputs, const void *y,
                                const void *weight, double scale, double *value) {
-    T *z = outputs, sum[FGD_VBYTES / sizeof(T)] = {0};
+    T *z = outputs, others[FGD_VBYTES / sizeof(T)] = {0};
     for (size_t i = 0; i < n; i++, z += ld) {
         const int at = (int)(i % VL);
         const size_t label = (size_t)((const int32_t *)y)[i];
-        const T w = weight ? ((const T *)weight)[i] : 1, at_label = z[label];
-        T largest;
-        sum[at] = softmax_numerators(n_out, z, &largest);
-        const V share = vset1((T)scale * w / sum[at]);
-        for (size_t j = 0; j < n_out; j += VL) vstore(z + j, vload(z + j) * share);
-        z[label] -= (T)scale * w;
-        value[i] = (double)(at_label - largest);
+        const T w = weight ? ((const T *)weight)[i] : 1;
+        const T at_label = z[label], largest = largest_of(n_out, z);
+        const int is_top = at_label == largest;
+        if (is_top) z[label] = -(T)__builtin_inf(); /* left out of the sum */
+        const T sum = softmax_numerators(n_out, z, largest), total = is_top ? 1 + sum : sum;
+        const T share = (T)scale * w / total;
+        for (size_t j = 0; j < n_out; j += VL) vstore(z + j, vload(z + j) * vset1(share));
+        z[label] = is_top ? -(sum * share) : z[label] - (T)scale * w;
+        others[at] = is_top ? sum : sum - 1;
+        value[i] = is_top ? 0 : (double)(largest - at_label);
         if (at < VL - 1 && i + 1 < n) continue;
-        vstore(sum, vlog(vload(sum))); /* of as many samples as a vector holds */
+        vstore(others, vlog1p(vload(others))); /* of as many samples as a vector holds */
         for (size_t k = i - (size_t)at; k <= i; k++) {
-            const T log_share = sum[k % VL] - (T)value[k];
-            value[k] = (weight ? (double)((const T *)weight)[k] : 1) * (double)log_share;
+            const T loss = others[k % VL] + (T)value[k];
+            value[k] = (weight ? (double)((const T *)weight)[k] : 1) * (double)loss;
         }
     }
 }
@@ -161,16 +181,21 @@ static void cross_entropy_matrix_loss(size_t n, size_t n_out, size_t ld, void *o
     T *z = outputs;
     const T *y = targets;
     for (size_t i = 0; i < n; i++, z += ld, y += n_out) {
-        const T w = weight ? ((const T *)weight)[i] : 1;
-        T largest = 0, expected = 0;
-        for (size_t j = 0; j < n_out; j++) expected += y[j] == 0 ? 0 : y[j] * z[j];
-        const T sum = softmax_numerators(n_out, z, &largest);
+        const T w = weight ? ((const T *)weight)[i] : 1, largest = largest_of(n_out, z);
+        size_t top = 0;
+        T expected = 0;
+        while (top + 1 < n_out && z[top] != largest) top++;
+        for (size_t j = 0; j < n_out; j++)
+            expected += y[j] == 0 || z[j] == largest ? 0 : y[j] * (largest - z[j]);
+        z[top] = -(T)__builtin_inf(); /* left out of the sum */
+        const T others = softmax_numerators(n_out, z, largest), total = 1 + others;
         const V share = vset1((T)scale * w);
         for (size_t j = 0; j < n_out; j += VL) {
             const V target = load_first(y + j, smaller(n_out - j, VL));
-            vstore(z + j, (vload(z + j) / vset1(sum) - target) * share);
+            vstore(z + j, (vload(z + j) / vset1(total) - target) * share);
         }
-        value[i] = (double)w * (double)(vlog(vset1(sum))[0] - (expected - largest));
+        z[top] = ((1 - y[top]) - others / total) * ((T)scale * w);
+        value[i] = (double)w * (double)(vlog1p(vset1(others))[0] + expected);
     }
 }
 

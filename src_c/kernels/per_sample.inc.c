@@ -218,15 +218,14 @@ static void settle_average(fgd_linear *model) {
     model->average_b = 1;
 }
 
-/* log(1 + exp(p)) - y p, and its slope, from one exponential: e = exp(-|p|) gives both. */
+/* log(1 + exp(p)) - y p, and its slope, as loss.inc.c computes them: from e = exp(-|p|), so that
+ * nothing cancels. */
 FGD_INLINE double log_loss(double y, double p, double *slope) {
-    const V x = vset1((T)p), one = vset1(1);
-    const V least = vmax(vset1(EXP_LEAST), -vabs(x));
-    const V e = times_exp(one, reduce(least, (V){0}, 2 * T_EXPONENT_BIAS));
-    const V sigmoid = vselect((VI)(x > (V){0}), one, e) / (one + e);
-    const V softplus = vmax((V){0}, x) + log1p_parts(e);
-    *slope = (double)sigmoid[0] - y;
-    return (double)softplus[0] - y * p;
+    const double size = p < 0 ? -p : p, share = p > 0 ? 1 - y : y;
+    const V one = vset1(1), e = vexp(vset1((T)-size));
+    const double excess = (double)(e / (one + e))[0] - share;
+    *slope = p > 0 ? -excess : excess;
+    return (double)log1p_parts(e)[0] + (share == 0 ? 0 : share * size);
 }
 
 /* The loss at the raw output p, and its slope there: fastgd/sklearn/_margins.py has the
@@ -254,17 +253,6 @@ FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, do
     }
 }
 
-/* The sum of the squares of a row's values. */
-FGD_INLINE double squared_length(fgd_row row) {
-    V sum[NV], x[NV];
-    EACH (v, NV) sum[v] = (V){0};
-    for (size_t k = 0; k < row.n; k += LANES) {
-        load_lanes(row.x + k, row.n - k, x);
-        EACH (v, NV) sum[v] = vfma(x[v], x[v], sum[v]);
-    }
-    return (double)vsum(sum);
-}
-
 /* How far to go along a row: minus the rate times the slope, or a passive-aggressive step
  * (Crammer et al. 2006, PA-I and PA-II). 0 with *skips set: the row makes no step at all. */
 FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, double p, double rate,
@@ -273,7 +261,7 @@ FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, dou
         slope = slope < -GREATEST_SLOPE ? -GREATEST_SLOPE : slope;
         return -rate * (slope > GREATEST_SLOPE ? GREATEST_SLOPE : slope);
     }
-    const double square = squared_length(row);
+    const double square = row_square(row.x, row.n);
     double step;
     if (model->rule == FGD_PASSIVE_AGGRESSIVE_1) {
         *skips = square == 0;

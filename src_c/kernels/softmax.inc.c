@@ -23,22 +23,31 @@ FGD_INLINE void raw_outputs(const fgd_linear *model, fgd_row row, T *z, const in
     }
 }
 
-/* z becomes the softmax of its first n elements, zeros behind; returns log(sum(exp(z))). */
-FGD_INLINE double softmax_of(size_t n, size_t ld, T *z) {
-    T most = z[0];
-    for (size_t j = 1; j < n; j++) most = z[j] > most ? z[j] : most;
-    for (size_t j = n; j < ld; j++) z[j] = -T_C(1e30);
+/* The first of the largest. */
+FGD_INLINE size_t largest_at(size_t n, const T *z) {
+    size_t top = 0;
+    for (size_t j = 1; j < n; j++) top = z[j] > z[top] ? j : top;
+    return top;
+}
+
+/* z becomes the softmax of its first n elements, zeros behind and at `top`, the place of the
+ * largest; returns the sum of exp(z - largest) over the others. */
+FGD_INLINE T softmax_of(size_t n, size_t ld, T *z, size_t top) {
+    const T most = z[top];
+    for (size_t j = n; j < ld; j++) z[j] = -(T)__builtin_inf();
+    z[top] = -(T)__builtin_inf();
     V sum[NV];
     EACH (v, NV) sum[v] = (V){0};
     for (size_t j = 0; j < ld; j += LANES)
         EACH (v, NV) {
-            const V e = vexp(vload(z + j + v * VL) - vset1(most));
+            const V x = vload(z + j + v * VL), inf = vset1((T)__builtin_inf());
+            const V e = vselect((VI)(x == -inf), (V){0}, vexp(x - vset1(most)));
             sum[v] += e;
             vstore(z + j + v * VL, e);
         }
-    const T total = vsum(sum);
-    for (size_t j = 0; j < ld; j += VL) vstore(z + j, vload(z + j) / vset1(total));
-    return (double)most + (double)vlog(vset1(total))[0];
+    const T others = vsum(sum);
+    for (size_t j = 0; j < ld; j += VL) vstore(z + j, vload(z + j) / vset1(1 + others));
+    return others;
 }
 
 /* The first half of a step: a sample's loss, and how far each output goes along its row. */
@@ -48,23 +57,33 @@ FGD_INLINE void measure_softmax(fgd_linear *model, fgd_row row, size_t sample, d
     const double weight =
         model->sample_weight ? (double)((const T *)model->sample_weight)[sample] : 1;
     raw_outputs(model, row, far, sparse);
-    double hit = 0, share = 1;
-    if (model->classes) {
-        hit = (double)far[model->classes[sample]];
-    } else {
-        const T *y = (const T *)model->targets + sample * n;
-        share = 0;
-        for (size_t j = 0; j < n; j++) hit += (double)y[j] * (double)far[j], share += (double)y[j];
-    }
-    const double log_sum = softmax_of(n, ld, far);
-    model->loss_sum += share * log_sum - hit;
-    model->penalty_sum += 0.5 * model->l2 * model->squares + model->l1 * model->sizes;
+    const size_t top = largest_at(n, far);
+    const double most = (double)far[top];
     const T *y = model->classes ? NULL : (const T *)model->targets + sample * n;
+    /* the targets' sum, that of those beside the largest output, and what they are away from it */
+    double share = 1, beside = 0, away = 0;
+    if (!y) {
+        const size_t label = (size_t)model->classes[sample];
+        beside = label != top;
+        away = label == top ? 0 : most - (double)far[label];
+    } else {
+        for (size_t j = 0; j < n; j++) {
+            if (j == top || y[j] == 0) continue;
+            beside += (double)y[j];
+            away += (double)y[j] * (most - (double)far[j]);
+        }
+        share = beside + (double)y[top];
+    }
+    const T others = softmax_of(n, ld, far, top);
+    model->loss_sum += share * (double)vlog1p(vset1(others))[0] + away;
+    model->penalty_sum += 0.5 * model->l2 * model->squares + model->l1 * model->sizes;
     const V factor = vset1((T)(-rate * weight));
     if (y)
         for (size_t j = 0; j < n; j++) far[j] = (T)share * far[j] - y[j];
     else
         far[model->classes[sample]] -= 1;
+    /* share / (1 + others) - y at the largest, without a difference of two numbers near 1 */
+    far[top] = (T)(beside - share * (double)(others / (1 + others)));
     for (size_t j = 0; j < ld; j += VL) vstore(far + j, vload(far + j) * factor);
 }
 
