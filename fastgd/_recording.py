@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fastgd._plan import Plan
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.history import History, Trace
+from fastgd.history import Trace
 from fastgd.network import Network
 from fastgd.noise import smoothed_ratio, unbiased_each
 
@@ -84,9 +86,14 @@ class Recording:
         self.step += steps
         self.kept += count
 
-    def end(self, history: History) -> None:
-        """Add what was recorded to the history's trace."""
-        trace = self.trace.before(self.kept)
+    def recorded(
+        self, earlier: Mapping[str, FloatArray], *, last: bool = False
+    ) -> dict[str, FloatArray]:
+        """Return the trace: what an earlier training has recorded, and this one behind it.
+
+        The last time it is made in place, of what the steps have left.
+        """
+        trace, sizes = self.trace.before(self.kept), self.sizes[: self.kept]
         before = self.first_step // self.every
         series: dict[str, AnyArray | None] = {
             "step": np.arange(before + 1, before + self.kept + 1) * self.every,
@@ -95,25 +102,25 @@ class Recording:
             "params": trace.params,
         }
         if trace.sample_squares is not None and trace.gradient_norm is not None:
-            squares = self._gradient_squares(trace.gradient_norm)
-            sizes = self.sizes[: self.kept]
+            variances = trace.sample_squares if last else trace.sample_squares.copy()
+            in_place = last and "gradient_norm" not in self.record
+            squares = self._gradient_squares(trace.gradient_norm, in_place)
             # a last batch of few samples says next to nothing, but would count as much
-            sizes[sizes < self.plan.batch_size / 2] = 0
-            unbiased_each(trace.sample_squares, squares, sizes)
-            series["gradient_variance"], series["gradient_square"] = trace.sample_squares, squares
-        kept = history.trace
+            sizes = np.where(sizes < self.plan.batch_size / 2, 0, sizes)
+            unbiased_each(variances, squares, sizes)
+            series["gradient_variance"], series["gradient_square"] = variances, squares
+        kept = dict(earlier)
         for name, values in series.items():
             if values is not None:
-                earlier = kept.get(name)
-                kept[name] = values if earlier is None else np.concatenate([earlier, values])
+                old = kept.get(name)
+                kept[name] = values if old is None else np.concatenate([old, values])
         if "gradient_variance" in series:
             kept["noise_scale"] = smoothed_ratio(kept["gradient_variance"], kept["gradient_square"])
+        return kept
 
-    def _gradient_squares(self, norms: FloatArray) -> FloatArray:
-        """Return the squared norms of the batches' mean gradients, in place where norms may go."""
-        squares: FloatArray = np.square(
-            norms, out=None if "gradient_norm" in self.record else norms
-        )
+    def _gradient_squares(self, norms: FloatArray, in_place: bool) -> FloatArray:
+        """Return the squared norms of the batches' mean gradients."""
+        squares: FloatArray = np.square(norms, out=norms if in_place else None)
         sizes = self.sizes[: self.kept]
         if self.plan.reduction == "sum":
             squares /= np.maximum(sizes, 1) ** 2

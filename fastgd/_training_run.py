@@ -19,7 +19,7 @@ from fastgd._divergence import remedy
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._typing import AnyArray, FloatArray, RngLike
-from fastgd.history import DivergenceError, History, check_owner, restore_rng
+from fastgd.history import DivergenceError, History, check_moments, check_owner, restore_rng
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer, OptimizerState
 from fastgd.sampling import Sampler, count_steps, draw_batches
@@ -129,13 +129,16 @@ class Run:
         check_owner("resume", resume, self.net)
         self.optimizer, self.schedule = resume.optimizer, resume.schedule
         self.rng = restore_rng(resume)
-        self.state = resume._state.copy()
         self.history = resume.copy()
+        self.history.diverged = False
+        assert self.history._state is not None
+        self.state = self.history._state
 
     def go(self) -> History:
         """Run the epochs; return the history."""
         run_epoch = self._start()
         self._begin_recording()
+        self.history._state, self.history._under_way = self.state, self
         try:
             for done in range(self.epochs):
                 self.epochs_left = self.epochs - done
@@ -145,9 +148,11 @@ class Run:
                 reached = self.net.params.tobytes() if self.callbacks else b""
                 if self._after_epoch():
                     break
-                if self.callbacks and self.net.params.tobytes() != reached:
-                    _validation.check_params(self.net.params)
-                    run_epoch = self._start()  # a callback has moved them
+                if self.callbacks:
+                    check_moments("the history, after a callback,", self.state, self.net)
+                    if self.net.params.tobytes() != reached:
+                        _validation.check_params(self.net)
+                        run_epoch = self._start()  # a callback has moved them
         finally:
             self._finish()
         return self.history
@@ -227,11 +232,17 @@ class Run:
         answers = [callback(self.net, self.history) for callback in self.callbacks]
         return any(map(_validation.is_true, answers))
 
+    def recorded(self) -> dict[str, FloatArray]:
+        """Return the trace up to the last complete epoch."""
+        earlier = self.history._trace
+        return earlier if self.recording is None else self.recording.recorded(earlier)
+
     def _finish(self) -> None:
         """Leave in the history what a later run needs to go on."""
         history = self.history
+        history._under_way = None
         if self.recording is not None:
-            self.recording.end(history)
+            history._trace = self.recording.recorded(history._trace, last=True)
             self.recording = None
         history._state = self.state
         history._rng_state = self.rng.bit_generator.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = [
     "DivergenceError",
     "History",
     "Trace",
+    "check_moments",
     "check_owner",
     "load_checkpoint",
     "restore_rng",
@@ -130,9 +131,21 @@ class Trace:
         }
 
 
+class UnderWay(Protocol):
+    """A training that has not ended: what its history asks it for, once somebody reads it."""
+
+    rng: np.random.Generator
+
+    def recorded(self) -> dict[str, FloatArray]:
+        """Return the trace up to the last complete epoch."""
+
+
 @dataclass(eq=False)  # its arrays have no one truth value
 class History:
     """What a training has done.
+
+    A callback's history is up to date with the epoch before it, in all that is read of it, copied
+    or saved.
 
     Attributes
     ----------
@@ -181,7 +194,7 @@ class History:
     updates: int = 0
     epoch_updates: list[int] = field(default_factory=list)
     sample_gradients: int = 0
-    trace: dict[str, FloatArray] = field(default_factory=dict)
+    _trace: dict[str, FloatArray] = field(default_factory=dict, repr=False)
     start: FloatArray | None = None
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
@@ -191,9 +204,10 @@ class History:
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
+    _under_way: UnderWay | None = field(default=None, init=False, repr=False)
 
     def copy(self) -> History:
-        """Return a history of its own, so that a resumed training leaves this one alone."""
+        """Return a history of its own, as this one is now: a training leaves it alone."""
         return replace(
             self,
             loss=list(self.loss),
@@ -201,9 +215,29 @@ class History:
             learning_rate=list(self.learning_rate),
             seconds=list(self.seconds),
             epoch_updates=list(self.epoch_updates),
-            trace=dict(self.trace),
-            diverged=False,
+            _trace=dict(self.trace),
+            _state=None if self._state is None else self._state.copy(),
+            _rng_state=self._generator_state(),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self.copy())
+
+    @property
+    def trace(self) -> dict[str, FloatArray]:
+        """What ``record`` asked for, by name."""
+        return self._trace if self._under_way is None else self._under_way.recorded()
+
+    @trace.setter
+    def trace(self, values: dict[str, FloatArray]) -> None:
+        self._trace = values
+
+    def _generator_state(self) -> Mapping[str, Any] | None:
+        """Return the state of the generator that the training draws from."""
+        if self._under_way is None:
+            return self._rng_state
+        state: Mapping[str, Any] = self._under_way.rng.bit_generator.state
+        return state
 
     @property
     def epochs(self) -> int:
@@ -262,6 +296,11 @@ def check_owner(name: str, history: History, net: Network) -> None:
             f"{name} has the state of another kind of optimizer than {optimizer}, to which its "
             "attribute optimizer was set: begin a training of its own with that one"
         )
+    check_moments(name, state, net)
+
+
+def check_moments(name: str, state: OptimizerState, net: Network) -> None:
+    """Check that an optimizer's state is for a network of so many parameters of this dtype."""
     for moment in state.moments:
         if moment.shape != net.params.shape or moment.dtype != net.dtype:
             raise ValueError(
@@ -285,7 +324,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     net : Network
         The network.
     history : History
-        What `fastgd.train` returned for it.
+        What `fastgd.train` returned for it, or has given a callback: going on from a file that
+        a callback has written gives the bits of the training that was not interrupted.
 
     Raises
     ------
@@ -323,7 +363,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         "batch size": history.batch_size,
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
-        "rng": _generators.to_fields(history._rng_state),
+        "rng": _generators.to_fields(history._generator_state()),
         "optimizer": [history.optimizer.name, vars(history.optimizer)],
         "schedule": None if history.schedule is None else history.schedule.to_entry(),
         "schedule state": list(history._schedule_state),
@@ -388,7 +428,7 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         updates=_count("updates", kept["updates"]),
         sample_gradients=_count("sample_gradients", kept["sample_gradients"]),
         epoch_updates=[_count("updates", count) for count in kept.get("epoch updates", ())],
-        trace={name: _read_trace(file, name, net) for name in kept["trace"]},
+        _trace={name: _read_trace(file, name, net) for name in kept["trace"]},
         start=file.arrays.array("start", *same) if "start" in file.arrays else None,
         optimizer=optimizer,
         batch_size=_batch_size(kept),
@@ -454,4 +494,4 @@ def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:
 
 def restore_rng(history: History) -> np.random.Generator:
     """Return a generator in the state in which the training left its own."""
-    return _generators.restore(history._rng_state)
+    return _generators.restore(history._generator_state())

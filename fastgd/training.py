@@ -112,7 +112,7 @@ def train(
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``; training stops after an
         epoch in which one returns True. The next epoch begins with the parameters as they leave
-        them.
+        them. The history is up to date, to be copied or saved.
     l1, l2 : float
         Penalties ``l1 * |w|_1 + l2 / 2 * |w|^2`` on the weights, not on the biases, as part of
         the loss; that of `l1` by a proximal step after each update, so that weights become
@@ -225,7 +225,7 @@ def prepare(
     run = Run(net)
     run.read_settings(epochs, callbacks, backend)
     run.read_resumed(optimizer, schedule, rng, resume)
-    _validation.check_params(net.params)
+    _validation.check_params(net)
     X = _validation.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)

@@ -147,6 +147,8 @@ def descend(
             raise
         state = rule.observe(state, history.loss[-1])
         theta = runs.params[0].copy()
+        if callbacks:
+            _set_trace(history, trace)
         answers = [callback(theta, history) for callback in callbacks]
         if any(map(_validation.is_true, answers)):
             break
