@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastgd._evaluation cimport write_outputs, write_sample_gradients, write_sample_norms
-from fastgd._kernels cimport _address
+from fastgd._kernels cimport _place, _room
 from fastgd._packing cimport convert, inner, transpose_all, unpack
 from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
 from fastgd._step_loop cimport is_stochastic, run_steps
@@ -21,7 +21,9 @@ from fastgd._workspace cimport Workspace
 import os
 import threading
 
-from fastgd._kernels import LEVEL, compiled_levels, levels
+import numpy as np
+
+from fastgd._kernels import LEVEL, compiled_levels, levels, pin
 
 
 cdef extern from *:
@@ -135,6 +137,7 @@ cdef class Engine(Workspace):
     cdef readonly Py_ssize_t steps
     cdef readonly double loss
     cdef object _signal
+    cdef list _recorded     # keeps what records are written to where it is
 
     def __cinit__(self):
         cdef Run *run = &self.run
@@ -187,22 +190,23 @@ cdef class Engine(Workspace):
             Or whatever else a signal handler raises.
         """
         cdef Run *run = &self.run
-        if order is None:
-            run.order, run.order_bytes = NULL, 0
-        else:
-            run.order, run.order_bytes = _address(order), order.itemsize
-            run.n_order = len(order)
+        cdef size_t size
+        self._check_data()
+        self._set_order(order)
         if drop_last and bounds is None:
             run.n_order -= run.n_order % batch_size
-        run.bounds = NULL if bounds is None else <int64_t *> _address(bounds)
-        run.n_steps = (run.n_order + batch_size - 1) / batch_size if bounds is None else (
-            len(bounds) - 1
-        )
+        if bounds is None:
+            run.bounds, run.n_steps = NULL, (run.n_order + batch_size - 1) / batch_size
+        else:
+            self._set_bounds(bounds)
         self.steps = run.n_steps
+        size = run.n_steps * sizeof(double)
         run.batch_size = batch_size
         run.mean = reduction == "mean"
-        run.rates = NULL if rates is None else <double *> _address(rates)
-        run.scales = NULL if scales is None else <double *> _address(scales)
+        run.rates = NULL if rates is None else <double *> _place(rates, size, "rates")
+        run.scales = NULL if scales is None else <double *> _place(scales, size, "scales")
+        if step < 0:
+            raise ValueError(f"the optimizer's step is {step}, but must be at least 0")
         run.step = step
         run.seed = seed
         self._set_record(record_every, loss, penalty, gradient_norm, sample_squares, params)
@@ -215,23 +219,53 @@ cdef class Engine(Workspace):
         self._end()
         return run.loss_sum
 
+    cdef int _set_order(self, order) except -1:
+        """Take the samples' order, whose indices whoever has made it has checked."""
+        cdef Run *run = &self.run
+        if order is None:
+            run.order, run.order_bytes, run.n_order = NULL, 0, run.n_samples
+            return 0
+        run.order_bytes, run.n_order = 4 if order.dtype == np.uint32 else 8, len(order)
+        run.order = _place(order, run.n_order * run.order_bytes, "order")
+        return 0
+
+    cdef int _set_bounds(self, bounds) except -1:
+        """Take the places in the order where batches begin."""
+        cdef Run *run = &self.run
+        cdef size_t n = len(bounds), k
+        cdef const int64_t *ends = <const int64_t *> _place(bounds, n * sizeof(int64_t), "bounds")
+        if n == 0 or ends[0] < 0 or ends[n - 1] > <int64_t> run.n_order:
+            raise ValueError("bounds must lie in the order")
+        for k in range(1, n):
+            if ends[k] < ends[k - 1]:
+                raise ValueError("bounds must not fall")
+        run.bounds, run.n_steps = ends, n - 1
+        return 0
+
     def _set_record(self, every, loss, penalty, gradient_norm, sample_squares, params):
-        cdef Record *record = &self.run.record
+        cdef Run *run = &self.run
+        cdef Record *record = &run.record
+        cdef size_t kept, size
         memset(record, 0, sizeof(Record))
         record.every = every
+        if every == 0:
+            return
+        kept = (run.step + run.n_steps) / every - run.step / every
+        size = kept * sizeof(double)
+        self._recorded = [pin(x) for x in (loss, penalty, gradient_norm, sample_squares, params)]
         if loss is not None:
-            record.loss = <double *> _address(loss)
+            record.loss = <double *> _room(loss, size, "loss")
         if penalty is not None:
-            record.penalty = <double *> _address(penalty)
+            record.penalty = <double *> _room(penalty, size, "penalty")
         if params is not None:
-            record.params = _address(params)
+            record.params = _room(params, kept * run.n_params * run.itemsize, "params")
         if gradient_norm is not None:
-            record.norm = <double *> _address(gradient_norm)
-            if self.run.record_sums == NULL:
-                self.run.record_sums = <double *> self.take(self.run.n_sums, sizeof(double))
+            record.norm = <double *> _room(gradient_norm, size, "gradient_norm")
+            if run.record_sums == NULL:
+                run.record_sums = <double *> self.take(run.n_sums, sizeof(double))
         if sample_squares is not None:
-            record.squares = <double *> _address(sample_squares)
-            self.run.stochastic = NULL
+            record.squares = <double *> _room(sample_squares, size, "sample_squares")
+            run.stochastic = NULL
 
     def gradient(self, out, str reduction, order=None):
         """Write the flat gradient over samples (None: all) at the loaded parameters.
@@ -239,11 +273,12 @@ cdef class Engine(Workspace):
         `loss` is then the sum of their losses.
         """
         cdef Run *run = &self.run
+        cdef char *room = _room(out, run.n_params * run.itemsize, "out")
         run.optimizer = NULL
         run.stochastic = NULL
-        n = run.n_order if order is None else len(order)
+        n = run.n_samples if order is None else len(order)
         self.loss = self.epoch(order, n, reduction, None)
-        unpack(run, run.gradient, _address(out))
+        unpack(run, run.gradient, room)
         return out
 
     def curvatures(self, params, mean, order, bounds, double reach, out):
@@ -270,21 +305,27 @@ cdef class Engine(Workspace):
             Where the curvatures are written.
         """
         cdef Run *run = &self.run
-        cdef const char *samples = _address(order)
-        cdef const int64_t *ends = <const int64_t *> _address(bounds)
-        cdef double *found = <double *> _address(out)
+        cdef const char *samples
+        cdef const int64_t *ends
+        cdef double *found
         cdef double length, step
-        cdef size_t k, n, stretches = len(out), bytes_each = run.n_packed * run.itemsize
+        cdef size_t k, n, stretches, bytes_each = run.n_packed * run.itemsize
+        cdef size_t size = run.n_params * run.itemsize
+        self._check_data()
+        self._set_order(order)
+        self._set_bounds(bounds)
+        samples, ends, stretches = <const char *> run.order, run.bounds, run.n_steps
+        found = <double *> _room(out, stretches * sizeof(double), "out")
         cdef char *base = <char *> self.take(run.n_packed, run.itemsize)
         cdef char *centre = <char *> self.take(run.n_packed, run.itemsize)
         cdef char *direction = <char *> self.take(run.n_packed, run.itemsize)
         cdef char *change = <char *> self.take(run.n_packed, run.itemsize)
         cdef char *flat_x = <char *> self.take(run.n_params, run.itemsize)
         cdef char *flat_y = <char *> self.take(run.n_params, run.itemsize)
-        convert(run, base, _address(params), True)
-        convert(run, centre, _address(mean), True)
+        convert(run, base, _place(params, size, "params"), True)
+        convert(run, centre, _place(mean, size, "mean"), True)
         run.optimizer, run.stochastic = NULL, NULL
-        run.order_bytes, run.bounds, run.scales, run.mean = order.itemsize, NULL, NULL, True
+        run.bounds, run.scales, run.mean = NULL, NULL, True
         memset(&run.record, 0, sizeof(Record))
         self._begin()
         with nogil:
@@ -327,23 +368,26 @@ cdef class Engine(Workspace):
 
     def sample_gradients(self, out):
         """Write each sample's gradient, at the loaded parameters, into a row of an array."""
-        self._over_samples(SAMPLE_GRADIENTS, _address(out))
+        cdef size_t size = self.run.n_samples * self.run.n_params * self.run.itemsize
+        self._over_samples(SAMPLE_GRADIENTS, _room(out, size, "out"))
         return out
 
     def sample_norms(self, out):
         """Write the norm of each sample's gradient, at the loaded parameters, as float64."""
-        self._over_samples(SAMPLE_NORMS, _address(out))
+        self._over_samples(SAMPLE_NORMS, _room(out, self.run.n_samples * sizeof(double), "out"))
         return out
 
     def outputs(self, out):
         """Write the raw outputs of all samples into a C-contiguous array."""
-        self._over_samples(OUTPUTS, _address(out))
+        cdef size_t width = self._sizes[self.run.n_layers] * self.run.itemsize
+        self._over_samples(OUTPUTS, _room(out, self.run.n_samples * width, "out"))
         return out
 
     cdef int _over_samples(self, int what, char *out) except -1:
         """Write something of each sample, with the threads that its work pays for."""
         cdef Run *run = &self.run
         cdef bint pays = <double> run.n_order * run.n_params > WORK_A_THREAD
+        self._check_data()
         self._begin()
         with nogil:
             self._send(run.most_threads if pays or self.all_threads else 1, what, out)
@@ -479,8 +523,10 @@ cdef class Engine(Workspace):
 
     cdef bint fill_noise(self) noexcept:
         """Draw the noise of one step; whether that worked."""
+        cdef size_t size = self.run.n_params * self.run.itemsize
         try:
             self._rng.standard_normal(out=self._drawn, dtype=self._drawn.dtype)
+            self.run.flat_noise = _room(self._drawn, size, "out")  # a generator may be anybody's
         except BaseException as error:
             self._signal = error
             return False

@@ -15,6 +15,9 @@ cdef extern from "fastgd.h" nogil:
         double scale, double *value,
     ) noexcept nogil
     ctypedef struct fgd_optimizer:
+        size_t n_hyperparameters
+        size_t n_moments
+        size_t n_scalars
         void (*prepare)(
             int64_t step, double learning_rate, const double *hyperparameter, double *scalar,
             double *coefficient,
@@ -179,3 +182,5 @@ cdef extern from "fastgd.h" nogil:
 cdef const fgd_kernels *_table(str level, bint is_double) except NULL
 cdef bint _is_double(object dtype) except -1
 cdef char *_address(object array) except NULL
+cdef char *_place(object array, size_t size, str what) except NULL
+cdef char *_room(object array, size_t size, str what) except NULL

@@ -3,9 +3,12 @@
 """The tables of kernels in src_c/: which levels there are, which one is used, and Python's way in.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 import os
+from weakref import ref
+
+import numpy as np
 
 
 def compiled_levels():
@@ -68,6 +71,55 @@ cdef char *_address(object array) except NULL:
     return start
 
 
+cdef char *_place(object array, size_t size, str what) except NULL:
+    """Return where a contiguous array of exactly so many bytes begins.
+
+    Its user may have written to its shape, or put another in its place, since it was checked.
+    """
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    cdef char *start = <char *> view.buf
+    cdef size_t given = view.len
+    PyBuffer_Release(&view)
+    if given != size:
+        raise ValueError(
+            f"{what} has {given} bytes where {size} are used: its shape or dtype is not what it "
+            "was, or what the model needs"
+        )
+    return start
+
+
+cdef char *_room(object array, size_t size, str what) except NULL:
+    """Return where a contiguous array begins that can be written to, of at least so many bytes."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    cdef char *start = <char *> view.buf
+    cdef size_t given = view.len
+    PyBuffer_Release(&view)
+    if given < size:
+        raise ValueError(f"{what} has room for {given} bytes, but {size} are written")
+    return start
+
+
+def pin(array):
+    """Return what keeps an array's memory where it is, for as long as it is kept.
+
+    NumPy's ``resize(refcheck=False)`` moves an array's memory while others use it, but not that
+    of an array with a weak reference. What else owns memory, such as a memory map or a bytearray,
+    is not closed or resized while it has lent a buffer.
+    """
+    held = []
+    while isinstance(array, np.ndarray):
+        held.append(ref(array))
+        array = array.base
+    if array is not None:
+        try:
+            held.append(memoryview(array))
+        except (TypeError, ValueError, BufferError):
+            pass  # it can not say; a capsule keeps what it holds
+    return held
+
+
 def math(str name, x, out, str level=LEVEL):
     """Apply a kernel's elementary function to a contiguous array: for tests."""
     cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
@@ -79,9 +131,10 @@ def math(str name, x, out, str level=LEVEL):
 def all_finite(x, str level=LEVEL):
     """Whether every element of a contiguous float array is finite."""
     cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
-    cdef const void *data = _address(x)
     cdef size_t n = x.size
+    cdef const void *data = _place(x, n * kernels.itemsize, "the array")
     cdef int finite
+    held = pin(x)  # noqa: F841, until this returns
     with nogil:
         finite = kernels.all_finite(n, data)
     return finite != 0

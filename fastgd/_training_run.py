@@ -56,6 +56,18 @@ class Run:
         self.epochs_left: int = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.recording: Recording | None = None
+        self.pins: list[Any] = []  # keep the user's arrays where they are
+
+    def pin(self, array: Any) -> Any:
+        """Return an array, whose memory stays where it is until the run has ended.
+
+        Whatever is called from here on (an array's own conversion, a sampling, a callback) may
+        try to resize what was checked before.
+        """
+        from fastgd._kernels import pin  # compiled code is loaded when it is needed
+
+        self.pins += pin(array)
+        return array
 
     def read_settings(
         self,
@@ -212,11 +224,12 @@ class Run:
         if self.schedule is None:
             return np.full(steps, base)
         if self.schedule.unit == "update":
-            return self.schedule.rates(base, self.history.updates, steps, state)
+            rates = self.schedule.rates(base, self.history.updates, steps, state)
+            return _validation.check_rates(rates, steps)
         if not self.ahead or self.schedule.watches_loss:
             count = 1 if self.schedule.watches_loss else min(AHEAD, self.epochs_left)
             rates = self.schedule.rates(base, self.history.epochs, count, state)
-            self.ahead = rates.tolist()[::-1]
+            self.ahead = _validation.check_rates(rates, count).tolist()[::-1]
         return np.full(steps, self.ahead.pop())
 
     def _after_epoch(self) -> bool:

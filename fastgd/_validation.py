@@ -50,6 +50,7 @@ __all__ = [
     "check_pair",
     "check_point",
     "check_real",
+    "check_rates",
     "check_record",
     "check_rng",
     "check_sample_weight",
@@ -671,8 +672,10 @@ def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
 def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
     """Return class indices as int32, in a copy: kernels go where they say.
 
-    The user's array may change during a training, by a callback.
+    The user's array may change during a training, by a callback, and during this check, by
+    another thread: the copy comes first.
     """
+    array = np.array(array)
     if array.dtype.kind == "f":
         bad = array != np.trunc(array)
         bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)
@@ -823,6 +826,7 @@ def check_samples(samples: Any, n: int) -> IndexArray:
             f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
             "numpy.flatnonzero(mask) turns a mask into indices"
         )
+    array = np.array(array)  # before the check: kernels go where it says
     _check_within("samples holds", array, n)
     return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
 
@@ -837,8 +841,20 @@ def check_order(order: Any, n: int) -> IndexArray:
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
             f"{array.dtype} of shape {array.shape}"
         )
+    array = np.array(array)  # before the check: kernels go where it says
     _check_within("the sampling's epoch() returned", array, n)
     return np.ascontiguousarray(array, np.uint32 if array.dtype == np.uint32 else np.int64)
+
+
+def check_rates(rates: Any, steps: int) -> FloatArray:
+    """Return learning rates that a schedule gave, one a step, in a copy."""
+    array = np.array(rates, np.float64)
+    if array.shape != (steps,) or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(
+            f"the schedule's rates() must return ({steps},) finite learning rates of at least 0, "
+            f"not {show(array)}"
+        )
+    return array
 
 
 def _check_within(what: str, indices: IndexArray, n: int) -> None:

@@ -11,4 +11,7 @@ cdef class Workspace:
     cdef tuple _sizes
     cdef object _rng        # of the noise
     cdef object _drawn
+    cdef object _data       # X, y and sample_weight: memory of the user's
+    cdef bint _classes      # y holds class indices
+    cdef int _check_data(self) except -1
     cdef void *take(self, size_t count, size_t itemsize) except NULL

@@ -9,7 +9,14 @@ stands in _engine.pyx, checks of user input in _validation.py.
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from fastgd._kernels cimport FGD_AHEAD, _address, _is_double, _table
+from fastgd._kernels cimport (
+    FGD_AHEAD,
+    _address,
+    _is_double,
+    _place,
+    _room,
+    _table,
+)
 from fastgd._packing cimport convert, transpose_all, unpack
 from fastgd._run cimport (
     Adjust,
@@ -34,6 +41,8 @@ from fastgd._run cimport (
 )
 
 import numpy as np
+
+from fastgd._kernels import pin
 
 
 cdef class Workspace:
@@ -79,8 +88,8 @@ cdef class Workspace:
                 raise ValueError(f"no kernel runs the optimizer {optimizer!r}")
             if run.linear and optimizer == "sgd":
                 run.stochastic = run.kernels.stochastic(loss.encode())
-        for i, value in enumerate(hyperparameters):
-            run.hyperparameters[i] = value
+            _set_hyperparameters(run, optimizer, tuple(hyperparameters))
+        self._classes = loss == "cross_entropy"
         _lay_out(self, hidden)
 
     cdef void *take(self, size_t count, size_t itemsize) except NULL:
@@ -97,24 +106,43 @@ cdef class Workspace:
         return taken
 
     def set_data(self, X, y=None, sample_weight=None):
-        """Point at the samples; they are read in place, and kept alive with self."""
+        """Point at the samples; they are read in place, and stay where they are as long as self."""
         cdef Run *run = &self.run
-        cdef size_t t
-        self._kept += [X, y, sample_weight]
-        run.X = _address(X)
-        run.row_bytes = X.shape[1] * run.itemsize
+        cdef size_t t, n = len(X)
+        self._data = X, y, sample_weight
+        self._kept += [self._data, pin(X), pin(y), pin(sample_weight)]
+        run.row_bytes = self._sizes[0] * run.itemsize
+        run.X = _place(X, n * run.row_bytes, "X")
         if run.linear:
             _skew(run)
-        run.n_samples = run.n_order = X.shape[0]
+        run.n_samples = run.n_order = n
         if y is not None:
-            run.y = _address(y)
-            run.target_bytes = y.nbytes // len(y)
+            run.target_bytes = 4 if self._classes else self._sizes[run.n_layers] * run.itemsize
+            run.y = _place(y, n * run.target_bytes, "y")
             for t in range(run.most_threads):
                 run.windows[t].targets = <char *> self.take(run.chunk, run.target_bytes)
         if sample_weight is not None:
-            run.sample_weight = _address(sample_weight)
+            run.sample_weight = _place(sample_weight, n * run.itemsize, "sample_weight")
             for t in range(run.most_threads):
                 run.windows[t].weights = <char *> self.take(run.chunk, run.itemsize)
+
+    cdef int _check_data(self) except -1:
+        """Check that the samples are where they were: Python code has run in the meantime.
+
+        What is pinned can still be given other memory, by ``__setstate__`` for example.
+        """
+        cdef Run *run = &self.run
+        cdef const char *weight = NULL
+        X, y, sample_weight = self._data
+        cdef const char *samples = _place(X, run.n_samples * run.row_bytes, "X")
+        cdef const char *targets = NULL
+        if y is not None:
+            targets = _place(y, run.n_samples * run.target_bytes, "y")
+        if sample_weight is not None:
+            weight = _place(sample_weight, run.n_samples * run.itemsize, "sample_weight")
+        if samples != run.X or targets != run.y or weight != run.sample_weight:
+            raise ValueError("X, y or sample_weight were given other memory during the run")
+        return 0
 
     def adjust(self, *, double l1=0, double l2=0, bint summed=False, double clip_value=0,
                double clip_norm=0, double clip_sample=0, double noise=0, rng=None):
@@ -142,7 +170,7 @@ cdef class Workspace:
         if noise > 0:
             self._rng = rng
             self._drawn = np.empty(run.n_params, "f8" if run.itemsize == 8 else "f4")
-            run.flat_noise = _address(self._drawn)
+            self._kept.append(pin(self._drawn))
             run.noise = <char *> self.take(run.n_packed, run.itemsize)
         if run.penalty_sums != NULL or clip_norm > 0 or clip_value > 0 or clip_sample > 0:
             run.stochastic = NULL
@@ -159,31 +187,70 @@ cdef class Workspace:
     def load(self, params, moments=()):
         """Take parameters and moments over, from flat arrays laid out as Network.params."""
         cdef Run *run = &self.run
-        convert(run, run.params, _address(params), True)
+        cdef size_t size = run.n_params * run.itemsize
+        cdef list places = _moments_of(run, moments)
+        convert(run, run.params, _place(params, size, "params"), True)
         if run.moments == NULL:
             run.moments = <char *> self.take(len(moments) * run.n_packed, run.itemsize)
-        for place, moment in enumerate(moments):
-            convert(run, _moment(run, place), _address(moment), True)
+        for place, moment in enumerate(places):
+            convert(run, _moment(run, place), _place(moment, size, "a moment"), True)
         transpose_all(run)
 
     def load_scalars(self, scalars):
         """Take over the numbers of an optimizer's state that belong to no parameter."""
-        for place, scalar in enumerate(scalars):
+        cdef tuple values = _scalars_of(&self.run, scalars)
+        for place, scalar in enumerate(values):
             self.run.scalars[place] = scalar
 
     def store(self, params):
         """Copy the parameters into a flat array."""
-        unpack(&self.run, self.run.params, _address(params))
+        cdef size_t size = self.run.n_params * self.run.itemsize
+        unpack(&self.run, self.run.params, _room(params, size, "params"))
 
     def store_moments(self, moments):
-        """Copy the optimizer's moments into flat arrays."""
-        for place, moment in enumerate(moments):
-            unpack(&self.run, _moment(&self.run, place), _address(moment))
+        """Copy the optimizer's moments into flat arrays; into none if one of them does not fit."""
+        cdef size_t size = self.run.n_params * self.run.itemsize
+        cdef list places = _moments_of(&self.run, moments)
+        for place, moment in enumerate(places):
+            unpack(&self.run, _moment(&self.run, place), _room(moment, size, "a moment"))
 
     def store_scalars(self, scalars):
         """Copy the optimizer's scalars into an array."""
-        for place in range(len(scalars)):
+        _scalars_of(&self.run, scalars)
+        for place in range(self.run.optimizer.n_scalars):
             scalars[place] = self.run.scalars[place]
+
+
+cdef int _set_hyperparameters(Run *run, str optimizer, tuple values) except -1:
+    """Take over as many as the optimizer's kernel reads: a subclass may have others."""
+    if len(values) != run.optimizer.n_hyperparameters:
+        raise ValueError(
+            f"the optimizer has {len(values)} hyperparameters, but its kernel {optimizer!r} takes "
+            f"{run.optimizer.n_hyperparameters}: use the backend 'vectorized', which calls its "
+            "own update"
+        )
+    for place, value in enumerate(values):
+        run.hyperparameters[place] = value
+    return 0
+
+
+cdef list _moments_of(const Run *run, moments):
+    """Return an optimizer's moments, as many and as long as its kernel takes."""
+    cdef size_t wanted = 0 if run.optimizer == NULL else run.optimizer.n_moments
+    cdef list places = list(moments)
+    if len(places) != wanted:
+        raise ValueError(f"the optimizer's kernel takes {wanted} moments, not {len(places)}")
+    for moment in places:
+        _place(moment, run.n_params * run.itemsize, "a moment")
+    return places
+
+
+cdef tuple _scalars_of(const Run *run, scalars):
+    """Return an optimizer's scalars, as many as its kernel takes."""
+    cdef tuple values = tuple(scalars)
+    if run.optimizer == NULL or len(values) != run.optimizer.n_scalars:
+        raise ValueError(f"the optimizer's kernel takes other scalars than {list(values)}")
+    return values
 
 
 cdef inline char *_moment(const Run *run, size_t place) noexcept:

@@ -125,7 +125,9 @@ class Poisson:
         sizes = rng.binomial(n, self._batch_size / n, steps)
         batches = [rng.choice(n, size, replace=False, shuffle=False) for size in sizes]
         order = np.concatenate([*batches, np.empty(0, np.int64)])
-        bounds = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        if len(order):  # a generator of one's own may draw anything
+            order = _validation.check_order(order, n)
+        bounds = np.cumsum([0, *map(len, batches)], dtype=np.int64)
         return order.astype(_sampling.index_dtype(n)), bounds
 
 

@@ -225,11 +225,12 @@ def prepare(
     run = Run(net)
     run.read_settings(epochs, callbacks, backend)
     run.read_resumed(optimizer, schedule, rng, resume)
+    run.pin(net.params)
     _validation.check_params(net)
-    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    X = run.pin(_validation.check_X(X, net.sizes[0], net.dtype))
     n = len(X)
-    targets = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
-    run.validation = _check_validation(net, validation)
+    targets = run.pin(_validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype))
+    run.validation = _check_validation(run, validation)
     labels = all_labels = _class_labels(net, targets)
     run.n_samples = n
     if samples is not None:
@@ -249,7 +250,7 @@ def prepare(
         optimizer=run.optimizer,
         X=X,
         y=targets,
-        sample_weight=_weights(sample_weight, class_weight, all_labels, net, n),
+        sample_weight=run.pin(_weights(sample_weight, class_weight, all_labels, net, n)),
         batch_size=batch_size,
         drop_last=drop_last,
         reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
@@ -326,7 +327,7 @@ def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
 
 
 def _check_validation(
-    net: Network, validation: Sequence[ArrayLike] | None
+    run: Run, validation: Sequence[ArrayLike] | None
 ) -> tuple[FloatArray, AnyArray, FloatArray | None] | None:
     """Return validation samples, targets and weights."""
     if validation is None:
@@ -336,9 +337,12 @@ def _check_validation(
         if isinstance(validation, (tuple, list)):
             what = f"a {type(validation).__name__} of {len(validation)}"
         raise TypeError(f"validation must be a tuple (X, y) or (X, y, sample_weight), not {what}")
-    X = _validation.check_X(validation[0], net.sizes[0], net.dtype, "validation X")
-    y = _validation.check_y(
-        validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y"
+    net = run.net
+    X = run.pin(_validation.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
+    y = run.pin(
+        _validation.check_y(
+            validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y"
+        )
     )
     weight = validation[2] if len(validation) == 3 else None
     return X, y, _validation.check_sample_weight(weight, len(X), net.dtype, "validation weight")

@@ -45,9 +45,10 @@ typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y,
 /* prepare() turns an optimizer's hyperparameters into the coefficients of step number
  * `step` (from 1), once a step, and moves the scalars on that it keeps from step to step;
  * update() moves parameter[n] along gradient[n] with them. Moment number k begins
- * k * stride elements behind `moments`. */
+ * k * stride elements behind `moments`. The counts are those of what both are given. */
 typedef struct fgd_optimizer {
     const char *name;
+    size_t n_hyperparameters, n_moments, n_scalars;
     void (*prepare)(int64_t step, double learning_rate, const double *hyperparameter,
                     double *scalar, double *coefficient);
     void (*update)(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,

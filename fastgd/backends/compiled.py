@@ -85,8 +85,7 @@ def start(
     )
     engine.drop([threshold(rate) for rate in plan.dropout], [1 / (1 - p) for p in plan.dropout])
     engine.load(params, state.moments)
-    if state.scalars.size:
-        engine.load_scalars(state.scalars)
+    engine.load_scalars(state.scalars)
     reached = np.empty_like(params)
 
     def epoch(
@@ -113,10 +112,9 @@ def start(
         engine.store(reached)
         if not np.isfinite(reached).all():
             return float("nan")
-        params[:] = reached
         engine.store_moments(state.moments)
-        if state.scalars.size:
-            engine.store_scalars(state.scalars)
+        engine.store_scalars(state.scalars)
+        params[:] = reached
         state.step += engine.steps
         return loss
 
