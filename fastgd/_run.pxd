@@ -195,9 +195,8 @@ cdef struct Run:
     size_t index
     size_t stop
     size_t n_split          # layers shared out by columns or segments, not samples: the first
-    # what the first thread tells the others: written between the two barriers of a step and
-    # read after the second, so that all leave the loop at the same step; on a cache line that
-    # is not written to in most steps
+    # what the first thread tells the others, by the rule that stands at _decide() in
+    # _step_loop.pyx; on a cache line that is not written to in most steps
     char apart[64]
     bint stopped
     bint paused             # the stretch takes too long: see whether fewer threads are faster

@@ -64,6 +64,32 @@ cdef inline void _wait(Run *run) noexcept nogil:
         fgd_meet(run.barrier, run.n_threads, run.looks)
 
 
+cdef void _decide(
+    Run *run, int thread, size_t n, const double *losses, size_t measured, const double *squares
+) noexcept nogil:
+    """Wait for the other threads; then the first counts a chunk's losses in, and decides whether
+    to go on.
+
+    This is the one place where a team's `stopped` and `paused` are written, and the rule is: the
+    threads have just met, and meet again before any of them reads the two. So all of them leave
+    a loop at the same turn. A thread that is still at the loop's condition while the first
+    decides would leave on its own, and the first would wait for it for ever. Nobody leaves for
+    `interrupted`, which may come at any time: it is only heard here.
+    (tests/test_barrier_protocol.py goes through all ways in which threads can interleave.)
+    """
+    _wait(run)
+    if thread != 0:
+        return
+    run.step_loss += fgd_sum(n, losses)
+    run.step_squares += fgd_sum(measured, squares)
+    if FGD_FLAG(run.interrupted) or not isfinite(run.loss_sum + run.step_loss):
+        run.stopped = True
+    if run.n_threads > 1 and run.untimed_work > UNTIMED:
+        run.untimed_work = 0
+        if fgd_seconds() > run.deadline:
+            run.paused = True
+
+
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
     """Whether tile number t is this thread's."""
     if run.tiles[t].layer < run.n_split:
@@ -214,18 +240,6 @@ cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
 # What a step leaves: losses, traces; noise
 # ---------------------------------------------------------------------------------------
 
-cdef void _book(Run *run, double loss, double squares) noexcept nogil:
-    """Count a chunk's loss in, and look for divergence."""
-    run.step_loss += loss
-    run.step_squares += squares
-    if run.interrupted or not isfinite(run.loss_sum + run.step_loss):
-        run.stopped = True
-    if run.n_threads > 1 and run.untimed_work > UNTIMED:
-        run.untimed_work = 0
-        if fgd_seconds() > run.deadline:
-            run.paused = True
-
-
 cdef void _record(Run *run, const Step *step) noexcept nogil:
     """Count a step in when all threads have made it, and keep of it what is wanted."""
     cdef Record *record = &run.record
@@ -308,7 +322,6 @@ cdef void _carry_chunk(
         if run.n_split > 1:
             _wait(run)
         _measure_and_clip(run, step, window, at, first, end)
-    _wait(run)
 
 
 cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
@@ -328,8 +341,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         _carry_chunk(run, step, window, at, n, thread)
         if thread == 0:
             attend(run, n)
-            _book(run, fgd_sum(n, run.values),
-                  fgd_sum(_part(n, step.measured, done), run.squares))
+        _decide(run, thread, n, run.values, _part(n, step.measured, done), run.squares)
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
@@ -344,8 +356,8 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         done += n
     if step.n == 0:
         if thread == 0:
-            _book(run, 0, 0)
-        _wait(run)
+            attend(run, 1)
+        _decide(run, thread, 0, NULL, 0, NULL)
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
                 _finish_empty(run, &run.tiles[t], step)
@@ -489,11 +501,10 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
         if FGD_FLAG(run.interrupted):
             break
         _block_gradient(run, step, &share, b, thread)
+    if thread == 0 and step.n == 0:
+        attend(run, 1)
     _add_up(run, &share, thread, 0, run.n_packed)
-    _wait(run)
-    if thread == 0:
-        _book(run, fgd_sum(share.n_blocks, run.partial_losses),
-              fgd_sum(share.n_blocks, run.partial_squares))
+    _decide(run, thread, share.n_blocks, run.partial_losses, share.n_blocks, run.partial_squares)
     for t in range(run.n_tiles):
         if _owns(run, t, thread):
             tile = &run.tiles[t]

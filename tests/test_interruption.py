@@ -1,5 +1,6 @@
 """Signals, forks and Python threads: what must neither hang nor lose a model."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,11 +24,12 @@ def run():
     """Return a function that starts a program; what still runs after the test is killed."""
     started = []
 
-    def run(body):
+    def run(body, **environment):
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", SETUP + textwrap.dedent(body)],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, **environment},
             )
         )  # fmt: skip
         return started[-1]
@@ -185,3 +187,34 @@ def test_an_exception_of_a_signal_handler_reaches_the_caller(run):
     """)
     out, err = process.communicate(timeout=60)
     assert out.strip() == "alarm", err
+
+
+NEIGHBOUR = "while True: sum(range(100_000))"
+
+
+@pytest.fixture
+def busy_neighbours():
+    """Let two processes keep the cores busy, as long as the test runs."""
+    busy = [subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) for _ in range(2)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("trainings", [8, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sizes", [(20, 100, 100, 3), (2000, 1)])
+def test_more_threads_than_cores_finish_beside_busy_neighbours(
+    sizes, trainings, run, busy_neighbours
+):
+    """Batches that may be empty, and stretches of steps that are given up for taking too long."""
+    process = run(f"""
+        compiled.ALL_THREADS = False  # which would leave a stretch no time limit
+        X = rng.standard_normal((300, {sizes[0]}))
+        for _ in range({trainings}):
+            gd.train(gd.Network({sizes}, rng=0), X, X[:, :{sizes[-1]}], batch_size=1, epochs=3,
+                     sampling="poisson", optimizer=gd.SGD(1e-4), rng=0)
+        print("finished")
+    """, OMP_NUM_THREADS="5")  # fmt: skip
+    out, err = process.communicate(timeout=30 + trainings)
+    assert out.strip() == "finished", err
