@@ -60,7 +60,7 @@ def levels():
     return ["baseline"]
 
 
-HEADERS = ["src_c/fastgd.h", "src_c/barrier.h"]
+HEADERS = ["src_c/fastgd.h", "src_c/barrier.h", "src_c/team.h"]
 KERNEL_SOURCES = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
 
 
@@ -187,6 +187,7 @@ if __name__ == "__main__":
                 extension("_step_loop", ["src_c/sum.c"], depends=HEADERS),
                 extension("_evaluation", [], depends=HEADERS),
                 extension("_workspace", [], depends=HEADERS),
+                extension("_side_by_side", [], depends=HEADERS),
                 extension("_engine", [], depends=HEADERS),
                 extension(
                     "_sampling",

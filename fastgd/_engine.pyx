@@ -15,6 +15,7 @@ from fastgd._evaluation cimport write_outputs, write_sample_gradients, write_sam
 from fastgd._kernels cimport _place, _room
 from fastgd._packing cimport convert, inner, transpose_all, unpack
 from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
+from fastgd._side_by_side cimport Stop, current_stop
 from fastgd._step_loop cimport is_stochastic, run_steps
 from fastgd._workspace cimport Workspace
 
@@ -24,6 +25,7 @@ import threading
 import numpy as np
 
 from fastgd._kernels import LEVEL, compiled_levels, levels, pin
+from fastgd._side_by_side import Stopped
 
 
 cdef extern from *:
@@ -45,6 +47,10 @@ cdef extern from *:
     int omp_get_max_threads() noexcept nogil
     int omp_get_num_threads() noexcept nogil
     int omp_get_num_procs() noexcept nogil
+
+
+cdef extern from "team.h" nogil:
+    int fgd_team(int wanted, double now) noexcept
 
 
 cdef extern from "Python.h":
@@ -138,11 +144,10 @@ cdef class Engine(Workspace):
     cdef readonly double loss
     cdef object _signal
     cdef list _recorded     # keeps what records are written to where it is
+    cdef Stop _stop
 
     def __cinit__(self):
         cdef Run *run = &self.run
-        if not _has_threads():
-            run.most_threads = 1
         run.engine = <void *> self
         run.fill_noise, run.signalled = _fill_noise, _signalled
 
@@ -400,17 +405,23 @@ cdef class Engine(Workspace):
         cdef size_t t
         for t in range(run.most_threads):
             run.windows[t].start = run.windows[t].count = 0
+        if not _has_threads():  # a callback may have forked since the last epoch
+            run.most_threads = 1
         run.stopped = run.interrupted = False
+        self._stop = current_stop()
+        run.told_to_stop = NULL if self._stop is None else &self._stop.raised
         run.unchecked_work = 0
         run.last_check = fgd_seconds()
         run.check_signals = threading.current_thread() is threading.main_thread()
         return 0
 
     cdef int _end(self) except -1:
-        """Raise what a signal's handler raised in the meantime."""
+        """Raise what a signal's handler raised in the meantime, or what else ended the run."""
         if self._signal is not None:
             error, self._signal = self._signal, None
             raise error
+        if self.run.interrupted:
+            raise Stopped
         return 0
 
     cdef void _stretch(self) noexcept nogil:
@@ -491,6 +502,8 @@ cdef class Engine(Workspace):
     cdef void _send(self, int threads, int what, char *out) noexcept nogil:
         """Let the threads run the stretch, or write something of all samples."""
         global _threads_started
+        if threads > 1:
+            threads = fgd_team(threads, fgd_seconds())
         if threads == 1:
             self._share_out(1)
             self._work(0, what, out)

@@ -212,6 +212,7 @@ cdef struct Run:
     bint (*fill_noise)(void *engine) noexcept nogil     # whether that worked
     bint (*signalled)(void *engine) noexcept nogil      # whether a signal's handler raised
     bint check_signals
+    const bint *told_to_stop        # by another thread; NULL: by none
     double unchecked_work
     double untimed_work
     double last_check
@@ -262,14 +263,19 @@ cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
 
 
 cdef inline void attend(Run *run, size_t n) noexcept nogil:
-    """Look for a signal (Ctrl-C) once enough work was done: every 20 ms or so."""
+    """Look for a signal (Ctrl-C), or for another thread's wish, once enough work was done: every
+    20 ms or so."""
     cdef double now
     cdef double work = <double> n * <double> run.n_packed
     run.unchecked_work += work
     run.untimed_work += work
-    if not run.check_signals or run.unchecked_work < 1e6:
+    if run.unchecked_work < 1e6:
         return
     run.unchecked_work = 0
+    if run.told_to_stop != NULL and FGD_FLAG(run.told_to_stop[0]):
+        FGD_RAISE_FLAG(run.interrupted)
+    if not run.check_signals:
+        return
     now = fgd_seconds()
     if now - run.last_check > 0.02:
         run.last_check = now

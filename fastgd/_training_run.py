@@ -18,6 +18,7 @@ from fastgd import _validation, backends
 from fastgd._divergence import remedy
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
+from fastgd._side_by_side import heed_stop
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.history import DivergenceError, History, check_moments, check_owner, restore_rng
 from fastgd.network import Network
@@ -52,7 +53,6 @@ class Run:
 
     def __init__(self, net: Network) -> None:
         self.net = net
-        self.cancelled: bool = False
         self.epochs_left: int = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.recording: Recording | None = None
@@ -154,8 +154,7 @@ class Run:
         try:
             for done in range(self.epochs):
                 self.epochs_left = self.epochs - done
-                if self.cancelled:
-                    break
+                heed_stop()
                 self._epoch(run_epoch)
                 reached = self.net.params.tobytes() if self.callbacks else b""
                 if self._after_epoch():

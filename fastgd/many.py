@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from inspect import signature
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastgd import _validation
 from fastgd._arguments import helpful, unknown_argument
+from fastgd._side_by_side import run_all
 from fastgd._training_run import Run
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network
@@ -65,7 +66,9 @@ def train_many(
     TypeError, ValueError
         When an argument is not as above. Nothing has changed then.
     KeyboardInterrupt
-        After the epochs under way have ended.
+        As soon as every thread has stopped, which takes some hundredths of a second. Each network
+        then holds the parameters of its last complete epoch. An exception of a callback ends the
+        other runs in the same way.
 
     Examples
     --------
@@ -94,21 +97,7 @@ def train_many(
         return []
     from fastgd.backends.compiled import threads
 
-    workers = threads(workers)
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # costs an import
-
-    with ThreadPoolExecutor(min(workers, len(runs)), "fastgd") as pool:
-        jobs = [pool.submit(_go, run) for run in runs]
-        try:
-            wait(jobs, return_when=FIRST_EXCEPTION)
-        finally:
-            # an error of a callback, or Ctrl-C: let every run end with its epoch
-            if any(job.done() and job.exception() for job in jobs) or not all(
-                job.done() for job in jobs
-            ):
-                for run in runs:
-                    run.cancelled = True
-    return [job.result() for job in jobs]
+    return run_all([partial(_go, run) for run in runs], threads(workers))
 
 
 def _go(run: Run) -> History:

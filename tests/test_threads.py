@@ -82,3 +82,34 @@ for sizes in ((40, 1), (40, 200, 200, 1)):
     assert len(bits) == 1
 """
     run_python(code, OMP_NUM_THREADS="4", OMP_THREAD_LIMIT="2")
+
+
+@pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
+@pytest.mark.parametrize("stacks", [0, 1, 3])
+def test_threads_that_cannot_be_started_are_done_without(stacks):
+    """At a limit on addresses, as at one on processes; OpenMP itself would end the process.
+
+    The limit leaves room for so many threads' stacks and some of the bytes that all else needs.
+    """
+    code = f"""
+import os, resource
+import numpy as np, fastgd as gd
+from fastgd.backends import compiled
+
+compiled.ALL_THREADS = True
+X = np.random.default_rng(0).standard_normal((300, 40))
+def trained(n_threads):
+    net = gd.Network([40, 30, 1], rng=0)
+    gd.train(net, X, X[:, 0], batch_size=50, epochs=2, rng=0, n_threads=n_threads)
+    return net.params.tobytes()
+alone = trained(1)
+pages = int(open("/proc/self/statm").read().split()[0])
+size = pages * resource.getpagesize() + {stacks} * (8 << 20) + (6 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+assert trained(8) == alone
+assert trained(8) == alone
+net = gd.Network([40, 1], rng=0)
+gd.train_many([net, net.copy()], X, X[:, 0], {{"epochs": 2}}, n_threads=2)
+print(len(os.listdir({THREADS!r})) <= 1 + {stacks})
+"""
+    assert run_python(code, OMP_NUM_THREADS="8", OPENBLAS_NUM_THREADS="1").split() == ["True"]

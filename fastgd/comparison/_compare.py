@@ -110,7 +110,7 @@ def compare(
     TypeError, ValueError
         When an argument is not as above. Nothing was trained then.
     KeyboardInterrupt
-        Runs side by side end after the epochs under way.
+        Within a tenth of a second. `net` is as it was.
 
     Notes
     -----

@@ -1,0 +1,183 @@
+# cython: freethreading_compatible=True
+"""Calls on threads of their own, none of which outlives the call that waits for them.
+
+Python raises a signal's exception between any two instructions of the main thread: inside of a
+thread pool it can lose a thread that goes on, or a lock that is never given back. It does so in
+Python code only, so what must not be interrupted, from the first thread's start to the last one's
+end, is written here: an exception is kept, the threads are told to stop, and it leaves when they
+have. Nothing of this is about training; what listens to `Stop` is the engine (attend() in
+_run.pxd), between stretches of work of some milliseconds.
+"""
+
+from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG
+
+import threading
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+# Seconds between two looks for signals: the system may hand one to any thread, and a thread that
+# waits for a lock does not wake for those of others.
+cdef double LOOK_EVERY = 0.02
+
+cdef object _here = threading.local()
+
+
+class Stopped(BaseException):
+    """Somebody else has ended this call: another one failed, or Ctrl-C."""
+
+
+cdef class Stop:
+    """A flag that ends all that runs in the threads which have it."""
+
+
+cdef Stop current_stop():
+    """Return what ends this thread's calls, or None."""
+    return getattr(_here, "stop", None)
+
+
+def is_stopped():
+    """Return whether this thread's call is to end."""
+    cdef Stop stop = current_stop()
+    return stop is not None and FGD_FLAG(stop.raised)
+
+
+def heed_stop():
+    """Raise `Stopped` where this thread's call is to end."""
+    if is_stopped():
+        raise Stopped
+
+
+def run_all(calls, int n_threads):
+    """Return the results of all calls, of which so many run at the same time.
+
+    The first exception, of a call or of a signal's handler, is raised when no call runs any more:
+    those under way are told to stop, the rest is not begun. With one thread, or where no other can
+    be started, this one runs them.
+    """
+    calls = list(calls)
+    if n_threads < 2 or len(calls) < 2:
+        return [call() for call in calls]
+    return _Crew(calls).run(min(n_threads, len(calls)))
+
+
+cdef class _Crew:
+    """The calls of one `run_all`, and what has become of them."""
+
+    cdef list calls, results
+    cdef Stop stop, outer
+    cdef object error, lock, ended
+    cdef Py_ssize_t next, running
+
+    def __init__(self, list calls):
+        self.calls = calls
+        self.results = [None] * len(calls)
+        self.stop, self.outer = Stop(), current_stop()
+        self.lock, self.ended = threading.Lock(), threading.Lock()
+        self.ended.acquire()  # until no call is left
+
+    cdef list run(self, int n_threads):
+        cdef list threads = []
+        try:
+            for _ in range(n_threads):
+                thread = threading.Thread(target=self.work, name="fastgd", daemon=True)
+                threads.append(thread)
+                thread.start()
+        except RuntimeError:  # no more threads can be started: the others do it
+            pass
+        except BaseException as error:
+            self.give_up(error)
+        if not any([thread.ident for thread in threads]):
+            self.work()
+        self.wait()
+        for thread in threads:
+            self.join(thread)
+        if self.error is not None:
+            raise self.error
+        return self.results
+
+    cdef wait(self):
+        """Wait until no call runs and none is left, whatever signals' handlers raise."""
+        while True:
+            try:
+                PyErr_CheckSignals()
+                if self.outer is not None and FGD_FLAG(self.outer.raised):
+                    raise Stopped
+                if self.ended.acquire(True, LOOK_EVERY) or self.is_done():
+                    return
+            except BaseException as error:
+                self.give_up(error)
+
+    cdef join(self, thread):
+        """Let a thread end, which has no call any more."""
+        while True:
+            try:
+                thread.join()
+                return
+            except RuntimeError:  # it was not started
+                return
+            except BaseException as error:
+                self.give_up(error)
+
+    cdef hold(self):
+        """Take the lock, whatever signals' handlers raise."""
+        while True:
+            try:
+                self.lock.acquire()
+                return
+            except BaseException as error:
+                if self.error is None:
+                    self.error = error
+
+    cdef give_up(self, error):
+        """Keep the first exception; tell the calls under way to stop, and begin no more."""
+        self.hold()
+        if self.error is None:
+            self.error = error
+        self.next = len(self.calls)
+        FGD_RAISE_FLAG(self.stop.raised)
+        self.lock.release()
+
+    cdef bint is_done(self):
+        self.hold()
+        cdef bint done = self.running == 0 and self.next == len(self.calls)
+        self.lock.release()
+        return done
+
+    cdef Py_ssize_t take(self):
+        """Return the number of the next call, which runs from now on; -1 where none is left."""
+        cdef Py_ssize_t taken = -1
+        self.hold()
+        if self.next < len(self.calls):
+            taken = self.next
+            self.next += 1
+            self.running += 1
+        self.lock.release()
+        return taken
+
+    cdef put_back(self):
+        """Count a call as ended."""
+        self.hold()
+        self.running -= 1
+        if self.running == 0 and self.next == len(self.calls) and self.ended.locked():
+            self.ended.release()
+        self.lock.release()
+
+    def work(self):
+        """Run calls until none is left: what each thread does."""
+        cdef Py_ssize_t i
+        before = current_stop()
+        _here.stop = self.stop
+        try:
+            while True:
+                i = self.take()
+                if i < 0:
+                    return
+                try:
+                    self.results[i] = self.calls[i]()
+                except BaseException as error:
+                    self.give_up(error)
+                self.put_back()
+        finally:
+            _here.stop = before
