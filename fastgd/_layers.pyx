@@ -10,7 +10,9 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t
 
 from fastgd._kernels cimport fgd_kernels
-from fastgd._run cimport Layer, Run, Window, _min, _round_up, segment_start
+from fastgd._run cimport (
+    FGD_FLAG, Layer, Run, Window, _min, _round_up, attend_work, segment_start
+)
 
 
 # ---------------------------------------------------------------------------------------
@@ -148,7 +150,9 @@ cdef void raw_columns(
         return
     if depth > 0:
         inputs = run.layers[depth - 1].output_rows
-    while column < layer.ld:
+    while column < layer.ld and not FGD_FLAG(run.interrupted):
+        if thread == 0:
+            attend_work(run, <double> n * <double> layer.n_in * <double> panel)
         run.kernels.dense(
             n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
             run.params + (layer.weights + column * layer.n_in) * size,
@@ -163,7 +167,9 @@ cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept n
     cdef Layer *below = &run.layers[depth - 1]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
-    while column < below.ld:
+    while column < below.ld and not FGD_FLAG(run.interrupted):
+        if thread == 0:
+            attend_work(run, <double> n * <double> layer.n_out * <double> panel)
         run.kernels.dense_scale(
             n, layer.delta_rows, layer.n_out, _min(panel, below.ld - column), below.ld,
             layer.transposed + column * layer.n_out * size, below.delta + column * size,

@@ -263,10 +263,14 @@ cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
 
 
 cdef inline void attend(Run *run, size_t n) noexcept nogil:
-    """Look for a signal (Ctrl-C), or for another thread's wish, once enough work was done: every
-    20 ms or so."""
+    """Count n samples' way through all layers as work done; see attend_work()."""
+    attend_work(run, <double> n * <double> run.n_packed)
+
+
+cdef inline void attend_work(Run *run, double work) noexcept nogil:
+    """Look for a signal (Ctrl-C), or for another thread's wish, once enough multiply-adds were
+    done: every 20 ms or so."""
     cdef double now
-    cdef double work = <double> n * <double> run.n_packed
     run.unchecked_work += work
     run.untimed_work += work
     if run.unchecked_work < 1e6:

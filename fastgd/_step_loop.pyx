@@ -47,6 +47,7 @@ from fastgd._run cimport (
     _min,
     _round_up,
     attend,
+    attend_work,
     fgd_meet,
     fgd_seconds,
     share_of,
@@ -311,8 +312,10 @@ cdef void _carry_chunk(
             _wait(run)
         raw_columns(run, depth, window.rows + at, n, thread)
         _wait(run)
-    while b < end:
+    while b < end and not FGD_FLAG(run.interrupted):
         rows = _min(MIN_CHUNK, end - b)
+        if thread == 0:
+            attend(run, rows)
         carry_rows(run, window, at + b, b, rows, run.n_split, window.start + at + b, step.scale)
         b += rows
     for depth in range(run.n_split, 1, -1):
@@ -339,12 +342,14 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         n = _min(chunk, step.n - done)
         at = look(run, window, step.start + done, n)
         _carry_chunk(run, step, window, at, n, thread)
-        if thread == 0:
-            attend(run, n)
         _decide(run, thread, n, run.values, _part(n, step.measured, done), run.squares)
         for t in range(run.n_tiles):
+            if FGD_FLAG(run.interrupted):  # what is computed is given up
+                break
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
+                if thread == 0:
+                    attend_work(run, <double> n * <double> tile.count)
                 if kept or tile.padded:
                     gradient = _place(run, tile, run.gradient)
                 else:

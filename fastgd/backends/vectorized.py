@@ -1,8 +1,13 @@
-"""The vectorised backend: one batch at a time, in NumPy."""
+"""The vectorised backend: one batch at a time, in NumPy.
+
+Python hears Ctrl-C between two calls of NumPy only, so a batch that takes long is computed in pieces
+of some samples, whose gradients are added up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +24,19 @@ if TYPE_CHECKING:
     from fastgd.optimizers import OptimizerState
 
 __all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
+
+#: what is computed of a batch at a time: multiply-adds of the forward pass, or so, where a number
+#: that is read, or goes through an activation, counts as so many
+PIECE = 1 << 24
+NUMBER = 16
+
+
+def _pieces(plan: Plan, n: int, written: int = 0) -> list[slice]:
+    """Return how n samples, with so many numbers written of each, are cut: at least one piece."""
+    widths = plan.sizes
+    cost = sum(a * b for a, b in itertools.pairwise(widths)) + NUMBER * (sum(widths) + written)
+    rows = max(1, PIECE // cost)
+    return [slice(start, min(start + rows, n)) for start in range(0, max(n, 1), rows)]
 
 
 def _layers(
@@ -82,7 +100,7 @@ def _row_squares(x: FloatArray) -> FloatArray:
 def _batch(
     plan: Plan,
     params: FloatArray,
-    batch: IndexArray | slice,
+    batch: IndexArray,
     scale: float,
     norms: bool,
     kept: Sequence[FloatArray] = (),
@@ -91,23 +109,45 @@ def _batch(
 
     The first samples speak for all of them there; see `measured`.
     """
-    weight = None if plan.sample_weight is None else plan.sample_weight[batch]
-    values, inputs, deltas = _deltas(plan, params, plan.X[batch], plan.y[batch], weight, kept)
+    values, lengths, summed = [], [], None
+    for piece in _pieces(plan, len(batch)):
+        masks = [mask[piece] for mask in kept]
+        value, gradient, length = _piece(plan, params, batch[piece], scale, norms, masks)
+        values.append(value)
+        lengths.append(length)
+        summed = gradient if summed is None else summed + gradient
+    assert summed is not None
     squares = 0.0
+    if norms and len(batch):
+        squares = float((np.concatenate(lengths)[: measured(len(batch))] ** 2).mean())
+    return float(np.concatenate(values).sum(dtype=np.float64)), summed, squares
+
+
+def _piece(
+    plan: Plan,
+    params: FloatArray,
+    rows: IndexArray | slice,
+    scale: float,
+    norms: bool,
+    kept: Sequence[FloatArray],
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return some samples' losses, their gradient, and with norms those of their gradients."""
+    weight = None if plan.sample_weight is None else plan.sample_weight[rows]
+    values, inputs, deltas = _deltas(plan, params, plan.X[rows], plan.y[rows], weight, kept)
+    lengths = np.zeros(0)
     factor = np.full(len(values), scale)
     if norms or plan.clip_per_sample is not None:
         lengths = _norms(inputs, deltas)
         if plan.clip_per_sample is not None:
             shorten = clip_factors(lengths, plan.clip_per_sample)
             factor, lengths = factor * shorten, lengths * shorten
-        squares = float((lengths[: measured(len(lengths))] ** 2).mean()) if len(lengths) else 0.0
     gradient = np.empty_like(params)
     d_weights, d_biases = split(plan.sizes, gradient)
     for layer, delta in enumerate(deltas):
         delta = delta * factor[:, None].astype(delta.dtype)
         d_weights[layer][...] = inputs[layer].T @ delta
         d_biases[layer][...] = delta.sum(axis=0)
-    return float(values.sum(dtype=np.float64)), gradient, squares
+    return values, gradient, lengths
 
 
 def start(
@@ -121,7 +161,7 @@ def gradient(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the flat gradient over all samples, at params."""
     with np.errstate(all="ignore"):
         scale = scale_of(plan, len(plan.X), False)
-        return _batch(plan, params, slice(None), scale, False)[1]
+        return _batch(plan, params, np.arange(len(plan.X)), scale, False)[1]
 
 
 def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, FloatArray]]:
@@ -131,20 +171,29 @@ def objective(plan: Plan) -> Callable[[FloatArray, IndexArray], tuple[float, Flo
 
 def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
     """Return each sample's flat gradient, of shape (n, n_params)."""
-    with np.errstate(all="ignore"):
-        _, inputs, deltas = _deltas(plan, params, plan.X, plan.y, plan.sample_weight)
     out = np.empty((len(plan.X), len(params)), params.dtype)
-    end = 0
-    for a, delta in zip(inputs, deltas, strict=True):
-        for part in (a[:, :, None] * delta[:, None, :], delta):
-            start = end
-            end += part[0].size
-            out[:, start:end] = part.reshape(len(out), -1)
+    for piece, inputs, deltas in _walk(plan, params, len(params)):
+        end = 0
+        for a, delta in zip(inputs, deltas, strict=True):
+            for part in (a[:, :, None] * delta[:, None, :], delta):
+                start = end
+                end += part[0].size
+                out[piece, start:end] = part.reshape(len(delta), -1)
     return out
 
 
 def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
     """Return the norm of each sample's gradient, in float64."""
     with np.errstate(all="ignore"):
-        _, inputs, deltas = _deltas(plan, params, plan.X, plan.y, plan.sample_weight)
-        return _norms(inputs, deltas)
+        return np.concatenate([_norms(inputs, deltas) for _, inputs, deltas in _walk(plan, params)])
+
+
+def _walk(
+    plan: Plan, params: FloatArray, written: int = 0
+) -> Iterator[tuple[slice, list[FloatArray], list[FloatArray]]]:
+    """Yield all samples in pieces, with each layer's inputs and derivatives by its outputs."""
+    for piece in _pieces(plan, len(plan.X), written):
+        weight = None if plan.sample_weight is None else plan.sample_weight[piece]
+        with np.errstate(all="ignore"):
+            _, inputs, deltas = _deltas(plan, params, plan.X[piece], plan.y[piece], weight)
+        yield piece, inputs, deltas
