@@ -262,7 +262,9 @@ def main() -> int:
         f"it is named, {EXTRA}",
     )  # fmt: skip
     wanted = parser.parse_args().steps
-    if wanted != [QUICK] and (unknown := set(wanted) - set(steps)):
+    if QUICK in wanted and len(wanted) > 1:
+        parser.error(f"{QUICK} is a check of its own: name no step beside it")
+    if unknown := set(wanted) - {*steps, QUICK}:
         parser.error(f"no such step: {', '.join(unknown)}; steps: {', '.join(steps)}; or {QUICK}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
