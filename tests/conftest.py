@@ -33,8 +33,8 @@ def pytest_addoption(parser):
 def cross_section(cases):
     """Choose cases of each test, so that each value of each parameter occurs in one.
 
-    cases: names of cases, and the places of their parameters' values. A checksum orders them, so
-    that the choice is the same each time, and values are mixed.
+    cases: names of cases, and what tells the values of their parameters apart. A checksum orders
+    them, so that the choice is the same each time, and values are mixed.
     """
     chosen, seen = set(), set()
     for name in sorted(cases, key=lambda name: crc32(name.encode())):
@@ -46,6 +46,12 @@ def cross_section(cases):
     return chosen
 
 
+def parameters(item):
+    """Return what tells the values of a case's parameters apart: pytest keeps them all alive."""
+    callspec = getattr(item, "callspec", None)
+    return {name: id(value) for name, value in callspec.params.items()} if callspec else {}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
     for item in items:
@@ -53,10 +59,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker("each_level")
     yield  # to -m, which chooses among what is marked by now
     if config.getoption("--cross-section"):
-        chosen = cross_section(
-            {item.nodeid: item.callspec.indices if hasattr(item, "callspec") else {}
-             for item in items}
-        )  # fmt: skip
+        chosen = cross_section({item.nodeid: parameters(item) for item in items})
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
         items[:] = [item for item in items if item.nodeid in chosen]
 

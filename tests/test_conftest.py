@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from conftest import FORESEEN, cross_section, nothing_is_missing
+from conftest import FORESEEN, cross_section, nothing_is_missing, parameters
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,13 @@ def test_a_cross_section_has_every_value_of_every_parameter():
         assert {values["level"] for values in kept} == set(range(3))
         assert len(kept) < 12
     assert cross_section(dict(reversed(cases.items()))) == chosen
+
+
+@pytest.mark.parametrize("second", ["b", "c"])
+@pytest.mark.parametrize("first", ["a", "d"])
+def test_cases_with_one_value_have_it_in_common(request, first, second):
+    items = [
+        item for item in request.session.items if item.originalname == request.node.originalname
+    ]
+    assert len({parameters(item)["first"] for item in items}) <= 2
+    assert set(parameters(request.node)) == {"first", "second"}
