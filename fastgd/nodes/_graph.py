@@ -86,11 +86,15 @@ class Graph:
         self._nodes: dict[str, Node] = {}
         self._wires: dict[str, tuple[str, ...]] = {}
         _check_names([*self._leaves, *nodes], self._leaves)
+        known = dict.fromkeys(self._leaves)  # a list would be searched for every name
+        taken = set()
         for name, entry in nodes.items():
-            node, *wires = _check_entry(name, entry, [*self._leaves, *self._nodes], nodes)
-            if any(node is other for other in self._nodes.values()):
+            node, *wires = _check_entry(name, entry, known, nodes)
+            if id(node) in taken:
                 raise ValueError(f"{name!r} has the node of another name: make it one of its own")
             self._nodes[name], self._wires[name] = node, tuple(wires)
+            known[name] = None
+            taken.add(id(node))
         _check_used([*self._leaves, *self._nodes], self._wires)
         self._output = next(reversed(self._nodes))
         self.values: dict[str, AnyArray] = {}
@@ -157,15 +161,17 @@ class Graph:
         if len(arrays) > len(self._arguments):
             raise TypeError(f"{len(arrays)} inputs were given, but {takes}")
         values: dict[str, Any] = dict(zip(self._arguments, arrays, strict=False))
+        leaves = dict.fromkeys(self._leaves)
+        own = dict.fromkeys(self._parameter_names)
         for name, value in named.items():
-            _validation.check_choice("the name of an input", name, self._leaves)
+            _validation.check_choice("the name of an input", name, leaves)
             if name in values:
                 raise TypeError(f"{name} was given twice, by its place and by its name")
             values[name] = value
         for name in self.parameters:
-            _validation.check_choice("the name of a parameter", name, self._parameter_names)
+            _validation.check_choice("the name of a parameter", name, own)
         values = self.parameters | values
-        missing = [name for name in self._leaves if name not in values]
+        missing = [name for name in leaves if name not in values]
         if missing:
             takes += f" and learns {', '.join(self._parameter_names) or 'nothing'}"
             raise TypeError(f"{', '.join(missing)} has no value, but {takes}")
@@ -394,11 +400,13 @@ def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
 
 def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
     """Check that every name is one, and stands for one thing."""
+    seen = set()
     for name in names:
         if not isinstance(name, str) or not name:
             raise TypeError(f"names in a graph must be strings that are not empty, not {name!r}")
-        if names.count(name) > 1:
+        if name in seen:
             raise ValueError(f"{name!r} is the name of two things in the graph: rename one")
+        seen.add(name)
     for name in leaves:
         if not name.isidentifier():
             raise ValueError(
@@ -408,7 +416,7 @@ def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
 
 
 def _check_entry(
-    name: str, entry: Any, known: Sequence[str], nodes: Collection[str]
+    name: str, entry: Any, known: Collection[str], nodes: Collection[str]
 ) -> tuple[Any, ...]:
     """Return a node and the names of its inputs, all of which are known before it."""
     if not isinstance(entry, tuple) or not entry or not isinstance(entry[0], Node):
