@@ -7,7 +7,6 @@ from functools import cache, partial
 from inspect import signature
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
@@ -50,7 +49,8 @@ def train_many(
     settings : mapping, or sequence of mappings
         The keyword arguments of `fastgd.train`: one mapping for all networks, or one for each.
         Beside them "samples" may hold an array of indices: only these samples are trained on,
-        without a copy of the data. "n_threads" and "backend" are not among them.
+        without a copy of the data. "n_threads" and "backend" are not among them. A seed may be
+        that of several networks, a generator or bit generator of one only.
     n_threads : int, optional
         The most networks to train at the same time. It may lower the number of threads that
         OpenMP would use, which is what is used if it is not given; it does not raise it.
@@ -141,14 +141,6 @@ def _settings_of_each(
             raise unknown_argument(f"{said}{', '.join(allowed)}", str(unknown[0]), allowed)
         if refused := NOT_PER_NETWORK & set(entry):
             raise ValueError(f"settings may not hold {', '.join(sorted(refused))}")
-    generators = [
-        entry["rng"] for entry in each if isinstance(entry.get("rng"), np.random.Generator)
-    ]
-    if len({id(rng) for rng in generators}) < len(generators):
-        raise ValueError(
-            "settings shares a generator between networks, whose draws would then depend on "
-            "which thread is first: give each a seed, or rng.spawn(n) generators"
-        )
     return each
 
 
@@ -162,4 +154,10 @@ def _prepare_all(
         if net.dtype not in converted:
             converted[net.dtype] = _validation.check_X(X, net.sizes[0], net.dtype)
         runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
+    bit_generators = [run.rng.bit_generator for run in runs]  # which several generators may share
+    if len(set(map(id, bit_generators))) < len(runs):
+        raise ValueError(
+            "settings shares a generator between networks, whose draws would then depend on "
+            "which thread is first: give each a seed, or rng.spawn(n) generators"
+        )
     return runs

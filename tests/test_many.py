@@ -107,6 +107,7 @@ def test_no_networks_are_no_work():
 
 
 SHARED = np.random.default_rng(0)
+BITS = np.random.PCG64(0)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,10 @@ SHARED = np.random.default_rng(0)
         (None, "settings must be a mapping .* not None"),
         ({"n_threads": 2}, "may not hold n_threads"),
         ({"rng": SHARED}, "shares a generator"),
+        ({"rng": BITS}, "shares a generator"),
+        ([{"rng": np.random.Generator(BITS)}, {"rng": np.random.Generator(BITS)}], "shares a gen"),
+        ([{"rng": SHARED.bit_generator}, {"rng": SHARED}], "shares a generator"),
+        ({"rng": np.random.RandomState(0)}, "rng must be None, a whole number"),
         ({"samples": [200]}, "index 200, but there are 200 samples"),
         ({"samples": [-1]}, "index -1"),
         ({"samples": []}, "samples"),
@@ -136,6 +141,14 @@ def test_bad_settings_are_refused_before_anything_changes(settings, message):
     with pytest.raises((TypeError, ValueError), match=message):
         gd.train_many(nets, X, Y, settings)
     assert [net.params.tobytes() for net in nets] == before
+
+
+def test_a_seed_sequence_may_be_that_of_several_networks():
+    nets, alone = networks(2), networks(2)
+    gd.train_many(nets, X, Y, {"rng": np.random.SeedSequence(7), "epochs": 2})
+    for net, other in zip(nets, alone, strict=True):
+        gd.train(other, X, Y, rng=7, epochs=2)
+        assert net.params.tobytes() == other.params.tobytes()
 
 
 def test_the_same_network_twice_is_refused():
