@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._side_by_side import heed_stop
 from fastgd._typing import AnyArray, FloatArray, RngLike
-from fastgd.history import DivergenceError, History, check_moments, check_owner, restore_rng
+from fastgd.history import DivergenceError, History, check_owner, check_state, restore_rng
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer, OptimizerState
 from fastgd.sampling import Sampler, count_steps, draw_batches
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fastgd.schedules import Schedule
 
 __all__ = ["Run"]
+
+Given = TypeVar("Given")
 
 AHEAD = 256  # how many epochs' learning rates are computed at a time
 
@@ -52,21 +54,22 @@ class Run:
     validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
 
     def __init__(self, net: Network) -> None:
+        from fastgd._kernels import pin  # compiled code is loaded when it is needed
+
         self.net = net
+        self._pin = pin
         self.epochs_left: int = 0
         self.ahead: list[float] = []  # learning rates of epochs to come, the next one last
         self.recording: Recording | None = None
         self.pins: list[Any] = []  # keep the user's arrays where they are
 
-    def pin(self, array: Any) -> Any:
+    def pin(self, array: Given) -> Given:
         """Return an array, whose memory stays where it is until the run has ended.
 
         Whatever is called from here on (an array's own conversion, a sampling, a callback) may
         try to resize what was checked before.
         """
-        from fastgd._kernels import pin  # compiled code is loaded when it is needed
-
-        self.pins += pin(array)
+        self.pins += self._pin(array)
         return array
 
     def read_settings(
@@ -160,9 +163,11 @@ class Run:
                 if self._after_epoch():
                     break
                 if self.callbacks:
-                    check_moments("the history, after a callback,", self.state, self.net)
+                    check_state(
+                        "the history, after a callback,", self.state, self.optimizer, self.net
+                    )
                     if self.net.params.tobytes() != reached:
-                        _validation.check_params(self.net)
+                        _validation.check_params(self.net.params)
                         run_epoch = self._start()  # a callback has moved them
         finally:
             self._finish()
@@ -244,9 +249,8 @@ class Run:
         answers = [callback(self.net, self.history) for callback in self.callbacks]
         return any(map(_validation.is_true, answers))
 
-    def recorded(self) -> dict[str, FloatArray]:
-        """Return the trace up to the last complete epoch."""
-        earlier = self.history._trace
+    def recorded(self, earlier: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return the trace up to the last complete epoch, behind that of an earlier training."""
         return earlier if self.recording is None else self.recording.recorded(earlier)
 
     def _finish(self) -> None:
@@ -254,7 +258,7 @@ class Run:
         history = self.history
         history._under_way = None
         if self.recording is not None:
-            history._trace = self.recording.recorded(history._trace, last=True)
+            history.trace = self.recording.recorded(history.trace, last=True)
             self.recording = None
         history._state = self.state
         history._rng_state = self.rng.bit_generator.state

@@ -21,8 +21,8 @@ __all__ = [
     "DivergenceError",
     "History",
     "Trace",
-    "check_moments",
     "check_owner",
+    "check_state",
     "load_checkpoint",
     "restore_rng",
     "save_checkpoint",
@@ -136,8 +136,25 @@ class UnderWay(Protocol):
 
     rng: np.random.Generator
 
-    def recorded(self) -> dict[str, FloatArray]:
-        """Return the trace up to the last complete epoch."""
+    def recorded(self, earlier: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return the trace up to the last complete epoch, behind that of an earlier training."""
+
+
+_NOTHING: dict[str, FloatArray] = None  # type: ignore[assignment] # a dataclass wants no default that can be written to
+
+
+class LiveTrace:
+    """`History.trace`: what was kept, or while a training is under way what it says when asked."""
+
+    def __get__(self, history: History | None, kind: type[History]) -> dict[str, FloatArray]:
+        if history is None:  # the dataclass asks for the field's default
+            return _NOTHING
+        under_way = history._under_way
+        kept: dict[str, FloatArray] = vars(history)["_trace"]
+        return kept if under_way is None else under_way.recorded(kept)
+
+    def __set__(self, history: History, values: dict[str, FloatArray]) -> None:
+        vars(history)["_trace"] = {} if values is _NOTHING else values
 
 
 @dataclass(eq=False)  # its arrays have no one truth value
@@ -194,7 +211,7 @@ class History:
     updates: int = 0
     epoch_updates: list[int] = field(default_factory=list)
     sample_gradients: int = 0
-    _trace: dict[str, FloatArray] = field(default_factory=dict, repr=False)
+    trace: LiveTrace = LiveTrace()
     start: FloatArray | None = None
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
@@ -215,22 +232,13 @@ class History:
             learning_rate=list(self.learning_rate),
             seconds=list(self.seconds),
             epoch_updates=list(self.epoch_updates),
-            _trace=dict(self.trace),
+            trace=dict(self.trace),
             _state=None if self._state is None else self._state.copy(),
             _rng_state=self._generator_state(),
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self.copy())
-
-    @property
-    def trace(self) -> dict[str, FloatArray]:
-        """What ``record`` asked for, by name."""
-        return self._trace if self._under_way is None else self._under_way.recorded()
-
-    @trace.setter
-    def trace(self, values: dict[str, FloatArray]) -> None:
-        self._trace = values
 
     def _generator_state(self) -> Mapping[str, Any] | None:
         """Return the state of the generator that the training draws from."""
@@ -287,20 +295,18 @@ def check_owner(name: str, history: History, net: Network) -> None:
             f"{name} is that of another network, whose sizes are {list(history._sizes)}, and not "
             f"{list(net.sizes)}"
         )
-    state, optimizer = history._state, history.optimizer
-    if state is None or optimizer is None:
-        return
+    if history._state is not None and history.optimizer is not None:
+        check_state(name, history._state, history.optimizer, net)
+
+
+def check_state(name: str, state: OptimizerState, optimizer: Optimizer, net: Network) -> None:
+    """Check that a state is that of an optimizer of this kind on a network of this size."""
     kept = len(state.moments), len(state.scalars)
     if kept != (optimizer.n_moments, len(optimizer.initial_scalars)):
         raise ValueError(
             f"{name} has the state of another kind of optimizer than {optimizer}, to which its "
             "attribute optimizer was set: begin a training of its own with that one"
         )
-    check_moments(name, state, net)
-
-
-def check_moments(name: str, state: OptimizerState, net: Network) -> None:
-    """Check that an optimizer's state is for a network of so many parameters of this dtype."""
     for moment in state.moments:
         if moment.shape != net.params.shape or moment.dtype != net.dtype:
             raise ValueError(
@@ -428,7 +434,7 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         updates=_count("updates", kept["updates"]),
         sample_gradients=_count("sample_gradients", kept["sample_gradients"]),
         epoch_updates=[_count("updates", count) for count in kept.get("epoch updates", ())],
-        _trace={name: _read_trace(file, name, net) for name in kept["trace"]},
+        trace={name: _read_trace(file, name, net) for name in kept["trace"]},
         start=file.arrays.array("start", *same) if "start" in file.arrays else None,
         optimizer=optimizer,
         batch_size=_batch_size(kept),
