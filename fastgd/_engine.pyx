@@ -22,8 +22,6 @@ from fastgd._workspace cimport Workspace
 import os
 import threading
 
-import numpy as np
-
 from fastgd._kernels import LEVEL, compiled_levels, levels, pin
 from fastgd._side_by_side import Stopped
 
@@ -230,7 +228,7 @@ cdef class Engine(Workspace):
         if order is None:
             run.order, run.order_bytes, run.n_order = NULL, 0, run.n_samples
             return 0
-        run.order_bytes, run.n_order = 4 if order.dtype == np.uint32 else 8, len(order)
+        run.order_bytes, run.n_order = 4 if order.itemsize == 4 else 8, len(order)
         run.order = _place(order, run.n_order * run.order_bytes, "order")
         return 0
 

@@ -6,9 +6,15 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 import os
-from weakref import ref
 
 import numpy as np
+
+
+cdef extern from "Python.h":
+    object PyWeakref_NewRef(object array, void *callback)
+
+
+cdef type _ndarray = np.ndarray
 
 
 def compiled_levels():
@@ -108,9 +114,9 @@ def pin(array):
     of an array with a weak reference. What else owns memory, such as a memory map or a bytearray,
     is not closed or resized while it has lent a buffer.
     """
-    held = []
-    while isinstance(array, np.ndarray):
-        held.append(ref(array))
+    cdef list held = []
+    while isinstance(array, _ndarray):
+        held.append(PyWeakref_NewRef(array, NULL))
         array = array.base
     if array is not None:
         try:
@@ -134,7 +140,7 @@ def all_finite(x, str level=LEVEL):
     cdef size_t n = x.size
     cdef const void *data = _place(x, n * kernels.itemsize, "the array")
     cdef int finite
-    held = pin(x)  # noqa: F841, until this returns
+    _held = pin(x)  # until this returns
     with nogil:
         finite = kernels.all_finite(n, data)
     return finite != 0

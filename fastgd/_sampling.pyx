@@ -28,7 +28,7 @@ cdef extern from "shuffle.h" nogil:
     enum:
         FGD_PILES
     ctypedef struct fgd_bitgen:
-        pass
+        void *next_uint64
     ctypedef struct fgd_stream:
         pass
     fgd_stream fgd_open_stream(fgd_bitgen *generator) noexcept
@@ -57,6 +57,8 @@ cdef fgd_stream _open(bit_generator) except *:
     cdef fgd_bitgen *generator = <fgd_bitgen *> PyCapsule_GetPointer(
         bit_generator.capsule, "BitGenerator"
     )
+    if generator.next_uint64 == NULL:
+        raise TypeError(f"{type(bit_generator).__name__} draws no numbers: it is not complete")
     with bit_generator.lock:
         return fgd_open_stream(generator)
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _layout
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
@@ -733,14 +732,8 @@ def _check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> 
         )
 
 
-def check_params(net: Network) -> None:
+def check_params(params: FloatArray) -> None:
     """Check that a network's parameters, which its user may write to, can be trained."""
-    params, n_params = net.params, _layout.count(net.sizes)
-    if params.shape != (n_params,):
-        raise ValueError(
-            f"the network's params have the shape {params.shape}, but its sizes "
-            f"{list(net.sizes)} make ({n_params},): somebody has resized them; make a new network"
-        )
     if not _all_finite(params):
         first = int(np.argmin(np.isfinite(params)))
         raise ValueError(

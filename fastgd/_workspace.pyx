@@ -247,7 +247,7 @@ cdef list _moments_of(const Run *run, moments):
 
 cdef tuple _scalars_of(const Run *run, scalars):
     """Return an optimizer's scalars, as many as its kernel takes."""
-    cdef tuple values = tuple(scalars)
+    cdef tuple values = tuple(scalars) if len(scalars) else ()
     if run.optimizer == NULL or len(values) != run.optimizer.n_scalars:
         raise ValueError(f"the optimizer's kernel takes other scalars than {list(values)}")
     return values

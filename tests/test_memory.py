@@ -1,0 +1,293 @@
+"""What changes under a run leads no kernel astray: what is read stays, or is refused.
+
+On a build with the address sanitizer (tools/sanitize.py) a read beyond an array ends the tests.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+from fastgd import _sampling, schedules
+
+N, HELD = 64, "cannot resize"
+SIZES = {"linear": [4, 1], "hidden": [4, 8, 1]}
+
+
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, 4)).astype(np.float32)
+    return X, X.sum(axis=1, keepdims=True), np.ones(N, np.float32)
+
+
+@pytest.fixture(params=SIZES)
+def net(request):
+    return gd.Network(SIZES[request.param], rng=0)
+
+
+class Plain:
+    """A sampling that takes the samples as they lie; tests derive mischief from it."""
+
+    def __init__(self, act=lambda: None):
+        self.act = act
+        self.order = np.arange(N, dtype=np.uint32)
+
+    def epoch(self, n, rng):
+        self.act()
+        return self.order
+
+
+def resize(array):
+    array.resize((2,) * array.ndim, refcheck=False)
+
+
+ARRAYS = ("X", "y", "weight", "params", "validation")
+
+
+@pytest.mark.parametrize("which", ARRAYS)
+@pytest.mark.parametrize("caller", ["callback", "sampling", "schedule"])
+def test_what_a_run_reads_can_not_be_resized_under_it(which, caller, net):
+    X, y, weight = data()
+    X_valid, y_valid, _ = data()
+    array = {"X": X, "y": y, "weight": weight, "params": net.params, "validation": X_valid}[which]
+    act = {
+        "callback": {"callbacks": [lambda net, history: resize(array)]},
+        "sampling": {"sampling": Plain(lambda: resize(array))},
+        "schedule": {"schedule": lambda epoch: resize(array) or 1.0},
+    }[caller]
+    options = {"sample_weight": weight, "validation": (X_valid, y_valid), **act}
+    with pytest.raises(ValueError, match=HELD):
+        gd.train(net, X, y, epochs=3, **options)
+    if which != "params":
+        resize(array)  # once the run has ended it may be
+
+
+def test_a_view_keeps_its_owner_in_place(net):
+    owner, y, _ = data()
+    with pytest.raises(ValueError, match=HELD):
+        gd.train(net, owner[:], y, callbacks=[lambda net, history: resize(owner)])
+
+
+def test_a_memory_map_can_not_be_closed_under_a_run(net, tmp_path):
+    X, y, _ = data()
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", np.float32, shape=X.shape)
+    with pytest.raises(BufferError):
+        gd.train(net, mapped, y, callbacks=[lambda net, history: mapped._mmap.close()])
+
+
+def test_an_array_that_is_converted_later_can_not_resize_one_that_is_checked(net):
+    X, y, _ = data()
+
+    class Targets:
+        def __array__(self, dtype=None, copy=None):
+            resize(X)
+            return y
+
+        def __len__(self):
+            return N
+
+    with pytest.raises(ValueError, match=HELD):
+        gd.train(net, X, Targets())
+
+
+def test_an_array_with_other_memory_is_refused(net):
+    X, y, _ = data()
+
+    def replace(net, history):
+        X.__setstate__((1, X.shape, X.dtype, False, bytes(X.nbytes)))
+
+    with pytest.raises(ValueError, match="given other memory"):
+        gd.train(net, X, y, epochs=3, callbacks=[replace])
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int64])
+@pytest.mark.parametrize("with_noise", [False, True])
+def test_an_order_is_that_of_when_it_was_checked(dtype, with_noise, net):
+    """Whatever runs between its check and its use: a schedule does, a generator in each step."""
+    X, y, _ = data()
+    sampling = Plain()
+    sampling.order = np.arange(N, dtype=dtype)
+
+    def spoil(epoch):
+        sampling.order[:] = 2**31
+        return 1.0
+
+    class Spoils(np.random.Generator):
+        def standard_normal(self, *args, **kwargs):
+            spoil(0)
+            return super().standard_normal(*args, **kwargs)
+
+    noise = {"clip_per_sample": 1.0, "noise_multiplier": 0.1} if with_noise else {}
+    whole = net.copy()
+    gd.train(whole, X, y, epochs=1, sampling=Plain(), rng=np.random.Generator(np.random.PCG64(0)),
+             **noise)  # fmt: skip
+    gd.train(net, X, y, epochs=1, sampling=sampling, schedule=spoil,
+             rng=Spoils(np.random.PCG64(0)), **noise)  # fmt: skip
+    assert net.params.tobytes() == whole.params.tobytes()
+
+
+def test_the_samples_of_a_fold_are_those_of_when_it_was_checked():
+    X, y, _ = data()
+    nets = [gd.Network([4, 1]) for _ in range(2)]
+    fold = np.arange(32, dtype=np.uint32)
+
+    def spoil(net, history):
+        fold[:] = 2**31
+
+    gd.train_many(nets[:1], X, y, {"samples": fold, "rng": 0, "callbacks": [spoil], "epochs": 3})
+    gd.train_many(nets[1:], X, y, {"samples": np.arange(32), "rng": 0, "epochs": 3})
+    assert nets[0].params.tobytes() == nets[1].params.tobytes()
+
+
+@dataclass(frozen=True)
+class Kept(schedules.Schedule):
+    """One that gives whatever it was given."""
+
+    given: object = None
+
+    def rates(self, base, start, count, state=None):
+        return self.given
+
+    def _rates(self, base, t, state):
+        return np.full(len(t), base)
+
+
+@pytest.mark.parametrize("unit", ["epoch", "update"])
+@pytest.mark.parametrize("given", [np.empty(0), 0.1, np.full(1000, 0.1), [np.nan] * 2, [-1.0] * 2])
+def test_rates_are_as_many_as_there_are_steps(unit, given, net, backend):
+    X, y, _ = data()
+    with pytest.raises(ValueError, match=r"must return \(2,\)"):
+        gd.train(net, X, y, epochs=2, backend=backend, schedule=Kept(given=given, unit=unit))
+
+
+def test_noise_has_the_generators_own_room():
+    X, y, _ = data()
+
+    class Resizes(np.random.Generator):
+        def standard_normal(self, size=None, dtype=np.float64, out=None):
+            out.resize(1, refcheck=False)
+
+    net = gd.Network([4, 8, 1], rng=0)
+    options = {"clip_per_sample": 1.0, "noise_multiplier": 0.1, "sampling": "poisson"}
+    with pytest.raises(ValueError, match=HELD):
+        gd.train(net, X, y, rng=Resizes(np.random.PCG64(0)), **options)
+
+
+@pytest.mark.parametrize("drawn", [[10**6], [-1]])
+def test_a_generator_may_not_draw_samples_that_are_not_there(drawn, net):
+    X, y, _ = data()
+
+    class Draws(np.random.Generator):
+        def choice(self, *args, **kwargs):
+            return np.array(drawn)
+
+    with pytest.raises(ValueError, match="index"):
+        gd.train(net, X, y, sampling="poisson", rng=Draws(np.random.PCG64(0)))
+
+
+def test_a_bit_generator_that_draws_nothing_is_refused():
+    class Empty(np.random.BitGenerator):
+        pass
+
+    with pytest.raises(TypeError, match="Empty draws no numbers"):
+        _sampling.permutation(5, np.random.Generator(Empty()))
+
+
+@dataclass(frozen=True)
+class ManyParameters(gd.Adam):
+    """An optimizer of more hyperparameters than there is room for."""
+
+    @property
+    def hyperparameters(self):
+        return (*super().hyperparameters, *[0.5] * 100)
+
+
+@dataclass(frozen=True)
+class NoMoments(gd.Adam):
+    """An optimizer whose kernel reads moments that it does not have."""
+
+    n_moments = 0
+
+
+@dataclass(frozen=True)
+class ShortMoments(gd.Adam):
+    def initial_state(self, params):
+        return super().initial_state(params[:1])
+
+
+@dataclass(frozen=True)
+class ManyScalars(gd.Nadam):
+    initial_scalars = (1.0,) * 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (ManyParameters, "104 hyperparameters, but its kernel 'adam' takes 4"),
+        (NoMoments, "takes 2 moments, not 0"),
+        (ShortMoments, "a moment has 4 bytes"),
+        (ManyScalars, "takes other scalars"),
+    ],
+)
+def test_an_optimizer_is_what_its_kernel_takes(kind, message, net):
+    X, y, _ = data()
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=message):
+        gd.train(net, X, y, optimizer=kind(0.01))
+    assert net.params.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("moments", [(), (np.zeros(1, np.float32),) * 2, (np.zeros(500),) * 2])
+def test_moments_of_other_shapes_are_refused(moments, net, backend):
+    X, y, _ = data()
+
+    def replace(net, history):
+        history._state.moments = moments
+
+    with pytest.raises(ValueError, match="the history, after a callback"):
+        gd.train(net, X, y, optimizer=gd.Adam(0.01), epochs=3, callbacks=[replace], backend=backend)
+
+
+@pytest.mark.parametrize("use", ["predict", "train", "gradient", "noise_scale", "loss_value"])
+def test_a_network_whose_parameters_were_resized_is_refused(use, net):
+    X, y, _ = data()
+    net.params.resize(2, refcheck=False)
+    call = {
+        "predict": lambda: net.predict(X),
+        "train": lambda: gd.train(net, X, y),
+        "gradient": lambda: gd.gradient(net, X, y),
+        "noise_scale": lambda: gd.noise_scale(net, X, y, full=True),
+        "loss_value": lambda: net.loss_value(X, y),
+    }[use]
+    with pytest.raises(ValueError, match=r"params has 8 bytes"):
+        call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ARRAYS)
+def test_another_thread_can_not_resize_what_a_run_reads(which, net):
+    X, y, weight = data()
+    X_valid, y_valid, _ = data()
+    array = {"X": X, "y": y, "weight": weight, "params": net.params, "validation": X_valid}[which]
+    before, refused, stop = array.shape, [], threading.Event()
+
+    def attack():
+        while not stop.wait(1e-4):
+            try:
+                resize(array)
+            except ValueError:
+                refused.append(1)
+
+    thread = threading.Thread(target=attack)
+    started = lambda net, history: thread.is_alive() or thread.start()  # noqa: E731
+    gd.train(net, X, y, epochs=3000, sample_weight=weight, validation=(X_valid, y_valid),
+             callbacks=[lambda net, history: bool(started(net, history)) and False,
+                        lambda net, history: len(refused) > 3])  # fmt: skip
+    shape = array.shape
+    stop.set()
+    thread.join()
+    assert refused
+    assert shape == before
