@@ -1,6 +1,7 @@
 """Run tests on a build with the compiler's sanitizers.
 
-address: gcc's address and undefined-behaviour sanitizers over the quick tests.
+address: gcc's address and undefined-behaviour sanitizers over the quick tests, and over trainings
+under which everything changes at random (tools/mutations.py).
 thread: clang's thread sanitizer over a threaded run. It needs LLVM's OpenMP library with the
 Archer tool, which tells the sanitizer what the beginning and the end of a team order; under another
 library both look like races. (The engine's own barrier needs no such help.)
@@ -50,7 +51,12 @@ def address(target: Path) -> int:
         "PYTHONPATH": str(target),
         "PYTHONSAFEPATH": "1",
     }
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
+    mutations = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "mutations.py"), "--verbose"]
+    runs = (
+        subprocess.run(each, cwd=ROOT, env={**os.environ, **environment}).returncode
+        for each in (command, mutations)
+    )
+    return next((code for code in runs if code), 0)
 
 
 def newest_clang() -> str | None:
