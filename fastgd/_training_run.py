@@ -20,7 +20,7 @@ from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._side_by_side import heed_stop
 from fastgd._typing import AnyArray, FloatArray, RngLike
-from fastgd.history import DivergenceError, History, check_owner, check_state, restore_rng
+from fastgd.history import DivergenceError, History, check_owner, restore_rng
 from fastgd.network import Network
 from fastgd.optimizers import SGD, Optimizer, OptimizerState
 from fastgd.sampling import Sampler, count_steps, draw_batches
@@ -162,13 +162,9 @@ class Run:
                 reached = self.net.params.tobytes() if self.callbacks else b""
                 if self._after_epoch():
                     break
-                if self.callbacks:
-                    check_state(
-                        "the history, after a callback,", self.state, self.optimizer, self.net
-                    )
-                    if self.net.params.tobytes() != reached:
-                        _validation.check_params(self.net.params)
-                        run_epoch = self._start()  # a callback has moved them
+                if self.callbacks and self.net.params.tobytes() != reached:
+                    _validation.check_params(self.net.params)
+                    run_epoch = self._start()  # a callback has moved them
         finally:
             self._finish()
         return self.history

@@ -22,7 +22,6 @@ __all__ = [
     "History",
     "Trace",
     "check_owner",
-    "check_state",
     "load_checkpoint",
     "restore_rng",
     "save_checkpoint",
@@ -295,12 +294,9 @@ def check_owner(name: str, history: History, net: Network) -> None:
             f"{name} is that of another network, whose sizes are {list(history._sizes)}, and not "
             f"{list(net.sizes)}"
         )
-    if history._state is not None and history.optimizer is not None:
-        check_state(name, history._state, history.optimizer, net)
-
-
-def check_state(name: str, state: OptimizerState, optimizer: Optimizer, net: Network) -> None:
-    """Check that a state is that of an optimizer of this kind on a network of this size."""
+    state, optimizer = history._state, history.optimizer
+    if state is None or optimizer is None:
+        return
     kept = len(state.moments), len(state.scalars)
     if kept != (optimizer.n_moments, len(optimizer.initial_scalars)):
         raise ValueError(
