@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from math import inf
+from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -133,7 +134,8 @@ class Schedule(ABC):
         rates = np.empty(count)
         for first in range(0, count, BLOCK):
             t = np.arange(start + first, start + min(first + BLOCK, count), dtype=np.int64)
-            rates[first : first + BLOCK] = self._rates(base, t, state)
+            given = self._rates(base, t, state)
+            rates[first : first + BLOCK] = _validation.check_numbers("the learning rates", given)
         if np.isfinite(rates).all() and rates.min(initial=0) >= 0:
             return rates
         bad = ~(np.isfinite(rates) & (rates >= 0))
@@ -623,7 +625,8 @@ class OnPlateau(Schedule):
     threshold : float
         What counts as better, at least 0.
     threshold_mode : {"rel", "abs"}
-        Whether better means below best * (1 - threshold) or below best - threshold.
+        Whether better means below best - threshold * abs(best) or below best - threshold. Losses
+        below 0, where torch's best * (1 - threshold) lies above the best, are judged as others.
     cooldown : int
         Epochs after a change in which none is counted as bad, at least 0.
     minimum : float
@@ -674,10 +677,7 @@ class OnPlateau(Schedule):
     def observe(self, state: State, loss: float) -> State:
         """Return the state after an epoch that ended with this loss; `state` stays as it is."""
         best, bad, cooling, changes = state
-        wanted = best * (1 - self.threshold)
-        if self.threshold_mode == "abs":
-            wanted = best - self.threshold
-        if loss < wanted:
+        if loss < self._wanted(best):
             best, bad = float(loss), 0
         else:
             bad += 1
@@ -698,6 +698,15 @@ class OnPlateau(Schedule):
         whole = all(0 <= count <= most and count == int(count) for count, most in limits)
         if best != best or not whole:
             raise ValueError(f"the state {list(state)} is not one of {self} in epoch {epochs}")
+
+    def _wanted(self, best: float) -> float:
+        """Return what a loss must be below to be better than the best so far."""
+        if best == inf:
+            return best  # no loss yet: any number is better
+        if self.threshold_mode == "abs":
+            return best - self.threshold
+        # best - threshold * abs(best), for positive losses in torch's arithmetic
+        return best * (1 - self.threshold if best > 0 else 1 + self.threshold)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         rate = base
@@ -741,9 +750,11 @@ class Function(Schedule):
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         factors = [self.function(time) for time in t.tolist()]
         for factor in factors:
-            if isinstance(factor, bool) or not isinstance(factor, (int, float, np.number)):
-                raise TypeError(f"the schedule's function must return a number, not {factor!r}")
-        return base * np.array(factors, np.float64)
+            if isinstance(factor, (bool, np.bool_)) or not isinstance(factor, Real):
+                raise TypeError(
+                    f"the schedule's function must return a number, not {_validation.show(factor)}"
+                )
+        return base * np.array([_validation.as_float(factor) for factor in factors])
 
 
 #: Every schedule that a file can hold, by name.

@@ -3,6 +3,9 @@
 import json
 import math
 import sys
+from decimal import Decimal
+from fractions import Fraction
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -351,3 +354,61 @@ def test_bad_settings_are_refused(make, error, message):
 def test_times_as_large_as_a_whole_number_may_be(schedule):
     """People write them for never."""
     assert schedule.rates(0.1, start=2, count=2) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("best", "next_loss", "better"),
+    [
+        (-42.1, -42.1, False),
+        (-42.1, -42.0, False),
+        (-42.1, -42.104, False),  # by less than 1e-4 of 42.1
+        (-42.1, -42.105, True),
+        (42.1, 42.096, False),
+        (42.1, 42.095, True),
+        (0.0, -1e-30, True),
+        (0.0, 0.0, False),
+        (inf, 1e300, True),
+        (inf, nan, False),
+    ],
+)
+def test_what_is_better_for_a_plateau_is_relative_to_the_size_of_the_best(best, next_loss, better):
+    schedule = s.OnPlateau(patience=5)
+    state = schedule.observe((best, 0, 0, 0), next_loss)
+    assert state == ((next_loss, 0, 0, 0) if better else (best, 1, 0, 0))
+
+
+def test_a_flat_training_on_negative_losses_lowers_its_rate():
+    schedule = s.OnPlateau(patience=3)
+    state = schedule.initial_state()
+    for _ in range(5):
+        state = schedule.observe(state, -42.1)
+    assert schedule.rates(1.0, 5, 1, state) == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("factor", "rate"), [(Fraction(1, 4), 0.25), (np.float32(0.5), 0.5), (2**70, 2.0**70)]
+)
+def test_a_functions_exact_numbers_are_taken(factor, rate):
+    assert s.Function(lambda t: factor).rates(1.0, 0, 1) == [rate]
+
+
+@pytest.mark.parametrize("factor", [10**400, Fraction(10**400), inf, -(10**400), nan])
+def test_a_functions_number_beyond_floats_is_named(factor):
+    with pytest.raises(ValueError, match=r"gives the learning rate (-?inf|nan) at epoch 0"):
+        s.Function(lambda t: factor).rates(1.0, 0, 1)
+
+
+@pytest.mark.parametrize("factor", [np.True_, 1j, np.complex128(1), "1", None, Decimal("0.5")])
+def test_what_is_no_number_is_refused_of_a_function(factor):
+    with pytest.raises(TypeError, match="function must return a number, not"):
+        s.Function(lambda t: factor).rates(1.0, 0, 1)
+
+
+@pytest.mark.parametrize("given", [[10**400], [Decimal("0.5")], ["fast"]])
+def test_a_schedule_of_ones_own_that_returns_no_floats_is_refused(given):
+    class Own(s.Constant):
+        def _rates(self, base, t, state):
+            return given
+
+    with pytest.raises(TypeError, match="the learning rates"):
+        Own().rates(1.0, 0, 1)
