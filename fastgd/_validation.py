@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "also_called",
+    "as_float",
     "check_X",
     "check_batch_size",
     "check_batch_sizes",
@@ -122,7 +123,10 @@ def show(value: Any) -> str:
     """Return a value for a message: data by their shape, others as they are, cut short."""
     if shape := getattr(value, "shape", ()):
         return f"{_kind(value)} of shape {shape}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return f"{_kind(value)} too long to write"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -189,7 +193,7 @@ def check_int(name: str, value: Any, *, at_least: int, at_most: int | None = sys
     except TypeError:
         raise TypeError(f"{name} must be a whole number, not {show(value)}") from None
     if number < at_least:
-        raise ValueError(f"{name} is {number}, but must be at least {at_least}")
+        raise ValueError(f"{name} is {show(number)}, but must be at least {at_least}")
     if at_most is not None and number > at_most:
         raise ValueError(f"{name} is {show(number)}, but must be at most {at_most}")
     return number
@@ -205,15 +209,11 @@ def check_real(
     at_most: float | None = None,
 ) -> float:
     """Return a finite number within bounds."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
-        raise TypeError(f"{name} must be a number, not {show(value)}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        hint = f": use float({value})" if type(value).__name__ == "Decimal" else ""
+        raise TypeError(f"{name} must be a number, not {show(value)}{hint}")
     bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number beyond all floats
-        number = math.inf if value > 0 else -math.inf
+    number = as_float(value)
     inside = (
         math.isfinite(number)
         and (above is None or number > above)
@@ -226,6 +226,14 @@ def check_real(
         given = value if math.isfinite(number) else number
         raise ValueError(f"{name} is {given}, but must be {' and '.join(['finite', *wanted])}")
     return number
+
+
+def as_float(value: Any) -> float:
+    """Return a real number as a float, infinite where it is beyond all finite ones."""
+    try:
+        return float(value)
+    except OverflowError:  # a whole number or a fraction
+        return math.inf if value > 0 else -math.inf
 
 
 def check_pair(name: str, value: Any, *, at_least: float, below: float) -> tuple[float, float]:
@@ -447,7 +455,7 @@ def _as_array(name: str, value: Any) -> AnyArray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
-    if array.ndim == 0 and array.dtype.kind in "OUST":
+    if array.ndim == 0 and array.dtype.kind in "OUST" and not isinstance(value, numbers.Real):
         what = repr(value) if array.dtype.kind != "O" else _kind(value)
         raise TypeError(
             f"{name} is {what}, but must be an array of numbers{_how_to_array(name, value)}"
@@ -474,13 +482,19 @@ def _how_to_array(name: str, value: Any) -> str:
 
 
 def _from_objects(array: AnyArray) -> AnyArray:
-    """Return an array of numbers where all objects are numbers, as a frame's mixed columns are."""
-    if all(isinstance(value, (numbers.Real, np.bool_)) for value in array.flat):
-        try:
-            return np.array(array.tolist(), np.float64 if array.ndim > 1 else None)
-        except OverflowError:
-            pass  # a whole number beyond floats: left to the check that names it
-    return array
+    """Return an array of numbers where all objects are numbers, as a frame's mixed columns are.
+
+    One dimension of whole numbers, such as class indices, stays whole where 64 bits hold it.
+    """
+    values = list(array.flat)
+    if not all(isinstance(value, (numbers.Real, np.bool_)) for value in values):
+        return array
+    try:
+        if array.ndim == 1 and (plain := np.array(values)).dtype.kind != "O":
+            return plain
+        return np.array([float(value) for value in values], np.float64).reshape(array.shape)
+    except OverflowError:
+        return array  # a number beyond floats: left to the check that names it
 
 
 def _dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
@@ -491,12 +505,12 @@ def _dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
             for place, value in np.ndenumerate(array)
             if not isinstance(value, (numbers.Real, np.bool_)) or not _is_float(value)
         )
-        where = ", ".join(map(str, place))
+        where = f"[{', '.join(map(str, place))}]" if place else ""
         missing = value is None or type(value).__name__ in ("NAType", "NaTType")
         if not hint and not missing and not isinstance(value, int):
             hint = "; turn such values into numbers first, text into a column for each category"
         return TypeError(
-            f"{name}[{where}] is {show(value)} ({type(value).__name__}), but every value must be "
+            f"{name}{where} is {show(value)} ({type(value).__name__}), but every value must be "
             f"a real number that fits a float{hint or '; remove or fill in such samples first'}"
         )
     if not hint:

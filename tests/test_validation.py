@@ -1,5 +1,7 @@
 """Bad input: the documented error, from every backend alike, before anything has changed."""
 
+from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 
 import fastgd as gd
+from fastgd._validation import check_numbers
 from fastgd.backends import BACKENDS
 from fastgd.sampling import Shuffle
 
@@ -465,3 +468,96 @@ def test_unaligned_data_is_converted():
     for net, samples in zip(nets, (X, unaligned), strict=True):
         gd.train(net, samples, Y, batch_size=5, rng=0)
     assert (nets[0].params == nets[1].params).all()
+
+
+# ---------------------------------------------------------------------------------------
+# Python's own numbers, in arrays of objects
+# ---------------------------------------------------------------------------------------
+
+
+def gentle():
+    return gd.Network([1, 1], loss="absolute_error")  # no square of a large number
+
+
+HUGE = 10**400  # beyond all floats
+LONG = 10**5000  # of more digits than Python writes
+PLACES = {  # how a value gets in, as what
+    "y": lambda value: gd.train(gentle(), [[0.0], [1.0]], [value, 1], batch_size=2),
+    "X": lambda value: gd.train(gentle(), [[value], [1]], [0.0, 1.0], batch_size=2),
+    "sample_weight": lambda value: gd.Network([1, 1]).loss_value(
+        [[0.0], [1.0]], [0.0, 1.0], sample_weight=[value, 1]
+    ),
+    "loss_value": lambda value: gd.Network([1, 1]).loss_value([[0.0], [1.0]], [value, 1]),
+    "params": lambda value: setattr(gd.Network([1, 1]), "params", [value, 1]),
+    "classes": lambda value: gd.train(
+        gd.Network([1, 2], loss="cross_entropy"), [[0.0], [1.0]], [value, 1], batch_size=2
+    ),
+    "predict": lambda value: gd.Network([1, 1]).predict([[value]]),
+    "validation": lambda value: gd.train(
+        gd.Network([1, 1]), [[0.0], [1.0]], [0.0, 1.0], batch_size=2,
+        validation=([[0.0]], [value]),
+    ),
+    "samples": lambda value: gd.train_many(
+        [gd.Network([1, 1])], [[0.0], [1.0]], [0.0, 1.0],
+        [{"batch_size": 2, "samples": [value, 1]}],
+    ),
+    "learning_rate": lambda value: gd.SGD(value),
+    "momentum": lambda value: gd.SGD(0.1, momentum=value),
+    "betas": lambda value: gd.Adam(betas=(value, 0.9)),
+    "l2": lambda value: gd.train(gd.Network([1, 1]), [[0.0]], [0.0], batch_size=1, l2=value),
+    "node": lambda value: gd.nodes.ReLU().forward([value, 1]),
+    "schedule": lambda value: gd.schedules.Exponential(value),
+    "class_weight": lambda value: gd.train(
+        gd.Network([1, 1], loss="log_loss"), [[0.0], [1.0]], [0, 1], batch_size=2,
+        class_weight={0: value},
+    ),
+    "plan": lambda value: gd.plan(value, 1),
+    "batch_size": lambda value: gd.train(gd.Network([1, 1]), [[0.0]], [0.0], batch_size=value),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "value", [HUGE, -HUGE, LONG, -LONG, Fraction(HUGE), Fraction(-HUGE, 3), Decimal("NaN"),
+              Decimal("1e999")], ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_numbers_beyond_floats_are_refused_where_they_are_given(place, value):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        PLACES[place](value)
+    assert "Exceeds the limit" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["y", "X", "sample_weight", "loss_value", "params", "node"])
+@pytest.mark.parametrize("value", [2**70, 2**63, Fraction(1, 3), Fraction(2**70)])
+def test_numbers_that_floats_hold_are_taken(place, value):
+    PLACES[place](value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([2**70, 1], [2.0**70, 1.0]),
+        ([Fraction(1, 4), 1], [0.25, 1.0]),
+        ([Fraction(1, 4), 0.5, True], [0.25, 0.5, 1.0]),
+    ],
+)
+def test_objects_become_the_nearest_floats(given, expected):
+    assert check_numbers("y", given).tolist() == expected
+
+
+def test_class_indices_in_objects_stay_whole():
+    assert check_numbers("y", np.array([0, 1, 2**62], object)).dtype == np.int64
+
+
+def test_a_class_beyond_whole_numbers_is_named():
+    with pytest.raises(TypeError, match="class indices"):
+        PLACES["classes"](2**70)
+
+
+def test_a_fraction_is_a_hyperparameter():
+    assert gd.SGD(Fraction(1, 4)).learning_rate == 0.25
+
+
+def test_a_decimal_is_told_how_to_become_a_float():
+    with pytest.raises(TypeError, match=r"must be a number, not Decimal\('0.1'\): use float"):
+        gd.SGD(Decimal("0.1"))

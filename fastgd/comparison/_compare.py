@@ -306,7 +306,7 @@ def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry
     found = score(entry.net)
     try:
         return replace(entry, score=float(found))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"score must return a number, not {_validation.show(found)}") from None
 
 
