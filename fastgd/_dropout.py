@@ -80,7 +80,9 @@ def masks(plan: Plan, seed: int, places: IndexArray) -> list[FloatArray]:
     for layer, (rate, units) in enumerate(zip(plan.dropout, plan.sizes[1:-1], strict=True)):
         block = np.arange(-(-units // 4), dtype=np.uint64)[None, :]
         counter: Any = np.broadcast_arrays(block, np.uint64(layer), place & LOW, place >> SHIFT)
-        words = philox(counter, key).transpose(1, 2, 0).reshape(len(places), -1)[:, :units]
+        words = (
+            philox(counter, key).transpose(1, 2, 0).reshape(len(places), 4 * block.size)[:, :units]
+        )
         keep = words >= threshold(rate)
         found.append(keep.astype(plan.X.dtype) * plan.X.dtype.type(1 / (1 - rate)))
     return found

@@ -192,7 +192,8 @@ def recommend_batch_size(
             "every batch size diverged within an epoch: give an optimizer with a lower learning "
             "rate"
         )
-    updates = [1 + later / size if math.isfinite(later) else 1 / size for size in sizes]
+    noise = max(later, 0.0)  # an estimate without bias may be below 0, the noise itself can't be
+    updates = [1 + noise / size if math.isfinite(noise) else 1 / size for size in sizes]
     times = np.multiply(seconds, updates)
     times /= np.nanmin(times)
     chosen = int(np.argmax(times <= TOLERANCE))
@@ -284,8 +285,8 @@ def _reasons(
     reasons = []
     if math.isfinite(later):
         reasons.append(
-            f"The gradient's noise scale is {later:,.0f} samples, the median over a short "
-            f"training ({at_start:,.0f} before): much smaller batches lose little by being "
+            f"The gradient's noise scale is {_samples(later)}, the median over a short "
+            f"training ({_samples(at_start)} before): much smaller batches lose little by being "
             "small, much larger ones gain little."
         )
     else:
@@ -318,6 +319,10 @@ def _reasons(
         f"{workspace / 1e6:.2g} MB at most does not grow with them."
     )
     return reasons
+
+
+def _samples(scale: float) -> str:
+    return f"{max(scale, 0.0):,.0f} samples"
 
 
 def _seconds(value: float) -> str:

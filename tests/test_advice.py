@@ -148,3 +148,11 @@ def test_batch_sizes_that_diverge_are_not_timed():
     assert any("diverged with learning rate 0.2, " in reason for reason in advice.reasons)
     with pytest.raises(ValueError, match="lower learning rate"):
         gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(1e300), rng=0)
+
+
+def test_a_noise_scale_below_zero_is_shown_as_zero():
+    """The estimate is without bias; samples whose gradients are alike can bring it below 0."""
+    X = np.ones((64, 1))
+    shown = gd.recommend_batch_size(gd.Network([1, 1]), X, np.full(64, 3.0), rng=0)
+    assert "-0" not in str(shown)
+    assert advice._samples(-0.3) == advice._samples(0.0) == "0 samples"

@@ -156,3 +156,13 @@ def test_no_dropout_is_the_default(sizes):
     gd.train(nets[0], X, y, batch_size=5, rng=0)
     gd.train(nets[1], X, y, batch_size=5, rng=0, dropout=0.0)
     np.testing.assert_array_equal(nets[0].params, nets[1].params)
+
+
+def test_an_empty_poisson_batch_leaves_out_no_units(backend):
+    """With one sample a batch on average, a third of them are empty."""
+    net = gd.Network((3, 4, 1), rng=0)
+    X, y = make_data(net.sizes, net.loss, 10, "float32")
+    gd.train(
+        net, X, y, batch_size=1, epochs=3, sampling="poisson", dropout=0.5, rng=0, backend=backend
+    )
+    assert np.isfinite(net.params).all()
