@@ -294,3 +294,27 @@ def test_penalties_are_part_of_the_loss(backend):
         backend=backend,
     )  # fmt: skip
     assert history.loss[0] == pytest.approx(loss + 0.3 * sizes + 0.25 * squares)
+
+
+@pytest.mark.parametrize("size", [3e19, 1e-25, 1e-30])
+@pytest.mark.parametrize("sizes", [(3, 1), (3, 2), (40, 2), (3, 4, 2)])
+def test_norms_of_numbers_whose_squares_float32_does_not_hold(size, sizes, backend, isa):
+    """The first layer's input and, by the weight, every delta are that large, or that small."""
+    net = gd.Network(sizes, hidden="identity", loss="absolute_error", rng=0)
+    net.params = np.full(net.n_params, 0.5)
+    X = np.full((2, sizes[0]), size if size > 1 else 1.0, np.float32)
+    y = np.full((2, sizes[-1]), -1e30 if size > 1 else -10.0, np.float32)
+    weight = [1.0, 0.5] if size > 1 else [size, size / 2]
+    norms = gd.per_sample_norms(net, X, y, sample_weight=weight, backend=backend)
+    gradients = gd.per_sample_gradients(net, X, y, sample_weight=weight, backend="loop")
+    exact = np.sqrt((gradients.astype(np.float64) ** 2).sum(axis=1))
+    np.testing.assert_allclose(norms, exact, rtol=tolerance("float32", 40))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 2)])
+def test_a_sample_with_a_huge_gradient_is_clipped_and_not_dropped(sizes, backend, isa):
+    net = gd.Network(sizes, loss="absolute_error")
+    y = np.full((1, sizes[1]), -1.0)
+    gd.train(net, [[3e19]], y, batch_size=1, epochs=1, optimizer=gd.SGD(1.0), clip_per_sample=1,
+             rng=0, backend=backend)  # fmt: skip
+    assert np.linalg.norm(net.params) == pytest.approx(1, rel=1e-6)

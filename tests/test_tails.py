@@ -80,12 +80,14 @@ LIMITS = {
     "squared_hinge": [
         (1.0, INF, 0, 0), (1.0, -INF, INF, -INF), (-1.0, -INF, 0, 0), (-1.0, INF, INF, INF),
     ],
-    "poisson": [(0.0, -INF, 0, 0), (2.0, -INF, INF, -2), (0.0, INF, INF, INF), (2.0, INF, INF, INF)],
+    "poisson": [
+        (0.0, -INF, 0, 0), (2.0, -INF, INF, -2), (0.0, INF, INF, INF), (2.0, INF, INF, INF),
+    ],
 }  # fmt: skip
 
 
 def terms(name, z, y):
-    """Return the sizes of the terms of a loss and of its derivative: roundings are relative to them."""
+    """Return the sizes of a loss's and its derivative's terms, which roundings are relative to."""
     size = abs(z) + abs(y)
     if name == "log_loss":
         return _log_loss(z, y), max(_sigmoid(-abs(z)), _share(z, y))

@@ -82,9 +82,7 @@ LOSSES = {
         lambda y, p, at: _shortfall(y, p, at) ** 2, lambda y, p, at: -2 * y * _shortfall(y, p, at)
     ),
     "modified_huber": MarginLoss(_modified_huber, _modified_huber_slope),
-    "log_loss": MarginLoss(
-        lambda y, p, _: log_loss(p, y), lambda y, p, _: log_loss_slope(p, y)
-    ),
+    "log_loss": MarginLoss(lambda y, p, _: log_loss(p, y), lambda y, p, _: log_loss_slope(p, y)),
 }
 
 

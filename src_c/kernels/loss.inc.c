@@ -134,8 +134,16 @@ FGD_INLINE T largest_of(size_t n_out, const T *z) {
     return lane[0];
 }
 
-/* z becomes exp(z - largest), 1 where it is that even if infinite; the sum is returned. */
-FGD_INLINE T softmax_numerators(size_t n_out, T *z, T largest) {
+/* The first n lanes of x but number `skip`, zeros elsewhere. */
+FGD_INLINE V keep_but(V x, ptrdiff_t n, ptrdiff_t skip) {
+    VI lane;
+    for (int l = 0; l < VL; l++) lane[l] = l;
+    return (V)((VI)x & (VI)(lane < viset1((TI)n)) & ~(VI)(lane == viset1((TI)skip)));
+}
+
+/* z becomes exp(z - largest), 1 where it is that even if infinite, and 0 in place `skip` (none for
+ * -1); the sum is returned. */
+FGD_INLINE T softmax_numerators(size_t n_out, T *z, T largest, ptrdiff_t skip) {
     V sum[NV];
     for (int v = 0; v < NV; v++) sum[v] = (V){0};
     for (size_t j = 0; j < n_out; j += LANES)
@@ -143,7 +151,7 @@ FGD_INLINE T softmax_numerators(size_t n_out, T *z, T largest) {
             const size_t at = j + v * VL;
             const V x = vload(z + at), most = vset1(largest);
             const V power = vselect((VI)(x == most), vset1(1), vexp(x - most));
-            const V e = keep_first(power, (ptrdiff_t)(n_out - at));
+            const V e = keep_but(power, (ptrdiff_t)(n_out - at), skip - (ptrdiff_t)at);
             vstore(z + at, e);
             sum[v] += e;
         }
@@ -159,8 +167,8 @@ static void cross_entropy_loss(size_t n, size_t n_out, size_t ld, void *outputs,
         const T w = weight ? ((const T *)weight)[i] : 1;
         const T at_label = z[label], largest = largest_of(n_out, z);
         const int is_top = at_label == largest;
-        if (is_top) z[label] = -(T)__builtin_inf(); /* left out of the sum */
-        const T sum = softmax_numerators(n_out, z, largest), total = is_top ? 1 + sum : sum;
+        const T sum = softmax_numerators(n_out, z, largest, is_top ? (ptrdiff_t)label : -1);
+        const T total = is_top ? 1 + sum : sum;
         const T share = (T)scale * w / total;
         for (size_t j = 0; j < n_out; j += VL) vstore(z + j, vload(z + j) * vset1(share));
         z[label] = is_top ? -(sum * share) : z[label] - (T)scale * w;
@@ -187,8 +195,7 @@ static void cross_entropy_matrix_loss(size_t n, size_t n_out, size_t ld, void *o
         while (top + 1 < n_out && z[top] != largest) top++;
         for (size_t j = 0; j < n_out; j++)
             expected += y[j] == 0 || z[j] == largest ? 0 : y[j] * (largest - z[j]);
-        z[top] = -(T)__builtin_inf(); /* left out of the sum */
-        const T others = softmax_numerators(n_out, z, largest), total = 1 + others;
+        const T others = softmax_numerators(n_out, z, largest, (ptrdiff_t)top), total = 1 + others;
         const V share = vset1((T)scale * w);
         for (size_t j = 0; j < n_out; j += VL) {
             const V target = load_first(y + j, smaller(n_out - j, VL));

@@ -30,22 +30,10 @@ FGD_INLINE size_t largest_at(size_t n, const T *z) {
     return top;
 }
 
-/* z becomes the softmax of its first n elements, zeros behind and at `top`, the place of the
- * largest; returns the sum of exp(z - largest) over the others. */
+/* z, which has zeros behind its first n elements, becomes their softmax, but for a zero at `top`,
+ * the place of the largest; returns the sum of exp(z - largest) over the others. */
 FGD_INLINE T softmax_of(size_t n, size_t ld, T *z, size_t top) {
-    const T most = z[top];
-    for (size_t j = n; j < ld; j++) z[j] = -(T)__builtin_inf();
-    z[top] = -(T)__builtin_inf();
-    V sum[NV];
-    EACH (v, NV) sum[v] = (V){0};
-    for (size_t j = 0; j < ld; j += LANES)
-        EACH (v, NV) {
-            const V x = vload(z + j + v * VL), inf = vset1((T)__builtin_inf());
-            const V e = vselect((VI)(x == -inf), (V){0}, vexp(x - vset1(most)));
-            sum[v] += e;
-            vstore(z + j + v * VL, e);
-        }
-    const T others = vsum(sum);
+    const T others = softmax_numerators(n, z, z[top], (ptrdiff_t)top);
     for (size_t j = 0; j < ld; j += VL) vstore(z + j, vload(z + j) / vset1(1 + others));
     return others;
 }
