@@ -5,6 +5,7 @@ import pytest
 from conftest import assert_close, make_data, moved, slopes, tolerance
 
 import fastgd as gd
+from fastgd.backends import vectorized
 from fastgd.losses import LOSSES
 from fastgd.sampling import draw_batches, make_sampler
 
@@ -318,3 +319,26 @@ def test_a_sample_with_a_huge_gradient_is_clipped_and_not_dropped(sizes, backend
     gd.train(net, [[3e19]], y, batch_size=1, epochs=1, optimizer=gd.SGD(1.0), clip_per_sample=1,
              rng=0, backend=backend)  # fmt: skip
     assert np.linalg.norm(net.params) == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_vectorised_backend_computes_large_batches_in_pieces(weighted, monkeypatch):
+    """So that Ctrl-C is heard in between; a piece ends in the middle of what is measured."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 4)), rng.standard_normal(50)
+    weight = rng.random(50) if weighted else None
+
+    def measured():
+        net = gd.Network([4, 6, 1], dtype="float64", rng=0)
+        history = gd.train(
+            net, X, y, batch_size=None, epochs=3, rng=0, backend="vectorized", dropout=0.5,
+            clip_per_sample=1.0, record=("noise_scale", "loss"), sample_weight=weight,
+        )  # fmt: skip
+        options = {"sample_weight": weight, "backend": "vectorized"}
+        taken = [f(net, X, y, **options) for f in (gd.per_sample_norms, gd.per_sample_gradients)]
+        return [net.params, history.loss, gd.gradient(net, X, y, **options), *taken]
+
+    whole = measured()
+    monkeypatch.setattr(vectorized, "PIECE", 1 << 10)
+    for part, expected in zip(measured(), whole, strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-9)

@@ -218,3 +218,98 @@ def test_more_threads_than_cores_finish_beside_busy_neighbours(
     """, OMP_NUM_THREADS="5")  # fmt: skip
     out, err = process.communicate(timeout=30 + trainings)
     assert out.strip() == "finished", err
+
+
+def test_a_callback_forks_and_the_child_goes_on(run):
+    """With the same training: a team of threads is its parent's."""
+    process = run("""
+        X = rng.standard_normal((2000, 30))
+        children = []
+        def fork(net, history):
+            if history.epochs == 2: children.append(os.fork())
+        net = gd.Network([30, 64, 1], rng=0)
+        gd.train(net, X, X[:, 0], epochs=4, rng=0, n_threads=4, callbacks=[fork])
+        if children == [0]:
+            os.write(1, net.params.tobytes().hex().encode() + b"\\n")
+            os._exit(0)
+        os.waitpid(children[0], 0)
+        print(net.params.tobytes().hex())
+    """)
+    out, err = process.communicate(timeout=60)
+    child, parent = out.split()
+    assert child == parent, err
+
+
+@pytest.mark.parametrize("n_signals", [1, 3])
+def test_no_thread_outlives_an_interrupted_train_many(n_signals, run):
+    """Wherever the signal comes, and others while the threads are waited for."""
+    process = run(f"""
+        import threading
+        X = rng.standard_normal((500, 20))
+        nets = [gd.Network([20, 8, 1], rng=0) for _ in range(6)]
+        class Alarm(Exception): pass
+        left = 0
+        def ring(*_):
+            global left
+            left -= 1
+            if left: signal.setitimer(signal.ITIMER_REAL, 1e-4)
+            raise Alarm
+        signal.signal(signal.SIGALRM, ring)
+        stopped = 0
+        for k in range(60):
+            left = {n_signals}
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1.5e-3 * rng.random())
+                gd.train_many(nets, X, X[:, 0], dict(epochs=10**9, rng=0), n_threads=3)
+            except Alarm:
+                pass
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                stopped += 1
+            except Alarm:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            alive = [t for t in threading.enumerate() if t.name == "fastgd"]
+            before = [net.params.tobytes() for net in nets]
+            time.sleep(2e-3)
+            assert not any(t.is_alive() for t in alive), k
+            assert [net.params.tobytes() for net in nets] == before, k
+        print("finished")
+    """)
+    out, err = process.communicate(timeout=120)
+    assert out.strip() == "finished", err
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "gd.train_many([net, net.copy()], X, y, {'epochs': 10**9, 'batch_size': 64}, n_threads=2)",
+        "gd.compare(net, X, y, epochs=10**6, n_threads=2)",
+        "gd.train(net, X, y, epochs=10**9, batch_size=None, backend='vectorized')",
+        "gd.train(net, X, y, epochs=10**9, batch_size=None, backend='loop')",
+        "MLPRegressor(hidden_layer_sizes=(64,), solver='lbfgs', max_iter=10**9, tol=0).fit(X, y)",
+        "SGDClassifier(n_threads=2, max_iter=10**9, tol=None).fit(X, (2 * y).astype(int))",
+        "while True: gd.recommend_batch_size(net, X, y)",
+        "while True: gd.noise_scale(net, X, y, full=True)",
+        "while True: net.predict(X)",
+        "while True: gd.gradient(net, X, y, backend='vectorized')",
+        "while True: gd.per_sample_norms(net, X, y)",
+    ],
+)
+def test_ctrl_c_stops_every_call(call, interrupt):
+    (stopped, same), sent = interrupt(f"""
+        import threading
+        from fastgd.sklearn import MLPRegressor, SGDClassifier
+        X = rng.standard_normal((200_000, 50))
+        y = X[:, 0]
+        net = gd.Network([50, 64, 1], rng=0)
+        print("ready", flush=True)
+        try:
+            {call}
+        except KeyboardInterrupt:
+            stopped = time.monotonic()
+        before = net.params.copy()
+        time.sleep(0.05)
+        print("stopped", stopped, np.array_equal(net.params, before), flush=True)
+    """)
+    assert same == "True"
+    assert float(stopped) - sent < 1.5  # 0.1 s on a quiet machine

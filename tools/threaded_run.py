@@ -61,6 +61,14 @@ def main() -> None:
                     net, X, y, batch_size=batch_size, epochs=2, n_threads=5, rng=0,
                     dropout=dropout, **options,
                 )  # fmt: skip
+    for batch_size in (1, 3):  # many batches are empty
+        for sizes, loss in MODELS:
+            gd.train(
+                gd.Network(sizes, loss=loss, rng=0), *data(sizes, loss, 300), sampling="poisson",
+                batch_size=batch_size, epochs=2, n_threads=5, rng=0,
+            )  # fmt: skip
+    nets = [gd.Network((20, 64, 64, 1), rng=seed) for seed in range(4)]
+    gd.train_many(nets, *data((20, 64, 64, 1), "squared_error", 300), {"epochs": 2}, n_threads=3)
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(gd.train, gd.Network(sizes, loss=loss, rng=0), *data(sizes, loss, 300))

@@ -7,10 +7,8 @@ does in an epoch is in _outputs.py.
 from __future__ import annotations
 
 import functools
-import threading
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar, cast
@@ -22,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
+from fastgd._side_by_side import run_all
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
@@ -338,7 +337,8 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         )  # fmt: skip
         work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
         threads = self._threads()
-        with progress, _Crew(threads if work > THREADS_PAY_FROM else 1, outputs) as crew:
+        crew = _Crew(threads if work > THREADS_PAY_FROM else 1, outputs)
+        with progress:
             for _ in range(max_iter):
                 progress.begin_epoch()
                 crew.epoch()
@@ -442,19 +442,8 @@ class _Crew:
     """The threads that run an epoch of each output that is not ready yet."""
 
     def __init__(self, n_threads: int, outputs: Sequence[Output]) -> None:
-        n_threads = min(n_threads, len(outputs))
+        self._n_threads = n_threads
         self._outputs = outputs
-        self._pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
-        self._stopped = threading.Event()
-
-    def __enter__(self) -> _Crew:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if self._pool is not None:
-            if kind is not None:
-                self._stopped.set()
-            self._pool.shutdown()
 
     def has_work(self) -> bool:
         """Whether an output goes on."""
@@ -462,10 +451,4 @@ class _Crew:
 
     def epoch(self) -> None:
         """Run one epoch of each."""
-        active = [output for output in self._outputs if output.active]
-        if self._pool is None:
-            for output in active:
-                output.epoch()
-        else:
-            for done in [self._pool.submit(o.epoch, self._stopped.is_set) for o in active]:
-                done.result()
+        run_all([output.epoch for output in self._outputs if output.active], self._n_threads)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastgd._sgd import Descent, padded, shuffle
+from fastgd._side_by_side import is_stopped
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.schedules import Schedule
 from fastgd.schedules import State as ScheduleState
@@ -300,7 +301,7 @@ class Output:
             return self.state.best_params
         return self.params, None if self.state.average is None else self.average
 
-    def epoch(self, stop: Callable[[], bool] | None = None) -> None:
+    def epoch(self) -> None:
         """Run one epoch, and see whether it was the last."""
         settings, state = self.settings, self.state
         assert state.order is not None
@@ -313,7 +314,7 @@ class Output:
             order = order[~self.held_out[order]]
         given = self._scheduled(len(order))
         more = {} if given is None else {"given": given}
-        loss, penalty, finite = self.descent.epoch(order, state.eta, stop, **more)
+        loss, penalty, finite = self.descent.epoch(order, state.eta, is_stopped, **more)
         self.n_iter += 1
         state.epochs += 1
         if not finite:
