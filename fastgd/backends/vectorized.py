@@ -1,7 +1,7 @@
 """The vectorised backend: one batch at a time, in NumPy.
 
-Python hears Ctrl-C between two calls of NumPy only, so a batch that takes long is computed in pieces
-of some samples, whose gradients are added up.
+Python hears Ctrl-C between two calls of NumPy only, so a batch that takes long is computed in
+pieces of some samples, whose gradients are added up.
 """
 
 from __future__ import annotations
