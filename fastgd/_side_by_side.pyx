@@ -11,7 +11,9 @@ _run.pxd), between stretches of work of some milliseconds.
 
 from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG
 
+import atexit
 import threading
+import time
 
 
 cdef extern from "Python.h":
@@ -24,17 +26,39 @@ cdef double LOOK_EVERY = 0.02
 cdef object _here = threading.local()
 
 
-class Stopped(BaseException):
-    """Somebody else has ended this call: another one failed, or Ctrl-C."""
+# Raised where somebody else has ended a call: another one failed, Ctrl-C, or the interpreter exits.
+# It ends a thread without a message, which Python grants to no subclass.
+Stopped = SystemExit
 
 
 cdef class Stop:
     """A flag that ends all that runs in the threads which have it."""
 
 
+cdef Stop _exit = Stop()  # what ends daemon threads' calls when the interpreter exits
+cdef bint _exit_given = False
+
+
 cdef Stop current_stop():
     """Return what ends this thread's calls, or None."""
-    return getattr(_here, "stop", None)
+    global _exit_given
+    stop = getattr(_here, "stop", None)
+    if stop is None and threading.get_ident() != threading.main_thread().ident:
+        _exit_given = True
+        return _exit
+    return stop
+
+
+def _stop_daemons():
+    """End what daemon threads run: Python may abort where one asks for the GIL while it exits."""
+    FGD_RAISE_FLAG(_exit.raised)
+    for _ in range(20):
+        if not _exit_given or not any([thread.daemon for thread in threading.enumerate()]):
+            return
+        time.sleep(0.005)
+
+
+atexit.register(_stop_daemons)
 
 
 def is_stopped():

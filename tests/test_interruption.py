@@ -315,3 +315,18 @@ def test_ctrl_c_stops_every_call(call, interrupt):
     """)
     assert same == "True"
     assert float(stopped) - sent < 1.5  # 0.1 s on a quiet machine
+
+
+@pytest.mark.parametrize("options", ["n_threads=1", "n_threads=3"])
+def test_a_daemon_thread_that_trains_lets_the_interpreter_exit(options, run):
+    process = run(f"""
+        import threading
+        X = rng.standard_normal((2000, 20))
+        net = gd.Network([20, 8, 1], rng=0)
+        threading.Thread(
+            target=lambda: gd.train(net, X, X[:, 0], epochs=10**9, rng=0, {options}), daemon=True
+        ).start()
+        time.sleep(0.05)
+    """)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")

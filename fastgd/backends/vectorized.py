@@ -134,7 +134,7 @@ def _piece(
     """Return some samples' losses, their gradient, and with norms those of their gradients."""
     weight = None if plan.sample_weight is None else plan.sample_weight[rows]
     values, inputs, deltas = _deltas(plan, params, plan.X[rows], plan.y[rows], weight, kept)
-    lengths = np.zeros(0)
+    lengths: FloatArray = np.zeros(0)
     factor = np.full(len(values), scale)
     if norms or plan.clip_per_sample is not None:
         lengths = _norms(inputs, deltas)
