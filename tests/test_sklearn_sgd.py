@@ -208,7 +208,7 @@ def test_r2_is_scikit_learns(loss):
 def test_compressed_rows_that_name_what_is_not_there(part, number):
     rows = csr(X)
     getattr(rows, part)[5] = number
-    with pytest.raises(ValueError, match="no valid matrix of compressed rows"):
+    with pytest.raises(ValueError, match="no valid CSR matrix"):
         SGDRegressor().fit(rows, Y)
 
 

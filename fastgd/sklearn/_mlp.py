@@ -21,6 +21,7 @@ from sklearn.utils.validation import validate_data
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._perceptron import MultiLayerPerceptron
+from fastgd.sklearn._rows import own_rows
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -403,7 +404,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+            self, own_rows(X), y, accept_sparse=["csr", "csc"], multi_output=True,
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
         if _is_soft(y):
@@ -756,7 +757,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
 
     def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
+            self, own_rows(X), y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:

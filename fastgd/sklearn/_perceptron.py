@@ -39,6 +39,7 @@ from fastgd.sklearn._common import (
 )
 from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
+from fastgd.sklearn._rows import own_rows
 
 __all__ = ["ACTIVATIONS", "ENGINE_ACTIVATIONS", "MultiLayerPerceptron"]
 
@@ -242,7 +243,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     def _predicted(self, X: Any) -> FloatArray:
         """Check samples, and return the last layer's activations."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(self, own_rows(X), accept_sparse=["csr", "csc"], reset=False)
         return self._link(self._raw_outputs(X))
 
     # -------------------------------------------------------------------- training

@@ -34,6 +34,7 @@ from fastgd.sklearn._linear import (
 )
 from fastgd.sklearn._margins import softmax_loss
 from fastgd.sklearn._outputs import Score
+from fastgd.sklearn._rows import own_rows
 
 __all__ = ["SGDClassifier", "SGDRegressor"]
 
@@ -326,6 +327,10 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
         task = Task(y, _ones_as_none(weight), seed, score)
         self._descend(X, [task], held_out, max_iter, restore, original, native)
+
+    def _decision_function(self, X: Any) -> FloatArray:
+        values: FloatArray = super()._decision_function(own_rows(X))
+        return values
 
     @staticmethod
     def _shape_coef(coef: FloatArray) -> FloatArray:
@@ -780,7 +785,23 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     def _shape_coef(coef: FloatArray) -> FloatArray:
         return coef
 
-    # -------------------------------------------------------------------- probabilities
+    # -------------------------------------------------------------------- predictions
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Return the raw outputs: above 0 speaks for a class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes those of ``classes_[1]``.
+        """
+        values: FloatArray = super().decision_function(own_rows(X))
+        return values
 
     def _has_softmax(self) -> bool:
         return self.multi_class == "softmax" and len(self.classes_) > 2
