@@ -26,6 +26,7 @@ project_copyright = "The fastgd developers, BSD 3-Clause"
 version = release = fastgd.__version__
 
 extensions = [
+    "figures",
     "helptext",
     "mathml",
     "matplotlib.sphinxext.plot_directive",
@@ -77,7 +78,8 @@ html_theme = "furo"
 html_title = f"fastgd {release}"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "figures.css"]
+html_js_files = [("figures.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
