@@ -117,6 +117,13 @@ def learning_rates() -> plt.Axes:
     )
 
 
+def two_samples() -> plt.Axes:
+    """Draw the graph of a line's cost, with two samples on their way through it."""
+    graph = gd.nodes.linear_cost(theta1=1, theta0=1)
+    graph.forward(x=[1, 2], y=[1, 3])
+    return plot.graph(graph)
+
+
 def leave_saddle() -> plt.Axes:
     """Draw how many runs leave the saddle of the quintic, and that of two dimensions."""
     landscapes = gd.landscapes
@@ -142,6 +149,7 @@ PICTURES = {
     "schedules": learning_rates,
     "escape": leave_saddle,
     "gradient_spread": spread,
+    "graph": two_samples,
     "coverage": lambda: plot.coverage(["shuffle", "replacement", "sequential"], 10_000),
 }
 

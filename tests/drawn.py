@@ -69,7 +69,9 @@ def title_of(ax):
 
 
 def labels_of(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+    """The names of lines: in the legend, or at the lines' ends."""
+    texts = ax.get_legend().get_texts() if ax.get_legend() else ax.texts
+    return [text.get_text() for text in texts]
 
 
 def recorded(values, name="loss", epochs=4):

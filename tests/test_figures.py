@@ -252,7 +252,7 @@ def test_without_motion_play_shows_the_end(visit):
     page = visit(reduced_motion="reduce")
     press(page, "saddle", "play")
     assert "Update 500: 20 of 20 runs with batch size 1 are past the saddle" in said(page, "saddle")
-    assert "(all 64) is at θ = \N{MINUS SIGN}1.50" in said(page, "saddle")
+    assert "(all 64) is at θ = \N{MINUS SIGN}1.51" in said(page, "saddle")
 
 
 @pytest.mark.slow

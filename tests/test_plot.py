@@ -104,8 +104,8 @@ def test_a_legend_stands_where_no_line_is():
             "inverse scaling": gd.schedules.InverseScaling(unit="epoch"),
             "cosine": gd.schedules.Cosine(30),
         },
-        epochs=30,
-    )
+        epochs=30, ax=plt.subplots()[1],
+    )  # fmt: skip
     ax.figure.draw_without_rendering()
     box = ax.get_legend().get_window_extent()
     paths = [line.get_path().transformed(line.get_transform()) for line in ax.get_lines()]
@@ -185,6 +185,7 @@ def axes_takers():
         "coverage": lambda ax: plot.coverage("shuffle", 10, ax=ax),
         "escape": lambda ax: plot.escape(some_escapes(), ax=ax),
         "gradient_spread": lambda ax: plot.gradient_spread(gd.Network([1, 1]), X, y, ax=ax),
+        "graph": lambda ax: plot.graph(gd.nodes.linear_cost(), ax=ax),
     }
 
 
@@ -194,8 +195,8 @@ def test_axes_are_those_given_or_new(name):
     ax = plt.subplots()[1]
     assert draw(ax) is ax
     assert draw(None) is not ax
-    for label in (ax.get_xlabel(), ax.get_ylabel(), title_of(ax)):
-        assert len(label) > 5
+    assert len(title_of(ax)) > 5
+    assert not ax.axison or min(len(ax.get_xlabel()), len(ax.get_ylabel())) > 5
     with pytest.raises(TypeError, match="ax must be a matplotlib Axes"):
         draw(ax.get_figure())
 

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("own_figures")
 @pytest.mark.parametrize(
     ("against", "finding"),
     [
-        ("epoch", "Batch size 1 reaches loss 0.25 in 6 epochs, batch size n in 20 "
+        ("epoch", "Batch size 1 reaches loss 0.25 in 6 epochs, all samples in 20 "
          "(3.3 times as many)"),
-        ("update", "Batch size n reaches loss 0.25 in 20 updates, batch size 1 in 384 "
+        ("update", "All samples reach loss 0.25 in 20 updates, batch size 1 in 384 "
          "(19 times as many)"),
         ("second", "Batch size 8 reaches loss 0.25 in 1.6 seconds, batch size 1 in 4.8 "
          "(3.0 times as long)"),
@@ -46,7 +46,7 @@ def test_loss_says_who_is_first_and_last(against, finding):
     ("target", "finding"),
     [
         (0.01, "Batch size 1 reaches loss 0.01 in 15 epochs, batch size 8 in 19 (1.3 times as "
-         "many); batch size n does not"),
+         "many); all samples do not"),
         (0.002, "Batch size 1 reaches loss 0.002 in 20 epochs; 2 others do not"),
         (1e-9, "No run reaches loss 1e-09: the lowest is 0.0016 (batch size 1)"),
         (5, "All runs reach loss 5 in 1 epoch"),
@@ -177,8 +177,8 @@ def test_trace_says_how_rough_the_losses_are():
     """Alternating between 1 and 3: differences of 2, so a standard deviation of sqrt(2) in 2."""
     runs = {1: recorded([1, 3] * 50), None: recorded(np.linspace(5, 2, 100))}
     assert title_of(plot.trace(runs)) == (
-        "In the second half the loss goes up and down by 70.7 % with batch size 1, by 0.8 % with "
-        "batch size n"
+        "In the second half the losses scatter by 70.7 % of their mean with batch size 1, by 0.8 % "
+        "with all samples"
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from drawn import (
+    labels_of,
     line_data,
     single_gradients,
     some_escapes,
@@ -187,3 +188,9 @@ def test_escape_draws_shares_with_their_intervals_in_order_of_batch_size():
     np.testing.assert_allclose(caps[0].get_ydata(), 100 * shares.low[[1, 2, 0]], atol=1e-12)
     np.testing.assert_allclose(caps[1].get_ydata(), 100 * shares.high[[1, 2, 0]])
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "8", "64 (all)"]
+
+
+def test_samplings_that_see_the_same_are_one_line_with_both_names():
+    ax = plot.coverage(["shuffle", "replacement", "sequential"], 300)
+    assert labels_of(ax) == ["shuffle and sequential", "replacement"]
+    assert len(ax.get_lines()) == 2

@@ -42,11 +42,10 @@ def test_paths_compare_the_wandering():
     straight = traced([[0, 0], [1, 0.5], [2, 1]])
     ax = plot.paths(X, y, {1: there_and_back, None: straight})
     assert title_of(ax) == (
-        "The way of batch size 1 is 5.0 times as long as the straight one to its end, that of "
-        "batch size n 1.0 times"
+        "Batch size 1 travels 5.0 times the straight-line distance, all samples 1.0 times"
     )
     ax = plot.paths(X, y, {1: straight, 2: straight})
-    assert title_of(ax) == "All ways are 1.0 times as long as the straight ones to their ends"
+    assert title_of(ax) == "All runs travel 1.0 times the straight-line distance"
 
 
 def test_one_path_says_what_its_end_costs():
@@ -136,7 +135,7 @@ def test_the_moving_picture_keeps_the_lines_colours(tmp_path):
     with Image.open(file) as image:
         image.seek(1)
         seen = {color for _, color in image.convert("RGB").getcolors(1 << 20)}
-    assert {to_hex(np.array(color) / 255).upper() for color in seen} > set(_drawing.COLORS)
+    assert {to_hex(np.array(color) / 255).upper() for color in seen} > set(_drawing.looks().lines)
 
 
 def test_runs_pass_an_epoch_together():

@@ -20,6 +20,8 @@ WANTED = (  # beside the modules
     "fastgd/_engine.pyi",
     "fastgd/_comparison.html",
     "fastgd/data/",
+    "fastgd/plot/light.mplstyle",
+    "fastgd/plot/dark.mplstyle",
 )
 UNWANTED = ("tests/", "benchmarks/", "tools/", "src_c/", ".pyx", ".pxd", ".c", ".h")
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from fastgd import _validation
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.nodes._node import Node
+from fastgd.nodes._picture import svg
 from fastgd.nodes._tables import Text, brief, table
 
 __all__ = ["Graph"]
@@ -102,6 +103,10 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {', '.join(self._leaves)}: {' -> '.join(self._nodes)}>"
+
+    def _repr_svg_(self) -> str:
+        """Return the graph as notebooks show it: values go forward (blue), gradients back."""
+        return svg(self)
 
     @property
     def _leaves(self) -> tuple[str, ...]:

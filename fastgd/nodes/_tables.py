@@ -21,9 +21,9 @@ class Text(str):
         return str(self)
 
 
-def brief(array: AnyArray, *, shape: bool = False) -> str:
+def brief(array: AnyArray, *, shape: bool = False, most: int = MOST_NUMBERS) -> str:
     """Return an array on one line: its numbers, or two of many and perhaps its shape."""
-    if array.size <= MOST_NUMBERS:
+    if array.size <= most:
         return _nested(array)
     first, last = (_number(array.reshape(-1)[i].item(), digits=3) for i in (0, -1))
     inside = f"{first}, ..., {last}"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastgd import _validation
 from fastgd._typing import AnyArray, FloatArray, RngLike
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 from fastgd.sampling import Sampler, make_sampler
 
 __all__ = ["coverage"]
@@ -70,10 +70,11 @@ def coverage(
     samplers = _samplers(samplings, classes)
     seed = _validation.check_rng(rng).integers(1 << 63)
     _drawing.check_axes(ax)
-    seen = {name: _seen(each, n, epochs, int(seed)) for name, each in samplers.items()}
+    each = {name: _seen(sampler, n, epochs, int(seed)) for name, sampler in samplers.items()}
+    seen = _joined(each)
 
     ax = _drawing.new_axes(ax)
-    looks = _drawing.styles(list(seen))
+    looks = _drawing.styles(list(seen), ax)
     for place, (name, shares) in enumerate(seen.items()):
         at = _drawing.thin(len(shares), 1001)
         marks = _drawing.sparse_marks(len(at), place)
@@ -81,11 +82,11 @@ def coverage(
     ax.set_ylim(0, 105)
     ax.set_xlim(left=0)
     if len(seen) > 1 or "" not in seen:
-        _drawing.legend(ax, ax.get_lines()[-len(seen) :], seen)
+        _labels.name_lines(ax, ax.get_lines()[-len(seen) :], list(seen))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel(f"draws (an epoch of {n:,} samples has {n:,})")
     ax.set_ylabel("distinct samples seen (% of all)")
-    _drawing.title(ax, _finding(seen))
+    _drawing.title(ax, _finding(each))
     return ax
 
 
@@ -121,6 +122,15 @@ def _seen(sampler: Sampler, n: int, epochs: int, seed: int) -> FloatArray:
     new[np.unique(order, return_index=True)[1] + 1] = 1
     result: FloatArray = np.cumsum(new) / n
     return result
+
+
+def _joined(seen: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return the curves, those that are one under one name: the later would hide the earlier."""
+    names: list[list[str]] = []
+    for name, shares in seen.items():
+        same = [group for group in names if np.array_equal(seen[group[0]], shares)]
+        same[0].append(name) if same else names.append([name])
+    return {" and ".join(group): seen[group[0]] for group in names}
 
 
 def _finding(seen: Mapping[str, FloatArray]) -> str:

@@ -8,30 +8,30 @@ from __future__ import annotations
 import decimal
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from fastgd import _validation
 from fastgd._typing import IndexArray
 from fastgd.history import History
+from fastgd.plot._looks import Looks, looks, styles
 
 __all__ = [
     "TOO_LARGE",
     "Histories",
+    "Looks",
     "capital",
     "check_axes",
     "epochs_at",
     "far_apart",
     "label",
-    "legend",
+    "looks",
     "named",
     "new_axes",
     "number",
@@ -45,33 +45,15 @@ __all__ = [
     "styles",
     "thin",
     "title",
+    "verb",
     "whole_ticks",
 ]
 
-#: colours that people tell apart whatever their sight (Okabe & Ito 2008, Color Universal Design);
-#: in grey the markers and dashes do it
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1.5)))
 MARKS_A_LINE = 8
 #: a number above this is taken for one that is not finite: axes need room around their numbers
 TOO_LARGE = 1e100
 #: the widest span of a logarithmic axis
 WIDEST = 1e60
-#: how high a line of a legend is, in points, by the size of the font
-LEGEND_LINES = {"medium": 16.0, "small": 12.5}
-#: where a legend may stand, the first ones rather: across and along, as shares of the room it has
-PLACES = {
-    "upper right": (1.0, 1.0),
-    "lower left": (0.0, 0.0),
-    "upper left": (0.0, 1.0),
-    "lower right": (1.0, 0.0),
-    "center right": (1.0, 0.5),
-    "center left": (0.0, 0.5),
-    "upper center": (0.5, 1.0),
-    "lower center": (0.5, 0.0),
-}
-
 #: what the functions that draw trainings take
 Histories: TypeAlias = History | Mapping[Any, History]
 
@@ -79,7 +61,8 @@ Histories: TypeAlias = History | Mapping[Any, History]
 def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
     """Return what is to be drawn by its label, from one object or a mapping.
 
-    A key that is a whole number stands for a batch size, and None for that of all samples.
+    A key that is a whole number stands for a batch size, and None for that of all samples, whose
+    number a history knows.
     """
     if isinstance(given, kind):
         return {"": given}
@@ -92,17 +75,18 @@ def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
     for key, value in given.items():
         if not isinstance(value, kind):
             raise TypeError(f"{name}[{key!r}] must be {what}, not {_validation.show(value)}")
-    labels = [label(key) for key in given]
+    labels = [label(key, value) for key, value in given.items()]
     for text in labels:
         if labels.count(text) > 1:
             raise ValueError(f"{name} has two entries that are called {text!r}; name them apart")
     return dict(zip(labels, given.values(), strict=True))
 
 
-def label(key: Any) -> str:
+def label(key: Any, value: Any = None) -> str:
     """Return a mapping's key as the label of a line."""
     if key is None:
-        return "batch size n"
+        n = value.sample_gradients // max(value.epochs, 1) if isinstance(value, History) else 0
+        return f"all {n:,}" if n else "all samples"
     try:
         return f"batch size {_validation.check_int('key', key, at_least=1):,}"
     except (TypeError, ValueError):
@@ -113,6 +97,11 @@ def capital(text: str) -> str:
     """Return a sentence with a capital first letter, unless a user's own name begins it."""
     ours = ("batch size ", "the ", "one ", "all ", "no ", "its ", "sampling ")
     return text[:1].upper() + text[1:] if text.startswith(ours) else text
+
+
+def verb(name: str, singular: str, plural: str) -> str:
+    """Return the verb's form for a line's name: all 100 reach what batch size 1 reaches."""
+    return plural if name.startswith("all ") else singular
 
 
 def safe(text: str) -> str:
@@ -166,16 +155,9 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
         return ax
     from matplotlib import pyplot as plt  # where axes are given, no user interface is needed
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return for each name what its line looks like; in grey too no two of 30 are alike."""
-    looks = zip(names, cycle(COLORS), cycle(MARKERS), cycle(DASHES), strict=False)
-    return {
-        name: {"color": color, "marker": marker, "linestyle": dashes, "markersize": 5.5}
-        for name, color, marker, dashes in looks
-    }
+    made: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    made.spines[["top", "right"]].set_visible(False)
+    return made
 
 
 def sparse_marks(length: int, place: int) -> tuple[int, int]:
@@ -198,62 +180,6 @@ def title(ax: Axes, text: str) -> None:
     width = ax.bbox.width * 72 / figure.dpi if figure else 400.0
     lines = textwrap.wrap(safe(text), max(24, int(width / (0.5 * points))), break_on_hyphens=False)
     ax.set_title("\n".join(lines), loc="left", fontsize=points)
-
-
-def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: Any) -> Legend:
-    """Add a legend, where it covers the least; it shows the labels as they are.
-
-    As many entries as fill the axes' height stand in a column, and no more shrink the axes.
-    """
-    texts = [safe(text) for text in labels]
-    figure = ax.get_figure()
-    width, height = (float(side) * 72 / figure.dpi if figure else 200.0 for side in ax.bbox.size)
-    if len(texts) * LEGEND_LINES["medium"] > height / 2:
-        settings = {"fontsize": "small"} | settings
-    line = LEGEND_LINES[settings.get("fontsize", "medium")]
-    rows = max(1, int(0.9 * height / line))
-    columns = -(-len(texts) // rows)
-    longest = max(map(len, texts), default=0)  # a letter is about 0.4 of a line wide, a handle 3
-    share = (
-        columns * line * (3 + 0.4 * longest) / width,
-        (min(rows, len(texts)) + 1) * line / height,
-    )
-    place = _free_place(ax, share)
-    result = ax.legend(list(handles), texts, loc=place, framealpha=0.85, ncols=columns, **settings)
-    result.set_in_layout(False)
-    return result
-
-
-def _free_place(ax: Axes, share: tuple[float, float]) -> Any:
-    """Return the place of the axes in which the least of the lines' lengths lies.
-
-    The share is that of the axes' width and height which is to be free.
-
-    matplotlib's own choice, ``loc="best"``, looks at every point whenever the figure is drawn,
-    and warns that this takes long.
-    """
-    ax.get_xlim(), ax.get_ylim()  # makes them up to date
-    covered = dict.fromkeys(PLACES, 0.0)
-    for line in ax.get_lines():
-        if line.get_zorder() < 1:  # a line of the ground
-            continue
-        points = np.asarray(line.get_xydata(), np.float64)
-        points = points[:: max(1, len(points) // 500)]
-        places = ax.transAxes.inverted().transform(line.get_transform().transform(points))
-        places = places[np.isfinite(places).all(axis=1)]
-        weights = np.full(len(places), 1 / max(1, len(places)))
-        if len(places) > 1 and line.get_linestyle() != "None":  # then the way between them counts
-            parts = np.linspace(0, 1, 10, endpoint=False)[:, None, None]
-            ways = np.diff(places, axis=0)
-            places = (places[:-1] + parts * ways).reshape(-1, 2)
-            weights = np.tile(np.hypot(*ways.T), 10)
-            weights /= max(weights.sum(), 1e-9)
-        for place in covered if len(places) else ():
-            # from the middle of the legend, so that the edges of the axes are inside
-            middle = np.multiply(PLACES[place], 1 - np.array(share)) + np.array(share) / 2
-            inside = (np.abs(places - middle) <= np.array(share) / 2).all(axis=1)
-            covered[place] += float(weights[inside].sum())
-    return min(covered, key=lambda place: covered[place])
 
 
 def progress_label(unit: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fastgd.landscapes import EscapeShares
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 
 __all__ = ["escape"]
 
@@ -52,7 +52,7 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
         raise ValueError("shares has no batch size: there is nothing to draw")
 
     ax = _drawing.new_axes(ax)
-    looks = _drawing.styles(list(given))
+    looks = _drawing.styles(list(given), ax)
     handles = []
     for place, (name, each) in enumerate(given.items()):
         order = np.argsort(each.batch_sizes, kind="stable")
@@ -76,7 +76,7 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     within = " or ".join(f"{limit:,}" for limit in limits)
     ax.set_ylabel(f"runs that leave the saddle\nwithin {within} updates (%)")
     if any(given):
-        _drawing.legend(ax, handles, given)
+        _labels.legend(ax, handles, given)
     _drawing.title(ax, _finding(given))
     return ax
 

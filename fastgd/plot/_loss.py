@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from fastgd import _validation
 from fastgd._typing import FloatArray
 from fastgd.history import History
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 from fastgd.plot._drawing import Histories
 
 __all__ = ["loss"]
@@ -116,7 +116,7 @@ def loss(
         lines.append(ax.axhline(level, color=color, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0))
         labels.append(f"loss {_drawing.number(level)}")
     if len(lines) > 1 or labels[0]:
-        _drawing.legend(ax, lines, labels)
+        _labels.name_lines(ax, lines, labels)
     _drawing.title(ax, _finding(curves, level, unit, target is not None))
     return ax
 
@@ -149,7 +149,7 @@ def _curve_label(curve: _Curve) -> str:
 
 
 def _draw_curves(ax: Axes, curves: Sequence[_Curve]) -> list[Line2D]:
-    looks = _drawing.styles([curve.name for curve in curves])
+    looks = _drawing.styles([curve.name for curve in curves], ax)
     return [
         ax.plot(
             curve.x,
@@ -205,14 +205,15 @@ def _finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bo
     fast, slow = min(reached, key=lambda k: reached[k]), max(reached, key=lambda k: reached[k])
     if len(reached) == len(places) > 1 and reached[fast] == reached[slow]:
         return f"All runs reach {goal} in {_amount(reached[fast], unit)}"
-    text = f"{_drawing.capital(fast) or 'The training'} reaches {goal} in "
+    text = f"{_drawing.capital(fast) or 'The training'} "
+    text += f"{_drawing.verb(fast, 'reaches', 'reach')} {goal} in "
     text += _amount(reached[fast], unit)
     if reached[slow] > reached[fast]:
         text += f", {slow} in {_drawing.number(reached[slow])}"
         text += _times(reached[slow], reached[fast], "as long" if "second" in unit else "as many")
     missing = [name for name in places if name not in reached]
     if len(missing) == 1:
-        text += f"; {missing[0]} does not"
+        text += f"; {missing[0]} {_drawing.verb(missing[0], 'does', 'do')} not"
     elif missing:
         text += f"; {len(missing)} others do not"
     return text

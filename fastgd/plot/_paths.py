@@ -21,13 +21,15 @@ from PIL import Image  # comes with matplotlib
 from fastgd import _validation
 from fastgd._typing import FloatArray
 from fastgd.history import History
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 from fastgd.plot._drawing import Histories
 
 __all__ = ["animate_paths", "paths"]
 
 #: points of a path that are drawn; more of them can not be seen
 MOST_POINTS = 20_000
+#: a path of more is faded: where it wanders, others are seen through it
+MANY_POINTS = 100
 #: what costs more above the least than so many times the starts, or the least, is not shown
 FAR = 4.0
 #: numbers whose squares are none
@@ -139,7 +141,7 @@ def paths(
     ...     )
     >>> ax = plot.paths(X, y, runs)
     >>> [text.get_text() for text in ax.get_legend().get_texts()][:2]
-    ['batch size 1', 'batch size n']
+    ['batch size 1', 'all 64']
     """
     scene = _scene(X, y, histories)
     _drawing.check_axes(ax)
@@ -284,13 +286,16 @@ def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, fl
 def _draw_ground(ax: Axes, scene: _Scene) -> None:
     """Draw the cost's contours, at 1 and 3 times the powers of ten, and the minimum."""
     left, right, bottom, top = scene.box
+    looks = _drawing.looks(ax)
     theta1, theta0 = np.meshgrid(np.linspace(left, right, 121), np.linspace(bottom, top, 121))
     excess = scene.bowl.excess(theta1, theta0)
     highest = float(excess.max())
     powers = np.arange(-5, 1) + math.floor(math.log10(highest)) if highest > 0 else np.empty(0)
     levels = [d * 10.0**k for k in powers for d in (1, 3) if d * 10.0**k < highest]
     if levels:
-        lines = ax.contour(theta1, theta0, excess, levels, colors="0.6", linewidths=0.7, zorder=0)
+        lines = ax.contour(
+            theta1, theta0, excess, levels, colors=looks.soft, linewidths=0.7, zorder=0
+        )
         ax.clabel(lines, levels[-7:], fmt="%g", fontsize=7)
     if scene.bowl.unique:
         ax.plot(
@@ -298,8 +303,8 @@ def _draw_ground(ax: Axes, scene: _Scene) -> None:
             marker="*",
             markersize=13,
             linestyle="",
-            color="white",
-            markeredgecolor="black",
+            color=looks.paper,
+            markeredgecolor=looks.ink,
             zorder=6,
         )
     ax.set_xlim(left, right)
@@ -311,28 +316,36 @@ def _draw_ground(ax: Axes, scene: _Scene) -> None:
 def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
     """Draw each run's way and the mark at its end, and the legend."""
     left, right, bottom, top = scene.box
-    looks = _drawing.styles([track.name for track in scene.tracks])
+    looks = _drawing.styles([track.name for track in scene.tracks], ax)
+    ink, soft = _drawing.looks(ax).ink, _drawing.looks(ax).soft
     lines, labels = [], []
     for track in scene.tracks:  # a way that fills an area lies below one that is a line
         look = looks[track.name]
-        width = 0.8 if len(track.points) > 1000 else 1.5
+        many = len(track.points) > MANY_POINTS
+        faded = {"linewidth": 0.7, "alpha": 0.45, "linestyle": "-", "markersize": 0}
         order = 2 + 1 / (1 + len(track.points))
-        way = ax.plot([], [], linewidth=width, zorder=order, **look)[0]
+        way = ax.plot([], [], zorder=order, **(look | (faded if many else {"linewidth": 1.6})))[0]
         end = ax.plot([], [], zorder=5, **(look | {"linestyle": "", "markersize": 9}))[0]
-        end.set_markeredgecolor("black")
+        end.set_markeredgecolor(ink)
         _show((way, end), track.points)
         lines.append((way, end))
         inside = (track.points >= (left, bottom)) & (track.points <= (right, top))
         name = track.name or "the training"
         labels.append(name if inside.all() else f"{name} (leaves the picture)")
-    handles = [way for way, _ in lines] + [Line2D([], [], color="0.6", linewidth=0.7)]
+    handles = [
+        Line2D([], [], color=end.get_color(), linestyle=way.get_linestyle(),
+               marker=end.get_marker(), markersize=6)
+        for way, end in lines
+    ]  # fmt: skip
+    handles.append(Line2D([], [], color=soft, linewidth=0.7))
     labels.append("cost above the least")
     if scene.bowl.unique:
-        star = Line2D([], [], marker="*", linestyle="", color="white", markersize=11)
-        star.set_markeredgecolor("black")
+        paper = _drawing.looks(ax).paper
+        star = Line2D([], [], marker="*", linestyle="", color=paper, markersize=11)
+        star.set_markeredgecolor(ink)
         handles.append(star)
         labels.append(f"least cost, {_drawing.number(scene.bowl.least)}")
-    _drawing.legend(ax, handles, labels, fontsize="small")
+    _labels.legend(ax, handles, labels, fontsize="small")
     return lines
 
 
@@ -351,9 +364,10 @@ def _finding(scene: _Scene) -> str:
         most, least = max(known, key=lambda k: known[k]), min(known, key=lambda k: known[k])
         large, small = (_drawing.ratio(known[name]) for name in (most, least))
         if large == small:
-            return f"All ways are {large} times as long as the straight ones to their ends"
+            return f"All runs travel {large} times the straight-line distance"
         return (
-            f"The way of {most} is {large} times as long as the straight one to its end, that of "
+            f"{_drawing.capital(most)} {_drawing.verb(most, 'travels', 'travel')} {large} times "
+            "the straight-line distance, "
             f"{least} {small} times"
         )
     ends = {t.name: float(scene.bowl.excess(*t.points[-1])) for t in scene.tracks}

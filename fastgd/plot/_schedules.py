@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from fastgd import _validation
 from fastgd._typing import FloatArray
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 from fastgd.schedules import Schedule
 
 __all__ = ["schedules"]
@@ -76,8 +76,8 @@ def schedules(
             )
     known = {name: _rates(plan, base, epochs, per_epoch) for name, plan in plans.items()}
 
-    ax = _drawing.new_axes(ax)
-    looks = _drawing.styles(list(known))
+    ax = _drawing.new_axes(ax, (7.2, 4.2))
+    looks = _drawing.styles(list(known), ax)
     unit = per_epoch if against == "update" else 1
     for place, (name, (times, rates)) in enumerate(known.items()):
         ax.step(
@@ -93,7 +93,7 @@ def schedules(
     ax.set_xlabel(_drawing.progress_label(against))
     ax.set_ylabel(f"learning rate (the optimizer's: {_drawing.number(base)})")
     if any(known):
-        _drawing.legend(ax, ax.get_lines()[-len(known) :], known)
+        _labels.name_lines(ax, ax.get_lines()[-len(known) :], list(known))
     _drawing.title(ax, _finding(known, epochs))
     return ax
 

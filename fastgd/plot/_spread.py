@@ -13,7 +13,7 @@ from fastgd import _layout, _validation
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.gradients import per_sample_gradients
 from fastgd.network import Network
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 
 __all__ = ["gradient_spread"]
 
@@ -88,27 +88,29 @@ def gradient_spread(
 
     ax = _drawing.new_axes(ax, (6.4, 5.2))
     shown = _drawing.thin(n, MOST_DOTS)
-    dots = ax.plot(*gradients[shown].T, "o", color="0.55", fillstyle="none", markersize=4)[0]
+    looks = _drawing.looks(ax)
+    dots = ax.plot(*gradients[shown].T, "o", color=looks.soft, fillstyle="none", markersize=4)[0]
     some = "" if len(shown) == n else f"{len(shown):,} of "
     handles, labels = [dots], [f"single samples ({some}{n:,})"]
     for factor, dashes, name in (
-        (1.0, (0, (6, 2)), "spread of a sample"),
-        (shrink, "-", f"spread of a batch of {size:,}"),
+        (1.0, (0, (6, 2)), "one standard deviation: single samples"),
+        (shrink, "-", f"one standard deviation: batches of {size:,}"),
     ):
         if factor > 0 and covariance.any() and not (size == 1 and factor != 1.0):
             outline = _ellipse(mean, covariance * factor)
-            handles += ax.plot(*outline, color="#0072B2", linestyle=dashes, linewidth=1.6)
+            handles += ax.plot(*outline, color=looks.lines[0], linestyle=dashes, linewidth=1.6)
             labels.append(name)
     handles += ax.plot(
-        *mean, "X", color="#D55E00", markeredgecolor="black", markersize=11, linestyle="", zorder=5
-    )
+        *mean, "X", color=looks.lines[1], markeredgecolor=looks.ink, markersize=11, linestyle="",
+        zorder=5,
+    )  # fmt: skip
     labels.append(f"their mean ({', '.join(_drawing.number(float(m)) for m in mean)})")
-    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+    ax.axhline(0, color=looks.soft, linewidth=0.6, zorder=0)
+    ax.axvline(0, color=looks.soft, linewidth=0.6, zorder=0)
     names = [_parameter_name(net.sizes, place) for place in chosen]
     ax.set_xlabel(f"gradient of the loss by {names[0]} (loss per unit)")
     ax.set_ylabel(f"gradient of the loss by {names[1]} (loss per unit)")
-    _drawing.legend(ax, handles, labels, fontsize="small")
+    _labels.legend(ax, handles, labels, fontsize="small")
     _drawing.title(ax, _finding(mean, covariance, n, size, shrink))
     return ax
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from fastgd import _validation
 from fastgd._typing import FloatArray
 from fastgd.history import History
-from fastgd.plot import _drawing
+from fastgd.plot import _drawing, _labels
 from fastgd.plot._drawing import Histories
 
 __all__ = ["trace"]
@@ -27,6 +28,9 @@ LABELS = {
 #: of the steps, in the running mean
 WINDOW = 1 / 20
 MOST_POINTS = 20_000
+#: more steps than that are drawn as a band between two of their quantiles
+MANY_STEPS = 300
+BAND = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,17 @@ class _Record:
             return x, y
         box = np.full(width, 1 / width)
         return np.convolve(x, box, "valid"), np.convolve(y, box, "valid")
+
+    def band(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the quantiles of neighbouring steps: places, lower and upper ones."""
+        x, y = self.x[np.isfinite(self.y)], self.known
+        pieces = min(len(y), 2 * round(1 / WINDOW))
+        edges = np.linspace(0, len(y), pieces + 1).round().astype(np.int64)
+        parts = [slice(a, b) for a, b in pairwise(edges.tolist())]
+        low, high = np.array([np.quantile(y[part], BAND) for part in parts]).T
+        middle = np.array([x[part].mean() for part in parts])
+        middle[[0, -1]] = x[[0, -1]]  # so that the band is as long as the line
+        return middle, low, high
 
     @property
     def gaps(self) -> bool:
@@ -148,7 +163,7 @@ def trace(
     gaps = not smooth and any(record.gaps for record in records)
     ax.set_ylabel(LABELS[name] + "\ngaps: not to be told from infinite" * gaps)
     if len(records) > 1 or records[0].name:
-        _drawing.legend(ax, lines, [record.name for record in records])
+        _labels.name_lines(ax, lines, [record.name for record in records])
     _drawing.title(ax, _finding(known, name))
     return ax
 
@@ -167,15 +182,21 @@ def _record(label: str, run: History, name: str, against: str) -> _Record:
 
 
 def _draw(ax: Axes, records: Sequence[_Record], smooth: bool) -> list[Line2D]:
-    """Draw the steps, pale, and above them their running means; or the steps alone."""
-    looks = _drawing.styles([record.name for record in records])
+    """Draw the steps, pale, and above them their running means; or the steps alone.
+
+    Of many steps a band holds the eight tenths in the middle: their line would fill an area.
+    """
+    looks = _drawing.styles([record.name for record in records], ax)
     lines = []
     for place, record in enumerate(records):
         x, y = record.x, record.y
         if smooth:
             shown = _drawing.thin(len(x), MOST_POINTS)
             color = looks[record.name]["color"]
-            ax.plot(x[shown], y[shown], color=color, alpha=0.3, linewidth=0.7, zorder=2)
+            if len(x) > MANY_STEPS:
+                ax.fill_between(*record.band(), color=color, alpha=0.22, linewidth=0, zorder=2)
+            else:
+                ax.plot(x[shown], y[shown], color=color, alpha=0.4, linewidth=0.8, zorder=2)
             x, y = record.smooth()
         shown = _drawing.thin(len(x), MOST_POINTS)
         marks = _drawing.sparse_marks(len(shown), place)
@@ -211,8 +232,8 @@ def _finding(records: Sequence[_Record], name: str) -> str:
     if name == "loss" and len(rough) > 1:
         most, least = max(rough, key=lambda k: rough[k]), min(rough, key=lambda k: rough[k])
         return (
-            f"In the second half the loss goes up and down by {_drawing.percent(rough[most])} "
-            f"with {most}, by {_drawing.percent(rough[least])} with {least}"
+            f"In the second half the losses scatter by {_drawing.percent(rough[most])} of their "
+            f"mean with {most}, by {_drawing.percent(rough[least])} with {least}"
         )
     ends = {record.name: _median(record, name, 0.9, 1.0) for record in records}
     if len(ends) > 1:
