@@ -62,11 +62,16 @@ plot_formats = [("svg", 100)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
-plot_rcparams = {
-    "axes.spines.right": False,
-    "axes.spines.top": False,
+plot_rcparams = dict(
+    mpl.rc_params_from_file(
+        Path(fastgd.__file__).parent / "plot" / "light.mplstyle", use_default_template=False
+    )
+) | {
     "figure.figsize": (6.4, 3.6),
-    "figure.constrained_layout.use": True,
+    # site.css turns the colours for a dark page
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
     "svg.hashsalt": "fastgd",  # one page, one file, whenever it is built
 }
 plot_apply_rcparams = True
