@@ -23,8 +23,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastgd import _interruption, _location  # noqa: F401, first of all
-from fastgd._plan import BatchPlan, plan
 from fastgd._version import __version__
+from fastgd.batches import BatchPlan, plan
 from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
 from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint

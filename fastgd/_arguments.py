@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from fastgd._validation import also_called, near_name
+from fastgd._words import also_called, near_name
 
 __all__ = ["helpful", "unknown_argument"]
 

@@ -8,11 +8,14 @@ as 1, 2, 3", doi:10.1145/2063384.2063405. The engine's is src_c/kernels/dropout.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd._validation import check_real
+from fastgd._words import count, show
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
@@ -86,3 +89,23 @@ def masks(plan: Plan, seed: int, places: IndexArray) -> list[FloatArray]:
         keep = words >= threshold(rate)
         found.append(keep.astype(plan.X.dtype) * plan.X.dtype.type(1 / (1 - rate)))
     return found
+
+
+def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the shares of the hidden layers' units that are left out; empty for none."""
+    if isinstance(dropout, str) or not isinstance(dropout, Iterable):
+        rates = [dropout] * max(n_hidden, 1)
+    else:
+        rates = list(dropout)
+    checked = tuple(check_real("dropout", rate, at_least=0, below=1) for rate in rates)
+    if not any(checked):
+        return ()
+    if len(checked) != n_hidden or n_hidden == 0:
+        hint = "give one number for all of them, or one for each"
+        if n_hidden == 0:
+            hint = "only their units can be left out"
+        raise ValueError(
+            f"dropout is {show(dropout)}, but the network has {count(n_hidden, 'hidden layer')}: "
+            f"{hint}"
+        )
+    return checked

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastgd._gaps import as_names
 from fastgd._tables import InputError, Table
-from fastgd._validation import count, near_name
+from fastgd._words import count, near_name
 
 if TYPE_CHECKING:
     from fastgd.network import Network

@@ -16,36 +16,22 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _layout, _validation
+from fastgd import _words
 from fastgd._writing import replacing
 
 if TYPE_CHECKING:
     from fastgd._archive import Archive
-    from fastgd.network import Network
 
 __all__ = [
     "FORMAT",
     "Contents",
     "RefusedError",
-    "network_entries",
     "opened",
-    "read_network",
     "write",
 ]
 
 FORMAT = 1
 HEADER = "fastgd"
-
-
-def network_entries(net: Network) -> dict[str, Any]:
-    """Return what a file keeps of a network."""
-    entries = {
-        "sizes": list(net.sizes),
-        "hidden": list(net.hidden),
-        "loss": net.loss,
-        "params": net.params,
-    }
-    return entries if net._table is None else entries | {"table": net._table}
 
 
 def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -> None:
@@ -91,7 +77,7 @@ class Contents:
             raise ValueError("its header is damaged")
         if found > FORMAT:
             raise RefusedError(
-                f"{path!r} has format {_validation.show(found)}, but this version of fastgd reads "
+                f"{path!r} has format {_words.show(found)}, but this version of fastgd reads "
                 f"formats up to {FORMAT}: install a newer one"
             )
         self.header: dict[str, Any] = header
@@ -142,31 +128,3 @@ def _reason(error: Exception) -> str:
     line = " ".join(text.split()) or f"it raises {type(error).__name__}"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
     return shown if len(shown) <= 400 else shown[:397] + "..."
-
-
-def read_network(file: Contents) -> Network:
-    """Build the network that a file describes."""
-    from fastgd._archive import FLOATS
-    from fastgd.network import Network
-
-    sizes = _validation.check_sizes(file.header["sizes"])
-    params = file.arrays.array("params", FLOATS, [_layout.count(sizes)])
-    hidden, loss = file.header["hidden"], file.header["loss"]
-    net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
-    net.params[:] = params
-    net._table = _read_table(file, net)
-    return net
-
-
-def _read_table(file: Contents, net: Network) -> dict[str, Any] | None:
-    """Return how the network's inputs come of a table's columns, where the file says it."""
-    if "table" not in file.header:
-        return None
-    from fastgd._encoding import Encoding  # the command line's models alone have one
-
-    fields: dict[str, Any] = file.header["table"]
-    try:
-        Encoding.from_fields(fields).require_fit(net)
-    except ValueError as error:
-        raise RefusedError(f"{file.path!r} can not be used: {error}") from error
-    return fields

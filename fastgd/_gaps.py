@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._tables import InputError, Table
-from fastgd._validation import count
+from fastgd._words import count
 
 __all__ = ["Gap", "Gaps", "as_names", "find_gaps"]
 

@@ -16,8 +16,8 @@ from fastgd import backends
 from fastgd._encoding import MOST_GUESSED_CLASSES
 from fastgd._interruption import INTERRUPTED
 from fastgd._tables import MISSING, InputError
-from fastgd._validation import near_name
 from fastgd._version import __version__
+from fastgd._words import near_name
 
 __all__ = ["predict_parser", "train_parser"]
 

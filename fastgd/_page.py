@@ -16,8 +16,8 @@ from importlib import import_module, resources
 
 from fastgd import _columns
 from fastgd._columns import Column, significant
-from fastgd._validation import count
 from fastgd._visible import visible
+from fastgd._words import count
 from fastgd.advice import Advice
 from fastgd.comparison import Comparison
 from fastgd.config import show_config

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastgd._plan import Plan
+from fastgd._trace import Trace
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.history import Trace
 from fastgd.network import Network
 from fastgd.noise import smoothed_ratio, unbiased_each
 

@@ -11,8 +11,8 @@ import numpy as np
 from fastgd._columns import Column, number, significant
 from fastgd._encoding import NumberTarget
 from fastgd._problem import Problem
-from fastgd._validation import count
 from fastgd._visible import visible
+from fastgd._words import count
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale

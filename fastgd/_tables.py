@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd._validation import count
+from fastgd._words import count
 
 __all__ = ["MISSING", "InputError", "Table", "is_number", "read_csv"]
 

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fastgd import _validation, backends
+from fastgd import _validation, _words, backends
 from fastgd._divergence import remedy
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
 from fastgd._side_by_side import heed_stop
 from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd.batches import count_steps
 from fastgd.history import DivergenceError, History, check_owner, restore_rng
-from fastgd.network import Network
-from fastgd.optimizers import SGD, Optimizer, OptimizerState
-from fastgd.sampling import Sampler, count_steps, draw_batches
+from fastgd.network import Network, check_params
+from fastgd.optimizers import SGD, Optimizer, OptimizerState, check_optimizer
+from fastgd.sampling import Sampler, draw_batches
 
 if TYPE_CHECKING:
     from fastgd.schedules import Schedule
@@ -103,7 +104,7 @@ class Run:
     ) -> None:
         """Take optimizer, schedule, their state, generator and history over, or begin them."""
         if optimizer is not None:
-            _validation.check_optimizer(optimizer)
+            check_optimizer(optimizer)
         if resume is None:
             self._begin(optimizer, schedule, rng)
             return
@@ -112,7 +113,7 @@ class Run:
             if isinstance(resume, tuple):
                 hint = ": load_checkpoint returns the network and the history, which is meant here"
             raise TypeError(
-                f"resume must be what fastgd.train returned, not {_validation.show(resume)}{hint}"
+                f"resume must be what fastgd.train returned, not {_words.show(resume)}{hint}"
             )
         if optimizer is not None or schedule is not None or rng is not None:
             raise ValueError(
@@ -163,7 +164,7 @@ class Run:
                 if self._after_epoch():
                     break
                 if self.callbacks and self.net.params.tobytes() != reached:
-                    _validation.check_params(self.net.params)
+                    check_params(self.net.params)
                     run_epoch = self._start()  # a callback has moved them
         finally:
             self._finish()

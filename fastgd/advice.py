@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation
 from fastgd._arguments import helpful
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.history import DivergenceError
-from fastgd.network import Network
+from fastgd.network import Network, check_network
 from fastgd.noise import noise_scale
-from fastgd.optimizers import SGD, Optimizer
+from fastgd.optimizers import SGD, Optimizer, check_optimizer
 from fastgd.training import prepare
 
 __all__ = ["Advice", "Candidate", "recommend_batch_size"]
@@ -163,13 +163,13 @@ def recommend_batch_size(
     >>> 1 <= advice.batch_size <= 2000
     True
     """
-    _validation.check_network(net)
+    check_network(net)
     generator = _validation.check_rng(rng)
-    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    X = _data.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
-    y = _validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
-    weight = _validation.check_sample_weight(sample_weight, n, net.dtype)
-    optimizer = SGD(0.01) if optimizer is None else _validation.check_optimizer(optimizer)
+    y = _data.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
+    weight = _data.check_sample_weight(sample_weight, n, net.dtype)
+    optimizer = SGD(0.01) if optimizer is None else check_optimizer(optimizer)
     _validation.check_threads(n_threads)
     at_start = noise_scale(net, X, y, sample_weight=weight).simple
     trained = net.copy()

@@ -45,14 +45,14 @@ from fastgd._places import check_places
 from fastgd._problem import Problem, StepSizeRule
 from fastgd._report import Progress, about_noise, explain, table_columns
 from fastgd._tables import InputError, Table, is_number, read_csv
-from fastgd._validation import count
 from fastgd._visible import Visible, visible
+from fastgd._words import count
 from fastgd._writing import replacing
 from fastgd.advice import Advice, recommend_batch_size
 from fastgd.comparison import Comparison, compare
 from fastgd.data import load_digits
 from fastgd.history import History
-from fastgd.network import Network
+from fastgd.network import Network, network_entries, read_network
 from fastgd.optimizers import SGD
 
 __all__ = ["main"]
@@ -399,7 +399,7 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     if best is None:
         print(f"fastgd: no run ended well, so {visible(path)} was not written", file=sys.stderr)
         return
-    entries = _files.network_entries(best.net) | {"table": encoding.to_fields()}
+    entries = network_entries(best.net) | {"table": encoding.to_fields()}
     try:
         _files.write(path, "model", entries)
     except OSError as error:
@@ -442,7 +442,7 @@ def _load(path: str) -> tuple[Network, Encoding]:
         raise InputError(f"{path!r} is not a model: give first the file that --save has written")
     try:
         with _files.opened(path) as file:
-            net = _files.read_network(file)
+            net = read_network(file)
     except FileNotFoundError as error:
         raise InputError(f"there is no model {path!r}") from error
     except ValueError as error:

@@ -6,11 +6,11 @@ from types import ModuleType
 
 from numpy.typing import ArrayLike
 
-from fastgd import _validation, backends
+from fastgd import _data, _validation, backends
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._typing import FloatArray
-from fastgd.network import Network
+from fastgd.network import Network, check_network
 from fastgd.optimizers import SGD
 
 __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
@@ -186,10 +186,10 @@ def plan_all(
     backend: str,
 ) -> tuple[ModuleType, Plan]:
     """Check the arguments; return the backend, and a plan of one batch of all samples."""
-    _validation.check_network(net)
+    check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)
-    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    X = _data.check_X(X, net.sizes[0], net.dtype)
     n = len(X)
     plan = Plan(
         sizes=net.sizes,
@@ -197,8 +197,8 @@ def plan_all(
         loss=net.loss,
         optimizer=SGD(1.0),
         X=X,
-        y=_validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype),
-        sample_weight=_validation.check_sample_weight(sample_weight, n, net.dtype),
+        y=_data.check_y(y, n, net.sizes[-1], net.loss, net.dtype),
+        sample_weight=_data.check_sample_weight(sample_weight, n, net.dtype),
         batch_size=n,
         drop_last=False,
         reduction=reduction,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastgd import _files, _generators, _validation
+from fastgd import _files, _generators, _validation, _words
 from fastgd._typing import FloatArray
-from fastgd.network import Network
+from fastgd.network import Network, check_network, network_entries, read_network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DivergenceError",
     "History",
-    "Trace",
     "check_owner",
     "load_checkpoint",
     "restore_rng",
@@ -45,89 +44,6 @@ class DivergenceError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type[DivergenceError], tuple[str, History]]:
         return type(self), (str(self), self.history)  # a worker process sends it back
-
-
-@dataclass(eq=False)  # its arrays have no one truth value
-class Trace:
-    """Where steps leave what was asked to be recorded, one behind the other.
-
-    Attributes
-    ----------
-    every : int
-        Every how many steps one is recorded, counted from the first of all.
-    loss, penalty, gradient_norm, sample_squares : ndarray of float64, or None
-        With one element a step: the mean loss, the penalty's share of it, the norm of the batch's
-        gradient (before penalties, noise and clipping), and the mean of its first samples'
-        gradients' squared norms.
-    params : ndarray of shape (steps, n_params), or None
-        The parameters after the step.
-    """
-
-    every: int
-    loss: FloatArray | None = None
-    penalty: FloatArray | None = None
-    gradient_norm: FloatArray | None = None
-    sample_squares: FloatArray | None = None
-    params: FloatArray | None = None
-    _slot: int = 0
-
-    def keep(
-        self,
-        step: int,
-        n: int,
-        params: FloatArray,
-        loss: float,
-        penalty: float = 0.0,
-        norm: float = 0.0,
-        squares: float = 0.0,
-    ) -> None:
-        """Keep step number `step` of n samples, if wanted; loss and penalty are sums."""
-        if step % self.every:
-            return
-        slot, self._slot = self._slot, self._slot + 1
-        if self.loss is not None:
-            self.loss[slot] = loss / n if n else np.nan
-        if self.penalty is not None:
-            self.penalty[slot] = penalty / n if n else np.nan
-        if self.gradient_norm is not None:
-            self.gradient_norm[slot] = norm
-        if self.sample_squares is not None:
-            self.sample_squares[slot] = squares if n else np.nan
-        if self.params is not None:
-            self.params[slot] = params
-
-    def before(self, kept: int) -> Trace:
-        """Return what the first steps have left."""
-        return self._each(lambda room: room[:kept])
-
-    def behind(self, kept: int) -> Trace:
-        """Return the room behind the first steps."""
-        return self._each(lambda room: room[kept:])
-
-    def grown(self, steps: int) -> Trace:
-        """Return one with room for as many steps more."""
-        return self._each(
-            lambda room: np.concatenate([room, np.empty_like(room, shape=(steps, *room.shape[1:]))])
-        )
-
-    def _each(self, change: Callable[[FloatArray], FloatArray]) -> Trace:
-        rooms = ("loss", "penalty", "gradient_norm", "sample_squares", "params")
-        other = Trace(self.every)
-        for name in rooms:
-            if (room := getattr(self, name)) is not None:
-                setattr(other, name, change(room))
-        return other
-
-    def places(self) -> dict[str, Any]:
-        """Return what the engine's epoch takes."""
-        return {
-            "record_every": self.every,
-            "loss": self.loss,
-            "penalty": self.penalty,
-            "gradient_norm": self.gradient_norm,
-            "sample_squares": self.sample_squares,
-            "params": self.params,
-        }
 
 
 class UnderWay(Protocol):
@@ -278,7 +194,7 @@ class History:
     def __repr__(self) -> str:
         last = f", last loss {self.loss[-1]:.6g}" if self.loss else ""
         epochs, updates = (
-            _validation.count(number, thing)
+            _words.count(number, thing)
             for number, thing in ((self.epochs, "epoch"), (self.updates, "update"))
         )
         return f"History({epochs}, {updates}{last})"
@@ -343,14 +259,12 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     --------
     load_checkpoint : Read them again.
     """
-    _validation.check_network(net)
+    check_network(net)
     if not isinstance(history, History) or history.optimizer is None or history._state is None:
-        raise TypeError(
-            f"history must be what fastgd.train returned, not {_validation.show(history)}"
-        )
+        raise TypeError(f"history must be what fastgd.train returned, not {_words.show(history)}")
     check_owner("history", history, net)
     restore_rng(history)  # what could not be resumed is not written
-    entries = _files.network_entries(net)
+    entries = network_entries(net)
     for name in _LISTS:
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
     for name, values in history.trace.items():
@@ -410,7 +324,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     10
     """
     with _files.opened(path) as file:
-        net = _files.read_network(file)
+        net = read_network(file)
         if "history" not in file.header:
             raise _files.RefusedError(
                 f"{file.path!r} holds a network without a history: read it with fastgd.load"
@@ -460,7 +374,7 @@ def _count(name: str, value: Any) -> int:
 def _numbers(name: str, values: Any) -> tuple[float, ...]:
     """Return a list's numbers."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise ValueError(f"its {name} is {_validation.show(values)}, and not a list of numbers")
+        raise ValueError(f"its {name} is {_words.show(values)}, and not a list of numbers")
     return tuple(map(float, values))
 
 

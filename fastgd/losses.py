@@ -213,3 +213,32 @@ LOSSES: dict[str, Loss] = {
         ),
     )
 }
+
+
+def check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> None:
+    """Check that the targets are what the loss is defined for."""
+    if kind == "real":
+        return
+    if kind == "class":
+        sums = array.sum(axis=1)
+        bad_rows = (np.abs(sums - 1) > 1e-4) | (array < 0).any(axis=1)
+        if bad_rows.any():
+            row = int(np.argmax(bad_rows))
+            raise ValueError(
+                f"{name}[{row}] must be probabilities that add up to 1; it is {array[row].tolist()}"
+            )
+        return
+    bad, allowed = {
+        "probability": (
+            (array < 0) | (array > 1),
+            "0 and 1, or probabilities between them (for labels -1 and 1 use (y + 1) / 2, for more "
+            "than two classes loss='cross_entropy')",
+        ),
+        "sign": (np.abs(array) != 1, "-1 and 1 (for labels 0 and 1 use 2 * y - 1)"),
+        "count": (array < 0, "values of at least 0"),
+    }[kind]
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name}[{row}] is {array[row, column]}, but the loss {loss!r} takes {allowed}"
+        )

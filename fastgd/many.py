@@ -9,12 +9,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful, unknown_argument
 from fastgd._side_by_side import run_all
 from fastgd._training_run import Run
 from fastgd.history import DivergenceError, History
-from fastgd.network import Network
+from fastgd.network import Network, check_network
 from fastgd.training import prepare
 
 __all__ = ["train_many"]
@@ -89,8 +89,8 @@ def train_many(
     [800, 800, 800, 800, 800]
     """
     if isinstance(nets, Network) or not isinstance(nets, Iterable):
-        raise TypeError(f"nets must list networks, as [net], not {_validation.show(nets)}")
-    nets = [_validation.check_network(net) for net in nets]
+        raise TypeError(f"nets must list networks, as [net], not {_words.show(nets)}")
+    nets = [check_network(net) for net in nets]
     workers = _validation.check_threads(n_threads)
     runs = _prepare_all(nets, X, y, _settings_of_each(nets, settings))
     if not runs:
@@ -120,12 +120,12 @@ def _settings_of_each(
     if not isinstance(settings, Iterable):
         raise TypeError(
             "settings must be a mapping of train's arguments, or one for each network, "
-            f"not {_validation.show(settings)}"
+            f"not {_words.show(settings)}"
         )
     each = [settings] * len(nets) if isinstance(settings, Mapping) else list(settings)
     if len(each) != len(nets):
         raise ValueError(
-            f"settings is for {_validation.count(len(each), 'network')}, but nets holds "
+            f"settings is for {_words.count(len(each), 'network')}, but nets holds "
             f"{len(nets)}: give one mapping for all of them, or one for each"
         )
     if len({id(net) for net in nets}) < len(nets):
@@ -134,7 +134,7 @@ def _settings_of_each(
     for entry in each:
         if not isinstance(entry, Mapping):
             raise TypeError(
-                f"settings must hold mappings of train's arguments, not {_validation.show(entry)}"
+                f"settings must hold mappings of train's arguments, not {_words.show(entry)}"
             )
         if unknown := [name for name in entry if name not in {*allowed, *NOT_PER_NETWORK}]:
             said = f"settings has {unknown[0]!r}, which train does not take; it may hold "
@@ -152,7 +152,7 @@ def _prepare_all(
     runs = []
     for net, entry in zip(nets, settings, strict=True):
         if net.dtype not in converted:
-            converted[net.dtype] = _validation.check_X(X, net.sizes[0], net.dtype)
+            converted[net.dtype] = _data.check_X(X, net.sizes[0], net.dtype)
         runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
     bit_generators = [run.rng.bit_generator for run in runs]  # which several generators may share
     if len(set(map(id, bit_generators))) < len(runs):

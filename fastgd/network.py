@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastgd import _files, _layout, _validation
+from fastgd import _data, _files, _layout, _validation
 from fastgd._arguments import helpful
+from fastgd._data import all_finite
 from fastgd._typing import FloatArray, RngLike
+from fastgd._validation import check_choice, check_int
+from fastgd._words import count, listed, show
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
 
@@ -84,9 +87,9 @@ class Network:
         dtype: DTypeLike = "float32",
         rng: RngLike = None,
     ) -> None:
-        self._sizes = _validation.check_sizes(sizes)
+        self._sizes = check_sizes(sizes)
         n_hidden = len(self._sizes) - 2
-        self._hidden = _validation.check_hidden(hidden, n_hidden)
+        self._hidden = check_hidden(hidden, n_hidden)
         self._loss = _validation.check_choice("loss", loss, LOSSES)
         if LOSSES[loss].one_output and self._sizes[-1] != 1:
             raise ValueError(
@@ -136,7 +139,7 @@ class Network:
 
     @params.setter
     def params(self, values: ArrayLike) -> None:
-        self._params[:] = _validation.check_point("params", values, self.n_params, self.dtype)
+        self._params[:] = _data.check_point("params", values, self.n_params, self.dtype)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -180,8 +183,8 @@ class Network:
         >>> gd.Network([2, 3], rng=0).forward([[1.0, 2.0]]).shape
         (1, 3)
         """
-        _validation.check_inputs(self)
-        z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
+        check_inputs(self)
+        z = self._outputs(_data.check_X(X, self._sizes[0], self.dtype))
         return z[:, 0] if self._sizes[-1] == 1 else z
 
     def predict(self, X: ArrayLike) -> FloatArray:
@@ -211,8 +214,8 @@ class Network:
         >>> gd.Network([2, 2], loss="cross_entropy").predict([[1.0, 2.0]]).tolist()
         [[0.5, 0.5]]
         """
-        _validation.check_inputs(self)
-        z = self._outputs(_validation.check_X(X, self._sizes[0], self.dtype))
+        check_inputs(self)
+        z = self._outputs(_data.check_X(X, self._sizes[0], self.dtype))
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
@@ -254,11 +257,11 @@ class Network:
         >>> gd.Network([1, 1]).loss_value([[1.0], [2.0]], [1.0, 3.0])
         5.0
         """
-        _validation.check_inputs(self)
+        check_inputs(self)
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
-        X = _validation.check_X(X, self._sizes[0], self.dtype)
-        y = _validation.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
-        weight = _validation.check_sample_weight(sample_weight, len(X), self.dtype)
+        X = _data.check_X(X, self._sizes[0], self.dtype)
+        y = _data.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
+        weight = _data.check_sample_weight(sample_weight, len(X), self.dtype)
         values = self._losses(X, y, weight)
         if reduction == "none":
             return values
@@ -306,7 +309,7 @@ class Network:
         fastgd.save_checkpoint : Keep what a training needs to go on, too.
         """
         kind = "network" if self._table is None else "model"
-        _files.write(path, kind, _files.network_entries(self))
+        _files.write(path, kind, network_entries(self))
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -350,4 +353,114 @@ def load(path: str | os.PathLike[str]) -> Network:
     True
     """
     with _files.opened(path) as file:
-        return _files.read_network(file)
+        return read_network(file)
+
+
+def check_network(net: Any) -> Network:
+    """Return a network that is one."""
+    if not isinstance(net, Network):
+        hint = ": make one of it, as in fastgd.Network([3, 1])" if net is Network else ""
+        raise TypeError(f"net must be a fastgd.Network, not {show(net)}{hint}")
+    check_inputs(net)
+    return net
+
+
+def check_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the units of each layer."""
+    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
+        raise TypeError(
+            f"sizes must list the units of each layer, as [3, 1] does, not {show(sizes)}"
+        )
+    checked = tuple(check_int(f"sizes[{i}]", size, at_least=1) for i, size in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(
+            f"sizes is {list(checked)}, but must hold at least the number of inputs and of "
+            "outputs: [3, 1] is a linear model of three inputs"
+        )
+    return checked
+
+
+def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
+    """Return the activation of each hidden layer, from one name or one a layer."""
+    if isinstance(hidden, str):
+        return (check_choice("hidden", hidden, ACTIVATIONS),) * n_hidden
+    if not isinstance(hidden, Sequence):
+        raise TypeError(
+            f"hidden must be one of {listed(ACTIVATIONS)}, or one such name a hidden layer, "
+            f"not {show(hidden)}"
+        )
+    if len(hidden) != n_hidden:
+        raise ValueError(
+            f"hidden names {count(len(hidden), 'activation')}, but sizes has "
+            f"{count(n_hidden, 'hidden layer')}: give one name for all, or one a layer"
+        )
+    return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
+
+
+def check_params(params: FloatArray) -> None:
+    """Check that a network's parameters, which its user may write to, can be trained."""
+    if not all_finite(params):
+        first = int(np.argmin(np.isfinite(params)))
+        raise ValueError(
+            f"the network's params[{first}] is {params[first]}: training needs finite parameters "
+            "to begin with; set them, or make a new network"
+        )
+
+
+def check_inputs(net: Network) -> None:
+    """Refuse to read samples with a network whose inputs are a table's columns, encoded.
+
+    Whether an array holds them raw or encoded can not be seen.
+    """
+    if net._table is None:
+        return
+    from fastgd._encoding import Encoding  # the command line's models alone need it
+
+    encoding = Encoding.from_fields(net._table)
+    raise ValueError(
+        f"this network was saved by the command line: it predicts {encoding.target.name!r}, and "
+        f"its {encoding.n_features} inputs are the columns {encoding.describe()}, with numbers "
+        "standardised and categories as 0 and 1. It can not do this itself, nor tell whether it "
+        "was done: predict with python -m fastgd predict. For samples that you have encoded in "
+        "this way, make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss) and "
+        "set other.params = net.params"
+    )
+
+
+def network_entries(net: Network) -> dict[str, Any]:
+    """Return what a file keeps of a network."""
+    entries = {
+        "sizes": list(net.sizes),
+        "hidden": list(net.hidden),
+        "loss": net.loss,
+        "params": net.params,
+    }
+    return entries if net._table is None else entries | {"table": net._table}
+
+
+def read_network(file: _files.Contents) -> Network:
+    """Build the network that a file describes."""
+    from fastgd._archive import FLOATS
+    from fastgd.network import Network
+
+    sizes = check_sizes(file.header["sizes"])
+    params = file.arrays.array("params", FLOATS, [_layout.count(sizes)])
+    hidden, loss = file.header["hidden"], file.header["loss"]
+    net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
+    net.params[:] = params
+    net._table = _read_table(file, net)
+    return net
+
+
+def _read_table(file: _files.Contents, net: Network) -> dict[str, Any] | None:
+    """Return how the network's inputs come of a table's columns, where the file says it."""
+    if "table" not in file.header:
+        return None
+    from fastgd._encoding import Encoding  # the command line's models alone have one
+
+    fields: dict[str, Any] = file.header["table"]
+    try:
+        Encoding.from_fields(fields).require_fit(net)
+    except ValueError as error:
+        raise _files.RefusedError(f"{file.path!r} can not be used: {error}") from error
+    return fields

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastgd import _validation
 from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
+from fastgd._words import near_name, show
 
 __all__ = [
     "ASGD",
@@ -667,3 +668,19 @@ class ASGD(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     kind.name: kind for kind in (SGD, Adam, AdamW, Nadam, Adagrad, RMSprop, ASGD)
 }
+
+
+def check_optimizer(optimizer: Any) -> Optimizer:
+    """Return an optimizer that is one."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    hint = ""
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        hint = f": make one of it, as in fastgd.{optimizer.__name__}(0.01)"
+    elif isinstance(optimizer, str):
+        names = [kind.__name__ for kind in OPTIMIZERS.values()]
+        near = near_name(optimizer, names)
+        hint = f": did you mean fastgd.{near}(0.01)?" if near else f"; there are {', '.join(names)}"
+    raise TypeError(
+        f"optimizer must be an optimizer such as fastgd.SGD(0.1), not {show(optimizer)}{hint}"
+    )

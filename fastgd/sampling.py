@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastgd import _sampling, _validation
+from fastgd import _data, _sampling, _validation, _words
 from fastgd._typing import AnyArray, IndexArray
+from fastgd.batches import count_steps
 
 __all__ = [
     "SAMPLINGS",
@@ -23,15 +24,9 @@ __all__ = [
     "Shuffle",
     "Stratified",
     "Subset",
-    "count_steps",
     "draw_batches",
     "make_sampler",
 ]
-
-
-def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
-    """Return the number of batches in an epoch."""
-    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
 
 
 class Sampler(Protocol):
@@ -126,7 +121,7 @@ class Poisson:
         batches = [rng.choice(n, size, replace=False, shuffle=False) for size in sizes]
         order = np.concatenate([*batches, np.empty(0, np.int64)])
         if len(order):  # a generator of one's own may draw anything
-            order = _validation.check_order(order, n)
+            order = _data.check_order(order, n)
         bounds = np.cumsum([0, *map(len, batches)], dtype=np.int64)
         return order.astype(_sampling.index_dtype(n)), bounds
 
@@ -151,7 +146,7 @@ class _Checked:
         self._sampling = sampling
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
-        return _validation.check_order(self._sampling.epoch(n, rng), n)
+        return _data.check_order(self._sampling.epoch(n, rng), n)
 
 
 class Subset:
@@ -220,7 +215,7 @@ def make_sampler(
         hint = ": make an object of the class" if isinstance(sampling, type) else ""
         raise TypeError(
             f"sampling must be one of {', '.join(map(repr, SAMPLINGS))}, or an object with a "
-            f"method epoch(n, rng), not {_validation.show(sampling)}{hint}"
+            f"method epoch(n, rng), not {_words.show(sampling)}{hint}"
         )
     make = SAMPLINGS[_validation.check_choice("sampling", sampling, SAMPLINGS)]
     return make(labels, batch_size, drop_last)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _validation
+from fastgd import _data, _validation, _words
 from fastgd._elementary import half_wave, real_power, whole_power
 from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
@@ -135,7 +135,7 @@ class Schedule(ABC):
         for first in range(0, count, BLOCK):
             t = np.arange(start + first, start + min(first + BLOCK, count), dtype=np.int64)
             given = self._rates(base, t, state)
-            rates[first : first + BLOCK] = _validation.check_numbers("the learning rates", given)
+            rates[first : first + BLOCK] = _data.check_numbers("the learning rates", given)
         if np.isfinite(rates).all() and rates.min(initial=0) >= 0:
             return rates
         bad = ~(np.isfinite(rates) & (rates >= 0))
@@ -263,8 +263,7 @@ class MultiStep(Schedule):
         super().__post_init__()
         if isinstance(self.milestones, str) or not hasattr(self.milestones, "__iter__"):
             raise TypeError(
-                f"milestones must list times, as in [30, 60], not "
-                f"{_validation.show(self.milestones)}"
+                f"milestones must list times, as in [30, 60], not {_words.show(self.milestones)}"
             )
         milestones = tuple(
             _validation.check_int(f"milestones[{place}]", time, at_least=0)
@@ -571,7 +570,7 @@ class WarmUp(Schedule):
         if not isinstance(self.then, Schedule):
             raise TypeError(
                 f"then must be a schedule such as schedules.Cosine(50), not "
-                f"{_validation.show(self.then)}"
+                f"{_words.show(self.then)}"
             )
         set_fields(
             self,
@@ -752,7 +751,7 @@ class Function(Schedule):
         for factor in factors:
             if isinstance(factor, (bool, np.bool_)) or not isinstance(factor, Real):
                 raise TypeError(
-                    f"the schedule's function must return a number, not {_validation.show(factor)}"
+                    f"the schedule's function must return a number, not {_words.show(factor)}"
                 )
         return base * np.array([_validation.as_float(factor) for factor in factors])
 
@@ -782,13 +781,13 @@ def make_schedule(value: Any, name: str = "schedule") -> Schedule:
         return Function(value)
     hint = ""
     if isinstance(value, str):
-        near = _validation.near_name(value, [kind.__name__ for kind in SCHEDULES.values()])
+        near = _words.near_name(value, [kind.__name__ for kind in SCHEDULES.values()])
         hint = f": did you mean schedules.{near}?" if near else ""
     elif isinstance(value, type):
         hint = ": make a schedule of the class"
     raise TypeError(
         f"{name} must be None, a schedule such as schedules.Cosine(50), or a function from the "
-        f"number of the epoch to a factor, not {_validation.show(value)}{hint}"
+        f"number of the epoch to a factor, not {_words.show(value)}{hint}"
     )
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _dropout, _validation, _words
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._training_run import Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
 from fastgd.history import History
 from fastgd.losses import LOSSES
-from fastgd.network import Network
+from fastgd.network import Network, check_network, check_params
 from fastgd.optimizers import Optimizer
 from fastgd.sampling import Sampler, Subset, make_sampler
 
@@ -221,19 +221,19 @@ def prepare(
 
     With `samples`, indices into X, only these are trained on.
     """
-    _validation.check_network(net)
+    check_network(net)
     run = Run(net)
     run.read_settings(epochs, callbacks, backend)
     run.read_resumed(optimizer, schedule, rng, resume)
-    _validation.check_params(run.pin(net.params))
-    X = run.pin(_validation.check_X(X, net.sizes[0], net.dtype))
+    check_params(run.pin(net.params))
+    X = run.pin(_data.check_X(X, net.sizes[0], net.dtype))
     n = len(X)
-    targets = run.pin(_validation.check_y(y, n, net.sizes[-1], net.loss, net.dtype))
+    targets = run.pin(_data.check_y(y, n, net.sizes[-1], net.loss, net.dtype))
     run.validation = _check_validation(run, validation)
     labels = all_labels = _class_labels(net, targets)
     run.n_samples = n
     if samples is not None:
-        samples = _validation.check_samples(samples, n)
+        samples = _data.check_samples(samples, n)
         run.n_samples = len(samples)
         labels = None if labels is None else labels[samples]
     batch_size = _validation.check_batch_size(batch_size, run.n_samples)
@@ -256,7 +256,7 @@ def prepare(
         n_threads=_validation.check_threads(n_threads),
         l1=_validation.check_real("l1", l1, at_least=0),
         l2=_validation.check_real("l2", l2, at_least=0),
-        dropout=_validation.check_dropout(dropout, len(net.hidden)),
+        dropout=_dropout.check_dropout(dropout, len(net.hidden)),
         **_check_clipping(clip_value, clip_norm, clip_per_sample, noise_multiplier, sampling),
     )
     run.history.batch_size = batch_size
@@ -303,8 +303,8 @@ def _weights(
     n: int,
 ) -> FloatArray | None:
     """Return the samples' factors: their own times their classes'."""
-    own = _validation.check_sample_weight(sample_weight, n, net.dtype)
-    of_class = _validation.check_class_weight(class_weight, labels)
+    own = _data.check_sample_weight(sample_weight, n, net.dtype)
+    of_class = _data.check_class_weight(class_weight, labels)
     if of_class is None:
         return own
     with np.errstate(over="ignore"):
@@ -332,16 +332,14 @@ def _check_validation(
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
-        what = _validation.show(validation)
+        what = _words.show(validation)
         if isinstance(validation, (tuple, list)):
             what = f"a {type(validation).__name__} of {len(validation)}"
         raise TypeError(f"validation must be a tuple (X, y) or (X, y, sample_weight), not {what}")
     net = run.net
-    X = run.pin(_validation.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
+    X = run.pin(_data.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
     y = run.pin(
-        _validation.check_y(
-            validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y"
-        )
+        _data.check_y(validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y")
     )
     weight = validation[2] if len(validation) == 3 else None
-    return X, y, _validation.check_sample_weight(weight, len(X), net.dtype, "validation weight")
+    return X, y, _data.check_sample_weight(weight, len(X), net.dtype, "validation weight")

@@ -7,7 +7,7 @@ from conftest import assert_close, make_data
 import fastgd as gd
 from fastgd import backends
 from fastgd._plan import Plan
-from fastgd.history import Trace
+from fastgd._trace import Trace
 
 
 def make_plan(sizes, loss="squared_error", **settings):

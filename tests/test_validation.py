@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 
 import fastgd as gd
-from fastgd._validation import check_numbers
+from fastgd._data import check_numbers
 from fastgd.backends import BACKENDS
 from fastgd.sampling import Shuffle
 

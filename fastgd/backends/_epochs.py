@@ -17,7 +17,7 @@ from fastgd._typing import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
-    from fastgd.history import Trace
+    from fastgd._trace import Trace
     from fastgd.optimizers import OptimizerState
 
     #: of plan, params, batch, scale, norms, kept: a batch's summed loss, its gradient, which is

@@ -18,7 +18,7 @@ from fastgd._typing import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
-    from fastgd.history import Trace
+    from fastgd._trace import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastgd import _columns
-from fastgd._validation import count
+from fastgd._words import count
 from fastgd.comparison._entry import Entry, rank
 
 if TYPE_CHECKING:

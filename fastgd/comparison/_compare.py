@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation, _words
 from fastgd._arguments import unknown_argument
 from fastgd._divergence import remedy
-from fastgd._plan import BatchPlan, plan
 from fastgd._typing import RngLike
+from fastgd.batches import BatchPlan, plan
 from fastgd.comparison._comparison import Comparison
 from fastgd.comparison._entry import Entry, judged_loss
 from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
-from fastgd.network import Network
-from fastgd.optimizers import SGD, Optimizer
+from fastgd.network import Network, check_network
+from fastgd.optimizers import SGD, Optimizer, check_optimizer
 from fastgd.training import prepare, train
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def compare(
     [0.057, 0.113]
     """
     _check_settings(settings)
-    _validation.check_network(net)
-    X = _validation.check_X(X, net.sizes[0], net.dtype)
+    check_network(net)
+    X = _data.check_X(X, net.sizes[0], net.dtype)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     plans = _plans(batch_sizes, len(X), epochs, settings.get("drop_last", False))
     tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
@@ -221,14 +221,14 @@ def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
         return [SGD(0.01)]
     made = optimizer
     if isinstance(optimizer, type):  # which would take the batch size for a learning rate
-        _validation.check_optimizer(optimizer)
+        check_optimizer(optimizer)
     if callable(optimizer):
         made = optimizer(batch_size)
     several = list(made) if isinstance(made, (list, tuple)) else [made]
     if not several or not all(isinstance(one, Optimizer) for one in several):
         what = f"optimizer({batch_size}) returned" if callable(optimizer) else "optimizer is"
         raise TypeError(
-            f"{what} {_validation.show(made)}, but must be an optimizer such as fastgd.SGD(0.1), "
+            f"{what} {_words.show(made)}, but must be an optimizer such as fastgd.SGD(0.1), "
             "a list of those, or a function that takes a batch size and returns one of these"
         )
     return several
@@ -307,7 +307,7 @@ def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry
     try:
         return replace(entry, score=float(found))
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"score must return a number, not {_validation.show(found)}") from None
+        raise TypeError(f"score must return a number, not {_words.show(found)}") from None
 
 
 def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from fastgd import _columns
 from fastgd._columns import Column, fill
-from fastgd._validation import count
+from fastgd._words import count
 from fastgd.comparison._advice import sentences
 from fastgd.comparison._entry import Entry, rank
 from fastgd.history import History

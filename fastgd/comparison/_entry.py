@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgd._plan import BatchPlan
-from fastgd._validation import count
+from fastgd._words import count
+from fastgd.batches import BatchPlan
 from fastgd.history import History
 from fastgd.network import Network
 from fastgd.optimizers import Optimizer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation, _words
 from fastgd._typing import FloatArray
 
 __all__ = ["ConvexityCheck", "is_convex_on"]
@@ -129,9 +129,9 @@ def is_convex_on(
     False
     """
     if not callable(f):
-        raise TypeError(f"f must be a function of a parameter vector, not {_validation.show(f)}")
-    first = _validation.check_point("u", u)
-    last = _validation.check_point("v", v, len(first))
+        raise TypeError(f"f must be a function of a parameter vector, not {_words.show(f)}")
+    first = _data.check_point("u", u)
+    last = _data.check_point("v", v, len(first))
     points = _validation.check_int("points", points, at_least=1)
     coarse = np.float32 if np.float32 in (first.dtype, last.dtype) else np.float64
     if rtol is None:
@@ -161,8 +161,7 @@ def _cost_at(f: Callable[[FloatArray], Any], point: FloatArray) -> float:
     value = np.asarray(given)
     if value.size != 1 or value.dtype.kind not in "fiub":
         raise TypeError(
-            "f must return one number for a parameter vector, but returned "
-            f"{_validation.show(given)}"
+            f"f must return one number for a parameter vector, but returned {_words.show(given)}"
         )
     cost = float(value.reshape(()))
     if not math.isfinite(cost):

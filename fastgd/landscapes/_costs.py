@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation
 from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.landscapes._landscape import Landscape
 
@@ -291,7 +291,7 @@ def _check_axes(axes: ArrayLike | None, n_params: int) -> FloatArray:
     """Return the directions of the curvatures, as columns; the coordinate axes for None."""
     if axes is None:
         return np.eye(n_params)
-    array = _validation.check_numbers("axes", axes).astype(np.float64)
+    array = _data.check_numbers("axes", axes).astype(np.float64)
     if array.shape != (n_params, n_params):
         raise ValueError(f"axes has shape {array.shape}, but must have ({n_params}, {n_params})")
     if not np.allclose(array.T @ array, np.eye(n_params), rtol=0, atol=1e-8):

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
-from fastgd._plan import batch_bounds
+from fastgd._trace import Trace
 from fastgd._typing import FloatArray, IndexArray, RngLike
-from fastgd.history import DivergenceError, History, Trace
+from fastgd.batches import batch_bounds, count_steps
+from fastgd.history import DivergenceError, History
 from fastgd.landscapes._landscape import Landscape
 from fastgd.landscapes._runs import Runs, check_landscape, check_optimizer, check_start
 from fastgd.optimizers import Optimizer
-from fastgd.sampling import Sampler, count_steps, draw_batches, make_sampler
+from fastgd.sampling import Sampler, draw_batches, make_sampler
 from fastgd.schedules import Schedule, make_schedule
 
 __all__ = ["descend"]

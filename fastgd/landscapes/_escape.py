@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastgd import _columns, _validation
 from fastgd._columns import Column
 from fastgd._typing import FloatArray
+from fastgd.batches import count_steps
 from fastgd.landscapes._landscape import Landscape
 from fastgd.landscapes._runs import Runs, check_landscape, check_optimizer, check_start
 from fastgd.optimizers import Optimizer
-from fastgd.sampling import Sampler, count_steps, make_sampler
+from fastgd.sampling import Sampler, make_sampler
 
 __all__ = ["EscapeShares", "escape_share", "wilson_interval"]
 

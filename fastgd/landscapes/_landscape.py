@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd import _validation
+from fastgd import _data, _words
 from fastgd._typing import FloatArray, IndexArray
 
 __all__ = ["Landscape"]
@@ -121,11 +121,11 @@ class Landscape(abc.ABC):
 
     def _points(self, theta: ArrayLike) -> FloatArray:
         """Return parameter vectors, of shape (..., n_params), in float64."""
-        points = np.atleast_1d(_validation.check_numbers("theta", theta).astype(np.float64))
+        points = np.atleast_1d(_data.check_numbers("theta", theta).astype(np.float64))
         if points.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {np.shape(theta)}, but its last axis must hold the "
-                f"{_validation.count(self.n_params, 'parameter')} of {self!r}"
+                f"{_words.count(self.n_params, 'parameter')} of {self!r}"
             )
         return points
 

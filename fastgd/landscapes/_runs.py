@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd import _validation
+from fastgd import _data, _words
 from fastgd._typing import FloatArray, IndexArray
 from fastgd.landscapes._landscape import Landscape
 from fastgd.optimizers import SGD, Optimizer
@@ -18,21 +18,21 @@ def check_landscape(landscape: Landscape) -> None:
     if not isinstance(landscape, Landscape):
         raise TypeError(
             "landscape must be a fastgd.landscapes.Landscape such as Quintic(), not "
-            f"{_validation.show(landscape)}"
+            f"{_words.show(landscape)}"
         )
 
 
 def check_start(landscape: Landscape, start: ArrayLike | None) -> FloatArray:
     """Return where runs begin, checked."""
     point = landscape.start if start is None else start
-    return _validation.check_point("start", point, landscape.n_params).astype(np.float64)
+    return _data.check_point("start", point, landscape.n_params).astype(np.float64)
 
 
 def check_optimizer(landscape: Landscape, optimizer: Optimizer | None) -> Optimizer:
     """Return the optimizer, checked; without one, what `descend` promises."""
     if optimizer is None:
         return SGD(landscape.largest_learning_rate / 2)
-    return _validation.check_optimizer(optimizer)
+    return check_optimizer(optimizer)
 
 
 class Runs:

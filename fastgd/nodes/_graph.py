@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _validation, _words
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.nodes._node import Node
 from fastgd.nodes._picture import svg
@@ -388,18 +388,16 @@ def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
     """Check that a graph is described by a list and two dictionaries."""
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise TypeError(
-            "inputs must list the inputs' names, as ['x', 'y'] does, not "
-            f"{_validation.show(inputs)}"
+            f"inputs must list the inputs' names, as ['x', 'y'] does, not {_words.show(inputs)}"
         )
     if not isinstance(nodes, Mapping):
         raise TypeError(
             "nodes must be a dictionary of names and tuples, for example "
-            f"{{'square': (nodes.Square(), 'z')}}, not {_validation.show(nodes)}"
+            f"{{'square': (nodes.Square(), 'z')}}, not {_words.show(nodes)}"
         )
     if parameters is not None and not isinstance(parameters, Mapping):
         raise TypeError(
-            "parameters must be a dictionary of names and values, not "
-            f"{_validation.show(parameters)}"
+            f"parameters must be a dictionary of names and values, not {_words.show(parameters)}"
         )
 
 
@@ -427,7 +425,7 @@ def _check_entry(
     if not isinstance(entry, tuple) or not entry or not isinstance(entry[0], Node):
         raise TypeError(
             f"{name!r} must be a tuple of a node and the names of its inputs, for example "
-            f"(nodes.Square(), 'z'), not {_validation.show(entry)}"
+            f"(nodes.Square(), 'z'), not {_words.show(entry)}"
         )
     node, *wires = entry
     if len(wires) != len(node._names):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.losses import LOSSES
 from fastgd.nodes._arithmetic import Mean
@@ -58,7 +58,7 @@ class SampleLoss(Node):
                 f"{self!r} takes raw outputs z of shape (n, {outputs}), not {z.shape}; "
                 "z.reshape(-1, 1) makes one output of a vector"
             )
-        y = _validation.check_y(inputs[1], len(z), z.shape[1], self._loss.name, z.dtype)
+        y = _data.check_y(inputs[1], len(z), z.shape[1], self._loss.name, z.dtype)
         return z, y.copy()
 
     def _value(self, z: FloatArray, y: AnyArray) -> FloatArray:

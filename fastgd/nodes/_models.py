@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data, _validation
 from fastgd._typing import FloatArray
-from fastgd.network import Network
+from fastgd.network import Network, check_network
 from fastgd.nodes._activations import ACTIVATION_NODES
 from fastgd.nodes._arithmetic import Affine, Mean, Minus, Multiply, Plus, Square, Sum
 from fastgd.nodes._graph import Graph
@@ -78,8 +78,8 @@ class _NetworkGraph(Graph):
 
     def _given(self, arrays: tuple[ArrayLike, ...], named: dict[str, ArrayLike]) -> dict[str, Any]:
         values, net = super()._given(arrays, named), self._net
-        X = _validation.check_X(values["X"], net.sizes[0], net.dtype)
-        y = _validation.check_y(values["y"], len(X), net.sizes[-1], net.loss, net.dtype)
+        X = _data.check_X(values["X"], net.sizes[0], net.dtype)
+        y = _data.check_y(values["y"], len(X), net.sizes[-1], net.loss, net.dtype)
         return values | {"X": X, "y": y}
 
 
@@ -119,7 +119,7 @@ def from_network(net: Network, *, reduction: str = "mean") -> Graph:
     >>> np.allclose(graph.gradient(X, y), gd.gradient(net, X, y), rtol=1e-14)
     True
     """
-    _validation.check_network(net)
+    check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     nodes: dict[str, tuple[Any, ...]] = {}
     below = "X"

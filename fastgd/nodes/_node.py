@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _data
 from fastgd._typing import AnyArray, FloatArray
 
 __all__ = ["Elementwise", "Node", "as_floats", "total"]
@@ -20,9 +20,7 @@ def as_floats(values: Sequence[Any], names: Sequence[str]) -> tuple[FloatArray, 
 
     Python's own numbers take the arrays' dtype, as they do in NumPy.
     """
-    arrays = [
-        _validation.check_numbers(name, value) for name, value in zip(names, values, strict=True)
-    ]
+    arrays = [_data.check_numbers(name, value) for name, value in zip(names, values, strict=True)]
     firm = [
         array.dtype
         for array, value in zip(arrays, values, strict=True)

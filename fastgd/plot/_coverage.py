@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _validation, _words
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.plot import _drawing, _labels
 from fastgd.sampling import Sampler, make_sampler
@@ -105,7 +105,7 @@ def _samplers(
         given = {name if isinstance(name, str) else repr(name): name for name in samplings}
     else:
         raise TypeError(
-            f"samplings must name samplings, as in ['shuffle'], not {_validation.show(samplings)}"
+            f"samplings must name samplings, as in ['shuffle'], not {_words.show(samplings)}"
         )
     if not given:
         raise ValueError("samplings is empty: there is nothing to draw")
@@ -138,7 +138,7 @@ def _finding(seen: Mapping[str, FloatArray]) -> str:
     ends = {name: float(shares[-1]) for name, shares in seen.items()}
     low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
     draws = {len(shares) - 1 for shares in seen.values()}
-    after = f"After {_validation.count(draws.pop(), 'draw')}" if len(draws) == 1 else "At its end"
+    after = f"After {_words.count(draws.pop(), 'draw')}" if len(draws) == 1 else "At its end"
     if len(ends) == 1:
         who = f"the sampling {low!r}" if low else "the sampling"
         return f"{after} {who} has seen {_drawing.percent(ends[low])} of the samples"

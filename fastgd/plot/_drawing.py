@@ -17,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from fastgd import _validation
+from fastgd import _validation, _words
 from fastgd._typing import IndexArray
 from fastgd.history import History
 from fastgd.plot._looks import Looks, looks, styles
@@ -68,13 +68,13 @@ def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
         return {"": given}
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"{name} must be {what}, or a dict of names and such, not {_validation.show(given)}"
+            f"{name} must be {what}, or a dict of names and such, not {_words.show(given)}"
         )
     if not given:
         raise ValueError(f"{name} is empty: there is nothing to draw")
     for key, value in given.items():
         if not isinstance(value, kind):
-            raise TypeError(f"{name}[{key!r}] must be {what}, not {_validation.show(value)}")
+            raise TypeError(f"{name}[{key!r}] must be {what}, not {_words.show(value)}")
     labels = [label(key, value) for key, value in given.items()]
     for text in labels:
         if labels.count(text) > 1:
@@ -144,8 +144,7 @@ def check_axes(ax: Axes | None) -> None:
     """Check that ax is what matplotlib draws on; called before anything is computed."""
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(
-            f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not "
-            f"{_validation.show(ax)}"
+            f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not {_words.show(ax)}"
         )
 
 

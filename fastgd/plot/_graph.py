@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from fastgd import _validation
+from fastgd import _words
 from fastgd.nodes import Graph
 from fastgd.nodes._picture import HALF, Box, Wire, pretty, scene
 from fastgd.plot import _drawing
@@ -52,7 +52,7 @@ def graph(graph: Graph, *, ax: Axes | None = None) -> Axes:
     The cost is 0.5, its gradient by θ₁ is 1, by θ₀ 1
     """
     if not isinstance(graph, Graph):
-        raise TypeError(f"graph must be a fastgd.nodes.Graph, not {_validation.show(graph)}")
+        raise TypeError(f"graph must be a fastgd.nodes.Graph, not {_words.show(graph)}")
     _drawing.check_axes(ax)
     drawn = scene(graph)
     finding = _finding(graph)

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from PIL import Image  # comes with matplotlib
 
-from fastgd import _validation
+from fastgd import _data, _validation
 from fastgd._typing import FloatArray
 from fastgd.history import History
 from fastgd.plot import _drawing, _labels
@@ -223,8 +223,8 @@ def _scene(X: ArrayLike, y: ArrayLike, histories: Histories) -> _Scene:
     """Check what `paths` takes; compute all that is drawn."""
     runs = _drawing.named("histories", histories, History, "what fastgd.train returned")
     double = np.dtype(np.float64)
-    X = _validation.check_X(X, 1, double)
-    y = _validation.check_y(y, len(X), 1, "squared_error", double)
+    X = _data.check_X(X, 1, double)
+    y = _data.check_y(y, len(X), 1, "squared_error", double)
     bowl = _bowl(X[:, 0], y[:, 0])
     tracks = [_track(name, run) for name, run in runs.items()]
     return _Scene(bowl, tracks, _box(bowl, tracks))

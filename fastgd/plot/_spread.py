@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from fastgd import _layout, _validation
+from fastgd import _data, _layout, _validation, _words
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.gradients import per_sample_gradients
-from fastgd.network import Network
+from fastgd.network import Network, check_network
 from fastgd.plot import _drawing, _labels
 
 __all__ = ["gradient_spread"]
@@ -75,10 +75,10 @@ def gradient_spread(
     Single gradients are off their mean by 1.11 times its length,
     those of batches of 8 by 0.369 times
     """
-    _validation.check_network(net)
+    check_network(net)
     chosen = _check_parameters(parameters, net.n_params)
-    X = _validation.check_X(X, net.sizes[0], net.dtype)
-    y = _validation.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
+    X = _data.check_X(X, net.sizes[0], net.dtype)
+    y = _data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
     size = _validation.check_batch_size(batch_size, len(X))
     _drawing.check_axes(ax)
     gradients = _sample_gradients(net, X, y, chosen)
@@ -124,7 +124,7 @@ def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, in
     ):
         raise TypeError(
             "parameters must be two places in net.params, as (0, -1), not "
-            f"{_validation.show(parameters)}"
+            f"{_words.show(parameters)}"
         )
     places = [
         _validation.check_int(f"parameters[{k}]", place, at_least=-n_params)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgd import _validation
+from fastgd import _validation, _words
 from fastgd._engine import max_threads
 from fastgd._typing import AnyArray
 from fastgd.schedules import Schedule, make_schedule
@@ -117,7 +117,7 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
     if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks)):
         raise TypeError(
             "callbacks must be a function that takes the estimator, or a list of such "
-            f"functions, not {_validation.show(callbacks)}"
+            f"functions, not {_words.show(callbacks)}"
         )
     return _validation.check_callbacks(callbacks, "estimator")
 

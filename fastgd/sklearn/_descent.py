@@ -20,9 +20,9 @@ from scipy.sparse import issparse
 
 from fastgd import _layout
 from fastgd._plan import Plan
+from fastgd._trace import Trace
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends import compiled
-from fastgd.history import Trace
 from fastgd.losses import LOSSES
 from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
 

@@ -1,0 +1,390 @@
+"""The checks of arrays: samples, targets, weights and indices, and their conversions.
+
+A check returns the array in the form that the engine reads, or raises a TypeError or
+ValueError that says what was given, what is allowed, and what to do. It never changes the
+user's array.
+"""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd._validation import check_choice, check_real
+from fastgd._words import count, kind_of, listed, show, there_are
+from fastgd.losses import LOSSES, check_target_values
+
+__all__ = [
+    "all_finite",
+    "as_array",
+    "check_X",
+    "check_array",
+    "check_class_weight",
+    "check_finite",
+    "check_numbers",
+    "check_order",
+    "check_point",
+    "check_sample_weight",
+    "check_samples",
+    "check_y",
+    "dtype_error",
+]
+
+
+CHUNK_BYTES = 1 << 20
+
+
+def as_array(name: str, value: Any) -> AnyArray:
+    """Return anything that holds values as an array, of whatever dtype."""
+    if value is None:
+        raise TypeError(f"{name} is None, but must be an array of numbers")
+    ma = sys.modules.get("numpy.ma")  # a masked array comes with its module
+    if ma is not None and ma.is_masked(value):
+        raise ValueError(
+            f"{name} has masked values: remove such samples, or fill the values in, for example "
+            f"by {name}.filled({name}.mean())"
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: its rows differ in length ({error})") from None
+    if array.ndim == 0 and array.dtype.kind in "OUST" and not isinstance(value, numbers.Real):
+        what = repr(value) if array.dtype.kind != "O" else kind_of(value)
+        raise TypeError(
+            f"{name} is {what}, but must be an array of numbers{_how_to_array(name, value)}"
+        )
+    return _from_objects(array) if array.dtype.kind == "O" else array
+
+
+def _how_to_array(name: str, value: Any) -> str:
+    """Return how a value that is no array becomes one; empty if that is not known."""
+    if hasattr(value, "toarray"):
+        return (
+            f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
+            "as they are"
+        )
+    if hasattr(value, "collect"):
+        return f": use {name}.collect()"
+    if isinstance(value, Iterator):
+        return f": use list({name})"
+    if isinstance(value, Mapping):
+        return f": use numpy.column_stack(list({name}.values()))"
+    if isinstance(value, str) and "." in value:
+        return ": a file is read by numpy.load, numpy.loadtxt or pandas.read_csv"
+    return ""
+
+
+def _from_objects(array: AnyArray) -> AnyArray:
+    """Return an array of numbers where all objects are numbers, as a frame's mixed columns are.
+
+    One dimension of whole numbers, such as class indices, stays whole where 64 bits hold it.
+    """
+    values = list(array.flat)
+    if not all(isinstance(value, (numbers.Real, np.bool_)) for value in values):
+        return array
+    try:
+        if array.ndim == 1 and (plain := np.array(values)).dtype.kind != "O":
+            return plain
+        return np.array([float(value) for value in values], np.float64).reshape(array.shape)
+    except OverflowError:
+        return array  # a number beyond floats: left to the check that names it
+
+
+def dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
+    """Return the error for an array that holds no real numbers."""
+    if array.dtype.kind == "O":
+        place, value = next(
+            (place, value)
+            for place, value in np.ndenumerate(array)
+            if not isinstance(value, (numbers.Real, np.bool_)) or not _is_float(value)
+        )
+        where = f"[{', '.join(map(str, place))}]" if place else ""
+        missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+        if not hint and not missing and not isinstance(value, int):
+            hint = "; turn such values into numbers first, text into a column for each category"
+        return TypeError(
+            f"{name}{where} is {show(value)} ({type(value).__name__}), but every value must be "
+            f"a real number that fits a float{hint or '; remove or fill in such samples first'}"
+        )
+    if not hint:
+        hint = {
+            "c": f"; take {name}.real or {name}.imag",
+            "M": f"; take the time since some moment, such as {name} - {name}.min(), in some unit",
+            "m": f"; divide by a unit, as in {name} / numpy.timedelta64(1, 's')",
+            "V": f"; numpy.lib.recfunctions.structured_to_unstructured({name}) has no fields",
+            "U": f"; convert text that spells numbers by {name}.astype(float), encode other text",
+        }.get(array.dtype.kind.replace("T", "U").replace("S", "U"), "")
+    return TypeError(f"{name} has dtype {array.dtype}, but must hold real numbers{hint}")
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def check_numbers(name: str, value: Any) -> AnyArray:
+    """Return an array of real numbers, finite or not, in place where they are one."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub":
+        raise dtype_error(name, array)
+    return array
+
+
+def check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
+    array = check_numbers(name, value)
+    with np.errstate(over="ignore"):  # what overflows is found as infinite
+        return np.require(array, dtype, ["C", "A"])
+
+
+def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) -> None:
+    """Check that no element is infinite or not a number, without a copy of the data.
+
+    What was `given`, before its conversion, tells a number too large from an infinite one, and
+    its indices are those of the message.
+    """
+    rows = array.reshape(len(array), -1)
+    step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
+    for start in range(0, len(rows), step):
+        finite = np.isfinite(rows[start : start + step])
+        if finite.all():
+            continue
+        row, column = np.argwhere(~finite)[0]
+        row += start
+        given = array if given is None else given
+        where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
+        value = given.reshape(rows.shape)[row, column]
+        if np.isfinite(value):
+            raise ValueError(
+                f"{name}{where} is {value}, which is more than {array.dtype} holds: scale the "
+                "values, such as to mean 0 and variance 1"
+            )
+        raise ValueError(
+            f"{name}{where} is {value}: every value must be finite; remove or fill in such "
+            "samples first"
+        )
+
+
+def all_finite(array: FloatArray) -> bool:
+    from fastgd._kernels import all_finite  # compiled: a pass at the speed of memory
+
+    return all_finite(array)
+
+
+def check_X(  # noqa: N802, the field's name for samples
+    X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
+) -> FloatArray:
+    """Return samples of shape (n, n_features), used in place where possible."""
+    given = as_array(name, X)
+    if given.shape and len(given) == 0:
+        raise ValueError(f"{name} has no samples: its shape is {given.shape}")
+    if given.ndim == 1 and given.dtype.kind in "fiub":
+        raise ValueError(
+            f"{name} has shape {given.shape}, but must have one row a sample: for one feature "
+            "use .reshape(-1, 1), for one sample .reshape(1, -1)"
+        )
+    array = check_array(name, given, dtype)
+    if array.ndim != 2:
+        hint = "; .reshape(len(X), -1) makes a row of each sample" if array.ndim > 2 else ""
+        raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions{hint}")
+    if array.shape[1] != n_features:
+        hint = "the first of a network's sizes is the number of columns"
+        if len(array) == n_features:
+            hint = f"{name} has a row for each sample, so that {name}.T may be meant"
+        raise ValueError(
+            f"{name} has {count(array.shape[1], 'column')}, but the network has "
+            f"{count(n_features, 'input')}: {hint}"
+        )
+    if not all_finite(array):
+        check_finite(name, array, given)
+    return array
+
+
+def check_y(
+    y: Any, n: int, outputs: int, loss: str, dtype: np.dtype[Any], name: str = "y"
+) -> AnyArray:
+    """Return targets: (n, outputs) of dtype, or (n,) class indices as int32."""
+    array = given = as_array(name, y)
+    if array.ndim == 0 or len(array) != n:
+        length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
+        raise ValueError(f"{name} {length}, but {there_are(n)}: it needs a target for each")
+    kind = LOSSES[loss].targets
+    if kind == "class" and array.ndim == 1:
+        return _check_classes(array, outputs, name)
+    if array.dtype.kind in "OUST":
+        hint = "; numpy.unique(y, return_inverse=True) turns labels into numbers"
+        raise dtype_error(name, array, hint)
+    array = check_array(name, array, dtype)
+    if array.ndim == 1 and outputs == 1:
+        array = array.reshape(-1, 1)
+    if array.shape != (n, outputs):
+        also = f" or ({n},)" if outputs == 1 or kind == "class" else ""
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the loss {loss!r} with "
+            f"{count(outputs, 'output')} takes ({n}, {outputs}){also}"
+            f"{_how_to_shape(array, kind, outputs)}"
+        )
+    if not all_finite(array):
+        check_finite(name, array, given)
+    check_target_values(array, kind, loss, name)
+    return array
+
+
+def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
+    """Return what to do about targets of another shape; empty if that is not known."""
+    if array.ndim == 1 and kind == "real":
+        return "; for one class out of several use loss='cross_entropy'"
+    if array.shape[1:] == (1,) and kind == "class":
+        return "; .ravel() makes one dimension of a column of classes"
+    if array.ndim == 2 and outputs == 1:
+        return f"; for {array.shape[1]} targets a sample let the network's sizes end with that"
+    return ""
+
+
+def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
+    """Return class indices as int32, in a copy: kernels go where they say.
+
+    The user's array may change during a training, by a callback, and during this check, by
+    another thread: the copy comes first.
+    """
+    array = np.array(array)
+    if array.dtype.kind == "f":
+        bad = array != np.trunc(array)
+        bad |= ~(np.abs(array.astype(np.float64)) < 2.0**62)
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise TypeError(
+                f"{name}[{first}] is {array[first]}, but the loss 'cross_entropy' takes class "
+                f"indices (whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
+                "numpy.unique(y, return_inverse=True) turns labels into indices"
+            )
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but the loss 'cross_entropy' takes class indices "
+            f"(whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
+            "numpy.unique(y, return_inverse=True) turns labels into indices"
+        )
+    bad = (array < 0) | (array >= classes)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"{name}[{first}] is {array[first]}, but class indices run from 0 to {classes - 1}, "
+            f"as the network has {count(classes, 'output')}: give it one for each class; "
+            "numpy.unique(y, return_inverse=True) turns labels into indices"
+        )
+    return np.array(array, np.int32, order="C")
+
+
+def check_sample_weight(
+    weight: Any, n: int, dtype: np.dtype[Any], name: str = "sample_weight"
+) -> FloatArray | None:
+    """Return one weight a sample, or None."""
+    if weight is None:
+        return None
+    given = as_array(name, weight)
+    array = check_array(name, given, dtype)
+    if array.shape != (n,):
+        raise ValueError(f"{name} has shape {array.shape}, but must have ({n},), one a sample")
+    if not all_finite(array):
+        check_finite(name, array, given)
+    if (array < 0).any():
+        first = int(np.argmax(array < 0))
+        raise ValueError(f"{name}[{first}] is {array[first]}, but weights must be at least 0")
+    if not array.any():
+        raise ValueError(f"{name} holds only zeros: no sample would count")
+    return array
+
+
+def check_point(
+    name: str, value: Any, n_params: int | None = None, dtype: np.dtype[Any] | None = None
+) -> FloatArray:
+    """Return a parameter vector, a copy; a single number is a vector of one.
+
+    Without a dtype it keeps float32 and float64, and is float64 else.
+    """
+    given = np.atleast_1d(as_array(name, value))
+    if dtype is None:
+        dtype = given.dtype if given.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    array = check_array(name, given, dtype).copy()
+    if array.ndim != 1 or len(array) != (n_params or len(array)) or len(array) == 0:
+        wanted = "(n_params,)" if n_params is None else f"({n_params},), one value a parameter"
+        raise ValueError(f"{name} has shape {array.shape}, but must have {wanted}")
+    check_finite(name, array, given)
+    return array
+
+
+def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray | None:
+    """Return each sample's weight by its class; None for ones."""
+    if class_weight is None:
+        return None
+    if labels is None:
+        raise ValueError(
+            "class_weight needs targets that are classes: the losses 'cross_entropy' (with class "
+            "indices), 'log_loss', 'hinge' and 'squared_hinge' have them"
+        )
+    classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str):
+        check_choice("class_weight", class_weight, ("balanced",))
+        return (len(labels) / (len(classes) * counts))[members]
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight must be 'balanced' or a mapping of classes to weights, as in "
+            f"{{0: 1.0, 1: 5.0}}, not {show(class_weight)}"
+        )
+    known = classes.tolist()
+    unknown = [label for label in class_weight if label not in known]
+    if unknown:
+        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {listed(known)}")
+    weights = [
+        check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
+        for label in known
+    ]
+    return np.array(weights)[members]
+
+
+def check_samples(samples: Any, n: int) -> IndexArray:
+    """Return indices into n samples."""
+    array = as_array("samples", samples)
+    if array.size == 0:
+        raise ValueError("samples is empty: a network needs at least one sample to train on")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
+            "numpy.flatnonzero(mask) turns a mask into indices"
+        )
+    array = np.array(array)  # before the check: kernels go where it says
+    _check_within("samples holds", array, n)
+    return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
+
+
+def check_order(order: Any, n: int) -> IndexArray:
+    """Return the sample indices of an epoch, as a sampling gave them."""
+    array = as_array("what the sampling's epoch() returned", order)
+    if array.size == 0:
+        raise ValueError("the sampling's epoch() returned no samples")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    array = np.array(array)  # before the check: kernels go where it says
+    _check_within("the sampling's epoch() returned", array, n)
+    return np.ascontiguousarray(array, np.uint32 if array.dtype == np.uint32 else np.int64)
+
+
+def _check_within(what: str, indices: IndexArray, n: int) -> None:
+    """Check that indices are those of n samples."""
+    low, high = indices.min(), indices.max()
+    if low < 0 or high >= n:
+        raise ValueError(
+            f"{what} the index {low if low < 0 else high}, but {there_are(n)}, from 0 on"
+        )

@@ -1,0 +1,132 @@
+"""The words of messages: values, names and counts as a reader sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+__all__ = [
+    "also_called",
+    "count",
+    "did_you_mean",
+    "kind_of",
+    "listed",
+    "near_name",
+    "show",
+    "there_are",
+]
+
+
+#: what other libraries call a thing, in small letters alone, and its names here: for hints
+ELSEWHERE = {
+    "activation": ("hidden",),
+    "alpha": ("l2",),
+    "average": ("mean",),
+    "avg": ("mean",),
+    "batch": ("update",),
+    "bce": ("log_loss",),
+    "bcewithlogits": ("log_loss",),
+    "beta1": ("betas",),
+    "beta2": ("betas",),
+    "binarycrossentropy": ("log_loss",),
+    "bootstrap": ("replacement",),
+    "categoricalcrossentropy": ("cross_entropy",),
+    "cython": ("compiled",),
+    "epsilon": ("eps",),
+    "generator": ("rng",),
+    "hiddenlayersizes": ("sizes", "--hidden"),
+    "iteration": ("update",),
+    "l1": ("absolute_error",),
+    "learningrateinit": ("learning_rate", "--learning-rate"),
+    "linear": ("identity",),
+    "logistic": ("log_loss", "sigmoid"),
+    "lr": ("learning_rate", "--learning-rate"),
+    "mae": ("absolute_error",),
+    "maxiter": ("epochs", "--epochs"),
+    "mse": ("squared_error",),
+    "multinomial": ("cross_entropy",),
+    "njobs": ("n_threads", "--threads"),
+    "nll": ("cross_entropy",),
+    "none": ("identity", "sequential"),
+    "numpy": ("vectorized",),
+    "ordered": ("sequential",),
+    "python": ("loop",),
+    "random": ("shuffle",),
+    "randomstate": ("rng", "--seed"),
+    "rho": ("alpha",),
+    "rng": ("--seed",),
+    "seed": ("rng",),
+    "shuffle": ("sampling",),
+    "smoothl1": ("huber",),
+    "softmax": ("cross_entropy",),
+    "sparsecategoricalcrossentropy": ("cross_entropy",),
+    "step": ("update",),
+    "swish": ("silu",),
+    "threads": ("n_threads",),
+    "time": ("second",),
+    "validationdata": ("validation",),
+    "weights": ("params",),
+}
+
+
+def show(value: Any) -> str:
+    """Return a value for a message: data by their shape, others as they are, cut short."""
+    if shape := getattr(value, "shape", ()):
+        return f"{kind_of(value)} of shape {shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return f"{kind_of(value)} too long to write"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def kind_of(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
+
+
+def near_name(name: str, allowed: Collection[str]) -> str | None:
+    """Return the allowed name that is probably meant by one that is not, or None.
+
+    Capitals and the marks between words do not count, and what others call a thing does.
+    """
+    import difflib  # only for messages
+
+    if meant := also_called(name, allowed):
+        return meant
+    plain = {_plain(one): one for one in allowed}
+    near = difflib.get_close_matches(_plain(name), plain, 1)
+    return plain[near[0]] if near else None
+
+
+def also_called(name: str, allowed: Collection[str]) -> str | None:
+    """Return the allowed name that differs in capitals and marks alone, or means the same."""
+    word = _plain(name)
+    for one in allowed:
+        if _plain(one) == word:
+            return one
+    return next((one for one in ELSEWHERE.get(word, ()) if one in allowed), None)
+
+
+def did_you_mean(name: str, allowed: Collection[str]) -> str:
+    """Return the end of a message about a name that is not allowed; empty if none is near."""
+    near = near_name(name, allowed)
+    return f": did you mean {near!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def listed(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def count(number: int, thing: str, things: str = "") -> str:
+    """Return a number of things in words, as in "1 sample" and "2,000 samples"."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def there_are(n: int) -> str:
+    """Return "there is 1 sample" or "there are 2 samples"."""
+    return f"there {'is' if n == 1 else 'are'} {count(n, 'sample')}"

@@ -1,0 +1,145 @@
+"""Batches: how an epoch is cut into them, and what that amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastgd import _validation
+from fastgd._arguments import helpful
+from fastgd._typing import IndexArray
+
+__all__ = [
+    "BatchPlan",
+    "batch_bounds",
+    "count_steps",
+    "plan",
+]
+
+
+def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
+    """Return the number of batches in an epoch."""
+    return n_samples // batch_size if drop_last else -(-n_samples // batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What an epoch of mini-batches amounts to; `fastgd.plan` makes it.
+
+    Attributes
+    ----------
+    batches : int
+        Batches, and so updates, in an epoch.
+    last_batch : int
+        Samples in the last of them.
+    updates : int
+        Updates in all epochs.
+    sample_gradients : int
+        Samples' gradients in all epochs.
+    batch_bytes : int or None
+        Bytes of one batch's features, where their number is known.
+    """
+
+    n_samples: int
+    batch_size: int
+    epochs: int
+    batches: int
+    last_batch: int
+    updates: int
+    sample_gradients: int
+    batch_bytes: int | None
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, Any]] = [
+            ("samples", self.n_samples),
+            ("batch size", self.batch_size),
+            ("batches an epoch", self.batches),
+            ("samples in the last", self.last_batch),
+            ("epochs", self.epochs),
+            ("updates", self.updates),
+            ("sample gradients", self.sample_gradients),
+        ]
+        if self.batch_bytes is not None:
+            rows.append(("bytes a batch", self.batch_bytes))
+        return "\n".join(f"{name:<20} {value:>14,}" for name, value in rows)
+
+
+@helpful
+def plan(
+    n_samples: int,
+    batch_size: int | None,
+    *,
+    epochs: int = 1,
+    drop_last: bool = False,
+    n_features: int | None = None,
+    dtype: Any = "float32",
+) -> BatchPlan:
+    """Count the batches, updates and sample gradients of a training.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples in the data set.
+    batch_size : int or None
+        Samples a batch, at least 1; None, and a number above n_samples, for all of them.
+    epochs : int
+        Passes over the data.
+    drop_last : bool
+        Whether a last batch that is not full is left out.
+    n_features : int, optional
+        Features of a sample; gives the bytes of a batch.
+    dtype : {"float32", "float64"}
+        Of the features.
+
+    Returns
+    -------
+    BatchPlan
+        The counts; print it for a table.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an argument is not as above.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.plan(10_000, 100).updates, gd.plan(10_000, 1_000).updates
+    (100, 10)
+    >>> print(gd.plan(10_000, 300, epochs=5, n_features=784))
+    samples                      10,000
+    batch size                      300
+    batches an epoch                 34
+    samples in the last             100
+    epochs                            5
+    updates                         170
+    sample gradients             50,000
+    bytes a batch               940,800
+    """
+    n_samples = _validation.check_int("n_samples", n_samples, at_least=1)
+    batch_size = _validation.check_batch_size(batch_size, n_samples)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    batches = count_steps(n_samples, batch_size, _validation.check_bool("drop_last", drop_last))
+    last = batch_size if drop_last else n_samples - (batches - 1) * batch_size
+    used = (batches - 1) * batch_size + last
+    itemsize = _validation.check_dtype(dtype).itemsize
+    if n_features is not None:
+        n_features = _validation.check_int("n_features", n_features, at_least=1)
+    return BatchPlan(
+        n_samples=n_samples,
+        batch_size=batch_size,
+        epochs=epochs,
+        batches=batches,
+        last_batch=last,
+        updates=batches * epochs,
+        sample_gradients=used * epochs,
+        batch_bytes=None if n_features is None else batch_size * n_features * itemsize,
+    )
+
+
+def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray:
+    """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
+    steps = count_steps(n_samples, batch_size, drop_last)
+    return np.minimum(np.arange(steps + 1, dtype=np.int64) * batch_size, n_samples)
