@@ -118,7 +118,7 @@ class BuildExtension(build_ext):
     def build_extensions(self):
         compile_flags, link_flags = self.openmp()
         for extension in self.extensions:
-            if extension.name == "fastgd._engine":
+            if extension.name == "fastgd.engine.engine":
                 extension.extra_compile_args += compile_flags
                 extension.extra_link_args += link_flags
         super().build_extensions()
@@ -164,8 +164,8 @@ class BuildExtension(build_ext):
 
 def extension(name, sources, **options):
     return Extension(
-        f"fastgd.{name}",
-        sources=[f"fastgd/{name}.pyx", *sources],
+        f"fastgd.engine.{name}",
+        sources=[f"fastgd/engine/{name}.pyx", *sources],
         include_dirs=["src_c"],
         extra_compile_args=list(CFLAGS),
         extra_link_args=list(LDFLAGS),
@@ -180,21 +180,21 @@ if __name__ == "__main__":
         libraries=kernel_libraries(),
         ext_modules=cythonize(
             [
-                extension("_kernels", ["src_c/dispatch.c"], depends=KERNEL_SOURCES),
-                extension("_windows", [], depends=HEADERS),
-                extension("_layers", [], depends=HEADERS),
-                extension("_packing", [], depends=HEADERS),
-                extension("_step_loop", ["src_c/sum.c"], depends=HEADERS),
-                extension("_evaluation", [], depends=HEADERS),
-                extension("_workspace", [], depends=HEADERS),
-                extension("_side_by_side", [], depends=HEADERS),
-                extension("_engine", [], depends=HEADERS),
+                extension("kernels", ["src_c/dispatch.c"], depends=KERNEL_SOURCES),
+                extension("windows", [], depends=HEADERS),
+                extension("layers", [], depends=HEADERS),
+                extension("packing", [], depends=HEADERS),
+                extension("step_loop", ["src_c/sum.c"], depends=HEADERS),
+                extension("evaluation", [], depends=HEADERS),
+                extension("workspace", [], depends=HEADERS),
+                extension("side_by_side", [], depends=HEADERS),
+                extension("engine", [], depends=HEADERS),
                 extension(
-                    "_sampling",
+                    "shuffle",
                     ["src_c/shuffle.c"],
                     depends=["src_c/shuffle.h", "src_c/shuffle.inc.c"],
                 ),
-                extension("_sgd", [], depends=["src_c/fastgd.h"]),
+                extension("sgd", [], depends=["src_c/fastgd.h"]),
             ],
             language_level=3,
         ),

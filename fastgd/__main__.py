@@ -2,7 +2,7 @@
 
 import sys
 
-from fastgd.cli import main
+from fastgd.commandline import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -174,7 +174,7 @@ def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) ->
 
 
 def all_finite(array: FloatArray) -> bool:
-    from fastgd._kernels import all_finite  # compiled: a pass at the speed of memory
+    from fastgd.engine.kernels import all_finite  # compiled: a pass at the speed of memory
 
     return all_finite(array)
 

@@ -51,10 +51,10 @@ def whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
 
 def real_power(base: FloatArray, exponent: float) -> FloatArray:
     """Return positive numbers to a real power."""
-    from fastgd import _kernels  # compiled code is loaded when it is needed
+    from fastgd.engine import kernels  # compiled code is loaded when it is needed
 
-    logarithm = _kernels.math("log", base, np.empty_like(base))
-    return _kernels.math("exp", exponent * logarithm, np.empty_like(base))
+    logarithm = kernels.math("log", base, np.empty_like(base))
+    return kernels.math("exp", exponent * logarithm, np.empty_like(base))
 
 
 def half_wave(x: FloatArray) -> FloatArray:

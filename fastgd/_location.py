@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 
 __all__ = ["complete"]
 
-COMPILED = "fastgd._engine"
+COMPILED = "fastgd.engine.engine"
 
 
 def complete(path: MutableSequence[str]) -> MutableSequence[str]:
@@ -23,16 +23,21 @@ def complete(path: MutableSequence[str]) -> MutableSequence[str]:
     ImportError
         When they are in neither.
     """
-    if PathFinder.find_spec(COMPILED, path):
+    if _has_engine(path):
         return path
     for entry in sys.path:
-        installed = os.path.join(entry, "fastgd")
-        if PathFinder.find_spec(COMPILED, [installed]):
-            return [installed]
+        installed = [os.path.join(entry, "fastgd")]
+        if _has_engine(installed):
+            return installed
     raise ImportError(
         f"fastgd was found in {path[0]}, which is its source: the compiled modules have not been "
         "built there. Install it (pip install .), or build them in place (pip install -e .)"
     )
+
+
+def _has_engine(path: MutableSequence[str]) -> bool:
+    """Whether the compiled engine stands in a package with this path."""
+    return bool(PathFinder.find_spec(COMPILED, [os.path.join(part, "engine") for part in path]))
 
 
 _package = sys.modules["fastgd"]

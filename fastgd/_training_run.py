@@ -18,9 +18,9 @@ from fastgd import _validation, _words, backends
 from fastgd._divergence import remedy
 from fastgd._plan import Plan
 from fastgd._recording import RECORDS, Recording
-from fastgd._side_by_side import heed_stop
 from fastgd._typing import AnyArray, FloatArray, RngLike
 from fastgd.batches import count_steps
+from fastgd.engine.side_by_side import heed_stop
 from fastgd.history import DivergenceError, History, check_owner, restore_rng
 from fastgd.network import Network, check_params
 from fastgd.optimizers import SGD, Optimizer, OptimizerState, check_optimizer
@@ -55,7 +55,7 @@ class Run:
     validation: tuple[FloatArray, AnyArray, FloatArray | None] | None
 
     def __init__(self, net: Network) -> None:
-        from fastgd._kernels import pin  # compiled code is loaded when it is needed
+        from fastgd.engine.kernels import pin  # compiled code is loaded when it is needed
 
         self.net = net
         self._pin = pin

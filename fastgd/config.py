@@ -30,10 +30,11 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     >>> sorted(gd.show_config("dicts"))[:2]
     ['fastgd', 'instruction level']
     """
-    from fastgd import _engine, _validation
+    from fastgd import _validation
+    from fastgd.engine import engine
 
     _validation.check_choice("mode", mode, ("stdout", "dicts"))
-    facts = {"fastgd": __version__} | _engine.config()
+    facts = {"fastgd": __version__} | engine.config()
     if mode == "dicts":
         return facts
     for name, value in facts.items():

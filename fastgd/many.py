@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful, unknown_argument
-from fastgd._side_by_side import run_all
 from fastgd._training_run import Run
+from fastgd.engine.side_by_side import run_all
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network, check_network
 from fastgd.training import prepare

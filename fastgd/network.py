@@ -414,7 +414,7 @@ def check_inputs(net: Network) -> None:
     """
     if net._table is None:
         return
-    from fastgd._encoding import Encoding  # the command line's models alone need it
+    from fastgd.tables._encoding import Encoding  # the command line's models alone need it
 
     encoding = Encoding.from_fields(net._table)
     raise ValueError(
@@ -456,7 +456,7 @@ def _read_table(file: _files.Contents, net: Network) -> dict[str, Any] | None:
     """Return how the network's inputs come of a table's columns, where the file says it."""
     if "table" not in file.header:
         return None
-    from fastgd._encoding import Encoding  # the command line's models alone have one
+    from fastgd.tables._encoding import Encoding  # the command line's models alone have one
 
     fields: dict[str, Any] = file.header["table"]
     try:

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from fastgd import _validation
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
-from fastgd._sampling import index_dtype
 from fastgd._typing import FloatArray, IndexArray, RngLike
+from fastgd.engine.shuffle import index_dtype
 from fastgd.gradients import plan_all
 from fastgd.network import Network
 

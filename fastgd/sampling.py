@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastgd import _data, _sampling, _validation, _words
+from fastgd import _data, _validation, _words
 from fastgd._typing import AnyArray, IndexArray
 from fastgd.batches import count_steps
+from fastgd.engine import shuffle
 
 __all__ = [
     "SAMPLINGS",
@@ -41,7 +42,7 @@ class Shuffle:
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
         """Return a uniformly random permutation."""
-        return _sampling.permutation(n, rng)
+        return shuffle.permutation(n, rng)
 
 
 class Replacement:
@@ -49,7 +50,7 @@ class Replacement:
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
         """Return n independent uniform draws."""
-        return _sampling.draws(n, n, rng)
+        return shuffle.draws(n, n, rng)
 
 
 class Sequential:
@@ -61,7 +62,7 @@ class Sequential:
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
         """Return 0 to n - 1."""
         if len(self._order) != n:
-            self._order = np.arange(n, dtype=_sampling.index_dtype(n))
+            self._order = np.arange(n, dtype=shuffle.index_dtype(n))
         return self._order
 
 
@@ -86,10 +87,10 @@ class Stratified:
         """Return a random permutation in which the classes are spread evenly."""
         position = np.empty(n)
         for members in self._members:
-            shuffled = members[_sampling.permutation(len(members), rng)]
+            shuffled = members[shuffle.permutation(len(members), rng)]
             start = rng.random()
             position[shuffled] = (np.arange(len(members)) + start) / len(members)
-        return np.argsort(position, kind="stable").astype(_sampling.index_dtype(n))
+        return np.argsort(position, kind="stable").astype(shuffle.index_dtype(n))
 
 
 class Poisson:
@@ -123,7 +124,7 @@ class Poisson:
         if len(order):  # a generator of one's own may draw anything
             order = _data.check_order(order, n)
         bounds = np.cumsum([0, *map(len, batches)], dtype=np.int64)
-        return order.astype(_sampling.index_dtype(n)), bounds
+        return order.astype(shuffle.index_dtype(n)), bounds
 
 
 def draw_batches(

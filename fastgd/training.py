@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _data, _dropout, _validation, _words
+from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._training_run import Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
+from fastgd.backends import _dropout
 from fastgd.history import History
 from fastgd.losses import LOSSES
 from fastgd.network import Network, check_network, check_params

@@ -1,4 +1,4 @@
-/* Random orders: the arithmetic behind fastgd/_sampling.pyx, for 32-bit and 64-bit indices.
+/* Random orders: the arithmetic behind fastgd/engine/shuffle.pyx, for 32-bit and 64-bit indices.
  *
  * Nothing here allocates, keeps state or looks at what instructions the CPU has.
  */

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd import _kernels
 from fastgd.backends import compiled
+from fastgd.engine import kernels
 from fastgd.losses import LOSSES
 
 # The instruction levels that give the same bits: those that fuse multiply-adds, or one alone.
-ALIKE = [level for level in _kernels.levels() if level != "baseline"] or _kernels.levels()
+ALIKE = [level for level in kernels.levels() if level != "baseline"] or kernels.levels()
 ONE_LEVEL = "this CPU runs only one of the instruction levels that give the same bits"
 
 
@@ -94,7 +94,7 @@ def pytest_make_collect_report():
     return nothing_is_missing((yield))
 
 
-@pytest.fixture(params=_kernels.levels())
+@pytest.fixture(params=kernels.levels())
 def isa(request, monkeypatch):
     """Every instruction level that this CPU has, one after the other."""
     monkeypatch.setattr(compiled, "LEVEL", request.param)

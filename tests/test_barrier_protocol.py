@@ -1,6 +1,6 @@
 """How a team of threads leaves the step loop: a model, all of whose interleavings are gone through.
 
-The model is fastgd/_step_loop.pyx without arithmetic: which thread meets the others where, reads
+The model is fastgd/engine/step_loop.pyx without arithmetic: which thread meets the others where, reads
 `stopped` and `paused`, or writes them. The barrier is src_c/barrier.h, one atomic access a move.
 An interrupt, a raise, a pause and a divergence may each come wherever the engine lets them come.
 Two things are wrong: nobody can move though somebody has not finished, and one thread may write

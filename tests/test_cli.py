@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd import cli
-from fastgd._problem import StepSizeRule
-from fastgd._report import Progress
+from fastgd.commandline import _main as cli
+from fastgd.commandline._problem import StepSizeRule
+from fastgd.commandline._report import Progress
 from fastgd.data import load_digits
 
 FAST = ["--epochs", "2", "--hidden", "8"]
@@ -801,7 +801,7 @@ def test_ctrl_c_while_modules_are_imported(program, tmp_path):
     (tmp_path / "numpy.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
     )
-    (tmp_path / "fastgd").write_text("from fastgd.cli import main\nmain()\n")
+    (tmp_path / "fastgd").write_text("from fastgd.commandline._main import main\nmain()\n")
     done = subprocess.run(
         [sys.executable, *program], cwd=tmp_path, capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), PLACE])},

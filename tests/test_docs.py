@@ -61,7 +61,7 @@ def test_every_environment_variable_is_in_the_readme():
     sources = [
         root / "setup.py",
         *(root / "fastgd").rglob("*.py"),
-        *(root / "fastgd").glob("*.pyx"),
+        *(root / "fastgd").rglob("*.pyx"),
     ]
     read = {
         name

@@ -5,8 +5,7 @@ import pytest
 from conftest import assert_close, make_data
 
 import fastgd as gd
-from fastgd import _dropout
-from fastgd.backends import compiled
+from fastgd.backends import _dropout, compiled
 
 # Known answers of Philox4x32-10, from the Random123 library's kat_vectors.
 KNOWN = [

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ALIKE, several_levels
 
-from fastgd import _kernels
+from fastgd.engine import kernels
 
 KERNELS = Path(__file__).parents[1] / "src_c" / "kernels"
 
@@ -60,7 +60,7 @@ EDGES = {
 
 
 def apply(name, x, level):
-    return _kernels.math(name, x, np.empty_like(x), level)
+    return kernels.math(name, x, np.empty_like(x), level)
 
 
 def random_bits(dtype, n, seed=0):
@@ -234,7 +234,7 @@ def test_neither_place_nor_length_matters(name, dtype, isa):
     whole = apply(name, x, isa)
     for start, stop in ((0, 1), (1, 3), (3, 7), (2, 17), (5, 38), (0, 39)):
         out = np.full(41, -7, dtype)
-        _kernels.math(name, x[start:stop].copy(), out, isa)
+        kernels.math(name, x[start:stop].copy(), out, isa)
         assert out[: stop - start].tobytes() == whole[start:stop].tobytes()
         assert (out[stop - start :] == -7).all()
 
@@ -247,7 +247,7 @@ def test_odd_functions_are_odd(dtype, isa):
 
 def test_an_unknown_function_is_refused():
     with pytest.raises(ValueError, match="'sine'"):
-        apply("sine", np.ones(3), _kernels.levels()[0])
+        apply("sine", np.ones(3), kernels.levels()[0])
 
 
 @pytest.mark.slow

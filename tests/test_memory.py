@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd import _sampling, schedules
+from fastgd import schedules
+from fastgd.engine import shuffle
 
 N, HELD = 64, "cannot resize"
 SIZES = {"linear": [4, 1], "hidden": [4, 8, 1]}
@@ -193,7 +194,7 @@ def test_a_bit_generator_that_draws_nothing_is_refused():
         pass
 
     with pytest.raises(TypeError, match="Empty draws no numbers"):
-        _sampling.permutation(5, np.random.Generator(Empty()))
+        shuffle.permutation(5, np.random.Generator(Empty()))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import shutil
 import html5lib
 import pytest
 
-from fastgd import cli
+from fastgd.commandline import _main as cli
 
 NASTY = "<b>\"price\"</b> & $1 'x' \N{HANGUL SYLLABLE GAM}"
 WORDS = ["--epochs", "3", "--hidden", "8", "--batch-size", "4,16,full"]

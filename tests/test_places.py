@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import fastgd as gd
-from fastgd import cli
-from fastgd._options import predict_parser, train_parser
-from fastgd._places import READ, WRITTEN
+from fastgd.commandline import _main as cli
+from fastgd.commandline._options import predict_parser, train_parser
+from fastgd.commandline._places import READ, WRITTEN
 
 TRAIN = "compare house.csv --target price --epochs 1 --batch-size full --hidden none"
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastgd import _sampling
+from fastgd.engine import shuffle
 from fastgd.sampling import SAMPLINGS, Poisson, Stratified, make_sampler
 
 BIT_GENERATORS = ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"]
@@ -85,14 +85,14 @@ def slow_permutation(source, n, spare=None):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 1000, 2**14 + 5])
 def test_a_permutation_is_its_definition(n, bits):
     expected = slow_exchange(stream(generator(7, bits)), list(range(n)))
-    assert _sampling.permutation(n, generator(7, bits)).tolist() == expected
+    assert shuffle.permutation(n, generator(7, bits)).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 500, 515, 10_000])
 @pytest.mark.parametrize("spare", [None, 0, 1], ids=["fits", "overflows", "perhaps"])
 def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
-    order = _sampling.permutation(n, generator(8), 0, spare, dtype)
+    order = shuffle.permutation(n, generator(8), 0, spare, dtype)
     expected, dealt = slow_permutation(stream(generator(8)), n, spare)
     assert order.dtype == dtype
     assert order.tolist() == expected
@@ -102,16 +102,16 @@ def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
 @pytest.mark.parametrize("n", [1, 2, 10, 1000, 70_000, 2**19 + 1, 2**29 + 1, 2**32 + 1])
 def test_draws_are_their_definition(n):
     expected = slow_draws(stream(generator(3)), 51, n)
-    assert _sampling.draws(51, n, generator(3)).tolist() == expected
+    assert shuffle.draws(51, n, generator(3)).tolist() == expected
 
 
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
 @pytest.mark.parametrize(
     "call",
     [
-        lambda rng: _sampling.permutation(70, rng),
-        lambda rng: _sampling.permutation(70, rng, deal_from=0),
-        lambda rng: _sampling.draws(70, 9, rng),
+        lambda rng: shuffle.permutation(70, rng),
+        lambda rng: shuffle.permutation(70, rng, deal_from=0),
+        lambda rng: shuffle.draws(70, 9, rng),
     ],
     ids=["exchanged", "dealt", "drawn"],
 )
@@ -125,18 +125,18 @@ def test_a_call_takes_three_words(call, bits):
 def test_nothing_is_drawn_for_nothing(n):
     rng = generator()
     state = rng.bit_generator.state
-    assert len(_sampling.draws(0, n, rng)) == len(_sampling.permutation(0, rng)) == 0
+    assert len(shuffle.draws(0, n, rng)) == len(shuffle.permutation(0, rng)) == 0
     assert rng.bit_generator.state == state
 
 
-EDGES = [2**14, 2**19, _sampling.DEAL_FROM]
+EDGES = [2**14, 2**19, shuffle.DEAL_FROM]
 
 
 @pytest.mark.parametrize(
     "n", [1, 2, 7, 1000, *(n + i for n in EDGES for i in (-1, 0, 1)), 4 * 2**20]
 )
 def test_a_permutation_has_each_number_once(n):
-    order = _sampling.permutation(n, generator())
+    order = shuffle.permutation(n, generator())
     assert order.dtype == np.uint32
     assert (np.sort(order) == np.arange(n)).all()
 
@@ -158,7 +158,7 @@ def test_all_orders_are_equally_likely(path):
     """Of 120 orders: chi-square with 119 degrees of freedom exceeds 185 once in 10,000."""
     rng, orders = generator(1), list(itertools.permutations(range(5)))
     place = {order: i for i, order in enumerate(orders)}
-    drawn = [tuple(_sampling.permutation(5, rng, **path).tolist()) for _ in range(24_000)]
+    drawn = [tuple(shuffle.permutation(5, rng, **path).tolist()) for _ in range(24_000)]
     counts = np.bincount([place[order] for order in drawn], minlength=120)
     assert chi_square(counts) < 185
 
@@ -168,22 +168,22 @@ def test_each_number_is_anywhere_equally_likely(path):
     rng, n = generator(2), 40
     counts = np.zeros((n, n))
     for _ in range(4000):
-        counts[np.arange(n), _sampling.permutation(n, rng, **path)] += 1
+        counts[np.arange(n), shuffle.permutation(n, rng, **path)] += 1
     # 40 tables of 39 degrees of freedom: each exceeds 92 about once in 300,000
     assert all(chi_square(row) < 92 for row in counts)
 
 
-@pytest.mark.parametrize("n", [_sampling.DEAL_FROM - 1, _sampling.DEAL_FROM])
+@pytest.mark.parametrize("n", [shuffle.DEAL_FROM - 1, shuffle.DEAL_FROM])
 def test_a_large_orders_pieces_hold_their_share_of_each_piece(n):
     """Of 32 x 32 pieces: chi-square with 31^2 degrees of freedom exceeds 1,132 once in 10,000."""
-    order = _sampling.permutation(n, generator(6))
+    order = shuffle.permutation(n, generator(6))
     counts = np.zeros((32, 32))
     np.add.at(counts, (np.arange(n) * 32 // n, order.astype(np.int64) * 32 // n), 1)
     assert chi_square(counts.ravel()) < 1132
 
 
 def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():
-    seen = len(np.unique(_sampling.draws(100_000, 100_000, generator()))) / 100_000
+    seen = len(np.unique(shuffle.draws(100_000, 100_000, generator()))) / 100_000
     assert seen == pytest.approx(1 - np.exp(-1), abs=0.005)
 
 
@@ -260,6 +260,6 @@ def test_stratified_orders_differ_from_epoch_to_epoch():
 def test_threads_may_share_a_generator():
     rng = generator()
     with ThreadPoolExecutor(8) as pool:
-        orders = list(pool.map(lambda _: _sampling.permutation(5000, rng), range(40)))
+        orders = list(pool.map(lambda _: shuffle.permutation(5000, rng), range(40)))
     assert all((np.sort(order) == np.arange(5000)).all() for order in orders)
     assert len({order.tobytes() for order in orders}) == 40

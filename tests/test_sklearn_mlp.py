@@ -18,8 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
 import fastgd.sklearn
-from fastgd._engine import max_threads
 from fastgd.backends import compiled
+from fastgd.engine.engine import max_threads
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 from fastgd.sklearn._common import count_threads
 from fastgd.sklearn._descent import Cost

@@ -9,7 +9,8 @@ from samples import CLASSES, SOFTMAX, X, Y, csr
 from scipy import sparse
 from sklearn.base import clone
 
-from fastgd import _sgd, schedules
+from fastgd import schedules
+from fastgd.engine import sgd
 from fastgd.sklearn import SGDClassifier, SGDRegressor
 from fastgd.sklearn._margins import LOSSES
 
@@ -22,7 +23,7 @@ def test_losses_of_the_kernels(loss, isa):
     p = np.concatenate([np.linspace(-4, 4, 114), [-1, 0, 1, 1.1, 0.9, -1.1]])
     known = LOSSES[loss]
     parameter = 0.1 if known.parameter is None else known.parameter
-    value, slope = _sgd.margin_losses(loss, parameter, y, p, isa)
+    value, slope = sgd.margin_losses(loss, parameter, y, p, isa)
     assert_close(value, known.value(y, p, parameter), "float64", 1)
     assert_close(slope, known.slope(y, p, parameter), "float64", 1)
 
@@ -34,13 +35,13 @@ ROWS = RNG.standard_normal((90, 37)) * (RNG.random((90, 37)) < 0.4)
 def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3):
     """Return what some epochs of a Descent make of zeros, as bytes."""
     n_columns = X.shape[1]
-    shape = (n_columns, _sgd.padded(n_outputs)) if n_outputs > 1 else (_sgd.padded(n_columns),)
+    shape = (n_columns, sgd.padded(n_outputs)) if n_outputs > 1 else (sgd.padded(n_columns),)
     weights, average, paid = (np.zeros(shape, dtype) for _ in range(3))
     intercepts, means = (np.zeros(shape[-1], dtype) for _ in range(2))
     rows = X.astype(dtype)
     if sparse.issparse(rows):
         rows = (rows.data, rows.indices, rows.indptr, n_columns)
-    descent = _sgd.Descent(
+    descent = sgd.Descent(
         rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, paid,
         loss="log_loss", parameter=1.0, l1=0.01 * (penalty == "l1"), l2=0.01 * (penalty == "l2"),
         rates=("invscaling", 0.25), intercept_rate=1.0, average_from=1, batch_size=batch_size,
@@ -50,7 +51,7 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
     )  # fmt: skip
     order = np.arange(len(y), dtype=np.uint32)
     for _ in range(epochs):
-        _sgd.shuffle(order, 7)
+        sgd.shuffle(order, 7)
         descent.epoch(order, 0.1)
     numbers = np.array(descent.numbers())
     return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
@@ -104,7 +105,7 @@ def batch_steps(X, y, batch_size, epochs, seed, alpha, rates):
     w, b = np.zeros(X.shape[1]), 0.0
     order = np.arange(len(y), dtype=np.uint32)
     for epoch in range(epochs):
-        _sgd.shuffle(order, seed)
+        sgd.shuffle(order, seed)
         rate = rates(epoch)
         for start in range(0, len(y), batch_size):
             rows = order[start : start + batch_size]

@@ -12,7 +12,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastgd._encoding import (
+from fastgd.tables._csv import MISSING, ROWS_AT_ONCE, InputError, read_csv
+from fastgd.tables._encoding import (
     CategoryColumn,
     ClassTarget,
     Encoding,
@@ -25,8 +26,7 @@ from fastgd._encoding import (
     shorten,
     split_names,
 )
-from fastgd._gaps import find_gaps
-from fastgd._tables import MISSING, ROWS_AT_ONCE, InputError, read_csv
+from fastgd.tables._gaps import find_gaps
 
 
 @pytest.fixture

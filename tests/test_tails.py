@@ -12,10 +12,11 @@ import pytest
 from conftest import ALIKE, several_levels
 
 import fastgd as gd
-from fastgd import _sgd, backends
+from fastgd import backends
 from fastgd._plan import Plan
 from fastgd.activations import ACTIVATIONS
 from fastgd.backends import compiled
+from fastgd.engine import sgd
 from fastgd.sklearn import _margins
 
 INF = math.inf
@@ -402,7 +403,7 @@ def test_margin_losses_in_numpy(name):
 @pytest.mark.parametrize("name", MARGINS)
 def test_margin_losses_of_the_kernels(name, isa):
     parameter = margin_parameter(name)
-    check_margin(name, "float64", lambda y, p: _sgd.margin_losses(name, parameter, y, p, isa))
+    check_margin(name, "float64", lambda y, p: sgd.margin_losses(name, parameter, y, p, isa))
 
 
 @pytest.mark.parametrize(("y", "p"), [(1.0, INF), (0.0, -INF)])
@@ -410,7 +411,7 @@ def test_log_loss_of_the_estimators_of_infinite_outputs(y, p, isa):
     y, p = np.array([y]), np.array([p])
     loss = _margins.LOSSES["log_loss"]
     assert (loss.value(y, p, 1.0), loss.slope(y, p, 1.0)) == (0, 0)
-    assert _sgd.margin_losses("log_loss", 1.0, y, p, isa) == (0, 0)
+    assert sgd.margin_losses("log_loss", 1.0, y, p, isa) == (0, 0)
 
 
 # ---------------------------------------------------------------------------------------

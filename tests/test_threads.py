@@ -9,24 +9,24 @@ import pytest
 from conftest import run_python
 from threadpoolctl import threadpool_limits
 
-from fastgd import _engine
 from fastgd.backends import compiled
+from fastgd.engine import engine
 
-MOST = 8 if _engine.config()["openmp"] else 1
+MOST = 8 if engine.config()["openmp"] else 1
 THREADS = "/proc/self/task"  # where Linux lists the threads of a process
 
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_threadpoolctl_limits_them(limit):
-    before = _engine.max_threads()
+    before = engine.max_threads()
     with threadpool_limits(limit, user_api="openmp"):
-        assert _engine.max_threads() == min(limit, MOST)
-    assert _engine.max_threads() == before
+        assert engine.max_threads() == min(limit, MOST)
+    assert engine.max_threads() == before
 
 
 @pytest.mark.parametrize("value", [1, 3])
 def test_the_environment_sets_them(value):
-    code = "import fastgd; from fastgd import _engine; print(_engine.max_threads())"
+    code = "import fastgd; from fastgd.engine import engine; print(engine.max_threads())"
     assert int(run_python(code, OMP_NUM_THREADS=str(value))) == min(value, MOST)
 
 

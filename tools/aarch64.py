@@ -89,7 +89,8 @@ def build(folder: Path, python: str) -> None:
         [sys.executable, "setup.py", "-q", "build", "--build-lib", folder / "site"],
         cwd=source, env={**os.environ, **environment}, check=True, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    for built in (folder / "site" / "fastgd").glob("*.so"):  # named for the machine that built it
+    engine = folder / "site" / "fastgd" / "engine"
+    for built in engine.glob("*.so"):  # named for the machine that built it
         built.rename(built.with_name(built.name.split(".")[0] + ".so"))
 
 

@@ -87,7 +87,7 @@ class Checks:
         bin_folder = self.python.parent
         self.run(self.python, "-m", "ruff", "check", ".")
         self.run(self.python, "-m", "ruff", "format", "--check", ".")
-        self.run(bin_folder / "cython-lint", *sorted((ROOT / "fastgd").glob("*.p[yx][xd]")))
+        self.run(bin_folder / "cython-lint", *sorted((ROOT / "fastgd").rglob("*.p[yx][xd]")))
         folders = (ROOT / "src_c", ROOT / "tools")
         sources = [path for folder in folders for path in folder.rglob("*.[ch]")]
         self.run(bin_folder / "clang-format", "--dry-run", "--Werror", *sorted(sources))
@@ -172,7 +172,7 @@ class Checks:
         self.run(self.python, "tools/building.py", target, FASTGD_OPENMP="off")
         code = (
             "import fastgd, sys; assert fastgd.__file__.startswith(sys.argv[1]), fastgd.__file__;"
-            "from fastgd import _engine; c = _engine.config(); print(c);"
+            "from fastgd.engine import engine; c = engine.config(); print(c);"
             "assert not c['openmp'] and c['threads'] == 1"
         )
         self.run(self.python, "-c", code, target, PYTHONPATH=str(target))

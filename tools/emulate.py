@@ -58,7 +58,7 @@ def kernels_emulated(folder: Path) -> str:
 
 def trainings_here(folder: Path) -> Printed:
     """Return what the trainings print on each level that this CPU can run."""
-    from fastgd import _kernels
+    from fastgd.engine import kernels
 
     script = ROOT / "tools" / "training_bits.py"
     return {
@@ -66,7 +66,7 @@ def trainings_here(folder: Path) -> Printed:
             [sys.executable, script],
             env={**os.environ, **THREADS, "FASTGD_ISA": level}, text=True,
         )
-        for level in _kernels.levels()
+        for level in kernels.levels()
         if level != "baseline"
     }  # fmt: skip
 

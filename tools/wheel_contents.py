@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 3_000_000
 WANTED = (  # beside the modules
     "fastgd/py.typed",
-    "fastgd/_engine.pyi",
-    "fastgd/_comparison.html",
+    "fastgd/engine/engine.pyi",
+    "fastgd/commandline/comparison.html",
     "fastgd/data/",
     "fastgd/plot/light.mplstyle",
     "fastgd/plot/dark.mplstyle",
@@ -41,10 +41,10 @@ def wheel_problems(wheel: Path) -> list[str]:
         for part in UNWANTED
         if (name.startswith(part) if part.endswith("/") else name.endswith(part))
     ]
-    for source in sorted((ROOT / "fastgd").glob("*.pyx")):
-        extension = source.stem
-        if not any(f"fastgd/{extension}." in n and n.endswith((".so", ".pyd")) for n in names):
-            problems.append(f"it lacks the extension {extension}")
+    for source in sorted((ROOT / "fastgd" / "engine").glob("*.pyx")):
+        built = f"fastgd/engine/{source.stem}."
+        if not any(built in name and name.endswith((".so", ".pyd")) for name in names):
+            problems.append(f"it lacks the extension {source.stem}")
     if size > LIMIT:
         problems.append(f"it has {size:,} bytes, more than {LIMIT:,}")
     return problems

@@ -1,6 +1,6 @@
 """The epochs of the backends in NumPy, which differ in how they sum a batch's gradients.
 
-What a step does with the sum is the business of `fastgd._step`.
+What a step does with the sum is the business of `fastgd.backends._step`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fastgd._dropout import draw_seed, masks
-from fastgd._step import make_step, norm_of, scale_of
 from fastgd._typing import FloatArray, IndexArray
+from fastgd.backends._dropout import draw_seed, masks
+from fastgd.backends._step import make_step, norm_of, scale_of
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan

@@ -1,4 +1,4 @@
-"""The compiled backend: fastgd._engine's runs of the step loop on the kernels of src_c/.
+"""The compiled backend: fastgd.engine.engine's runs of the step loop on the kernels of src_c/.
 
 It computes what loop.py and vectorized.py define, to rounding, with the same bits on any
 number of threads.
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd import _kernels
-from fastgd._dropout import draw_seed, threshold
-from fastgd._engine import Engine, max_threads
 from fastgd._typing import FloatArray, IndexArray
+from fastgd.backends._dropout import draw_seed, threshold
+from fastgd.engine import kernels
+from fastgd.engine.engine import Engine, max_threads
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
@@ -37,7 +37,7 @@ MOST_THREADS = 1024
 
 # Tests set these: a lower level, and all threads at work on the smallest step, as many as a call
 # asks for.
-LEVEL = _kernels.LEVEL
+LEVEL = kernels.LEVEL
 ALL_THREADS = False
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._layout import split
-from fastgd._step import clip_factors, measured, norm_of, scale_of
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import ACTIVATIONS
 from fastgd.backends import _epochs
+from fastgd.backends._step import clip_factors, measured, norm_of, scale_of
 from fastgd.losses import LOSSES
 
 if TYPE_CHECKING:

@@ -27,7 +27,22 @@ from numpy.typing import NDArray
 
 from fastgd import _files, backends
 from fastgd._columns import fill, head, line
-from fastgd._encoding import (
+from fastgd._interruption import INTERRUPTED, raise_again
+from fastgd._visible import Visible, visible
+from fastgd._words import count
+from fastgd._writing import replacing
+from fastgd.advice import Advice, recommend_batch_size
+from fastgd.commandline._options import predict_parser, train_parser
+from fastgd.commandline._places import check_places
+from fastgd.commandline._problem import Problem, StepSizeRule
+from fastgd.commandline._report import Progress, about_noise, explain, table_columns
+from fastgd.comparison import Comparison, compare
+from fastgd.data import load_digits
+from fastgd.history import History
+from fastgd.network import Network, network_entries, read_network
+from fastgd.optimizers import SGD
+from fastgd.tables._csv import InputError, Table, is_number, read_csv
+from fastgd.tables._encoding import (
     Encoding,
     NumberTarget,
     guess_task,
@@ -38,22 +53,7 @@ from fastgd._encoding import (
     shorten,
     split_names,
 )
-from fastgd._gaps import find_gaps
-from fastgd._interruption import INTERRUPTED, raise_again
-from fastgd._options import predict_parser, train_parser
-from fastgd._places import check_places
-from fastgd._problem import Problem, StepSizeRule
-from fastgd._report import Progress, about_noise, explain, table_columns
-from fastgd._tables import InputError, Table, is_number, read_csv
-from fastgd._visible import Visible, visible
-from fastgd._words import count
-from fastgd._writing import replacing
-from fastgd.advice import Advice, recommend_batch_size
-from fastgd.comparison import Comparison, compare
-from fastgd.data import load_digits
-from fastgd.history import History
-from fastgd.network import Network, network_entries, read_network
-from fastgd.optimizers import SGD
+from fastgd.tables._gaps import find_gaps
 
 __all__ = ["main"]
 
@@ -176,7 +176,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _check_pictures() -> None:
-    from fastgd._page import require_pictures  # only for --html
+    from fastgd.commandline._page import require_pictures  # only for --html
 
     try:
         require_pictures()
@@ -428,7 +428,7 @@ def _predict_best(
 
 def _write_page(path: str, result: Comparison, **texts: Any) -> None:
     """Write the comparison as a page."""
-    from fastgd._page import page  # only for --html
+    from fastgd.commandline._page import page  # only for --html
 
     text = page(result, **texts)
     with _output("--html", path) as stream:

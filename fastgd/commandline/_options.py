@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastgd import backends
-from fastgd._encoding import MOST_GUESSED_CLASSES
 from fastgd._interruption import INTERRUPTED
-from fastgd._tables import MISSING, InputError
 from fastgd._version import __version__
 from fastgd._words import near_name
+from fastgd.tables._csv import MISSING, InputError
+from fastgd.tables._encoding import MOST_GUESSED_CLASSES
 
 __all__ = ["predict_parser", "train_parser"]
 

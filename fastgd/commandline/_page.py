@@ -57,7 +57,7 @@ def page(
     predicted: Advice | None,
 ) -> str:
     """Return the page; all texts are plain ones, which are escaped here."""
-    template = resources.files("fastgd").joinpath("_comparison.html").read_text(encoding="utf-8")
+    template = resources.files("fastgd.commandline").joinpath("comparison.html").read_text("utf-8")
     facts = show_config("dicts") or {}
     return string.Template(template).substitute(
         version=escape(facts["fastgd"]),

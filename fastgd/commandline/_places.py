@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
 
-from fastgd._tables import InputError
 from fastgd._writing import check_place
+from fastgd.tables._csv import InputError
 
 __all__ = ["READ", "WRITTEN", "check_places"]
 

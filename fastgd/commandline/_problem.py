@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd._encoding import Encoding
-from fastgd._tables import Table
 from fastgd.activations import ACTIVATIONS
 from fastgd.network import Network
+from fastgd.tables._csv import Table
+from fastgd.tables._encoding import Encoding
 
 __all__ = ["Problem", "StepSizeRule"]
 

@@ -9,13 +9,13 @@ from typing import IO
 import numpy as np
 
 from fastgd._columns import Column, number, significant
-from fastgd._encoding import NumberTarget
-from fastgd._problem import Problem
 from fastgd._visible import visible
 from fastgd._words import count
+from fastgd.commandline._problem import Problem
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale
+from fastgd.tables._encoding import NumberTarget
 
 __all__ = ["Progress", "about_noise", "explain", "table_columns"]
 

@@ -11,19 +11,19 @@ from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastgd._evaluation cimport write_outputs, write_sample_gradients, write_sample_norms
-from fastgd._kernels cimport _place, _room
-from fastgd._packing cimport convert, inner, transpose_all, unpack
-from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
-from fastgd._side_by_side cimport Stop, current_stop
-from fastgd._step_loop cimport is_stochastic, run_steps
-from fastgd._workspace cimport Workspace
+from fastgd.engine.evaluation cimport write_outputs, write_sample_gradients, write_sample_norms
+from fastgd.engine.kernels cimport _place, _room
+from fastgd.engine.packing cimport convert, inner, transpose_all, unpack
+from fastgd.engine.run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
+from fastgd.engine.side_by_side cimport Stop, current_stop
+from fastgd.engine.step_loop cimport is_stochastic, run_steps
+from fastgd.engine.workspace cimport Workspace
 
 import os
 import threading
 
-from fastgd._kernels import LEVEL, compiled_levels, levels, pin
-from fastgd._side_by_side import Stopped
+from fastgd.engine.kernels import LEVEL, compiled_levels, levels, pin
+from fastgd.engine.side_by_side import Stopped
 
 
 cdef extern from *:

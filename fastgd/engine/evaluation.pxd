@@ -1,6 +1,6 @@
 """What the threads do for all samples; see _evaluation.pyx."""
 
-from fastgd._run cimport Run
+from fastgd.engine.run cimport Run
 
 
 cdef void write_outputs(Run *run, int thread, char *out) noexcept nogil

@@ -5,9 +5,9 @@
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from fastgd._layers cimport carry_rows, forward, sample_norms
-from fastgd._run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, attend, share_of
-from fastgd._windows cimport look
+from fastgd.engine.layers cimport carry_rows, forward, sample_norms
+from fastgd.engine.run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, attend, share_of
+from fastgd.engine.windows cimport look
 
 
 # Writes what is wanted of n samples, from place `start` of the order on. They are in the window

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from fastgd._run cimport Run, Window
+from fastgd.engine.run cimport Run, Window
 
 
 cdef void activate(

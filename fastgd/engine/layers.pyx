@@ -9,8 +9,8 @@ columns of its own; _step_loop.pyx says who does which. Nobody waits in here.
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t
 
-from fastgd._kernels cimport fgd_kernels
-from fastgd._run cimport (
+from fastgd.engine.kernels cimport fgd_kernels
+from fastgd.engine.run cimport (
     FGD_FLAG, Layer, Run, Window, _min, _round_up, attend_work, segment_start
 )
 

@@ -1,6 +1,6 @@
 """From one layout of parameters to the other; see _packing.pyx."""
 
-from fastgd._run cimport Run, Tile
+from fastgd.engine.run cimport Run, Tile
 
 
 cdef void convert(const Run *run, char *packed, char *flat, bint pack) noexcept nogil

@@ -8,8 +8,8 @@ Where in a packed vector each layer begins is decided in _workspace.pyx.
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
-from fastgd._kernels cimport FGD_AHEAD
-from fastgd._run cimport Item, Layer, Run, Tile, Window, _min, _round_up, segment_start
+from fastgd.engine.kernels cimport FGD_AHEAD
+from fastgd.engine.run cimport Item, Layer, Run, Tile, Window, _min, _round_up, segment_start
 
 
 cdef void unpack(const Run *run, const char *packed, char *flat) noexcept nogil:

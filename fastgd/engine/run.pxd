@@ -7,7 +7,7 @@ _evaluation.pyx. Both walk the data in _windows.pyx and the model in _layers.pyx
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from fastgd._kernels cimport (
+from fastgd.engine.kernels cimport (
     FGD_MAX_COEFFICIENTS,
     FGD_MAX_SCALARS,
     fgd_activation,

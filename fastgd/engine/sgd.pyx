@@ -10,7 +10,7 @@ Ctrl-C is seen in between. When to stop belongs to fastgd/sklearn/_sgd.py, arith
 from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from fastgd._kernels cimport (
+from fastgd.engine.kernels cimport (
     FGD_EPSILON_INSENSITIVE,
     FGD_FINISH,
     FGD_GIVEN_RATE,
@@ -34,7 +34,7 @@ from fastgd._kernels cimport (
 
 import numpy as np
 
-from fastgd._kernels import LEVEL
+from fastgd.engine.kernels import LEVEL
 
 
 cdef extern from "Python.h":

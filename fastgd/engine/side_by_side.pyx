@@ -9,7 +9,7 @@ have. Nothing of this is about training; what listens to `Stop` is the engine (a
 _run.pxd), between stretches of work of some milliseconds.
 """
 
-from fastgd._run cimport FGD_FLAG, FGD_RAISE_FLAG
+from fastgd.engine.run cimport FGD_FLAG, FGD_RAISE_FLAG
 
 import atexit
 import threading

@@ -1,6 +1,6 @@
 """The steps of an epoch; see _step_loop.pyx."""
 
-from fastgd._run cimport Run
+from fastgd.engine.run cimport Run
 
 
 cdef bint is_stochastic(const Run *run) noexcept nogil

@@ -24,12 +24,12 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from fastgd._kernels cimport fgd_kernels, fgd_sum
-from fastgd._layers cimport (
+from fastgd.engine.kernels cimport fgd_kernels, fgd_sum
+from fastgd.engine.layers cimport (
     activate, carry_rows, clip_samples, delta_columns, raw_columns, sample_norms
 )
-from fastgd._packing cimport convert, transpose, unpack
-from fastgd._run cimport (
+from fastgd.engine.packing cimport convert, transpose, unpack
+from fastgd.engine.run cimport (
     Adjust,
     FGD_FLAG,
     FGD_RAISE_FLAG,
@@ -52,7 +52,7 @@ from fastgd._run cimport (
     fgd_seconds,
     share_of,
 )
-from fastgd._windows cimport Share, look, share_blocks, show_shares, step_size
+from fastgd.engine.windows cimport Share, look, share_blocks, show_shares, step_size
 
 
 # ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from fastgd._run cimport BLOCK, MAX_BLOCKS, Run, Step, Window, _min, _round_up
+from fastgd.engine.run cimport BLOCK, MAX_BLOCKS, Run, Step, Window, _min, _round_up
 
 
 cdef inline size_t step_size(const Run *run, size_t index, size_t start) noexcept nogil:

@@ -9,8 +9,8 @@ few bytes a sample, are gathered in the rows' order.
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy
 
-from fastgd._kernels cimport FGD_AHEAD
-from fastgd._run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
+from fastgd.engine.kernels cimport FGD_AHEAD
+from fastgd.engine.run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
 
 
 cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:

@@ -1,6 +1,6 @@
 """The memory of a run, for the engine to work on; see _workspace.pyx."""
 
-from fastgd._run cimport Run
+from fastgd.engine.run cimport Run
 
 
 cdef class Workspace:

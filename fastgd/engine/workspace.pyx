@@ -9,7 +9,7 @@ stands in _engine.pyx, checks of user input in _validation.py.
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from fastgd._kernels cimport (
+from fastgd.engine.kernels cimport (
     FGD_AHEAD,
     _address,
     _is_double,
@@ -17,8 +17,8 @@ from fastgd._kernels cimport (
     _room,
     _table,
 )
-from fastgd._packing cimport convert, transpose_all, unpack
-from fastgd._run cimport (
+from fastgd.engine.packing cimport convert, transpose_all, unpack
+from fastgd.engine.run cimport (
     Adjust,
     CHUNK_ELEMENTS,
     FEW_OUTPUTS,
@@ -42,7 +42,7 @@ from fastgd._run cimport (
 
 import numpy as np
 
-from fastgd._kernels import pin
+from fastgd.engine.kernels import pin
 
 
 cdef class Workspace:

@@ -16,7 +16,7 @@ from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.batches import batch_bounds, count_steps
 from fastgd.history import DivergenceError, History
 from fastgd.landscapes._landscape import Landscape
-from fastgd.landscapes._runs import Runs, check_landscape, check_optimizer, check_start
+from fastgd.landscapes._runs import Runs, check_landscape, check_start, optimizer_or_default
 from fastgd.optimizers import Optimizer
 from fastgd.sampling import Sampler, draw_batches, make_sampler
 from fastgd.schedules import Schedule, make_schedule
@@ -109,7 +109,7 @@ def descend(
     n = landscape.n
     size = _validation.check_batch_size(batch_size, n)
     epochs = _validation.check_int("epochs", epochs, at_least=0)
-    optimizer = check_optimizer(landscape, optimizer)
+    optimizer = optimizer_or_default(landscape, optimizer)
     rule = make_schedule(schedule)
     drop_last = _validation.check_bool("drop_last", drop_last)
     sampler = make_sampler(sampling, None, size, drop_last)

@@ -16,7 +16,7 @@ from fastgd._columns import Column
 from fastgd._typing import FloatArray
 from fastgd.batches import count_steps
 from fastgd.landscapes._landscape import Landscape
-from fastgd.landscapes._runs import Runs, check_landscape, check_optimizer, check_start
+from fastgd.landscapes._runs import Runs, check_landscape, check_start, optimizer_or_default
 from fastgd.optimizers import Optimizer
 from fastgd.sampling import Sampler, make_sampler
 
@@ -211,7 +211,7 @@ def escape_share(
     sizes = _validation.check_batch_sizes(batch_sizes, landscape.n)
     n_seeds = _validation.check_int("n_seeds", n_seeds, at_least=1)
     updates = _validation.check_int("updates", updates, at_least=1)
-    optimizer = check_optimizer(landscape, optimizer)
+    optimizer = optimizer_or_default(landscape, optimizer)
     sampler = make_sampler(sampling, None)
     drop_last = _validation.check_bool("drop_last", drop_last)
     confidence = _validation.check_real("confidence", confidence, above=0, below=1)

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastgd import _data, _words
 from fastgd._typing import FloatArray, IndexArray
 from fastgd.landscapes._landscape import Landscape
-from fastgd.optimizers import SGD, Optimizer
+from fastgd.optimizers import SGD, Optimizer, check_optimizer
 
-__all__ = ["Runs", "check_landscape", "check_optimizer", "check_start"]
+__all__ = ["Runs", "check_landscape", "optimizer_or_default", "check_start"]
 
 
 def check_landscape(landscape: Landscape) -> None:
@@ -28,7 +28,7 @@ def check_start(landscape: Landscape, start: ArrayLike | None) -> FloatArray:
     return _data.check_point("start", point, landscape.n_params).astype(np.float64)
 
 
-def check_optimizer(landscape: Landscape, optimizer: Optimizer | None) -> Optimizer:
+def optimizer_or_default(landscape: Landscape, optimizer: Optimizer | None) -> Optimizer:
     """Return the optimizer, checked; without one, what `descend` promises."""
     if optimizer is None:
         return SGD(landscape.largest_learning_rate / 2)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from fastgd import _validation, _words
-from fastgd._engine import max_threads
 from fastgd._typing import AnyArray
+from fastgd.engine.engine import max_threads
 from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [

@@ -15,8 +15,8 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from fastgd import _sampling
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.engine import shuffle
 from fastgd.optimizers import Optimizer, OptimizerState
 from fastgd.schedules import State
 from fastgd.sklearn._common import Progress, schedule_of
@@ -291,7 +291,7 @@ class Epochs:
         order = self.state.order
         if order is not None and len(order) == n and not self.incremental:
             return order
-        return np.arange(n, dtype=_sampling.index_dtype(n))
+        return np.arange(n, dtype=shuffle.index_dtype(n))
 
     def _shuffled(self, order: IndexArray) -> IndexArray:
         """Return the order of the next epoch; with a RandomState it is scikit-learn's."""
@@ -299,7 +299,7 @@ class Epochs:
         if not self.estimator.shuffle:
             return order
         if isinstance(draws, np.random.Generator):
-            return _sampling.permutation(len(order), draws)
+            return shuffle.permutation(len(order), draws)
         places = np.arange(len(order), dtype=order.dtype)
         draws.shuffle(places)
         return order[places]

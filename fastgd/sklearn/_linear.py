@@ -20,8 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from fastgd._side_by_side import run_all
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.engine.side_by_side import run_all
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,

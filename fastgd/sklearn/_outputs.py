@@ -2,7 +2,7 @@
 
 An estimator has one of these for each number that it predicts: one for a regressor and for two
 classes, one a class for one-versus-rest. What they share is in `Settings`; input was checked by the
-estimator, arithmetic is in fastgd/_sgd.pyx.
+estimator, arithmetic is in fastgd/engine/sgd.pyx.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgd._sgd import Descent, padded, shuffle
-from fastgd._side_by_side import is_stopped
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.engine.sgd import Descent, padded, shuffle
+from fastgd.engine.side_by_side import is_stopped
 from fastgd.schedules import Schedule
 from fastgd.schedules import State as ScheduleState
 from fastgd.sklearn._common import schedule_of
@@ -85,7 +85,7 @@ class Settings:
 
 
 def _rates(estimator: Any, parameter: float) -> tuple[Any, ...]:
-    """Return the learning rates' kind and numbers, as `fastgd._sgd.Descent` takes them."""
+    """Return the learning rates' kind and numbers, as `fastgd.engine.sgd.Descent` takes them."""
     kind, alpha = estimator.learning_rate, float(estimator.alpha)
     if kind == "optimal":
         # Bottou's heuristic: the first step is as long as a typical weight is large.
@@ -205,7 +205,7 @@ class Output:
     settings : Settings
         Of the estimator.
     X : ndarray of shape (n, d), or (data, indices, indptr, d)
-        The rows, as `fastgd._sgd.Descent` takes them.
+        The rows, as `fastgd.engine.sgd.Descent` takes them.
     y, sample_weight : ndarray of shape (n,)
         Targets as the loss takes them; weights, or None.
     state : State

@@ -23,9 +23,9 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastgd._dropout import check_dropout
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends import compiled
+from fastgd.backends._dropout import check_dropout
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd._gaps import as_names
-from fastgd._tables import InputError, Table
 from fastgd._words import count, near_name
+from fastgd.tables._csv import InputError, Table
+from fastgd.tables._gaps import as_names
 
 if TYPE_CHECKING:
     from fastgd.network import Network

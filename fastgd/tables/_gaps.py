@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd._tables import InputError, Table
 from fastgd._words import count
+from fastgd.tables._csv import InputError, Table
 
 __all__ = ["Gap", "Gaps", "as_names", "find_gaps"]
 

@@ -1,5 +1,5 @@
 /* What a gradient goes through between the backward pass and the update: norms, penalties,
- * clipping, and the gradients of single samples (fastgd/_step.py has the formulas).
+ * clipping, and the gradients of single samples (fastgd/backends/_step.py has the formulas).
  *
  * Parameters' squares are summed in double along columns, with C's own operations: no level
  * changes their order.

@@ -1,5 +1,5 @@
 /* Dropout: which units are left out of a step, as a pure function of a seed, the sample's place
- * in the epoch, the layer and the unit (fastgd/_dropout.py has the definition). No thread, tile
+ * in the epoch, the layer and the unit (fastgd/backends/_dropout.py has the definition). No thread, tile
  * or level can change it.
  *
  * The function is Philox4x32 with 10 rounds: J. Salmon, M. Moraes, R. Dror & D. Shaw 2011,

@@ -1,0 +1,5 @@
+"""Everything behind ``python -m fastgd`` and the console script ``fastgd``."""
+
+from fastgd.commandline._main import main
+
+__all__ = ["main"]
