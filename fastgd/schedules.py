@@ -25,6 +25,7 @@ from fastgd import _data, _validation, _words
 from fastgd._elementary import half_wave, real_power, whole_power
 from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
+from fastgd.stopping import Patience, Waiting
 
 __all__ = [
     "Constant",
@@ -675,16 +676,14 @@ class OnPlateau(Schedule):
 
     def observe(self, state: State, loss: float) -> State:
         """Return the state after an epoch that ended with this loss; `state` stays as it is."""
-        best, bad, cooling, changes = state
-        if loss < self._wanted(best):
-            best, bad = float(loss), 0
-        else:
-            bad += 1
+        rule = Patience(self.patience + 1, self.threshold, relative=self.threshold_mode == "rel")
+        waiting = rule.observe(Waiting(state[0], int(state[1])), loss)
+        cooling, changes = state[2:]
         if cooling > 0:
-            cooling, bad = cooling - 1, 0
-        if bad > self.patience:
-            bad, cooling, changes = 0, self.cooldown, changes + 1
-        return best, bad, cooling, changes
+            cooling, waiting = cooling - 1, waiting._replace(epochs=0)
+        if rule.exhausted(waiting):
+            cooling, changes, waiting = self.cooldown, changes + 1, waiting._replace(epochs=0)
+        return (*waiting, cooling, changes)
 
     def check_state(self, state: State, epochs: int) -> None:
         """Check that a state, which a file holds, is one that `observe` returns in so many epochs.
@@ -697,15 +696,6 @@ class OnPlateau(Schedule):
         whole = all(0 <= count <= most and count == int(count) for count, most in limits)
         if best != best or not whole:
             raise ValueError(f"the state {list(state)} is not one of {self} in epoch {epochs}")
-
-    def _wanted(self, best: float) -> float:
-        """Return what a loss must be below to be better than the best so far."""
-        if best == inf:
-            return best  # no loss yet: any number is better
-        if self.threshold_mode == "abs":
-            return best - self.threshold
-        # best - threshold * abs(best), for positive losses in torch's arithmetic
-        return best * (1 - self.threshold if best > 0 else 1 + self.threshold)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         rate = base
