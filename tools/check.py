@@ -91,6 +91,7 @@ class Checks:
         folders = (ROOT / "src_c", ROOT / "tools")
         sources = [path for folder in folders for path in folder.rglob("*.[ch]")]
         self.run(bin_folder / "clang-format", "--dry-run", "--Werror", *sorted(sources))
+        self.run(bin_folder / "lint-imports", "--no-cache")
         self.run(self.python, "tools/rules.py")
 
     def types(self) -> None:
