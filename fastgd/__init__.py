@@ -32,6 +32,7 @@ from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.noise import noise_scale
 from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
+from fastgd.stopping import EarlyStopping
 from fastgd.training import train
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ __all__ = [
     "BatchPlan",
     "Comparison",
     "DivergenceError",
+    "EarlyStopping",
     "History",
     "Nadam",
     "Network",

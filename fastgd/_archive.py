@@ -23,10 +23,11 @@ import numpy as np
 
 from fastgd._typing import AnyArray
 
-__all__ = ["FLOATS", "NUMBERS", "Archive"]
+__all__ = ["FLOATS", "INDICES", "NUMBERS", "Archive"]
 
 #: types of arrays, without their order of bytes
 FLOATS = ("f4", "f8")
+INDICES = ("u4", "i8")
 NUMBERS = (*FLOATS, "f2", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
 #: how many bytes one byte can stand for: deflate codes 258 bytes in 2 bits

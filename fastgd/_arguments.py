@@ -11,7 +11,10 @@ from typing import ParamSpec, TypeVar
 
 from fastgd._words import also_called, near_name
 
-__all__ = ["helpful", "unknown_argument"]
+__all__ = ["OPTIMIZER_ARGUMENTS", "helpful", "unknown_argument"]
+
+#: the arguments of each optimizer, by its public name; `fastgd.optimizers` enters its own
+OPTIMIZER_ARGUMENTS: dict[str, list[str]] = {}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,14 +62,10 @@ def unknown_argument(said: str, name: str, allowed: Collection[str]) -> TypeErro
 
 def _argument_of_optimizer(name: str, find: Callable[[str, Collection[str]], str | None]) -> str:
     """Return how an optimizer is given an argument of this name; empty if none takes it."""
-    from dataclasses import fields
-
-    from fastgd.optimizers import OPTIMIZERS  # which needs this module
-
-    for kind in OPTIMIZERS.values():
-        meant = find(name, [field.name for field in fields(kind)])
+    for kind, arguments in OPTIMIZER_ARGUMENTS.items():
+        meant = find(name, arguments)
         if meant == "learning_rate":
-            return f"optimizer=fastgd.{kind.__name__}(learning_rate=...)"
+            return f"optimizer=fastgd.{kind}(learning_rate=...)"
         if meant:
-            return f"optimizer=fastgd.{kind.__name__}(..., {meant}=...)"
+            return f"optimizer=fastgd.{kind}(..., {meant}=...)"
     return ""

@@ -6,6 +6,7 @@ A `Plan` is the only thing that a backend receives: checked, converted, and neve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.batches import batch_bounds
@@ -13,6 +14,7 @@ from fastgd.optimizers import Optimizer
 
 __all__ = [
     "Plan",
+    "StepPlan",
 ]
 
 
@@ -81,3 +83,23 @@ class Plan:
     def bounds(self, n_samples: int) -> IndexArray:
         """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
         return batch_bounds(n_samples, self.batch_size, self.drop_last)
+
+
+class StepPlan(Protocol):
+    """What a run itself reads of a plan; the rest is between the plan and its backend."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a batch."""
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether to drop an incomplete last batch."""
+
+    @property
+    def reduction(self) -> str:
+        """How a batch's samples make one gradient: "mean" or "sum"."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How the parameters move."""

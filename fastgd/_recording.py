@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastgd._plan import Plan
+from fastgd._plan import StepPlan
 from fastgd._trace import Trace
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.network import Network
 from fastgd.noise import smoothed_ratio, unbiased_each
 
 __all__ = ["RECORDS", "Recording"]
@@ -26,8 +25,10 @@ class Recording:
         Some of `RECORDS`.
     every : int
         Every how many steps, counted from the first of all.
-    net, plan
-        Of the run.
+    params : ndarray of shape (n_params,)
+        The run's parameters.
+    plan : StepPlan
+        The run's.
     first_step : int
         Steps made before.
     steps : int
@@ -35,7 +36,13 @@ class Recording:
     """
 
     def __init__(
-        self, record: set[str], every: int, net: Network, plan: Plan, first_step: int, steps: int
+        self,
+        record: set[str],
+        every: int,
+        params: FloatArray,
+        plan: StepPlan,
+        first_step: int,
+        steps: int,
     ) -> None:
         self.record = record
         self.every = every
@@ -52,7 +59,7 @@ class Recording:
             loss=np.empty(room) if "loss" in record else None,
             gradient_norm=np.empty(room) if noise or "gradient_norm" in record else None,
             sample_squares=np.empty(room) if noise else None,
-            params=np.empty((room, net.n_params), net.dtype) if "params" in record else None,
+            params=np.empty((room, len(params)), params.dtype) if "params" in record else None,
         )
 
     def _count(self, steps: int) -> int:

@@ -234,7 +234,7 @@ def _noise_in_training(
         net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer,
         sample_weight=weight, rng=rng, n_threads=n_threads, record=("noise_scale",),
         samples=_some(rng, len(X), WARM_UP_UPDATES * batch_size),
-    ).go()  # fmt: skip
+    ).finish()  # fmt: skip
     return float(np.median(history.trace["noise_scale"]))
 
 
@@ -260,7 +260,7 @@ def _step_seconds(
             sampling="sequential",
         )  # fmt: skip
         try:
-            times.append(run.go().seconds[0] / steps)
+            times.append(run.finish().seconds[0] / steps)
         except DivergenceError:
             return math.nan
     return min(times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastgd import _files, _generators, _validation, _words
-from fastgd._typing import FloatArray
+from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.network import Network, check_network, network_entries, read_network
 from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
+from fastgd.stopping import Waiting
 
 if TYPE_CHECKING:
     from fastgd.schedules import Schedule
@@ -49,7 +51,9 @@ class DivergenceError(ArithmeticError):
 class UnderWay(Protocol):
     """A training that has not ended: what its history asks it for, once somebody reads it."""
 
-    rng: np.random.Generator
+    @property
+    def rng(self) -> np.random.Generator:
+        """What the training draws from."""
 
     def recorded(self, earlier: dict[str, FloatArray]) -> dict[str, FloatArray]:
         """Return the trace up to the last complete epoch, behind that of an earlier training."""
@@ -86,6 +90,9 @@ class History:
         update.
     validation_loss : list of float
         The mean loss on the validation data after each epoch; empty without such data.
+    metrics, validation_metrics : dict of str to list of float
+        What ``metrics`` asked for, a value an epoch: on the training samples as the epoch left the
+        network, and on the validation data. NaN for epochs before it was asked for.
     learning_rate : list of float
         Each epoch's learning rate, in its first step.
     seconds : list of float
@@ -117,10 +124,17 @@ class History:
     batch_size : int or None
         Samples a batch in the last training: the number of all where none was given or a larger
         one. None in files that were written before it was kept.
+    best_epoch : int or None
+        With ``early_stopping``, the number of the epoch, from 1, in which what it watches was
+        best: the epoch whose parameters the network holds, if it restores the best ones.
+    validation_samples : ndarray of int, or None
+        Which samples ``validation=0.2`` has set aside: indices into X.
     """
 
     loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    validation_metrics: dict[str, list[float]] = field(default_factory=dict)
     learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     updates: int = 0
@@ -132,9 +146,16 @@ class History:
     schedule: Schedule | None = None
     diverged: bool = False
     batch_size: int | None = None
+    best_epoch: int | None = None
+    validation_samples: IndexArray | None = None
     _sizes: tuple[int, ...] = field(default=(), repr=False)  # the network's; older ones have none
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
+    _waiting: Waiting = field(default=Waiting(), repr=False)  # of early stopping
+    _best: FloatArray | None = field(default=None, repr=False)  # the best epoch's parameters
+    _last: FloatArray | None = field(
+        default=None, repr=False
+    )  # the last's, where not the network's
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
     _under_way: UnderWay | None = field(default=None, init=False, repr=False)
 
@@ -148,6 +169,10 @@ class History:
             seconds=list(self.seconds),
             epoch_updates=list(self.epoch_updates),
             trace=dict(self.trace),
+            metrics={name: list(values) for name, values in self.metrics.items()},
+            validation_metrics={
+                name: list(values) for name, values in self.validation_metrics.items()
+            },
             _state=None if self._state is None else self._state.copy(),
             _rng_state=self._generator_state(),
         )
@@ -161,6 +186,21 @@ class History:
             return self._rng_state
         state: Mapping[str, Any] = self._under_way.rng.bit_generator.state
         return state
+
+    def _add_metrics(self, name: str, values: Mapping[str, float]) -> None:
+        """Add an epoch's values to `metrics` or `validation_metrics`."""
+        series: dict[str, list[float]] = getattr(self, name)
+        for metric, value in values.items():
+            series.setdefault(metric, [math.nan] * (self.epochs - 1)).append(value)
+
+    def _latest(self) -> dict[str, float]:
+        """Return what is known of the last epoch, by name."""
+        found = {"loss": self.loss[-1]}
+        found |= {name: values[-1] for name, values in self.metrics.items()}
+        if self.validation_loss:
+            found["validation_loss"] = self.validation_loss[-1]
+        kept = self.validation_metrics.items()
+        return found | {f"validation_{name}": values[-1] for name, values in kept}
 
     @property
     def epochs(self) -> int:
@@ -273,10 +313,19 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         entries["start"] = history.start
     for place, moment in enumerate(history._state.moments):
         entries[f"moment.{place}"] = moment
+    for name, array in (
+        ("best", history._best), ("last", history._last), ("held", history.validation_samples),
+    ):  # fmt: skip
+        if array is not None:
+            entries[name] = array
     entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
         "trace": list(history.trace),
         "epoch updates": history.epoch_updates,
         "batch size": history.batch_size,
+        "metrics": history.metrics,
+        "validation metrics": history.validation_metrics,
+        "best epoch": history.best_epoch,
+        "waiting": list(history._waiting),
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
         "rng": _generators.to_fields(history._generator_state()),
@@ -334,6 +383,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
 
 def _read_history(file: _files.Contents, net: Network) -> History:
     """Build the history that a file describes; each value is checked before it is used."""
+    from fastgd._archive import INDICES
+
     kept = file.header["history"]
     same = [net.dtype.str[1:]], [net.n_params]
     name, arguments = kept["optimizer"]
@@ -345,9 +396,18 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         sample_gradients=_count("sample_gradients", kept["sample_gradients"]),
         epoch_updates=[_count("updates", count) for count in kept.get("epoch updates", ())],
         trace={name: _read_trace(file, name, net) for name in kept["trace"]},
-        start=file.arrays.array("start", *same) if "start" in file.arrays else None,
+        start=_optional(file, "start", *same),
         optimizer=optimizer,
-        batch_size=_batch_size(kept),
+        batch_size=_whole("batch size", kept.get("batch size")),
+        metrics=_series(kept.get("metrics", {})),
+        validation_metrics=_series(kept.get("validation metrics", {})),
+        best_epoch=_whole("best epoch", kept.get("best epoch")),
+        validation_samples=file.arrays.array("held", INDICES, [None])
+        if "held" in file.arrays
+        else None,
+        _waiting=_waiting(kept.get("waiting")),
+        _best=_optional(file, "best", *same),
+        _last=_optional(file, "last", *same),
         schedule=_schedule(kept.get("schedule")),
         _sizes=net.sizes,
         _state=OptimizerState(
@@ -360,6 +420,11 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         history.schedule.check_state(history._schedule_state, history.epochs)
     restore_rng(history)
     return history
+
+
+def _optional(file: _files.Contents, name: str, kinds: Any, shape: Any) -> AnyArray | None:
+    """Return an array that a file may have."""
+    return file.arrays.array(name, kinds, shape) if name in file.arrays else None
 
 
 def _tuple(value: Any) -> Any:
@@ -395,9 +460,24 @@ def _schedule(entry: list[Any] | None) -> Schedule | None:
     return from_entry(entry)
 
 
-def _batch_size(kept: Mapping[str, Any]) -> int | None:
-    size = kept.get("batch size")
-    return None if size is None else _validation.check_int("batch size", size, at_least=1)
+def _whole(name: str, value: Any) -> int | None:
+    """Return a number from 1 on, or None."""
+    return None if value is None else _validation.check_int(name, value, at_least=1)
+
+
+def _series(kept: Any) -> dict[str, list[float]]:
+    """Return the metrics' values by name."""
+    if not isinstance(kept, dict):
+        raise ValueError(f"its metrics are {_words.show(kept)}")
+    return {name: list(_numbers(name, values)) for name, values in kept.items()}
+
+
+def _waiting(kept: Any) -> Waiting:
+    """Return how long early stopping has waited."""
+    if kept is None:  # a file from before there was any
+        return Waiting()
+    best, epochs = _numbers("waiting", kept)
+    return Waiting(best, _count("waiting", int(epochs)))
 
 
 def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:

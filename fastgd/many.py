@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, partial
-from inspect import signature
+from functools import partial
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful, unknown_argument
-from fastgd._training_run import Run
+from fastgd._run import Run
 from fastgd.engine.side_by_side import run_all
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network, check_network
-from fastgd.training import prepare
+from fastgd.training import allowed_settings, prepare
 
 __all__ = ["train_many"]
 
-NOT_PER_NETWORK = {"n_threads", "backend"}
-NOT_IN_SETTINGS = {"net", "X", "y", *NOT_PER_NETWORK}
+NOT_PER_NETWORK = {"n_threads", "backend", "verbose"}
 
 
 @helpful
@@ -49,8 +47,8 @@ def train_many(
     settings : mapping, or sequence of mappings
         The keyword arguments of `fastgd.train`: one mapping for all networks, or one for each.
         Beside them "samples" may hold an array of indices: only these samples are trained on,
-        without a copy of the data. "n_threads" and "backend" are not among them. A seed may be
-        that of several networks, a generator or bit generator of one only.
+        without a copy of the data. "n_threads", "backend" and "verbose" are not among them. A seed
+        may be that of several networks, a generator or bit generator of one only.
     n_threads : int, optional
         The most networks to train at the same time. It may lower the number of threads that
         OpenMP would use, which is what is used if it is not given; it does not raise it.
@@ -103,14 +101,9 @@ def train_many(
 def _go(run: Run) -> History:
     """Run; return the history, of a run that diverged too."""
     try:
-        return run.go()
+        return run.finish()
     except DivergenceError as error:
         return error.history
-
-
-@cache  # looking at a signature takes as long as training a small network
-def _allowed_in_settings() -> tuple[str, ...]:
-    return tuple(name for name in signature(prepare).parameters if name not in NOT_IN_SETTINGS)
 
 
 def _settings_of_each(
@@ -130,7 +123,7 @@ def _settings_of_each(
         )
     if len({id(net) for net in nets}) < len(nets):
         raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
-    allowed = _allowed_in_settings()
+    allowed = [name for name in (*allowed_settings(), "samples") if name not in NOT_PER_NETWORK]
     for entry in each:
         if not isinstance(entry, Mapping):
             raise TypeError(

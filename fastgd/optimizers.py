@@ -7,12 +7,13 @@ specification, in NumPy; the kernels are in src_c/kernels/update.inc.c.
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastgd import _validation
+from fastgd._arguments import OPTIMIZER_ARGUMENTS
 from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
 from fastgd._words import near_name, show
@@ -667,6 +668,9 @@ class ASGD(Optimizer):
 #: Every optimizer by name.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     kind.name: kind for kind in (SGD, Adam, AdamW, Nadam, Adagrad, RMSprop, ASGD)
+}
+OPTIMIZER_ARGUMENTS |= {
+    kind.__name__: [each.name for each in fields(kind)] for kind in OPTIMIZERS.values()
 }
 
 

@@ -1,32 +1,45 @@
-"""`train`: check everything, and make the plan.
+"""`train`: from what a user gives to a run.
 
-The epochs are the business of `_training_run`.
+Settings are checked in `_settings`; the epochs belong in `_run`.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful
+from fastgd._divergence import remedy
+from fastgd._evaluation import Evaluation, count_held, split_rows
 from fastgd._plan import Plan
-from fastgd._training_run import Run
+from fastgd._progress import make_progress
+from fastgd._recording import Recording
+from fastgd._run import Job, Run, Watch
+from fastgd._settings import Beginning, Settings
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
-from fastgd.backends import _dropout
+from fastgd.batches import count_steps
+from fastgd.engine.shuffle import index_dtype
 from fastgd.history import History
 from fastgd.losses import LOSSES
 from fastgd.network import Network, check_network, check_params
 from fastgd.optimizers import Optimizer
 from fastgd.sampling import Sampler, Subset, make_sampler
+from fastgd.stopping import EarlyStopping
 
 if TYPE_CHECKING:
+    from fastgd.metrics import Metric
     from fastgd.schedules import Schedule
 
-__all__ = ["prepare", "train"]
+__all__ = ["allowed_settings", "prepare", "train"]
+
+DIVERGED = "The network holds the parameters of the epoch before."
 
 
 @helpful
@@ -44,7 +57,9 @@ def train(
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
-    validation: Sequence[ArrayLike] | None = None,
+    validation: float | Sequence[ArrayLike] | None = None,
+    early_stopping: int | EarlyStopping | None = None,
+    metrics: Sequence[str | Callable[[AnyArray, FloatArray], float]] = (),
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     l1: float = 0.0,
     l2: float = 0.0,
@@ -59,6 +74,7 @@ def train(
     n_threads: int | None = None,
     backend: str = "compiled",
     resume: History | None = None,
+    verbose: int | str = 0,
 ) -> History:
     r"""Train a network in place by gradient descent.
 
@@ -80,8 +96,7 @@ def train(
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
     batch_size : int or None
-        Samples a batch, at least 1; None, and a number above n, for all. `History.batch_size`
-        has the number.
+        Samples a batch, from 1 to n; None for all.
     epochs : int
         Passes over the data.
     optimizer : Optimizer, optional
@@ -108,8 +123,19 @@ def train(
         Factors of the losses by the samples' classes, beside the samples' own; a class that the
         mapping does not have keeps 1. "balanced" gives n / (number of classes * size of the
         class).
-    validation : (X, y) or (X, y, sample_weight), optional
-        Data on which the loss is computed after each epoch.
+    validation : float, (X, y) or (X, y, sample_weight), optional
+        Data on which the loss is computed after each epoch. A number between 0 and 1 sets that
+        share of the samples aside, drawn from `rng`, with each class's share where the targets
+        are classes; `History.validation_samples` lists them.
+    early_stopping : int or EarlyStopping, optional
+        End the training when it has stopped improving, and go back to the best epoch; a number is
+        the patience. It watches the validation loss unless an `EarlyStopping` says otherwise.
+    metrics : sequence of str or callable
+        What else to compute after each epoch, on the training samples and on the validation data,
+        for `History.metrics` and `History.validation_metrics`: "accuracy", "log_loss", "mae",
+        "mse", "r2", "rmse", or functions of (y, prediction) that return a number, where
+        ``prediction`` is what `Network.predict` returns. On the training samples this costs a
+        forward pass.
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``; training stops after an
         epoch in which one returns True. The next epoch begins with the parameters as they leave
@@ -147,6 +173,8 @@ def train(
     resume : History, optional
         Go on where this training ended, with its optimizer and schedule, and their state and
         the generator's: 4 epochs and then 6 give the bits of 10.
+    verbose : {0, 1, "bar"}
+        Nothing, a line an epoch, or a bar (tqdm's; lines where it is not installed).
 
     Returns
     -------
@@ -177,14 +205,14 @@ def train(
     >>> print(np.round(net.params, 2))
     [ 1.  -2.   0.5  3. ]
     """
-    return prepare(
-        net, X, y, batch_size=batch_size, epochs=epochs, optimizer=optimizer, schedule=schedule,
-        sampling=sampling, drop_last=drop_last, reduction=reduction, sample_weight=sample_weight,
-        class_weight=class_weight, validation=validation, callbacks=callbacks, l1=l1, l2=l2,
-        clip_value=clip_value, clip_norm=clip_norm, clip_per_sample=clip_per_sample,
-        noise_multiplier=noise_multiplier, dropout=dropout, record=record,
-        record_every=record_every, rng=rng, n_threads=n_threads, backend=backend, resume=resume,
-    ).go()  # fmt: skip
+    return prepare(**locals()).finish()
+
+
+@functools.cache  # reading a signature takes as long as training a small network
+def allowed_settings() -> Mapping[str, Any]:
+    """Return the names of `train`'s settings, with their defaults."""
+    parameters = inspect.signature(train).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def prepare(
@@ -192,108 +220,238 @@ def prepare(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    batch_size: int | None = 32,
-    epochs: int = 10,
-    optimizer: Optimizer | None = None,
-    schedule: Schedule | Callable[[int], float] | None = None,
-    sampling: str | Sampler = "shuffle",
-    drop_last: bool = False,
-    reduction: str = "mean",
-    sample_weight: ArrayLike | None = None,
-    class_weight: str | Mapping[Any, float] | None = None,
-    validation: Sequence[ArrayLike] | None = None,
-    callbacks: Sequence[Callable[[Network, History], Any]] = (),
-    l1: float = 0.0,
-    l2: float = 0.0,
-    clip_value: float | None = None,
-    clip_norm: float | None = None,
-    clip_per_sample: float | None = None,
-    noise_multiplier: float = 0.0,
-    dropout: float | Sequence[float] = 0.0,
-    record: Sequence[str] = (),
-    record_every: int = 1,
-    rng: RngLike = None,
-    n_threads: int | None = None,
-    backend: str = "compiled",
-    resume: History | None = None,
     samples: IndexArray | None = None,
+    **given: Any,
 ) -> Run:
     """Check everything that `train` takes, and return the run, which has changed nothing yet.
 
     With `samples`, indices into X, only these are trained on.
     """
     check_network(net)
-    run = Run(net)
-    run.read_settings(epochs, callbacks, backend)
-    run.read_resumed(optimizer, schedule, rng, resume)
-    check_params(run.pin(net.params))
-    X = run.pin(_data.check_X(X, net.sizes[0], net.dtype))
-    n = len(X)
-    targets = run.pin(_data.check_y(y, n, net.sizes[-1], net.loss, net.dtype))
-    run.validation = _check_validation(run, validation)
-    labels = all_labels = _class_labels(net, targets)
-    run.n_samples = n
-    if samples is not None:
-        samples = _data.check_samples(samples, n)
-        run.n_samples = len(samples)
-        labels = None if labels is None else labels[samples]
-    batch_size = _validation.check_batch_size(batch_size, run.n_samples)
-    drop_last = _validation.check_bool("drop_last", drop_last)
-    run.sampler = make_sampler(sampling, labels, batch_size, drop_last)
-    if samples is not None:
-        run.sampler = Subset(run.sampler, samples)
-    run.read_record(record, record_every, batch_size)
-    run.plan = Plan(
+    known = allowed_settings()
+    given = {**known, **given}
+    if len(given) > len(known):
+        raise TypeError(f"train takes no {', '.join(sorted(given.keys() - known.keys()))}")
+    settings = Settings.check(net, given)
+    start = Beginning.check(net, given)
+    pinned = _Pins()
+    check_params(pinned(net.params))
+    X = pinned(_data.check_X(X, net.sizes[0], net.dtype))
+    targets = pinned(_data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype))
+    labels = _class_labels(net, targets)
+    weight = pinned(_weights(given["sample_weight"], given["class_weight"], labels, net, len(X)))
+    rows = None if samples is None else _data.check_samples(samples, len(X))
+    held, share = _check_validation(net, given["validation"], pinned)
+    begin = None
+    if share:
+        split = _Split(share, rows, labels, start, len(X))
+        rows, begin = split.train_rows, split.begin
+        held = Evaluation(net, X, targets, weight, split.held_rows)
+    n = len(X) if rows is None else len(rows)
+    batch_size = _validation.check_batch_size(given["batch_size"], n)
+    of_rows = labels if labels is None or rows is None else labels[rows]
+    sampler = make_sampler(given["sampling"], of_rows, batch_size, settings.drop_last)
+    if rows is not None:
+        sampler = Subset(sampler, rows)
+    plan = _plan(net, settings, start.optimizer, X, targets, weight, batch_size)
+    start.history.batch_size = batch_size
+    evaluate = None
+    if held is not None or settings.metrics:
+        trained = Evaluation(net, X, targets, weight, rows) if settings.metrics else None
+        evaluate = _Evaluations(start.history, held, trained, settings.metrics)
+    return Run(
+        Job(settings.backend, plan, net.params, start.state, sampler, n, start.rng),
+        start.history,
+        epochs=settings.epochs,
+        schedule=start.schedule,
+        begin=begin,
+        evaluate=evaluate,
+        watch=_watch(settings),
+        recording=_recording(net, settings, plan, start, n),
+        callbacks=[
+            functools.partial(callback, net, start.history) for callback in settings.callbacks
+        ],
+        after_moves=lambda: check_params(net.params),
+        progress=make_progress(
+            settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
+        ),
+        hint=lambda rate: f"{DIVERGED} {remedy(X, targets, net.loss, rate)}",
+        pins=pinned.pins,
+    )
+
+
+Given = TypeVar("Given")
+
+
+class _Pins:
+    """Keeps the user's arrays where they are until the run has ended.
+
+    Whatever is called after their check (another array's conversion, a sampling, a callback) may
+    try to resize them, and the engine reads them by address.
+    """
+
+    def __init__(self) -> None:
+        from fastgd.engine.kernels import pin  # compiled code is loaded when it is needed
+
+        self._pin = pin
+        self.pins: list[Any] = []
+
+    def __call__(self, array: Given) -> Given:
+        """Return an array whose memory stays where it is as long as this object lives."""
+        self.pins += self._pin(array)
+        return array
+
+
+def _plan(
+    net: Network,
+    settings: Settings,
+    optimizer: Optimizer,
+    X: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None,
+    batch_size: int,
+) -> Plan:
+    """Return what the backend is given."""
+    return Plan(
         sizes=net.sizes,
         hidden=net.hidden,
         loss=net.loss,
-        optimizer=run.optimizer,
+        optimizer=optimizer,
         X=X,
-        y=targets,
-        sample_weight=run.pin(_weights(sample_weight, class_weight, all_labels, net, n)),
+        y=y,
+        sample_weight=weight,
         batch_size=batch_size,
-        drop_last=drop_last,
-        reduction=_validation.check_choice("reduction", reduction, ("mean", "sum")),
-        n_threads=_validation.check_threads(n_threads),
-        l1=_validation.check_real("l1", l1, at_least=0),
-        l2=_validation.check_real("l2", l2, at_least=0),
-        dropout=_dropout.check_dropout(dropout, len(net.hidden)),
-        **_check_clipping(clip_value, clip_norm, clip_per_sample, noise_multiplier, sampling),
+        drop_last=settings.drop_last,
+        reduction=settings.reduction,
+        n_threads=settings.n_threads,
+        l1=settings.l1,
+        l2=settings.l2,
+        clip_value=settings.clip_value,
+        clip_norm=settings.clip_norm,
+        clip_per_sample=settings.clip_per_sample,
+        noise_multiplier=settings.noise_multiplier,
+        dropout=settings.dropout,
     )
-    run.history.batch_size = batch_size
-    return run
 
 
-def _check_clipping(
-    clip_value: float | None,
-    clip_norm: float | None,
-    clip_per_sample: float | None,
-    noise_multiplier: float,
-    sampling: str | Sampler,
-) -> dict[str, Any]:
-    """Return the plan's settings of clipping and noise."""
-    given = {
-        "clip_value": clip_value,
-        "clip_norm": clip_norm,
-        "clip_per_sample": clip_per_sample,
-    }
-    for name, value in given.items():
-        if value is not None:
-            given[name] = _validation.check_real(name, value, above=0)
-    if clip_value is not None and clip_norm is not None:
-        raise ValueError("clip_value and clip_norm clip the same gradient: give one of them")
-    noise = _validation.check_real("noise_multiplier", noise_multiplier, at_least=0)
-    if noise > 0 and clip_per_sample is None:
+def _recording(
+    net: Network, settings: Settings, plan: Plan, start: Beginning, n: int
+) -> Recording | None:
+    """Return what records the steps, with room for all of them; None where nothing is wanted."""
+    if "noise_scale" in settings.record and plan.batch_size == 1:
         raise ValueError(
-            "noise_multiplier needs clip_per_sample: the noise hides one sample's gradient, "
-            "whose norm must be bounded"
+            "record='noise_scale' needs batches of at least 2 samples: one has no variance"
         )
-    if noise > 0 and isinstance(sampling, str) and sampling != "poisson":
-        raise ValueError(
-            f"noise_multiplier goes with sampling='poisson', not {sampling!r}: privacy "
-            "accounting assumes that sampling"
-        )
-    return {**given, "noise_multiplier": noise}
+    if not settings.record:
+        return None
+    if "params" in settings.record and start.history.updates == 0:
+        start.history.start = net.params.copy()
+    steps = count_steps(n, plan.batch_size, plan.drop_last) * settings.epochs
+    return Recording(
+        settings.record, settings.record_every, net.params, plan, start.state.step, steps
+    )
+
+
+def _watch(settings: Settings) -> Watch | None:
+    """Return what ends the run early; None where nothing does."""
+    stopping = settings.early_stopping
+    if stopping is None:
+        return None
+    name = stopping.monitor.removeprefix("validation_")
+    on_validation = name != stopping.monitor
+    if name == "loss":
+        return Watch(stopping, lambda h: h.validation_loss if on_validation else h.loss, 1.0)
+    (metric,) = (metric for metric in settings.metrics if metric.name == name)
+    return Watch(
+        stopping,
+        lambda h: (h.validation_metrics if on_validation else h.metrics)[name],
+        -1.0 if metric.higher_is_better else 1.0,
+    )
+
+
+class _Evaluations:
+    """What is computed after each epoch: the validation loss, and metrics.
+
+    Parameters
+    ----------
+    history : History
+        Is added to.
+    held, trained : Evaluation or None
+        Of the validation data, and of the training samples.
+    metrics : sequence of Metric
+        To compute on both.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        held: Evaluation | None,
+        trained: Evaluation | None,
+        metrics: Sequence[Metric],
+    ) -> None:
+        self._history = history
+        self._held = held
+        self._trained = trained
+        self._metrics = metrics
+
+    def __call__(self) -> None:
+        """Add the values of the epoch that has just ended."""
+        history = self._history
+        if self._held is not None:
+            z = self._held.raw_outputs()
+            history.validation_loss.append(self._held.loss(z))
+            if self._metrics:
+                history._add_metrics("validation_metrics", self._held.scores(z, self._metrics))
+        if self._trained is not None:
+            z = self._trained.raw_outputs()
+            history._add_metrics("metrics", self._trained.scores(z, self._metrics))
+
+
+class _Split:
+    """The samples that ``validation=0.2`` sets aside.
+
+    A resumed training keeps those of its beginning. Nothing is drawn from the user's generator
+    before the run begins, as later checks may still fail.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        rows: IndexArray | None,
+        labels: AnyArray | None,
+        start: Beginning,
+        n: int,
+    ) -> None:
+        self._share, self._start = share, start
+        self._rows = np.arange(n, dtype=index_dtype(n)) if rows is None else rows
+        if len(self._rows) < 2:
+            raise ValueError(
+                f"validation={share:g} sets samples aside, but there is only one: give (X, y)"
+            )
+        self._labels = labels if labels is None or rows is None else labels[rows]
+        kept = start.history.validation_samples
+        self._drawn = kept is None
+        if kept is None:
+            self.train_rows, self.held_rows = self._draw(copy.deepcopy(start.rng))
+            return
+        aside = np.isin(self._rows, kept)
+        self.train_rows, self.held_rows = self._rows[~aside], self._rows[aside]
+        wanted = count_held(len(self._rows), share)
+        if len(kept) != wanted or len(self.held_rows) != wanted:
+            raise ValueError(
+                f"resume goes on with the {_words.count(len(kept), 'sample')} that the training "
+                f"set aside when it began, but validation={share:g} of these data would be "
+                f"{wanted}: give the same share and the same data"
+            )
+
+    def _draw(self, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:
+        return split_rows(self._rows, self._share, self._labels, rng)
+
+    def begin(self) -> None:
+        """Make the draws from the user's generator, and say in the history what came of them."""
+        if self._drawn:
+            self._draw(self._start.rng)
+            self._start.history.validation_samples = self.held_rows
 
 
 def _weights(
@@ -327,20 +485,24 @@ def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
 
 
 def _check_validation(
-    run: Run, validation: Sequence[ArrayLike] | None
-) -> tuple[FloatArray, AnyArray, FloatArray | None] | None:
-    """Return validation samples, targets and weights."""
+    net: Network, validation: Any, pinned: _Pins
+) -> tuple[Evaluation | None, float]:
+    """Return the validation data, or the share of the samples that is set aside (0: none)."""
     if validation is None:
-        return None
+        return None, 0.0
+    if isinstance(validation, (float, np.floating)):
+        return None, _validation.check_real("validation", validation, above=0, below=1)
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
         what = _words.show(validation)
         if isinstance(validation, (tuple, list)):
             what = f"a {type(validation).__name__} of {len(validation)}"
-        raise TypeError(f"validation must be a tuple (X, y) or (X, y, sample_weight), not {what}")
-    net = run.net
-    X = run.pin(_data.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
-    y = run.pin(
-        _data.check_y(validation[1], len(X), net.sizes[-1], net.loss, net.dtype, "validation y")
-    )
+        raise TypeError(
+            "validation must be a tuple (X, y) or (X, y, sample_weight), or a share of the samples "
+            f"such as 0.2, not {what}"
+        )
+    X = pinned(_data.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
+    n, given = len(X), validation[1]
+    y = pinned(_data.check_y(given, n, net.sizes[-1], net.loss, net.dtype, "validation y"))
     weight = validation[2] if len(validation) == 3 else None
-    return X, y, _data.check_sample_weight(weight, len(X), net.dtype, "validation weight")
+    weight = pinned(_data.check_sample_weight(weight, n, net.dtype, "validation weight"))
+    return Evaluation(net, X, y, weight), 0.0

@@ -1,7 +1,8 @@
 """How a team of threads leaves the step loop: a model, all of whose interleavings are gone through.
 
-The model is fastgd/engine/step_loop.pyx without arithmetic: which thread meets the others where, reads
-`stopped` and `paused`, or writes them. The barrier is src_c/barrier.h, one atomic access a move.
+The model is fastgd/engine/step_loop.pyx without arithmetic: which thread meets the others where,
+reads `stopped` and `paused`, or writes them. The barrier is src_c/barrier.h, one atomic access a
+move.
 An interrupt, a raise, a pause and a divergence may each come wherever the engine lets them come.
 Two things are wrong: nobody can move though somebody has not finished, and one thread may write
 what another may read at the same moment.
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-LOOP = Path(__file__).resolve().parent.parent / "fastgd" / "_step_loop.pyx"
+LOOP = Path(__file__).resolve().parent.parent / "fastgd" / "engine" / "step_loop.pyx"
 EVENTS = ("diverge", "interrupt", "pause", "raise")
 NO_FLAGS = frozenset()
 

@@ -79,7 +79,7 @@ def test_threads_and_chunks_change_no_bit(batch_size, monkeypatch):
 def plan_of(sizes, dropout, n=10):
     net = gd.Network(sizes, rng=0)
     X, y = make_data(sizes, net.loss, n, "float32")
-    return gd.training.prepare(net, X, y, batch_size=n, dropout=dropout, rng=0).plan
+    return gd.training.prepare(net, X, y, batch_size=n, dropout=dropout, rng=0).job.plan
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])

@@ -1,7 +1,6 @@
 """train(): what the settings mean, what is left behind, and how a training goes on."""
 
 import copy
-import inspect
 import pickle
 
 import numpy as np
@@ -20,10 +19,9 @@ def test_the_default_optimizer_is_sgd(small_run):
     assert gd.train(net, X, y, epochs=1).optimizer == gd.SGD(0.01)
 
 
-def test_what_prepares_a_training_takes_what_train_does():
-    taken = dict(inspect.signature(gd.training.prepare).parameters)
-    del taken["samples"]  # of a part of the data, for those who train within the package
-    assert taken == dict(inspect.signature(gd.train).parameters)
+def test_what_train_does_not_take_prepares_nothing(small_run):
+    with pytest.raises(TypeError, match="epoch"):
+        gd.training.prepare(*small_run, epoch=3)
 
 
 def test_training_makes_the_loss_small():

@@ -86,7 +86,10 @@ BAD_DATA = {
     "validation a mapping": (
         {"validation": {"X": X, "y": Y}}, TypeError, r"not \{'X': array\(\[\[0. , 0.0[^\n]*\.\.\.$"
     ),
-    "validation a share": ({"validation": 0.2}, TypeError, r"tuple \(X, y\) or .*, not 0.2"),
+    "validation of a number": (
+        {"validation": 2}, TypeError, r"tuple \(X, y\) or .* a share .* such as 0.2, not 2"
+    ),
+    "validation of all": ({"validation": 1.0}, ValueError, "validation is 1.0, .* below 1"),
     "validation of four": ({"validation": (X, Y, Y, Y)}, TypeError, "not a tuple of 4"),
     "validation X alone": ({"validation": (X,)}, TypeError, "not a tuple of 1"),
     "validation too wide": (
@@ -483,7 +486,7 @@ HUGE = 10**400  # beyond all floats
 LONG = 10**5000  # of more digits than Python writes
 PLACES = {  # how a value gets in, as what
     "y": lambda value: gd.train(gentle(), [[0.0], [1.0]], [value, 1], batch_size=2),
-    "X": lambda value: gd.train(gentle(), [[value], [1]], [0.0, 1.0], batch_size=2),
+    "X": lambda value: gd.train(gentle(), [[value], [1]], [0.0, 1.0], batch_size=2, epochs=1),
     "sample_weight": lambda value: gd.Network([1, 1]).loss_value(
         [[0.0], [1.0]], [0.0, 1.0], sample_weight=[value, 1]
     ),

@@ -28,6 +28,7 @@ Backends know nothing of each other, and do not check anything.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from types import ModuleType
 
@@ -37,6 +38,7 @@ __all__ = ["BACKENDS", "load"]
 BACKENDS = ("compiled", "vectorized", "loop")
 
 
+@functools.cache  # a look at sys.modules by way of importlib costs a small training a microsecond
 def load(name: str) -> ModuleType:
     """Return a backend's module."""
     return importlib.import_module(f"fastgd.backends.{name}")

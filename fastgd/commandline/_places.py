@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
 
+from fastgd import data
 from fastgd._writing import check_place
 from fastgd.tables._csv import InputError
 
@@ -61,7 +62,7 @@ def _named(options: argparse.Namespace, names: dict[str, str]) -> Iterator[tuple
 def _digits(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     """Yield the package's own data, which are read where no FILE is named."""
     if getattr(options, "file", "") is None:
-        path = os.path.join(os.path.dirname(__file__), "data", "digits.npz")
+        path = os.path.join(os.path.dirname(data.__file__), "digits.npz")
         yield "file", "the file of the digits, which are read without FILE", path
 
 

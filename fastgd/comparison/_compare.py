@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from fastgd import _data, _validation, _words
 from fastgd._arguments import unknown_argument
 from fastgd._divergence import remedy
-from fastgd._typing import RngLike
+from fastgd._evaluation import count_held
+from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.batches import BatchPlan, plan
 from fastgd.comparison._comparison import Comparison
 from fastgd.comparison._entry import Entry, judged_loss
@@ -22,7 +23,7 @@ from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network, check_network
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
-from fastgd.training import prepare, train
+from fastgd.training import allowed_settings, prepare
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -33,7 +34,10 @@ __all__ = ["compare"]
 
 OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
 BATCH_SIZES = (1, 8, 32, None)
-REFUSED = {"resume": "every run begins with net as it is"}
+REFUSED = {
+    "resume": "every run begins with net as it is",
+    "verbose": "its runs are trained side by side",
+}
 
 
 def compare(
@@ -44,7 +48,7 @@ def compare(
     *,
     epochs: int = 10,
     optimizer: Optimizers | Callable[[int], Optimizers] | None = None,
-    validation: Sequence[ArrayLike] | None = None,
+    validation: float | Sequence[ArrayLike] | None = None,
     score: Callable[[Network], float] | None = None,
     goal: float | None = None,
     rng: RngLike = None,
@@ -77,8 +81,9 @@ def compare(
         sequence each is tried, and the one is kept that reaches `goal` in the fewest epochs or,
         where none does or no goal was given, ends with the lowest loss, on the validation data
         where there are such data. ``SGD(0.01)`` if not given.
-    validation : (X, y) or (X, y, sample_weight), optional
-        Data on which the loss is computed after each epoch.
+    validation : float, (X, y) or (X, y, sample_weight), optional
+        Data on which the loss is computed after each epoch; a number sets that share of the
+        samples aside, the same for all runs.
     score : callable, optional
         Called as ``score(net)`` with each trained network, for a number that is better the
         higher it is, such as its accuracy on other data.
@@ -147,7 +152,8 @@ def compare(
     check_network(net)
     X = _data.check_X(X, net.sizes[0], net.dtype)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
-    plans = _plans(batch_sizes, len(X), epochs, settings.get("drop_last", False))
+    n = len(X) - (count_held(len(X), validation) if isinstance(validation, float) else 0)
+    plans = _plans(batch_sizes, n, epochs, settings.get("drop_last", False))
     tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
     if goal is not None:
         goal = _validation.check_real("goal", goal)
@@ -164,10 +170,16 @@ def compare(
     nets, each = [run[1] for run in runs], [run[2] for run in runs]
     histories = (_together if together else _in_turn)(nets, X, y, each, n_threads)
     weight = settings.get("sample_weight")
-    data: Any = (X, y, weight) if validation is None else (*validation, None)
-    start_loss = net.loss_value(data[0], data[1], sample_weight=data[2])
+    held = histories[0].validation_samples
+    seen = (
+        (X, y, weight) if held is None else _rows(X, y, weight, np.delete(np.arange(len(X)), held))
+    )
+    judged: Any = seen if validation is None else validation
+    if held is not None:
+        judged = _rows(X, y, weight, held)
+    start_loss = net.loss_value(judged[0], judged[1], sample_weight=(*judged, None)[2])
     entries = [
-        _entry(plan, trained, history, X, y, weight)
+        _entry(plan, trained, history, *seen)
         for (plan, trained, _), history in zip(runs, histories, strict=True)
     ]
     return Comparison(
@@ -190,9 +202,14 @@ def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> st
     return remedy(X, y, loss, lowest)
 
 
+def _rows(X: FloatArray, y: ArrayLike, weight: ArrayLike | None, rows: IndexArray) -> Any:
+    """Return some of the samples, with their targets and weights."""
+    return X[rows], np.asarray(y)[rows], None if weight is None else np.asarray(weight)[rows]
+
+
 def _check_settings(settings: Mapping[str, Any]) -> None:
     """Refuse what `train` does not take, or `compare` decides itself."""
-    allowed = [name for name in signature(train).parameters if name not in OWN | {*REFUSED}]
+    allowed = [name for name in allowed_settings() if name not in OWN | {*REFUSED}]
     for name in settings:
         if name in REFUSED:
             raise TypeError(f"compare takes no {name}: {REFUSED[name]}")
@@ -281,7 +298,7 @@ def _in_turn(
     histories = []
     for run in runs:
         try:
-            histories.append(run.go())
+            histories.append(run.finish())
         except DivergenceError as error:
             histories.append(error.history)
     return histories

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _validation
+from fastgd._recording import Recording
+from fastgd._run import Job, Run
 from fastgd._trace import Trace
 from fastgd._typing import FloatArray, IndexArray, RngLike
 from fastgd.batches import batch_bounds, count_steps
-from fastgd.history import DivergenceError, History
+from fastgd.history import History
 from fastgd.landscapes._landscape import Landscape
 from fastgd.landscapes._runs import Runs, check_landscape, check_start, optimizer_or_default
 from fastgd.optimizers import Optimizer
-from fastgd.sampling import Sampler, draw_batches, make_sampler
+from fastgd.sampling import Sampler, make_sampler
 from fastgd.schedules import Schedule, make_schedule
 
 __all__ = ["descend"]
@@ -123,84 +125,60 @@ def descend(
         optimizer=optimizer,
         schedule=None if schedule is None else rule,
     )
-    room = count_steps(n, size, drop_last) * epochs // record_every
-    trace = Trace(
-        record_every,
-        loss=np.empty(room) if "loss" in recorded else None,
-        params=np.empty((room, landscape.n_params)) if "params" in recorded else None,
-    )
-    state = rule.initial_state()
-    for epoch in range(epochs):
-        order, ends = draw_batches(sampler, n, generator)
-        divisor = None if ends is None else size
-        if ends is None:
-            ends = batch_bounds(len(order), size, drop_last)
-        steps = len(ends) - 1
-        if (more := (history.updates + steps) // record_every - room) > 0:
-            trace, room = trace.grown(more), room + more  # a user's own sampling may draw more
-        by_epoch = rule.unit == "epoch"
-        times = (epoch, 1) if by_epoch else (history.updates, steps)
-        rates = rule.rates(optimizer.learning_rate, *times, state)
-        try:
-            _epoch(runs, order, ends, np.broadcast_to(rates, steps), history, trace, divisor)
-        except DivergenceError:
-            _set_trace(history, trace)
-            raise
-        state = rule.observe(state, history.loss[-1])
-        theta = runs.params[0].copy()
-        if callbacks:
-            _set_trace(history, trace)
-        answers = [callback(theta, history) for callback in callbacks]
-        if any(map(_validation.is_true, answers)):
-            break
-    _set_trace(history, trace)
+    history._schedule_state = rule.initial_state()
+    terms = _Terms(runs, size, drop_last, optimizer)
+    steps = count_steps(n, size, drop_last) * epochs
+    Run(
+        Job(terms, terms, runs.params, runs.state, sampler, n, generator),
+        history,
+        epochs=epochs,
+        schedule=rule,
+        recording=Recording(recorded, record_every, runs.params[0], terms, 0, steps),
+        callbacks=[
+            lambda callback=callback: callback(runs.params[0].copy(), history)  # type: ignore[misc]
+            for callback in callbacks
+        ],
+        quantity="cost",
+        hint=lambda rate: (
+            "Try a lower one: batch gradient descent stays at the minima of "
+            f"{landscape!r} below {landscape.largest_learning_rate:.3g}."
+        ),
+    ).finish()
+    history._state = None  # it is that of several runs: no network can go on with it
     return runs.params[0].copy(), history
 
 
-def _epoch(
-    runs: Runs,
-    order: IndexArray,
-    ends: IndexArray,
-    rates: FloatArray,
-    history: History,
-    trace: Trace,
-    divisor: int | None,
-) -> None:
-    """Run the batches of one epoch, and add to the history what they did."""
-    begun = time.perf_counter()
-    room = trace.behind(history.updates // trace.every)
-    total = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):  # found as a loss that is not finite
-        for step, rate in enumerate(rates.tolist()):
-            samples = order[None, ends[step] : ends[step + 1]]
-            loss, n = float(runs.losses(samples).sum()), samples.shape[1]
-            runs.step(samples, rate, divisor)
-            total += loss
-            room.keep(runs.state.step, n, runs.params[0], loss)
-    if not (math.isfinite(total) and np.isfinite(runs.params).all()):
-        history.diverged = True
-        raise DivergenceError(
-            f"the cost stopped being finite in epoch {history.epochs + 1}, with learning rate "
-            f"{max(rates):g}. Try a lower one: batch gradient descent stays at "
-            f"the minima of {runs.landscape!r} below {runs.landscape.largest_learning_rate:.3g}.",
-            history,
-        )
-    used = int(ends[-1])
-    history.loss.append(total / used if used else math.nan)
-    history.learning_rate.append(float(rates[0]) if len(rates) else math.nan)
-    history.seconds.append(time.perf_counter() - begun)
-    history.updates += len(rates)
-    history.epoch_updates.append(len(rates))
-    history.sample_gradients += used
+@dataclass(frozen=True)
+class _Terms:
+    """A landscape as what `Run` steps over: plan and backend in one."""
 
+    runs: Runs
+    batch_size: int
+    drop_last: bool
+    optimizer: Optimizer
+    reduction: str = "mean"
 
-def _set_trace(history: History, trace: Trace) -> None:
-    """Leave in the history what was recorded."""
-    kept = history.updates // trace.every
-    if trace.loss is None and trace.params is None:
-        return
-    numbers: Any = np.arange(1, kept + 1) * trace.every
-    history.trace["step"] = numbers
-    for name, values in (("loss", trace.loss), ("params", trace.params)):
-        if values is not None:
-            history.trace[name] = values[:kept]
+    def start(self, *_: Any) -> Callable[..., float]:
+        """Return the function that runs one epoch; see `fastgd.backends`."""
+        return self._epoch
+
+    def _epoch(
+        self,
+        order: IndexArray,
+        rates: FloatArray,
+        trace: Trace | None = None,
+        bounds: IndexArray | None = None,
+    ) -> float:
+        runs, total = self.runs, 0.0
+        divisor = None if bounds is None else self.batch_size
+        ends = batch_bounds(len(order), self.batch_size, self.drop_last)
+        ends = ends if bounds is None else bounds
+        with np.errstate(over="ignore", invalid="ignore"):  # found as a loss that is not finite
+            for step, rate in enumerate(rates.tolist()):
+                samples = order[None, ends[step] : ends[step + 1]]
+                loss = float(runs.losses(samples).sum())
+                runs.step(samples, rate, divisor)
+                total += loss
+                if trace is not None:
+                    trace.keep(runs.state.step, samples.shape[1], runs.params[0], loss)
+        return total if np.isfinite(runs.params).all() else math.nan

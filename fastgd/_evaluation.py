@@ -1,0 +1,102 @@
+"""How good a network is on data: what a run computes after each epoch, beside its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd.losses import LOSSES
+from fastgd.sampling import Stratified
+
+if TYPE_CHECKING:
+    from fastgd.metrics import Metric
+    from fastgd.network import Network
+
+__all__ = ["Evaluation", "count_held", "split_rows"]
+
+CHUNK_BYTES = 1 << 22  # of rows that are gathered at a time
+
+
+class Evaluation:
+    """A network's loss and metrics on data that have been checked.
+
+    Parameters
+    ----------
+    net : Network
+        Is evaluated as it is at each call.
+    X, y : ndarray
+        Samples and targets, as the engine takes them.
+    weight : ndarray of shape (n,), optional
+        Factors of the samples' losses, and the samples' weights in the metrics.
+    rows : ndarray of int, optional
+        Use only these samples; they are never copied all at once.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        X: FloatArray,
+        y: AnyArray,
+        weight: FloatArray | None,
+        rows: IndexArray | None = None,
+    ) -> None:
+        self._net = net
+        self._X = X
+        self._rows = rows
+        self._y = y if rows is None else y[rows]
+        self._weight = weight if rows is None or weight is None else weight[rows]
+
+    def raw_outputs(self) -> FloatArray:
+        """Return the raw outputs, of shape (n, outputs)."""
+        if self._rows is None:
+            return self._net._outputs(self._X)
+        step = max(1, CHUNK_BYTES // self._X[:1].nbytes)
+        parts = (self._rows[first : first + step] for first in range(0, len(self._rows), step))
+        return np.concatenate([self._net._outputs(self._X[part]) for part in parts])
+
+    def loss(self, z: FloatArray) -> float:
+        """Return the mean loss of raw outputs."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = LOSSES[self._net.loss].value(z, self._y)
+        if self._weight is not None:
+            values = self._weight * values
+        return float(values.sum(dtype=np.float64)) / len(values)
+
+    def scores(self, z: FloatArray, metrics: Sequence[Metric]) -> dict[str, float]:
+        """Return the metrics of raw outputs, by name."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            prediction = LOSSES[self._net.loss].link(z)
+            y = self._y
+            if prediction.shape[1] == 1:
+                prediction, y = prediction[:, 0], y.reshape(-1)
+            return {metric.name: metric.value(y, prediction, self._weight) for metric in metrics}
+
+
+def count_held(n: int, share: float) -> int:
+    """Return how many of n samples a share sets aside: at least one, and never all."""
+    return min(max(1, round(share * n)), n - 1)
+
+
+def split_rows(
+    rows: IndexArray, share: float, labels: AnyArray | None, rng: np.random.Generator
+) -> tuple[IndexArray, IndexArray]:
+    """Return the rows to train on and those to validate on, drawn from rng, each in order.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,)
+        What is divided.
+    share : float
+        Of the rows to validate on; see `count_held`.
+    labels : ndarray of shape (n,), optional
+        The rows' classes, whose shares are the same in both parts to within two samples.
+    rng : numpy.random.Generator
+        Draws the rows.
+    """
+    n = len(rows)
+    count = count_held(n, share)
+    order = rng.permutation(n) if labels is None else Stratified(labels).epoch(n, rng)
+    return rows[np.sort(order[count:])], rows[np.sort(order[:count])]

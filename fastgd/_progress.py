@@ -1,0 +1,91 @@
+"""What ``verbose`` shows of a run: a line an epoch, or a bar."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol
+
+from fastgd import _validation, _words
+
+__all__ = ["Progress", "check_verbose", "load_tqdm", "make_progress"]
+
+
+class Progress(Protocol):
+    """Something that shows how far a run is."""
+
+    def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
+        """Show what an epoch has come to."""
+
+    def close(self) -> None:
+        """End the display."""
+
+
+class Lines:
+    """One line an epoch, on standard output.
+
+    Parameters
+    ----------
+    total : int
+        The number of the last epoch.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
+        """Print the epoch's line."""
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in values.items())
+        width = len(str(self._total))
+        print(f"epoch {epoch:>{width}}/{self._total}: {shown} ({seconds:.3g} s)", flush=True)
+
+    def close(self) -> None:
+        """Do nothing: lines need no end."""
+
+
+class Bar:
+    """A bar that moves once an epoch.
+
+    Parameters
+    ----------
+    done, total : int
+        Epochs at the start and at the end.
+    tqdm : module
+        What draws it.
+    """
+
+    def __init__(self, done: int, total: int, tqdm: Any) -> None:
+        self._bar = tqdm.tqdm(initial=done, total=total, unit="epoch")
+
+    def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
+        """Move the bar, with the epoch's values behind it."""
+        self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def check_verbose(verbose: Any) -> int | str:
+    """Return 0 (nothing), 1 (a line an epoch) or "bar"."""
+    if isinstance(verbose, str):
+        return _validation.check_choice("verbose", verbose, ("bar",))
+    if not hasattr(verbose, "__index__"):
+        raise TypeError(f"verbose must be 0, 1 or 'bar', not {_words.show(verbose)}")
+    return min(1, _validation.check_int("verbose", int(verbose), at_least=0))
+
+
+def make_progress(verbose: int | str, done: int, total: int) -> Progress | None:
+    """Return what shows a run; lines where a bar is wanted but tqdm is missing."""
+    if not verbose:
+        return None
+    tqdm = load_tqdm() if verbose == "bar" else None
+    return Lines(total) if tqdm is None else Bar(done, total, tqdm)
+
+
+def load_tqdm() -> Any:
+    """Return tqdm's module for terminals and notebooks, or None where it is not installed."""
+    try:
+        return importlib.import_module("tqdm.auto")
+    except ImportError:
+        return None

@@ -1,0 +1,58 @@
+"""verbose: a line an epoch, or a bar."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastgd as gd
+
+
+@pytest.fixture
+def run():
+    X = np.linspace(-1, 1, 20).reshape(-1, 1)
+    return gd.Network([1, 1]), X, X[:, 0]
+
+
+def test_nothing_is_shown_unless_asked_for(run, capsys):
+    gd.train(*run)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_an_epoch(run, capsys):
+    history = gd.train(*run, epochs=10, validation=0.2, metrics=["mae"], verbose=1, rng=0)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[2].startswith(f"epoch  3/10: loss {history.loss[2]:.6g}, mae ")
+    assert f", validation loss {history.validation_loss[2]:.6g}, validation mae " in lines[2]
+    assert lines[2].endswith(" s)")
+
+
+def test_a_resumed_training_counts_on(run, capsys):
+    history = gd.train(*run, epochs=2)
+    gd.train(*run, epochs=1, resume=history, verbose=1)
+    assert capsys.readouterr().out.startswith("epoch 3/3: ")
+
+
+def test_a_bar(run, capsys):
+    gd.train(*run, epochs=7, verbose="bar")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "7/7" in shown.err
+    assert "loss=" in shown.err
+
+
+def test_lines_where_there_is_no_tqdm(run, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tqdm"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    gd.train(*run, epochs=2, verbose="bar")
+    assert capsys.readouterr().out.count("epoch") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [("bars", ValueError), (None, TypeError), (1.5, TypeError)]
+)
+def test_other_values_are_refused(run, value, error):
+    with pytest.raises(error, match="verbose"):
+        gd.train(*run, verbose=value)
