@@ -1,6 +1,6 @@
 /* Dropout: which units are left out of a step, as a pure function of a seed, the sample's place
- * in the epoch, the layer and the unit (fastgd/backends/_dropout.py has the definition). No thread, tile
- * or level can change it.
+ * in the epoch, the layer and the unit (fastgd/backends/_dropout.py has the definition). No thread,
+ * tile or level can change it.
  *
  * The function is Philox4x32 with 10 rounds: J. Salmon, M. Moraes, R. Dror & D. Shaw 2011,
  * "Parallel Random Numbers: As Easy as 1, 2, 3", doi:10.1145/2063384.2063405. One call makes the
