@@ -3,11 +3,10 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
-from drawn import history, labels_of, line_data, recorded, three_runs, two_ways
+from drawn import history, labels_of, line_data, recorded, three_runs, traced, two_ways
 from matplotlib import pyplot as plt
 from matplotlib.colors import same_color
 
-import fastgd as gd
 from fastgd import plot
 from fastgd.plot import _labels
 from fastgd.plot._looks import DARK, LIGHT, contrast
@@ -103,13 +102,11 @@ def test_few_steps_are_a_line():
     assert len(ax.get_lines()) == 2
 
 
-def test_a_long_way_is_faded_so_that_others_are_seen_through_it():
-    X, y = line_data()
-    runs = {
-        size: gd.train(
-            gd.Network([1, 1]), X, y, batch_size=size, epochs=20, record=("params",), rng=0
-        )
-        for size in (1, None)
-    }
-    ways = [line for line in plot.paths(X, y, runs).get_lines() if len(line.get_xdata()) > 1]
-    assert sorted(line.get_alpha() or 1 for line in ways) == [0.45, 1]
+def test_a_long_way_that_wanders_is_faded_so_that_others_are_seen_through_it():
+    spiral = np.linspace(0, 40, 300)
+    wanders = np.stack([np.cos(spiral), np.sin(spiral)], axis=1)
+    straight = np.linspace([0, 0], [1, 1], 300)
+    runs = {1: traced(wanders), None: traced(straight)}
+    ax = plot.paths(*line_data(), runs)
+    alphas = [line.get_alpha() for line in ax.get_lines() if len(line.get_xdata()) == 300]
+    assert alphas == [0.5, None]

@@ -28,8 +28,9 @@ __all__ = ["animate_paths", "paths"]
 
 #: points of a path that are drawn; more of them can not be seen
 MOST_POINTS = 20_000
-#: a path of more is faded: where it wanders, others are seen through it
-MANY_POINTS = 100
+#: a path of more points that is so many times as long as the straight way is faded, so that
+#: others are seen through it
+MANY_POINTS, WANDERS = 100, 3.0
 #: what costs more above the least than so many times the starts, or the least, is not shown
 FAR = 4.0
 #: numbers whose squares are none
@@ -321,10 +322,12 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
     lines, labels = [], []
     for track in scene.tracks:  # a way that fills an area lies below one that is a line
         look = looks[track.name]
-        many = len(track.points) > MANY_POINTS
-        faded = {"linewidth": 0.7, "alpha": 0.45, "linestyle": "-", "markersize": 0}
+        wanders = len(track.points) > MANY_POINTS and not track.wandering() < WANDERS
+        faded = {"linewidth": 0.8, "alpha": 0.5, "linestyle": "-", "markersize": 0}
         order = 2 + 1 / (1 + len(track.points))
-        way = ax.plot([], [], zorder=order, **(look | (faded if many else {"linewidth": 1.6})))[0]
+        way = ax.plot([], [], zorder=order, **(look | (faded if wanders else {"linewidth": 1.6})))[
+            0
+        ]
         end = ax.plot([], [], zorder=5, **(look | {"linestyle": "", "markersize": 9}))[0]
         end.set_markeredgecolor(ink)
         _show((way, end), track.points)
