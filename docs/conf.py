@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpydoc.docscrape_sphinx
@@ -28,12 +27,14 @@ version = release = fastgd.__version__
 extensions = [
     "figures",
     "helptext",
+    "languages",
     "mathml",
     "matplotlib.sphinxext.plot_directive",
     "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
@@ -81,6 +82,7 @@ os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 
 html_theme = "furo"
 html_title = f"fastgd {release}"
+html_logo = html_favicon = "_static/logo.svg"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css", "figures.css"]
@@ -89,14 +91,6 @@ html_copy_source = False
 html_show_sphinx = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-
-
-def set_language(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
-) -> None:
-    """Tell browsers and screen readers which pages are Korean."""
-    if page.startswith("tutorial/ko/"):
-        context["language"] = "ko"
 
 
 def strip_examples(app: Sphinx, page: nodes.document) -> None:
@@ -135,6 +129,5 @@ def hide_private(
 def setup(app: Sphinx) -> None:
     """Follow the pages as they are written."""
     app.connect("autodoc-process-signature", hide_private)
-    app.connect("html-page-context", set_language)
     app.connect("autodoc-skip-member", skip_constants)
     app.connect("doctree-read", strip_examples)
