@@ -124,12 +124,13 @@ class Checks:
         self.run(self.python, "-m", "pytest", "-q", "-m", "slow")
 
     def docs(self) -> None:
-        """Run the examples on the pages, and make the site: a warning is an error."""
+        """Run the examples on the pages, and make the site without a warning or dead link."""
         self.pages()
         site = self.folder / "site"
         self.run(
             self.python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", site
         )
+        self.run(self.python, "tools/site.py", site)
 
     def levels(self) -> None:
         """Run the quick tests on each lower level, as a user would force it."""

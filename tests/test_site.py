@@ -1,0 +1,82 @@
+"""The site's own parts: what they write, and what the check of the built site finds.
+
+The site itself is built and checked by `tools/check.py docs`.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def languages():
+    pytest.importorskip("sphinx")
+    return load(ROOT / "docs" / "_extensions" / "languages.py")
+
+
+@pytest.fixture(scope="module")
+def speed():
+    pytest.importorskip("sphinx")
+    return load(ROOT / "docs" / "_extensions" / "speed.py")
+
+
+@pytest.fixture(scope="module")
+def check():
+    return load(ROOT / "tools" / "site.py")
+
+
+@pytest.mark.parametrize("form", ["학습률", "학습률을", "학습률이나"])
+def test_a_korean_word_is_found_in_its_inflected_forms(languages, form):
+    assert "학습률" in languages.SearchBoth({}).split(f"처음에는 {form} 크게")
+
+
+def test_english_words_are_listed_as_they_are(languages):
+    assert languages.SearchBoth({}).split("learning rates") == ["learning", "rates"]
+
+
+@pytest.mark.parametrize(
+    ("title", "korean"), [("1. 배치에서 배치로", True), ("2. Small batches", False)]
+)
+def test_a_page_knows_the_language_of_its_neighbour(languages, title, korean):
+    assert languages._is_korean({"title": title}) is korean
+
+
+def test_the_speed_chart_compares_with_the_best_peer(speed):
+    results = json.loads((ROOT / "docs" / "peers.json").read_text())["results"]
+    rows = speed.rows()
+    assert len(rows) == len(results) == 8
+    for (_, own, peer, _), result in zip(rows, results, strict=True):
+        times = {row["peer"]: row["ms"] for row in result["rows"]}
+        assert own == times["fastgd"]
+        assert all(peer <= times[name] for name in times if not name.startswith("fastgd"))
+
+
+def test_workloads_are_named_as_people_say_them(speed):
+    names = [name for name, *_ in speed.rows()]
+    assert names[0] == "linear, 32 inputs; batch size 32"
+    assert names[4] == "softmax, 784 inputs, 10 classes; batch size 128"
+    assert names[5] == "network 20-64-64-1; batch size 32"
+
+
+def test_dead_links_are_found(check, tmp_path):
+    (tmp_path / "other.html").write_text('<h2 id="here">x</h2>')
+    (tmp_path / "index.html").write_text(
+        '<a href="other.html#here">a</a> <a href="other.html#gone">b</a> <a href="no.html">c</a>'
+        '<a href="https://example.org/">d</a> <img src="no.png"> <a href="#top" id="top">e</a>'
+    )
+    assert list(check.broken_links(tmp_path)) == [
+        "index.html: other.html#gone has no such place",
+        "index.html: no.html does not exist",
+        "index.html: no.png does not exist",
+    ]
