@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,6 +27,7 @@ version = release = fastgd.__version__
 
 extensions = [
     "figures",
+    "gallery",
     "helptext",
     "languages",
     "mathml",
@@ -80,6 +82,10 @@ plot_rcparams = dict(
 plot_apply_rcparams = True
 mpl.use("Agg")
 # for the notebooks, which run in processes of their own
+style = Path(tempfile.mkdtemp()) / "matplotlibrc"
+text = (Path(fastgd.__file__).parent / "plot" / "light.mplstyle").read_text()
+style.write_text(text.replace("facecolor: FFFFFF", "facecolor: none") + "figure.dpi: 160\n")
+os.environ["MATPLOTLIBRC"] = str(style)
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 
 html_theme = "furo"
