@@ -87,7 +87,7 @@ class EarlyStopping:
         By how much a value must be better than the best one to be an improvement, at least 0.
     monitor : str
         What to watch: "validation_loss", "loss" (the training loss), or the name of one of the
-        training's metrics, with "validation_" before it for the validation data.
+        training's metrics, with ``validation_`` before it for the validation data.
     restore_best : bool
         Whether the network ends with the parameters of the best epoch, not of the last.
 
