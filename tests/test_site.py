@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,7 +34,7 @@ def speed():
 
 @pytest.fixture(scope="module")
 def check():
-    return load(ROOT / "tools" / "site.py")
+    return load(ROOT / "tools" / "pages.py")
 
 
 @pytest.mark.parametrize("form", ["학습률", "학습률을", "학습률이나"])
@@ -67,6 +68,15 @@ def test_workloads_are_named_as_people_say_them(speed):
     assert names[0] == "linear, 32 inputs; batch size 32"
     assert names[4] == "softmax, 784 inputs, 10 classes; batch size 128"
     assert names[5] == "network 20-64-64-1; batch size 32"
+
+
+def test_a_page_that_looks_otherwise_is_found(check):
+    kept = {path.stem: Image.open(path) for path in check.SCREENS.glob("*.png")}
+    assert kept.keys() == check.SEEN.keys()
+    assert check.difference(kept["index"], kept["index"]) == 0
+    for light in ("index", "nodes", "performance"):  # dark pages are others
+        for dark in ("gallery", "reference"):
+            assert check.difference(kept[light], kept[dark]) > check.TOLERANCE
 
 
 def test_dead_links_are_found(check, tmp_path):

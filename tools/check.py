@@ -130,7 +130,7 @@ class Checks:
         self.run(
             self.python, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", site
         )
-        self.run(self.python, "tools/site.py", site)
+        self.run(self.python, "tools/pages.py", site)
 
     def levels(self) -> None:
         """Run the quick tests on each lower level, as a user would force it."""

@@ -1,23 +1,41 @@
 """Check the built site: every link leads somewhere, no page has a barrier, none scrolls sideways.
 
-`python tools/site.py FOLDER`; needs chromium, and the development extra.
+`python tools/pages.py FOLDER`; needs chromium, and the development extra. Five pages are compared
+with the pictures in tools/screens, which are small, as fonts differ between machines; `--keep`
+writes them anew. Look at them before you keep them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 WIDTHS = (390, 1024, 1100, 1366, 1400)
 SCHEMES = ("light", "dark")
 #: made of the package's source, line by line: nobody reads their headings
 LISTINGS = ("_modules", "_static")
+SCREENS = Path(__file__).resolve().parent / "screens"
+#: pages that are compared, and how they are seen
+SEEN = {
+    "index": ("index.html", "light"),
+    "gallery": ("gallery.html", "dark"),
+    "nodes": ("tutorial/en/nodes.html", "light"),
+    "reference": ("reference/generated/fastgd.Network.html", "dark"),
+    "performance": ("performance.html", "light"),
+}
+#: size of the kept pictures; root mean square of the pixels' differences, of 255. Other fonts make
+#: up to 25 (measured with a serif and a narrow one), a page without its style sheets 50 or more.
+SCREEN, TOLERANCE = (256, 192), 30.0
 
 
 class Page(HTMLParser):
@@ -53,22 +71,65 @@ def broken_links(site: Path) -> Iterator[str]:
                 yield f"{path.relative_to(site)}: {link} has no such place"
 
 
-def barriers(site: Path) -> Iterator[str]:
-    """Yield what axe finds on the pages, light and dark, and the pages that scroll sideways."""
-    from axe_playwright_python.sync_playwright import Axe
+@contextmanager
+def open_browser() -> Iterator[Any]:
+    """Open the system's chromium."""
     from playwright.sync_api import sync_playwright
 
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         raise SystemExit("there is no chromium on the PATH (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def screens(site: Path) -> dict[str, Any]:
+    """Return small pictures of the pages that are compared."""
+    from PIL import Image
+
+    pictures = {}
+    with open_browser() as browser:
+        for name, (path, scheme) in SEEN.items():
+            context = browser.new_context(
+                viewport={"width": 1366, "height": 1024}, color_scheme=scheme
+            )
+            page = context.new_page()
+            page.goto((site / path).as_uri())
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            pictures[name] = picture.resize(SCREEN, Image.Resampling.BOX)
+            context.close()
+    return pictures
+
+
+def difference(first: Any, second: Any) -> float:
+    """Return the root mean square of two pictures' differences, of 255."""
+    a, b = (np.asarray(picture.convert("RGB"), np.float64) for picture in (first, second))
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+def changed_screens(site: Path) -> Iterator[str]:
+    """Yield the pages that look otherwise than they did."""
+    from PIL import Image
+
+    for name, picture in screens(site).items():
+        with Image.open(SCREENS / f"{name}.png") as kept:
+            if (apart := difference(kept, picture)) > TOLERANCE:
+                yield f"{SEEN[name][0]} looks otherwise than {name}.png: {apart:.1f} of 255 apart"
+
+
+def barriers(site: Path) -> Iterator[str]:
+    """Yield what axe finds on the pages, light and dark, and the pages that scroll sideways."""
+    from axe_playwright_python.sync_playwright import Axe
+
     paths = [
         path
         for path in sorted(site.rglob("*.html"))
         if path.relative_to(site).parts[0] not in LISTINGS
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with open_browser() as browser:
         for scheme in SCHEMES:
             context = browser.new_context(color_scheme=scheme, bypass_csp=True)
             page = context.new_page()
@@ -82,7 +143,6 @@ def barriers(site: Path) -> Iterator[str]:
                     where = violation["nodes"][0]
                     yield f"{name}: {violation['id']} at {where['target']}: {where['html'][:90]}"
             context.close()
-        browser.close()
 
 
 def _too_wide(page: Any, name: str) -> Iterator[str]:
@@ -98,8 +158,15 @@ def main() -> int:
     """Print what is wrong; return 1 when something is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path, help="the folder of the built pages")
-    site = parser.parse_args().site.resolve()
-    problems = [*broken_links(site), *barriers(site)]
+    parser.add_argument("--keep", action="store_true", help="write tools/screens anew")
+    arguments = parser.parse_args()
+    site = arguments.site.resolve()
+    if arguments.keep:
+        SCREENS.mkdir(exist_ok=True)
+        for name, picture in screens(site).items():
+            picture.save(SCREENS / f"{name}.png", optimize=True)
+        return 0
+    problems = [*broken_links(site), *changed_screens(site), *barriers(site)]
     print("\n".join(problems) or "every link leads somewhere, and no page has a barrier")
     return bool(problems)
 
