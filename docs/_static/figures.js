@@ -124,7 +124,7 @@
         "each update. Press Step or Play.",
       did: (k, b, list, passes, epochs) =>
         `Update ${k}: ${b} forward pass${b === 1 ? "" : "es"}, ${b} sample gradient${b === 1 ? "" : "s"}, ` +
-        `one mean, one update. ${list ? `Samples ${list}. ` : ""}` +
+        `one mean, one update. ${list ? `Sample${b === 1 ? "" : "s"} ${list}. ` : ""}` +
         `In all ${k} update${k === 1 ? "" : "s"} from ${passes} forward passes (${epochs} epochs).`,
       list: (batch) => (batch.length > 8 ? "" : batch.map((i) => i + 1).join(", ")),
       diverged: "The parameters grow without bound: this learning rate is too large. Choose a smaller one.",
@@ -681,8 +681,8 @@
     addPanels() {
       const { words } = this;
       const shared = { x: [0, EPOCHS], xlabel: words.epochs, xticks: every(10), yticks: decades([1]), log: true };
-      this.rates = new Panel(this.panels, { ...shared, title: words.rates, y: [5e-5, 0.4], ylabel: words.rate });
-      this.excess = new Panel(this.panels, { ...shared, title: words.excess, y: [5e-5, 10], ylabel: words.cost });
+      this.rates = new Panel(this.panels, { ...shared, title: words.rates, y: [5e-5, 0.4], ylabel: "" });
+      this.excess = new Panel(this.panels, { ...shared, title: words.excess, y: [5e-5, 10], ylabel: "" });
     }
 
     reset() {
@@ -728,8 +728,8 @@
         excess.line(run.above.map((value, k) => [k, value]), run.look);
       }
       excess.words(EPOCHS, 6.3, words.high(show(rate)), "fgd-orange", "end");
-      excess.words(EPOCHS, 3.3, words.low(show(rate / 100)), "fgd-grey", "end");
-      excess.words(EPOCHS, 1.75, words.falls, "fgd-blue", "end");
+      excess.words(EPOCHS, 2.5, words.low(show(rate / 100)), "fgd-grey", "end");
+      excess.words(EPOCHS, 1.0, words.falls, "fgd-blue", "end");
       const epochs = runs[0].rates.length;
       const ends = runs.map((run) => show(mean(run.above.slice(-5)), 2));
       this.status.textContent = epochs ? words.scheduleDid(epochs, ...ends) : words.scheduleReady;

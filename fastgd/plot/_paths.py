@@ -30,7 +30,7 @@ __all__ = ["animate_paths", "paths"]
 MOST_POINTS = 20_000
 #: a path of more points that is so many times as long as the straight way is faded, so that
 #: others are seen through it
-MANY_POINTS, WANDERS = 100, 3.0
+MANY_POINTS, WANDERS, ALPHA = 100, 3.0, 0.5
 #: what costs more above the least than so many times the starts, or the least, is not shown
 FAR = 4.0
 #: numbers whose squares are none
@@ -164,7 +164,7 @@ def animate_paths(
     *,
     frames: int = 60,
     fps: int = 12,
-    dpi: int = 80,
+    dpi: int = 100,
 ) -> Path:
     """Write the ways of `paths` as a moving picture, in which all runs pass an epoch together.
 
@@ -323,7 +323,7 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
     for track in scene.tracks:  # a way that fills an area lies below one that is a line
         look = looks[track.name]
         wanders = len(track.points) > MANY_POINTS and not track.wandering() < WANDERS
-        faded = {"linewidth": 0.8, "alpha": 0.5, "linestyle": "-", "markersize": 0}
+        faded = {"linewidth": 0.8, "alpha": ALPHA, "linestyle": "-", "markersize": 0}
         order = 2 + 1 / (1 + len(track.points))
         way = ax.plot([], [], zorder=order, **(look | (faded if wanders else {"linewidth": 1.6})))[
             0
@@ -387,6 +387,7 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
     figure = Figure(figsize=(6.4, 5.2), dpi=dpi, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
     _draw_ground(ax, scene)
     lines = _draw_tracks(ax, scene)
     _drawing.title(ax, _finding(scene))  # the highest title: it makes the room
@@ -420,6 +421,10 @@ def _palette(colors: Sequence[Any]) -> Image.Image:
     for color in dict.fromkeys(colors):  # there are six at most
         rgb = np.array(to_rgb(color))
         shades += [rgb + EDGES[:, None] * (end - rgb) for end in (1.0, 0.0)]
+        shades += [
+            (rgb * ALPHA + np.array(to_rgb(other)) * ALPHA * (1 - ALPHA) + (1 - ALPHA) ** 2)[None]
+            for other in dict.fromkeys(colors)  # what a faded line makes of another below it
+        ]
     table = np.concatenate(shades)
     image = Image.new("P", (1, 1))
     image.putpalette((255 * table).round().astype(np.uint8).tobytes())
