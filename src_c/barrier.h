@@ -23,7 +23,7 @@ typedef struct {
 
 /* Return when all of a team's n threads are here. What a thread has written before, all see
  * afterwards. Those that wait look so many times before they let others have their core. */
-static inline void fgd_meet(fgd_barrier *barrier, unsigned n, int looks) {
+static inline void fgd_meet(fgd_barrier *barrier, unsigned n, int spins) {
     const unsigned round = __atomic_load_n(&barrier->round, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&barrier->arrived, 1, __ATOMIC_ACQ_REL) == n) {
         __atomic_store_n(&barrier->arrived, 0, __ATOMIC_RELAXED);
@@ -31,8 +31,8 @@ static inline void fgd_meet(fgd_barrier *barrier, unsigned n, int looks) {
         return;
     }
     while (__atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round) {
-        if (looks > 0) {
-            looks--;
+        if (spins > 0) {
+            spins--;
             FGD_PAUSE();
         } else {
             sched_yield();

@@ -82,21 +82,21 @@ enum {
     FGD_MODIFIED_HUBER,
     FGD_LOG_LOSS
 };
-enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_PAY };
+enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_APPLY_L1 };
 enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
 
-/* A linear model of one output while per_sample() trains it. Weights, `average` and `paid` are
- * padded with zeros to n_weights elements, a multiple of 64 bytes. */
+/* A linear model of one output while per_sample() trains it. Weights, `average` and `l1_applied`
+ * are padded with zeros to n_weights elements, a multiple of 64 bytes. */
 typedef struct fgd_linear {
     size_t n_weights;
-    void *weights; /* the model's are `scale` times these */
-    void *average; /* NULL: none is wanted */
-    void *paid;    /* what each weight paid to L1; NULL without */
+    void *weights;    /* the model's are `scale` times these */
+    void *average;    /* NULL: none is wanted */
+    void *l1_applied; /* what each weight l1_applied to L1; NULL without */
     const void *targets;
     const void *sample_weight; /* NULL: ones */
     double scale, intercept;
     double average_a, average_b, average_intercept;
-    double owed;           /* to L1, by a weight that was always met */
+    double l1_total;       /* to L1, by a weight that was always met */
     double squares, sizes; /* of the weights that the last step met */
     double t;              /* number of the next step, from 1 */
     double loss_sum, penalty_sum;
@@ -107,8 +107,8 @@ typedef struct fgd_linear {
     double average_from;   /* the first step that counts */
     size_t batch_size;
     /* softmax_steps() only: ld numbers, zeros behind the n_outputs, stand for each column of the
-     * weights, of `average` and of `paid`, and for the intercepts; ld is a multiple of 64 bytes.
-     * A target is an index in `classes` or, where that is NULL, n_outputs numbers. */
+     * weights, of `average` and of `l1_applied`, and for the intercepts; ld is a multiple of 64
+     * bytes. A target is an index in `classes` or, where that is NULL, n_outputs numbers. */
     size_t n_outputs, ld;
     const int32_t *classes;
     void *intercepts, *average_intercepts;
@@ -190,20 +190,21 @@ typedef struct fgd_kernels {
     int (*math)(const char *name, size_t n, const void *x, void *out);
 
     /* Steps of batches of model->batch_size of the n samples that order lists, with a learning
-     * rate each. `far` has room for a double a sample of one batch (softmax_steps: ld elements).
-     * A passive-aggressive rule takes batches of one. */
+     * rate each. `step_size` has room for a double a sample of one batch (softmax_steps: ld
+     * elements). A passive-aggressive rule takes batches of one. */
     void (*per_sample)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-                       fgd_linear *model, void *far);
+                       fgd_linear *model, void *step_size);
     /* The same for several outputs and the cross-entropy of their softmax. */
     void (*softmax_steps)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-                          fgd_linear *model, void *far);
+                          fgd_linear *model, void *step_size);
     /* The same steps in parts, for batches so large that someone may wish to look up in between:
      * each phase in turn over all of the batch, model->batch_size samples. FGD_SHRINK and
-     * FGD_FINISH are done once, and FGD_PAY only with L1. `far` is that of these n samples. */
+     * FGD_FINISH are done once, and FGD_APPLY_L1 only with L1. `step_size` is that of these n
+     * samples. */
     void (*batch_part)(int phase, size_t n, const uint32_t *order, double rate,
-                       const fgd_rows *rows, fgd_linear *model, void *far);
+                       const fgd_rows *rows, fgd_linear *model, void *step_size);
     void (*softmax_part)(int phase, size_t n, const uint32_t *order, double rate,
-                         const fgd_rows *rows, fgd_linear *model, void *far);
+                         const fgd_rows *rows, fgd_linear *model, void *step_size);
     /* Make model->scale 1. */
     void (*settle)(fgd_linear *model);
     /* value[n] and slope[n] of a loss at the raw outputs p[n], for tests */

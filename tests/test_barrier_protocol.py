@@ -25,15 +25,15 @@ def program(steps, thread, *, decide_first=False, clips=False):
     With `decide_first` an empty batch is as it was when trainings hung: the first thread decides
     before it meets the others.
     """
-    meet = ["look", "arrive", "spin"]
-    attend, decide = (["attend"], ["decide"]) if thread == 0 else ([], [])
+    meet = ["read round", "arrive", "spin"]
+    poll, decide = (["poll"], ["decide"]) if thread == 0 else ([], [])
     moves = []
     for number, chunks in enumerate(steps):
         moves.append(("leave if stopped or paused", number))
         moves += ["draw noise"] if thread == 0 else []
-        work = attend + meet + decide + meet
+        work = poll + meet + decide + meet
         if chunks == 0:
-            moves += attend + decide + meet + meet if decide_first else work
+            moves += poll + decide + meet + meet if decide_first else work
         end = len(moves) + chunks * (1 + len(work))
         for _ in range(chunks):
             moves += [("skip if stopped", end), *work]
@@ -67,7 +67,7 @@ class Model:
             return moved, seen, arrived, turn, flags
 
         on = places[thread] + 1
-        if move == "look":
+        if move == "read round":
             return [to(on, seen=(*seen[:thread], turn, *seen[thread + 1 :]))]
         if move == "arrive":
             if arrived + 1 < self.n:
@@ -75,8 +75,8 @@ class Model:
             return [to(on + 1, arrived=0, turn=turn + 1)]
         if move == "spin":
             return [to(on)] if turn != seen[thread] else []
-        if move in ("attend", "draw noise"):
-            event = "interrupt" if move == "attend" else "raise"
+        if move in ("poll", "draw noise"):
+            event = "interrupt" if move == "poll" else "raise"
             heard = [to(on, flags=flags | {"interrupted"})] if event in self.events else []
             return [to(on), *heard]
         if move == "decide":

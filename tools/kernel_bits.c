@@ -255,11 +255,11 @@ static void linear_steps(const fgd_kernels *k) {
         const int sparse = run & 1, softmax = run & 2, lasso = run & 4;
         const fgd_rows rows = {x, sparse ? columns : NULL, starts, COLUMNS};
         const size_t n_weights = softmax ? COLUMNS * LD : 48;
-        double far[N * LD];
+        double step_size[N * LD];
         fgd_linear model = {.n_weights = n_weights,
                             .weights = fresh(size, 0, 0),
                             .average = fresh(size, 0, 0),
-                            .paid = fresh(size, 0, 0),
+                            .l1_applied = fresh(size, 0, 0),
                             .targets = softmax ? (void *)labels : y,
                             .scale = 1,
                             .average_b = 1,
@@ -276,11 +276,11 @@ static void linear_steps(const fgd_kernels *k) {
                             .classes = labels,
                             .intercepts = fresh(size, 0, 0),
                             .average_intercepts = fresh(size, 0, 0)};
-        (softmax ? k->softmax_steps : k->per_sample)(N, order, rate, &rows, &model, far);
+        (softmax ? k->softmax_steps : k->per_sample)(N, order, rate, &rows, &model, step_size);
         k->settle(&model);
         print(softmax ? "softmax" : "per_sample", model.weights, n_weights * size);
         print("  average", model.average, n_weights * size);
-        print("  paid", model.paid, n_weights * size);
+        print("  l1_applied", model.l1_applied, n_weights * size);
         print("  sums", &model.loss_sum, 2 * sizeof(double));
     }
 }

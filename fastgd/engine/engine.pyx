@@ -98,7 +98,7 @@ cdef enum:                  # what the threads are sent to do
 
 # How often a thread looks whether the others have come, some 20 microseconds long, before it lets
 # other processes have its core; not at all where threads are more than cores.
-cdef int LOOKS = 1024
+cdef int SPINS = 1024
 
 # How the engine finds out whether threads pay, in seconds: steps too short to be shared,
 # work too long to begin on one thread, a trial and an ordinary stretch of steps, how many times
@@ -518,7 +518,7 @@ cdef class Engine(Workspace):
         self.run.n_threads = threads
         self.run.n_split = self._split_layers(threads)
         if threads > 1:
-            self.run.looks = LOOKS if threads <= omp_get_num_procs() else 0
+            self.run.spins = SPINS if threads <= omp_get_num_procs() else 0
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
         if what == WAKE:

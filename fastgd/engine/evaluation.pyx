@@ -5,9 +5,9 @@
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from fastgd.engine.layers cimport carry_rows, forward, sample_norms
-from fastgd.engine.run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, attend, share_of
-from fastgd.engine.windows cimport look
+from fastgd.engine.layers cimport forward_backward, forward, sample_norms
+from fastgd.engine.run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, poll_signals, share_of
+from fastgd.engine.windows cimport locate
 
 
 # Writes what is wanted of n samples, from place `start` of the order on. They are in the window
@@ -42,14 +42,14 @@ cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept n
     cdef size_t share = share_of(run, _min(run.chunk, run.n_order))
     while start < run.n_order and not FGD_FLAG(run.interrupted):
         m = _min(run.chunk, run.n_order - start)
-        at = look(run, window, start, m)
+        at = locate(run, window, start, m)
         b, end = thread * share, _min((thread + 1) * share, m)
         while b < end:
             n = _min(MIN_CHUNK, end - b)
             block(run, window, at + b, b, n, start + b, out)
             b += n
         if thread == 0:
-            attend(run, m)
+            poll_signals(run, m)
         start += m
 
 
@@ -71,7 +71,7 @@ cdef void _norms(
     cdef char *deltas = run.layers[run.n_layers - 1].delta + b * run.itemsize
     cdef double *norms = <double *> out + start
     cdef size_t i
-    carry_rows(run, window, at, b, n, 0, -1, 1.0)
+    forward_backward(run, window, at, b, n, 0, -1, 1.0)
     sample_norms(run, window.rows + at, b, n, 1.0, deltas, norms, run.square_parts + 2 * b)
     for i in range(n):
         norms[i] = sqrt(norms[i])
@@ -81,7 +81,7 @@ cdef void _gradients(
     Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
 ) noexcept nogil:
     cdef size_t bytes_out = run.n_params * run.itemsize, i
-    carry_rows(run, window, at, b, n, 0, -1, 1.0)
+    forward_backward(run, window, at, b, n, 0, -1, 1.0)
     for i in range(n):
         _write_gradient(
             run, window.rows[at + i], b + i, <char *> out + (start + i) * bytes_out

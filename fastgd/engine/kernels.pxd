@@ -44,7 +44,7 @@ cdef extern from "fastgd.h" nogil:
         FGD_SHRINK
         FGD_MOVE
         FGD_FINISH
-        FGD_PAY
+        FGD_APPLY_L1
         FGD_GIVEN_RATE
         FGD_PASSIVE_AGGRESSIVE_1
         FGD_PASSIVE_AGGRESSIVE_2
@@ -57,12 +57,12 @@ cdef extern from "fastgd.h" nogil:
         size_t n_weights
         void *weights
         void *average
-        void *paid
+        void *l1_applied
         const void *targets
         const void *sample_weight
         double scale, intercept
         double average_a, average_b, average_intercept
-        double owed
+        double l1_total
         double squares, sizes
         double t
         double loss_sum, penalty_sum
@@ -149,19 +149,19 @@ cdef extern from "fastgd.h" nogil:
         int (*math)(const char *name, size_t n, const void *x, void *out) noexcept nogil
         void (*per_sample)(
             size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-            fgd_linear *model, void *far,
+            fgd_linear *model, void *step_size,
         ) noexcept nogil
         void (*softmax_steps)(
             size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-            fgd_linear *model, void *far,
+            fgd_linear *model, void *step_size,
         ) noexcept nogil
         void (*batch_part)(
             int phase, size_t n, const uint32_t *order, double rate, const fgd_rows *rows,
-            fgd_linear *model, void *far,
+            fgd_linear *model, void *step_size,
         ) noexcept nogil
         void (*softmax_part)(
             int phase, size_t n, const uint32_t *order, double rate, const fgd_rows *rows,
-            fgd_linear *model, void *far,
+            fgd_linear *model, void *step_size,
         ) noexcept nogil
         void (*settle)(fgd_linear *model) noexcept nogil
         void (*margin_losses)(

@@ -11,7 +11,7 @@ cdef void activate(
 cdef void forward(
     Run *run, const void *const *inputs, size_t first, size_t n, size_t done, int64_t place
 ) noexcept nogil
-cdef void carry_rows(
+cdef void forward_backward(
     Run *run, Window *window, size_t at, size_t first, size_t n, size_t done, int64_t place,
     double scale
 ) noexcept nogil

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from fastgd.engine.kernels cimport fgd_kernels
 from fastgd.engine.run cimport (
-    FGD_FLAG, Layer, Run, Window, _min, _round_up, attend_work, segment_start
+    FGD_FLAG, Layer, Run, Window, _min, _round_up, poll_signals_after, segment_start
 )
 
 
@@ -112,7 +112,7 @@ cdef void _backward(Run *run, size_t first, size_t n, size_t last) noexcept nogi
             )
 
 
-cdef void carry_rows(
+cdef void forward_backward(
     Run *run, Window *window, size_t at, size_t first, size_t n, size_t done, int64_t place,
     double scale
 ) noexcept nogil:
@@ -152,7 +152,7 @@ cdef void raw_columns(
         inputs = run.layers[depth - 1].output_rows
     while column < layer.ld and not FGD_FLAG(run.interrupted):
         if thread == 0:
-            attend_work(run, <double> n * <double> layer.n_in * <double> panel)
+            poll_signals_after(run, <double> n * <double> layer.n_in * <double> panel)
         run.kernels.dense(
             n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
             run.params + (layer.weights + column * layer.n_in) * size,
@@ -169,7 +169,7 @@ cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept n
     cdef size_t column = thread * panel
     while column < below.ld and not FGD_FLAG(run.interrupted):
         if thread == 0:
-            attend_work(run, <double> n * <double> layer.n_out * <double> panel)
+            poll_signals_after(run, <double> n * <double> layer.n_out * <double> panel)
         run.kernels.dense_scale(
             n, layer.delta_rows, layer.n_out, _min(panel, below.ld - column), below.ld,
             layer.transposed + column * layer.n_out * size, below.delta + column * size,

@@ -39,7 +39,7 @@ cdef extern from *:
 cdef extern from "barrier.h" nogil:
     ctypedef struct fgd_barrier:
         pass
-    void fgd_meet(fgd_barrier *barrier, unsigned n, int looks) noexcept
+    void fgd_meet(fgd_barrier *barrier, unsigned n, int spins) noexcept
 
 
 ctypedef fused Item:        # what is only copied, by its size
@@ -82,7 +82,7 @@ cdef struct Tile:           # what one thread owns in the second phase
 cdef struct Window:         # a thread's view of a stretch of the epoch's order
     size_t start
     size_t count
-    size_t read             # of a linear model's: how many of its samples are behind
+    size_t n_read           # of a linear model's: how many of its samples are behind
     const void **rows
     char *targets
     char *weights
@@ -146,7 +146,7 @@ cdef struct Run:
     int most_threads
     int n_threads           # now
     fgd_barrier *barrier
-    int looks               # at the barrier, before a thread gives its core away
+    int spins               # at the barrier, before a thread gives its core away
     Pace pace
     Window *windows
     fgd_loss *loss
@@ -262,12 +262,12 @@ cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
     return _round_up((n + run.n_threads - 1) / <size_t> run.n_threads, 8)
 
 
-cdef inline void attend(Run *run, size_t n) noexcept nogil:
-    """Count n samples' way through all layers as work done; see attend_work()."""
-    attend_work(run, <double> n * <double> run.n_packed)
+cdef inline void poll_signals(Run *run, size_t n) noexcept nogil:
+    """Count n samples' way through all layers as work done; see poll_signals_after()."""
+    poll_signals_after(run, <double> n * <double> run.n_packed)
 
 
-cdef inline void attend_work(Run *run, double work) noexcept nogil:
+cdef inline void poll_signals_after(Run *run, double work) noexcept nogil:
     """Look for a signal (Ctrl-C), or for another thread's wish, once enough multiply-adds were
     done: every 20 ms or so."""
     cdef double now

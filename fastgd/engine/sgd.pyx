@@ -20,7 +20,7 @@ from fastgd.engine.kernels cimport (
     FGD_MODIFIED_HUBER,
     FGD_PASSIVE_AGGRESSIVE_1,
     FGD_PASSIVE_AGGRESSIVE_2,
-    FGD_PAY,
+    FGD_APPLY_L1,
     FGD_SHRINK,
     FGD_SQUARED_EPSILON_INSENSITIVE,
     FGD_SQUARED_ERROR,
@@ -179,7 +179,7 @@ cdef class Descent:
         model.n_weights = weights.size
         model.weights = _address(weights)
         model.average = NULL if average is None else _address(average)
-        model.paid = NULL if paid is None else _address(paid)
+        model.l1_applied = NULL if paid is None else _address(paid)
         model.targets = _address(y)
         model.sample_weight = NULL if sample_weight is None else _address(sample_weight)
         model.scale = model.average_b = model.t = 1
@@ -206,7 +206,7 @@ cdef class Descent:
     def numbers(self):
         """Return what changes beside the vectors, as `set_numbers` takes it."""
         cdef fgd_linear *m = &self.model
-        return (m.intercept, m.average_intercept, m.average_a, m.average_b, m.owed, m.squares,
+        return (m.intercept, m.average_intercept, m.average_a, m.average_b, m.l1_total, m.squares,
                 m.sizes, m.t)
 
     def set_numbers(
@@ -231,7 +231,7 @@ cdef class Descent:
         cdef fgd_linear *m = &self.model
         m.intercept, m.average_intercept = intercept, average_intercept
         m.average_a, m.average_b = average_a, average_b
-        m.owed, m.squares, m.sizes, m.t = owed, squares, sizes, t
+        m.l1_total, m.squares, m.sizes, m.t = owed, squares, sizes, t
 
     @property
     def intercept(self):
@@ -348,7 +348,7 @@ cdef class Descent:
             width = model.ld * self.kernels.itemsize
         model.batch_size = n
         try:
-            for phase in range(FGD_PAY + 1 if model.l1 != 0 else FGD_FINISH + 1):
+            for phase in range(FGD_APPLY_L1 + 1 if model.l1 != 0 else FGD_FINISH + 1):
                 start = 0
                 while start < n:
                     count = min(part, n - start)

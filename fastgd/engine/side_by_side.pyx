@@ -5,7 +5,7 @@ Python raises a signal's exception between any two instructions of the main thre
 thread pool it can lose a thread that goes on, or a lock that is never given back. It does so in
 Python code only, so what must not be interrupted, from the first thread's start to the last one's
 end, is written here: an exception is kept, the threads are told to stop, and it leaves when they
-have. Nothing of this is about training; what listens to `Stop` is the engine (attend() in
+have. Nothing of this is about training; what listens to `Stop` is the engine (poll_signals() in
 _run.pxd), between stretches of work of some milliseconds.
 """
 
@@ -21,7 +21,7 @@ cdef extern from "Python.h":
 
 # Seconds between two looks for signals: the system may hand one to any thread, and a thread that
 # waits for a lock does not wake for those of others.
-cdef double LOOK_EVERY = 0.02
+cdef double POLL_INTERVAL = 0.02
 
 cdef object _here = threading.local()
 
@@ -111,7 +111,7 @@ cdef class _Crew:
         except RuntimeError:  # no more threads can be started: the others do it
             pass
         except BaseException as error:
-            self.give_up(error)
+            self.fail(error)
         if not any([thread.ident for thread in threads]):
             self.work()
         self.wait()
@@ -128,10 +128,10 @@ cdef class _Crew:
                 PyErr_CheckSignals()
                 if self.outer is not None and FGD_FLAG(self.outer.raised):
                     raise Stopped
-                if self.ended.acquire(True, LOOK_EVERY) or self.is_done():
+                if self.ended.acquire(True, POLL_INTERVAL) or self.is_done():
                     return
             except BaseException as error:
-                self.give_up(error)
+                self.fail(error)
 
     cdef join(self, thread):
         """Let a thread end, which has no call any more."""
@@ -142,9 +142,9 @@ cdef class _Crew:
             except RuntimeError:  # it was not started
                 return
             except BaseException as error:
-                self.give_up(error)
+                self.fail(error)
 
-    cdef hold(self):
+    cdef acquire_lock(self):
         """Take the lock, whatever signals' handlers raise."""
         while True:
             try:
@@ -154,9 +154,9 @@ cdef class _Crew:
                 if self.error is None:
                     self.error = error
 
-    cdef give_up(self, error):
+    cdef fail(self, error):
         """Keep the first exception; tell the calls under way to stop, and begin no more."""
-        self.hold()
+        self.acquire_lock()
         if self.error is None:
             self.error = error
         self.next = len(self.calls)
@@ -164,7 +164,7 @@ cdef class _Crew:
         self.lock.release()
 
     cdef bint is_done(self):
-        self.hold()
+        self.acquire_lock()
         cdef bint done = self.running == 0 and self.next == len(self.calls)
         self.lock.release()
         return done
@@ -172,7 +172,7 @@ cdef class _Crew:
     cdef Py_ssize_t take(self):
         """Return the number of the next call, which runs from now on; -1 where none is left."""
         cdef Py_ssize_t taken = -1
-        self.hold()
+        self.acquire_lock()
         if self.next < len(self.calls):
             taken = self.next
             self.next += 1
@@ -180,9 +180,9 @@ cdef class _Crew:
         self.lock.release()
         return taken
 
-    cdef put_back(self):
+    cdef end_call(self):
         """Count a call as ended."""
-        self.hold()
+        self.acquire_lock()
         self.running -= 1
         if self.running == 0 and self.next == len(self.calls) and self.ended.locked():
             self.ended.release()
@@ -201,7 +201,7 @@ cdef class _Crew:
                 try:
                     self.results[i] = self.calls[i]()
                 except BaseException as error:
-                    self.give_up(error)
-                self.put_back()
+                    self.fail(error)
+                self.end_call()
         finally:
             _here.stop = before

@@ -26,7 +26,7 @@ from libc.string cimport memcpy, memset
 
 from fastgd.engine.kernels cimport fgd_kernels, fgd_sum
 from fastgd.engine.layers cimport (
-    activate, carry_rows, clip_samples, delta_columns, raw_columns, sample_norms
+    activate, forward_backward, clip_samples, delta_columns, raw_columns, sample_norms
 )
 from fastgd.engine.packing cimport convert, transpose, unpack
 from fastgd.engine.run cimport (
@@ -46,13 +46,13 @@ from fastgd.engine.run cimport (
     Window,
     _min,
     _round_up,
-    attend,
-    attend_work,
+    poll_signals,
+    poll_signals_after,
     fgd_meet,
     fgd_seconds,
     share_of,
 )
-from fastgd.engine.windows cimport Share, look, share_blocks, show_shares, step_size
+from fastgd.engine.windows cimport Share, batch_length, list_shares, locate, share_blocks
 
 
 # ---------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ from fastgd.engine.windows cimport Share, look, share_blocks, show_shares, step_
 cdef inline void _wait(Run *run) noexcept nogil:
     """Wait for the other threads."""
     if run.n_threads > 1:
-        fgd_meet(run.barrier, run.n_threads, run.looks)
+        fgd_meet(run.barrier, run.n_threads, run.spins)
 
 
 cdef void _decide(
@@ -300,7 +300,7 @@ cdef void _measure_and_clip(
         clip_samples(run, first, end - first, NULL, run.squares + first)
 
 
-cdef void _carry_chunk(
+cdef void _run_chunk(
     Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
 ) noexcept nogil:
     """Take n samples forward, through the loss, and back: this thread's part."""
@@ -315,8 +315,8 @@ cdef void _carry_chunk(
     while b < end and not FGD_FLAG(run.interrupted):
         rows = _min(MIN_CHUNK, end - b)
         if thread == 0:
-            attend(run, rows)
-        carry_rows(run, window, at + b, b, rows, run.n_split, window.start + at + b, step.scale)
+            poll_signals(run, rows)
+        forward_backward(run, window, at + b, b, rows, run.n_split, window.start + at + b, step.scale)
         b += rows
     for depth in range(run.n_split, 1, -1):
         _wait(run)
@@ -340,8 +340,8 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         _draw_noise(run)
     while done < step.n and not run.stopped:
         n = _min(chunk, step.n - done)
-        at = look(run, window, step.start + done, n)
-        _carry_chunk(run, step, window, at, n, thread)
+        at = locate(run, window, step.start + done, n)
+        _run_chunk(run, step, window, at, n, thread)
         _decide(run, thread, n, run.values, _part(n, step.measured, done), run.squares)
         for t in range(run.n_tiles):
             if FGD_FLAG(run.interrupted):  # what is computed is given up
@@ -349,7 +349,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
                 if thread == 0:
-                    attend_work(run, <double> n * <double> tile.count)
+                    poll_signals_after(run, <double> n * <double> tile.count)
                 if kept or tile.padded:
                     gradient = _place(run, tile, run.gradient)
                 else:
@@ -361,7 +361,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
         done += n
     if step.n == 0:
         if thread == 0:
-            attend(run, 1)
+            poll_signals(run, 1)
         _decide(run, thread, 0, NULL, 0, NULL)
         for t in range(run.n_tiles):
             if _owns(run, t, thread):
@@ -393,7 +393,7 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     step.n, step.scale = 1, 1
     while start < run.stop and not run.stopped:
         n = _min(run.chunk, run.stop - start)
-        at = look(run, window, start, n)
+        at = locate(run, window, start, n)
         if record.params != NULL or record.norm != NULL:  # end with a step that is recorded
             n = _min(n, record.every - (run.step + <int64_t> start) % <int64_t> record.every)
         run.stochastic(
@@ -402,7 +402,7 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
             run.params, run.params + layer.bias * size, run.rates + start,
             run.hyperparameters[0], start > 0, &run.ahead, run.values, slopes,
         )
-        attend(run, n)
+        poll_signals(run, n)
         if record.norm != NULL:
             run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.record_sums)
             run.record_sums[0] = (run.record_sums[0] + 1) * slopes[n - 1] * slopes[n - 1]
@@ -465,10 +465,10 @@ cdef void _block_gradient(
     cdef bint add = False
     while first < end:
         n = _min(run.chunk, end - first)
-        if window.read + n > window.count:
-            show_shares(run, window, step, first, _min(share.last * share.block, step.n), thread)
-        at = window.read
-        window.read += n
+        if window.n_read + n > window.count:
+            list_shares(run, window, step, first, _min(share.last * share.block, step.n), thread)
+        at = window.n_read
+        window.n_read += n
         kernels.dot(n, window.rows + at, layer.n_in, run.params,
                     run.params + layer.bias * size, z)
         run.loss(
@@ -489,7 +489,7 @@ cdef void _block_gradient(
         kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
                              partial + layer.bias * size, add)
         if thread == 0:
-            attend(run, n)
+            poll_signals(run, n)
         first += n
         add = True
     run.partial_losses[b], run.partial_squares[b] = loss, square
@@ -507,7 +507,7 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
             break
         _block_gradient(run, step, &share, b, thread)
     if thread == 0 and step.n == 0:
-        attend(run, 1)
+        poll_signals(run, 1)
     _add_up(run, &share, thread, 0, run.n_packed)
     _decide(run, thread, share.n_blocks, run.partial_losses, share.n_blocks, run.partial_squares)
     for t in range(run.n_tiles):
@@ -544,11 +544,11 @@ cdef void run_steps(Run *run, int thread) noexcept nogil:
     if is_stochastic(run):
         _stochastic_steps(run)
         return
-    run.windows[thread].read = run.windows[thread].count = 0
+    run.windows[thread].n_read = run.windows[thread].count = 0
     step.start, step.index, step.rate = run.start, run.index, 0
     memcpy(step.scalars, run.scalars, sizeof(step.scalars))
     while step.index < run.stop and not run.stopped and not run.paused:
-        step.n = step_size(run, step.index, step.start)
+        step.n = batch_length(run, step.index, step.start)
         step.scale = 1.0 if not run.mean else 1.0 / (
             step.n if run.bounds == NULL else run.batch_size
         )

@@ -5,7 +5,7 @@ cimport cython
 from fastgd.engine.run cimport BLOCK, MAX_BLOCKS, Run, Step, Window, _min, _round_up
 
 
-cdef inline size_t step_size(const Run *run, size_t index, size_t start) noexcept nogil:
+cdef inline size_t batch_length(const Run *run, size_t index, size_t start) noexcept nogil:
     """Return how many samples step number `index` of the epoch has; it begins at `start`."""
     if run.bounds == NULL:
         return _min(run.batch_size, run.n_order - start)
@@ -30,14 +30,14 @@ cdef inline Share share_blocks(const Run *run, size_t n, int thread) noexcept no
     return share
 
 
-cdef void show_shares(
+cdef void list_shares(
     Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
 ) noexcept nogil
-cdef void move(Run *run, Window *window, size_t start) noexcept nogil
+cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil
 
 
-cdef inline size_t look(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
+cdef inline size_t locate(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
     """Return where in the window the n samples from `start` on are, moving it if need be."""
     if start < window.start or start + n > window.start + window.count:
-        move(run, window, start)
+        move_window(run, window, start)
     return start - window.start

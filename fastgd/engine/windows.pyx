@@ -70,7 +70,7 @@ cdef void _gather(
             memcpy(out + i * itemsize, source + _sample(run, start + i) * itemsize, itemsize)
 
 
-cdef size_t _show(
+cdef size_t _list_rows(
     Run *run, Window *window, size_t at, size_t start, size_t count
 ) noexcept nogil:
     """Show `count` samples from place `start` on behind the window's first `at`, as many as there
@@ -95,7 +95,7 @@ cdef size_t _show(
     return at + listed
 
 
-cdef void _close(Run *run, Window *window, size_t listed) noexcept nogil:
+cdef void _pad_rows(Run *run, Window *window, size_t listed) noexcept nogil:
     """End a window that has so many rows: kernels look behind its last sample."""
     cdef size_t i
     window.count = _min(listed, run.chunk)
@@ -103,13 +103,13 @@ cdef void _close(Run *run, Window *window, size_t listed) noexcept nogil:
         window.rows[i] = window.rows[listed - 1]
 
 
-cdef void move(Run *run, Window *window, size_t start) noexcept nogil:
+cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil:
     """Show the samples from place `start` on."""
     window.start = start
-    _close(run, window, _show(run, window, 0, start, run.n_order - start))
+    _pad_rows(run, window, _list_rows(run, window, 0, start, run.n_order - start))
 
 
-cdef void show_shares(
+cdef void list_shares(
     Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
 ) noexcept nogil:
     """Show a thread what it reads next: the batch's samples from `first` to `end`, and then its
@@ -117,15 +117,15 @@ cdef void show_shares(
     cdef size_t start = step.start, index = step.index, n = step.n, listed = 0
     cdef size_t room = run.chunk + FGD_AHEAD
     cdef Share share
-    window.read = 0
+    window.n_read = 0
     while True:
         if first < end:
-            listed = _show(run, window, listed, start + first, end - first)
+            listed = _list_rows(run, window, listed, start + first, end - first)
         start += n
         index += 1
         if listed == room or index == run.n_steps:
             break
-        n = step_size(run, index, start)
+        n = batch_length(run, index, start)
         share = share_blocks(run, n, thread)
         first, end = share.first * share.block, _min(share.last * share.block, n)
-    _close(run, window, listed)
+    _pad_rows(run, window, listed)

@@ -35,10 +35,10 @@ FGD_INLINE fgd_row row_of(const fgd_rows *rows, size_t sample, const int sparse)
 FGD_INLINE void prefetch_sample(const fgd_rows *rows, const fgd_linear *model,
                                 const uint32_t *order, size_t left, const int sparse) {
     if (sparse && left > AHEAD_STARTS) {
-        const size_t far = order[AHEAD_STARTS];
-        __builtin_prefetch(rows->starts + far);
-        if (!model->ld) __builtin_prefetch((const T *)model->targets + far);
-        if (model->sample_weight) __builtin_prefetch((const T *)model->sample_weight + far);
+        const size_t sample = order[AHEAD_STARTS];
+        __builtin_prefetch(rows->starts + sample);
+        if (!model->ld) __builtin_prefetch((const T *)model->targets + sample);
+        if (model->sample_weight) __builtin_prefetch((const T *)model->sample_weight + sample);
     }
     if (left <= AHEAD_VALUES) return;
     const fgd_row row = row_of(rows, order[AHEAD_VALUES], sparse);
@@ -152,28 +152,29 @@ FGD_INLINE void add_row(fgd_row row, T *w, T factor, const int sparse, const int
     }
 }
 
-/* What a logical vector of weights is once it has paid what it owes to L1, down to zero at most. */
-FGD_INLINE V pay(V before, V *paid, V owed, V scale, V per_scale) {
+/* What a logical vector of weights is once it has l1_applied what it owes to L1, down to zero at
+ * most. */
+FGD_INLINE V apply_l1(V before, V *l1_applied, V l1_total, V scale, V per_scale) {
     const V zero = {0};
-    const V down = vmax(zero, vfma(-(owed + *paid), per_scale, before));
-    const V up = vmin(zero, vfma(owed - *paid, per_scale, before));
+    const V down = vmax(zero, vfma(-(l1_total + *l1_applied), per_scale, before));
+    const V up = vmin(zero, vfma(l1_total - *l1_applied, per_scale, before));
     const V after = vselect((VI)(before > zero), down, vselect((VI)(before < zero), up, before));
-    *paid = vfma(scale, after - before, *paid);
+    *l1_applied = vfma(scale, after - before, *l1_applied);
     return after;
 }
 
 /* A column that a row names twice gives the same numbers twice. */
-FGD_INLINE void pay_row(fgd_row row, const fgd_linear *model, const int sparse) {
-    T *w = model->weights, *paid = model->paid;
-    const V owed = vset1((T)model->owed), scale = vset1((T)model->scale);
+FGD_INLINE void apply_l1_to_row(fgd_row row, const fgd_linear *model, const int sparse) {
+    T *w = model->weights, *l1_applied = model->l1_applied;
+    const V l1_total = vset1((T)model->l1_total), scale = vset1((T)model->scale);
     const V per_scale = vset1((T)(1 / model->scale));
     for (size_t k = 0; k < row.n; k += LANES) {
         if (!sparse) {
             EACH (v, NV) {
-                V p = vload(paid + k + v * VL);
-                const V now = pay(vload(w + k + v * VL), &p, owed, scale, per_scale);
+                V p = vload(l1_applied + k + v * VL);
+                const V now = apply_l1(vload(w + k + v * VL), &p, l1_total, scale, per_scale);
                 vstore(w + k + v * VL, now);
-                vstore(paid + k + v * VL, p);
+                vstore(l1_applied + k + v * VL, p);
             }
             continue;
         }
@@ -182,14 +183,14 @@ FGD_INLINE void pay_row(fgd_row row, const fgd_linear *model, const int sparse) 
         T w_now[LANES], p_now[LANES];
         columns_of(row, k, at);
         gather(w, at, now);
-        gather(paid, at, p);
+        gather(l1_applied, at, p);
         EACH (v, NV) {
-            vstore(w_now + v * VL, pay(now[v], &p[v], owed, scale, per_scale));
+            vstore(w_now + v * VL, apply_l1(now[v], &p[v], l1_total, scale, per_scale));
             vstore(p_now + v * VL, p[v]);
         }
         EACH (l, LANES) {
             w[at[l]] = w_now[l];
-            paid[at[l]] = p_now[l];
+            l1_applied[at[l]] = p_now[l];
         }
     }
 }
@@ -253,7 +254,7 @@ FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, do
     }
 }
 
-/* How far to go along a row: minus the rate times the slope, or a passive-aggressive step
+/* How step_size to go along a row: minus the rate times the slope, or a passive-aggressive step
  * (Crammer et al. 2006, PA-I and PA-II). 0 with *skips set: the row makes no step at all. */
 FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, double p, double rate,
                              double slope, double value, int *skips) {
@@ -273,8 +274,8 @@ FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, dou
     return model->loss == FGD_HINGE ? step * y : y < p ? -step : step;
 }
 
-/* The loss of a sample, and how far to go along its row. Dense weights are padded with zeros to
- * whole logical vectors. */
+/* The loss of a sample, and how step_size to go along its row. Dense weights are padded with zeros
+ * to whole logical vectors. */
 FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, double rate,
                                  const int squares, fgd_sums *sums, int *skips, const int sparse) {
     *sums = sparse ? sum_sparse(row, model->weights, squares)
@@ -301,20 +302,20 @@ FGD_INLINE int shrink(fgd_linear *model, double rate) {
     return 1;
 }
 
-/* Go `far` along each row of a batch, or of a part of one. With `sums`, those of a single row, the
- * squares of its weights are known without another look at them. */
+/* Go `step_size` along each row of a batch, or of a part of one. With `sums`, those of a single
+ * row, the squares of its weights are known without another look at them. */
 FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const uint32_t *order,
-                     const double *far, const fgd_sums *sums, const int sparse) {
+                     const double *step_size, const fgd_sums *sums, const int sparse) {
     const int measures = !sums && (model->l1 != 0 || model->l2 != 0);
     const int averages = model->average && model->average_a != 0;
     const double scale = model->scale;
-    const double per_scale = 1 / scale; /* ready before `far` is: not in the chain */
+    const double per_scale = 1 / scale; /* ready before `step_size` is: not in the chain */
     for (size_t i = 0; i < n; i++) {
-        if (far[i] == 0) continue;
+        if (step_size[i] == 0) continue;
         const fgd_row row = row_of(rows, order[i], sparse);
-        const double factor = far[i] * per_scale;
+        const double factor = step_size[i] * per_scale;
         T squares, sizes;
-        model->intercept += far[i] * model->intercept_rate;
+        model->intercept += step_size[i] * model->intercept_rate;
         if (measures) {
             add_row(row, model->weights, (T)factor, sparse, 1, &squares, &sizes);
             model->squares = (double)squares * scale * scale;
@@ -332,7 +333,7 @@ FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const ui
     }
 }
 
-/* Count a step: into the average, and into what is owed to L1. */
+/* Count a step: into the average, and into what is l1_total to L1. */
 FGD_INLINE void finish_step(fgd_linear *model, double rate) {
     const double count = model->t - model->average_from + 1, share = 1 / count;
     if (model->average && count >= 1) {
@@ -340,12 +341,12 @@ FGD_INLINE void finish_step(fgd_linear *model, double rate) {
         model->average_a += share * model->average_b * model->scale;
         model->average_intercept += (model->intercept - model->average_intercept) * share;
     }
-    model->owed += rate * model->l1;
+    model->l1_total += rate * model->l1;
     model->t += 1;
 }
 
 FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, const double *rate,
-                         const fgd_rows *rows, fgd_linear *model, double *far) {
+                         const fgd_rows *rows, fgd_linear *model, double *step_size) {
     const int knows = sparse && model->l2 != 0 && model->l1 == 0 && model->batch_size == 1;
     fgd_sums sums;
     for (size_t first = 0; first < n; first += model->batch_size, rate++) {
@@ -355,54 +356,56 @@ FGD_INLINE void steps_of(const int sparse, size_t n, const uint32_t *order, cons
         for (size_t i = 0; i < count; i++) {
             prefetch_sample(rows, model, batch + i, n - first - i, sparse);
             const fgd_row row = row_of(rows, batch[i], sparse);
-            far[i] = knows ? measure_sample(model, row, batch[i], *rate, 1, &sums, &skips, sparse)
-                           : measure_sample(model, row, batch[i], *rate, 0, &sums, &skips, sparse) /
-                                 (double)count;
+            step_size[i] =
+                knows ? measure_sample(model, row, batch[i], *rate, 1, &sums, &skips, sparse)
+                      : measure_sample(model, row, batch[i], *rate, 0, &sums, &skips, sparse) /
+                            (double)count;
         }
         if (skips) continue;
         const int rewritten = model->l2 != 0 && shrink(model, *rate);
-        move(model, rows, count, batch, far, knows && !rewritten ? &sums : NULL, sparse);
+        move(model, rows, count, batch, step_size, knows && !rewritten ? &sums : NULL, sparse);
         finish_step(model, *rate);
         for (size_t i = 0; model->l1 != 0 && i < count; i++)
-            pay_row(row_of(rows, batch[i], sparse), model, sparse);
+            apply_l1_to_row(row_of(rows, batch[i], sparse), model, sparse);
     }
 }
 
 static void per_sample(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
-                       fgd_linear *model, void *far) {
+                       fgd_linear *model, void *step_size) {
     if (rows->columns)
-        steps_of(1, n, order, rate, rows, model, far);
+        steps_of(1, n, order, rate, rows, model, step_size);
     else
-        steps_of(0, n, order, rate, rows, model, far);
+        steps_of(0, n, order, rate, rows, model, step_size);
 }
 
 FGD_INLINE void part_of(const int sparse, int phase, size_t n, const uint32_t *order, double rate,
-                        const fgd_rows *rows, fgd_linear *model, double *far) {
+                        const fgd_rows *rows, fgd_linear *model, double *step_size) {
     fgd_sums sums;
     int skips;
     if (phase == FGD_MEASURE)
         for (size_t i = 0; i < n; i++) {
             prefetch_sample(rows, model, order + i, n - i, sparse);
-            far[i] = measure_sample(model, row_of(rows, order[i], sparse), order[i], rate, 0, &sums,
-                                    &skips, sparse) /
-                     (double)model->batch_size;
+            step_size[i] = measure_sample(model, row_of(rows, order[i], sparse), order[i], rate, 0,
+                                          &sums, &skips, sparse) /
+                           (double)model->batch_size;
         }
     else if (phase == FGD_MOVE)
-        move(model, rows, n, order, far, NULL, sparse);
-    else if (phase == FGD_PAY)
-        for (size_t i = 0; i < n; i++) pay_row(row_of(rows, order[i], sparse), model, sparse);
+        move(model, rows, n, order, step_size, NULL, sparse);
+    else if (phase == FGD_APPLY_L1)
+        for (size_t i = 0; i < n; i++)
+            apply_l1_to_row(row_of(rows, order[i], sparse), model, sparse);
 }
 
 static void batch_part(int phase, size_t n, const uint32_t *order, double rate,
-                       const fgd_rows *rows, fgd_linear *model, void *far) {
+                       const fgd_rows *rows, fgd_linear *model, void *step_size) {
     if (phase == FGD_SHRINK) {
         if (model->l2 != 0) shrink(model, rate);
     } else if (phase == FGD_FINISH) {
         finish_step(model, rate);
     } else if (rows->columns) {
-        part_of(1, phase, n, order, rate, rows, model, far);
+        part_of(1, phase, n, order, rate, rows, model, step_size);
     } else {
-        part_of(0, phase, n, order, rate, rows, model, far);
+        part_of(0, phase, n, order, rate, rows, model, step_size);
     }
 }
 
