@@ -159,6 +159,6 @@ def test_one_function_writes_what_ends_a_loop():
     for line in LOOP.read_text().splitlines():
         if found := re.match(r"cdef .*?(\w+)\(", line):
             name = found[1]
-        if re.search(r"run\.(stopped|paused) = ", line):
+        if re.search(r"run\.flags\.(stopped|paused) = ", line):
             writers.add(name)
     assert writers == {"_decide", "_stochastic_steps"}

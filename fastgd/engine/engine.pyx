@@ -146,8 +146,8 @@ cdef class Engine(Workspace):
 
     def __cinit__(self):
         cdef Run *run = &self.run
-        run.engine = <void *> self
-        run.fill_noise, run.signalled = _fill_noise, _signalled
+        run.host.engine = <void *> self
+        run.host.fill_noise, run.host.signalled = _fill_noise, _signalled
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
               bounds=None, scales=None, int64_t step=0, uint64_t seed=0, size_t record_every=0,
@@ -197,39 +197,40 @@ cdef class Engine(Workspace):
         self._check_data()
         self._set_order(order)
         if drop_last and bounds is None:
-            run.n_order -= run.n_order % batch_size
+            run.epoch.n_order -= run.epoch.n_order % batch_size
         if bounds is None:
-            run.bounds, run.n_steps = NULL, (run.n_order + batch_size - 1) / batch_size
+            run.epoch.bounds = NULL
+            run.epoch.n_steps = (run.epoch.n_order + batch_size - 1) / batch_size
         else:
             self._set_bounds(bounds)
-        self.steps = run.n_steps
-        size = run.n_steps * sizeof(double)
-        run.batch_size = batch_size
-        run.mean = reduction == "mean"
-        run.rates = NULL if rates is None else <double *> _place(rates, size, "rates")
-        run.scales = NULL if scales is None else <double *> _place(scales, size, "scales")
+        self.steps = run.epoch.n_steps
+        size = run.epoch.n_steps * sizeof(double)
+        run.epoch.batch_size = batch_size
+        run.epoch.mean = reduction == "mean"
+        run.epoch.rates = NULL if rates is None else <double *> _place(rates, size, "rates")
+        run.epoch.scales = NULL if scales is None else <double *> _place(scales, size, "scales")
         if step < 0:
             raise ValueError(f"the optimizer's step is {step}, but must be at least 0")
-        run.step = step
-        run.seed = seed
+        run.epoch.step = step
+        run.epoch.seed = seed
         self._set_record(record_every, loss, penalty, gradient_norm, sample_squares, params)
-        run.loss_sum = run.step_loss = run.step_squares = 0
-        run.start = run.index = 0
+        run.lead.loss_sum = run.lead.step_loss = run.lead.step_squares = 0
+        run.stretch.start = run.stretch.index = 0
         self._begin()
         with nogil:
-            while run.index < run.n_steps and not run.stopped:
+            while run.stretch.index < run.epoch.n_steps and not run.flags.stopped:
                 self._stretch()
         self._end()
-        return run.loss_sum
+        return run.lead.loss_sum
 
     cdef int _set_order(self, order) except -1:
         """Take the samples' order, whose indices whoever has made it has checked."""
         cdef Run *run = &self.run
         if order is None:
-            run.order, run.order_bytes, run.n_order = NULL, 0, run.n_samples
+            run.epoch.order, run.epoch.order_bytes, run.epoch.n_order = NULL, 0, run.data.n_samples
             return 0
-        run.order_bytes, run.n_order = 4 if order.itemsize == 4 else 8, len(order)
-        run.order = _place(order, run.n_order * run.order_bytes, "order")
+        run.epoch.order_bytes, run.epoch.n_order = 4 if order.itemsize == 4 else 8, len(order)
+        run.epoch.order = _place(order, run.epoch.n_order * run.epoch.order_bytes, "order")
         return 0
 
     cdef int _set_bounds(self, bounds) except -1:
@@ -237,12 +238,12 @@ cdef class Engine(Workspace):
         cdef Run *run = &self.run
         cdef size_t n = len(bounds), k
         cdef const int64_t *ends = <const int64_t *> _place(bounds, n * sizeof(int64_t), "bounds")
-        if n == 0 or ends[0] < 0 or ends[n - 1] > <int64_t> run.n_order:
+        if n == 0 or ends[0] < 0 or ends[n - 1] > <int64_t> run.epoch.n_order:
             raise ValueError("bounds must lie in the order")
         for k in range(1, n):
             if ends[k] < ends[k - 1]:
                 raise ValueError("bounds must not fall")
-        run.bounds, run.n_steps = ends, n - 1
+        run.epoch.bounds, run.epoch.n_steps = ends, n - 1
         return 0
 
     def _set_record(self, every, loss, penalty, gradient_norm, sample_squares, params):
@@ -253,7 +254,7 @@ cdef class Engine(Workspace):
         record.every = every
         if every == 0:
             return
-        kept = (run.step + run.n_steps) / every - run.step / every
+        kept = (run.epoch.step + run.epoch.n_steps) / every - run.epoch.step / every
         size = kept * sizeof(double)
         self._recorded = [pin(x) for x in (loss, penalty, gradient_norm, sample_squares, params)]
         if loss is not None:
@@ -264,11 +265,11 @@ cdef class Engine(Workspace):
             record.params = _room(params, kept * run.n_params * run.itemsize, "params")
         if gradient_norm is not None:
             record.norm = <double *> _room(gradient_norm, size, "gradient_norm")
-            if run.record_sums == NULL:
-                run.record_sums = <double *> self.take(run.n_sums, sizeof(double))
+            if run.sums.record == NULL:
+                run.sums.record = <double *> self.take(run.sums.n, sizeof(double))
         if sample_squares is not None:
             record.squares = <double *> _room(sample_squares, size, "sample_squares")
-            run.stochastic = NULL
+            run.training.stochastic = NULL
 
     def gradient(self, out, str reduction, order=None):
         """Write the flat gradient over samples (None: all) at the loaded parameters.
@@ -277,9 +278,9 @@ cdef class Engine(Workspace):
         """
         cdef Run *run = &self.run
         cdef char *room = _room(out, run.n_params * run.itemsize, "out")
-        run.optimizer = NULL
-        run.stochastic = NULL
-        n = run.n_samples if order is None else len(order)
+        run.training.optimizer = NULL
+        run.training.stochastic = NULL
+        n = run.data.n_samples if order is None else len(order)
         self.loss = self.epoch(order, n, reduction, None)
         unpack(run, run.gradient, room)
         return out
@@ -317,7 +318,8 @@ cdef class Engine(Workspace):
         self._check_data()
         self._set_order(order)
         self._set_bounds(bounds)
-        samples, ends, stretches = <const char *> run.order, run.bounds, run.n_steps
+        samples, ends = <const char *> run.epoch.order, run.epoch.bounds
+        stretches = run.epoch.n_steps
         found = <double *> _room(out, stretches * sizeof(double), "out")
         cdef char *base = <char *> self.take(run.n_packed, run.itemsize)
         cdef char *centre = <char *> self.take(run.n_packed, run.itemsize)
@@ -327,16 +329,16 @@ cdef class Engine(Workspace):
         cdef char *flat_y = <char *> self.take(run.n_params, run.itemsize)
         convert(run, base, _place(params, size, "params"), True)
         convert(run, centre, _place(mean, size, "mean"), True)
-        run.optimizer, run.stochastic = NULL, NULL
-        run.bounds, run.scales, run.mean = NULL, NULL, True
+        run.training.optimizer, run.training.stochastic = NULL, NULL
+        run.epoch.bounds, run.epoch.scales, run.epoch.mean = NULL, NULL, True
         memset(&run.record, 0, sizeof(Record))
         self._begin()
         with nogil:
             memcpy(direction, centre, bytes_each)
             for k in range(stretches):
                 n = ends[k + 1] - ends[k]
-                run.order = samples + ends[k] * run.order_bytes
-                run.n_order = run.batch_size = n
+                run.epoch.order = samples + ends[k] * run.epoch.order_bytes
+                run.epoch.n_order = run.epoch.batch_size = n
                 length = sqrt(inner(run, direction, direction, flat_x, flat_y))
                 step = reach / length if length > 0 else 0
                 self._gradient_beside(base, direction, step)
@@ -349,7 +351,7 @@ cdef class Engine(Workspace):
                 run.kernels.add_scaled(run.n_packed, change, centre, -1)
                 run.kernels.scale(run.n_packed, change, sqrt(<double> n))
                 direction, change = change, direction
-                if run.interrupted:
+                if run.flags.interrupted:
                     break
         self._end()
 
@@ -362,38 +364,39 @@ cdef class Engine(Workspace):
         memcpy(run.params, base, run.n_packed * run.itemsize)
         run.kernels.add_scaled(run.n_packed, run.params, direction, step)
         transpose_all(run)
-        for t in range(run.most_threads):
+        for t in range(run.team.most_threads):
             run.windows[t].count = 0
-        run.n_steps, run.start, run.index, run.stopped = 1, 0, 0, False
-        run.loss_sum = run.step_loss = run.step_squares = 0
-        while run.index < run.n_steps and not run.stopped:
+        run.epoch.n_steps, run.stretch.start, run.stretch.index, run.flags.stopped = 1, 0, 0, False
+        run.lead.loss_sum = run.lead.step_loss = run.lead.step_squares = 0
+        while run.stretch.index < run.epoch.n_steps and not run.flags.stopped:
             self._stretch()
 
     def sample_gradients(self, out):
         """Write each sample's gradient, at the loaded parameters, into a row of an array."""
-        cdef size_t size = self.run.n_samples * self.run.n_params * self.run.itemsize
+        cdef size_t size = self.run.data.n_samples * self.run.n_params * self.run.itemsize
         self._over_samples(SAMPLE_GRADIENTS, _room(out, size, "out"))
         return out
 
     def sample_norms(self, out):
         """Write the norm of each sample's gradient, at the loaded parameters, as float64."""
-        self._over_samples(SAMPLE_NORMS, _room(out, self.run.n_samples * sizeof(double), "out"))
+        cdef size_t size = self.run.data.n_samples * sizeof(double)
+        self._over_samples(SAMPLE_NORMS, _room(out, size, "out"))
         return out
 
     def outputs(self, out):
         """Write the raw outputs of all samples into a C-contiguous array."""
         cdef size_t width = self._sizes[self.run.n_layers] * self.run.itemsize
-        self._over_samples(OUTPUTS, _room(out, self.run.n_samples * width, "out"))
+        self._over_samples(OUTPUTS, _room(out, self.run.data.n_samples * width, "out"))
         return out
 
     cdef int _over_samples(self, int what, char *out) except -1:
         """Write something of each sample, with the threads that its work pays for."""
         cdef Run *run = &self.run
-        cdef bint pays = <double> run.n_order * run.n_params > WORK_A_THREAD
+        cdef bint pays = <double> run.epoch.n_order * run.n_params > WORK_A_THREAD
         self._check_data()
         self._begin()
         with nogil:
-            self._send(run.most_threads if pays or self.all_threads else 1, what, out)
+            self._send(run.team.most_threads if pays or self.all_threads else 1, what, out)
         self._end()
         return 0
 
@@ -401,16 +404,16 @@ cdef class Engine(Workspace):
         """Make ready for a run without the GIL."""
         cdef Run *run = &self.run
         cdef size_t t
-        for t in range(run.most_threads):
+        for t in range(run.team.most_threads):
             run.windows[t].start = run.windows[t].count = 0
         if not _has_threads():  # a callback may have forked since the last epoch
-            run.most_threads = 1
-        run.stopped = run.interrupted = False
+            run.team.most_threads = 1
+        run.flags.stopped = run.flags.interrupted = False
         self._stop = current_stop()
-        run.told_to_stop = NULL if self._stop is None else &self._stop.raised
-        run.unchecked_work = 0
-        run.last_check = fgd_seconds()
-        run.check_signals = threading.current_thread() is threading.main_thread()
+        run.host.told_to_stop = NULL if self._stop is None else &self._stop.raised
+        run.lead.unchecked_work = 0
+        run.lead.last_check = fgd_seconds()
+        run.host.check_signals = threading.current_thread() is threading.main_thread()
         return 0
 
     cdef int _end(self) except -1:
@@ -418,7 +421,7 @@ cdef class Engine(Workspace):
         if self._signal is not None:
             error, self._signal = self._signal, None
             raise error
-        if self.run.interrupted:
+        if self.run.flags.interrupted:
             raise Stopped
         return 0
 
@@ -430,7 +433,7 @@ cdef class Engine(Workspace):
         """
         cdef Run *run = &self.run
         cdef Pace *pace = &run.pace
-        cdef double step = <double> max(<size_t> 1, _min(run.batch_size, run.n_order))
+        cdef double step = <double> max(<size_t> 1, _min(run.epoch.batch_size, run.epoch.n_order))
         cdef double guess = 6e-11 * run.n_params, begun = fgd_seconds(), now, cost, seconds
         cdef double known = pace.cost[0] if pace.cost[0] > 0 else guess
         cdef bint trial = False
@@ -440,12 +443,12 @@ cdef class Engine(Workspace):
             choice = 0
         elif self.all_threads:
             choice = 1
-        elif run.most_threads == 1 or known * step < SHORTEST_STEP:
+        elif run.team.most_threads == 1 or known * step < SHORTEST_STEP:
             choice = 0
         elif pace.cost[0] == 0 and guess * step < LONG_STEP:
             trial = True
         elif pace.cost[1] == 0:
-            choice = known * step * <double> (run.n_steps - run.index) > LONG_STEP
+            choice = known * step * <double> (run.epoch.n_steps - run.stretch.index) > LONG_STEP
             trial = choice == 1
         elif pace.cost[0] == 0:
             trial = True
@@ -456,19 +459,20 @@ cdef class Engine(Workspace):
                 choice = not choice
         known = pace.cost[choice] if pace.cost[choice] > 0 else known
         steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
-        run.stop = run.index + _min(steps, run.n_steps - run.index)
-        run.paused = False
+        run.stretch.stop = run.stretch.index + _min(steps, run.epoch.n_steps - run.stretch.index)
+        run.flags.paused = False
         if trial and choice == 1:  # what it takes to begin is no part of what a step takes
-            self._send(run.most_threads, WAKE, NULL)
+            self._send(run.team.most_threads, WAKE, NULL)
         now = fgd_seconds()
         # A thread that another process keeps from its core holds up all at every barrier.
-        run.deadline = INFINITY if self.all_threads else (
+        run.lead.deadline = INFINITY if self.all_threads else (
             now + PATIENCE * (steps * step * known + SHORTEST_STEP)
         )
-        self._send(run.most_threads if choice else 1, STEPS, NULL)
+        self._send(run.team.most_threads if choice else 1, STEPS, NULL)
         seconds = fgd_seconds() - now
-        cost = seconds / (step * <double> max(<size_t> 1, run.reached_index - run.index))
-        pace.cost[choice] = cost if trial or pace.cost[choice] == 0 or run.paused else (
+        steps = max(<size_t> 1, run.lead.reached_index - run.stretch.index)
+        cost = seconds / (step * <double> steps)
+        pace.cost[choice] = cost if trial or pace.cost[choice] == 0 or run.flags.paused else (
             0.5 * (cost + pace.cost[choice])
         )
         if trial:
@@ -479,7 +483,7 @@ cdef class Engine(Workspace):
             pace.next_trial = now + max(
                 pace.gap, (20 if pace.gap > 2 * FIRST_GAP else 2) * (now - begun)
             )
-        run.start, run.index = run.reached, run.reached_index
+        run.stretch.start, run.stretch.index = run.lead.reached, run.lead.reached_index
 
     cdef size_t _split_layers(self, int threads) noexcept nogil:
         """Return how many of the first layers are shared out by columns, or segments.
@@ -515,10 +519,10 @@ cdef class Engine(Workspace):
 
     cdef void _share_out(self, int threads) noexcept nogil:
         """Divide the work among a team of threads."""
-        self.run.n_threads = threads
-        self.run.n_split = self._split_layers(threads)
+        self.run.team.n_threads = threads
+        self.run.team.n_split = self._split_layers(threads)
         if threads > 1:
-            self.run.spins = SPINS if threads <= omp_get_num_procs() else 0
+            self.run.team.spins = SPINS if threads <= omp_get_num_procs() else 0
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
         if what == WAKE:
@@ -537,7 +541,7 @@ cdef class Engine(Workspace):
         cdef size_t size = self.run.n_params * self.run.itemsize
         try:
             self._rng.standard_normal(out=self._drawn, dtype=self._drawn.dtype)
-            self.run.flat_noise = _room(self._drawn, size, "out")  # a generator may be anybody's
+            self.run.noise.flat = _room(self._drawn, size, "out")  # a generator may be anybody's
         except BaseException as error:
             self._signal = error
             return False

@@ -6,7 +6,9 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy
 
 from fastgd.engine.layers cimport forward_backward, forward, sample_norms
-from fastgd.engine.run cimport FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, poll_signals, share_of
+from fastgd.engine.run cimport (
+    FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, poll_signals, share_of
+)
 from fastgd.engine.windows cimport locate
 
 
@@ -39,9 +41,9 @@ cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept n
     """
     cdef Window *window = &run.windows[thread]
     cdef size_t start = 0, m, at, b, end, n
-    cdef size_t share = share_of(run, _min(run.chunk, run.n_order))
-    while start < run.n_order and not FGD_FLAG(run.interrupted):
-        m = _min(run.chunk, run.n_order - start)
+    cdef size_t share = share_of(run, _min(run.chunk, run.epoch.n_order))
+    while start < run.epoch.n_order and not FGD_FLAG(run.flags.interrupted):
+        m = _min(run.chunk, run.epoch.n_order - start)
         at = locate(run, window, start, m)
         b, end = thread * share, _min((thread + 1) * share, m)
         while b < end:
@@ -72,7 +74,7 @@ cdef void _norms(
     cdef double *norms = <double *> out + start
     cdef size_t i
     forward_backward(run, window, at, b, n, 0, -1, 1.0)
-    sample_norms(run, window.rows + at, b, n, 1.0, deltas, norms, run.square_parts + 2 * b)
+    sample_norms(run, window.rows + at, b, n, 1.0, deltas, norms, run.samples.square_parts + 2 * b)
     for i in range(n):
         norms[i] = sqrt(norms[i])
 

@@ -51,7 +51,7 @@ cdef void activate(
     layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at, layer.delta + at)
     if place >= 0 and layer.drop_below > 0:
         kernels.dropout(
-            n, layer.n_out, layer.ld, run.seed, <uint32_t> depth, place,
+            n, layer.n_out, layer.ld, run.epoch.seed, <uint32_t> depth, place,
             layer.drop_below, layer.drop_factor, layer.output + at, layer.delta + at,
         )
 
@@ -125,11 +125,11 @@ cdef void forward_backward(
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t size = run.itemsize
     forward(run, window.rows + at, first, n, done, place)
-    run.loss(
+    run.training.loss(
         n, top.n_out, top.ld, top.output + first * top.ld * size,
-        window.targets + at * run.target_bytes,
-        NULL if run.sample_weight == NULL else window.weights + at * size,
-        scale, run.values + first,
+        window.targets + at * run.data.target_bytes,
+        NULL if run.data.sample_weight == NULL else window.weights + at * size,
+        scale, run.samples.losses + first,
     )
     _backward(run, first, n, max(done, <size_t> 1))
 
@@ -146,11 +146,11 @@ cdef void raw_columns(
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
     if layer.n_segments > 0:
-        _segment_sums(run, inputs, 0, n, thread, run.n_threads)
+        _segment_sums(run, inputs, 0, n, thread, run.team.n_threads)
         return
     if depth > 0:
         inputs = run.layers[depth - 1].output_rows
-    while column < layer.ld and not FGD_FLAG(run.interrupted):
+    while column < layer.ld and not FGD_FLAG(run.flags.interrupted):
         if thread == 0:
             poll_signals_after(run, <double> n * <double> layer.n_in * <double> panel)
         run.kernels.dense(
@@ -158,7 +158,7 @@ cdef void raw_columns(
             run.params + (layer.weights + column * layer.n_in) * size,
             run.params + (layer.bias + column) * size, layer.output + column * size,
         )
-        column += run.n_threads * panel
+        column += run.team.n_threads * panel
 
 
 cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept nogil:
@@ -167,14 +167,14 @@ cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept n
     cdef Layer *below = &run.layers[depth - 1]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
-    while column < below.ld and not FGD_FLAG(run.interrupted):
+    while column < below.ld and not FGD_FLAG(run.flags.interrupted):
         if thread == 0:
             poll_signals_after(run, <double> n * <double> layer.n_out * <double> panel)
         run.kernels.dense_scale(
             n, layer.delta_rows, layer.n_out, _min(panel, below.ld - column), below.ld,
             layer.transposed + column * layer.n_out * size, below.delta + column * size,
         )
-        column += run.n_threads * panel
+        column += run.team.n_threads * panel
 
 
 # ---------------------------------------------------------------------------------------

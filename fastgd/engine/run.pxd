@@ -128,97 +128,140 @@ cdef struct Pace:           # what one thread and what all threads cost, in seco
     double gap              # seconds between trials
 
 
-cdef struct Run:
-    const fgd_kernels *kernels
-    size_t itemsize
-    size_t n_layers
-    Layer *layers
-    size_t n_tiles
-    Tile *tiles
-    size_t n_packed         # elements of a packed parameter vector
-    char *params
-    char *gradient
-    char *scratch           # a thread's room for a tile's gradient, where it need not be kept
-    size_t scratch_bytes
-    char *moments           # one behind the other, of n_packed elements each
-    size_t chunk            # most samples that the workspace holds
-    double *values          # chunk: the samples' losses
-    int most_threads
-    int n_threads           # now
-    fgd_barrier *barrier
-    int spins               # at the barrier, before a thread gives its core away
-    Pace pace
-    Window *windows
-    fgd_loss *loss
-    fgd_stochastic *stochastic      # NULL where the run is not of its kind
-    double ahead                    # room for one number of the computation's dtype
-    const fgd_optimizer *optimizer  # NULL: only the gradient is wanted
-    double hyperparameters[FGD_MAX_COEFFICIENTS]
-    double scalars[FGD_MAX_SCALARS]     # before the next stretch
-    Adjust adjust
-    Record record
-    size_t n_sums
-    double *record_sums     # sums of squares of the batch's gradient
-    double *clip_sums       # of the adjusted gradient
-    double *penalty_sums    # of the weights
-    char *noise             # n_packed, of this step
-    char *flat_noise        # the same, laid out as Network.params
-    double *squares         # chunk: the samples' gradients' squared norms
-    double *square_parts    # chunk: two factors of one layer's share of them
-    # a single output without hidden layers: partial gradients of fixed blocks of samples
-    bint linear
-    size_t max_blocks
-    char *partials
-    double *partial_losses
-    double *partial_squares
-    # data
+cdef struct Data:           # the user's arrays
     const char *X
     size_t n_samples
     size_t row_bytes
     const char *y
     size_t target_bytes
-    const char *sample_weight
-    # this epoch
-    const void *order       # NULL: the rows as they lie
-    size_t order_bytes
+    const char *sample_weight   # NULL: ones
+
+
+cdef struct Epoch:
+    const void *order       # sample indices; NULL: the order of the rows
+    size_t order_bytes      # bytes of an index
     size_t n_order
     size_t batch_size
     const int64_t *bounds   # where each batch begins and the last ends; NULL: batch_size each
     size_t n_steps
-    bint mean
-    const double *rates     # one a step
-    const double *scales    # of a sample's gradient in the batch's, one a step; NULL: the mean's
-    int64_t step            # before this epoch
-    uint64_t seed           # of this epoch's dropout
-    # the stretch of it that the threads are sent to run
-    size_t start
-    size_t index
-    size_t stop
-    size_t n_split          # layers shared out by columns or segments, not samples: the first
-    # what the first thread tells the others, by the rule that stands at _decide() in
-    # _step_loop.pyx; on a cache line that is not written to in most steps
-    char apart[64]
+    bint mean               # whether a batch's gradient is a mean, not a sum
+    const double *rates     # learning rate of each step
+    const double *scales    # factor of a sample's gradient in each step; NULL: the mean's or 1
+    int64_t step            # optimizer steps before this epoch
+    uint64_t seed           # dropout seed of this epoch
+
+
+cdef struct Stretch:        # the steps that the threads are sent to run
+    size_t start            # first sample, a place in the epoch's order
+    size_t index            # first step
+    size_t stop             # the step after the last
+
+
+cdef struct Team:
+    int most_threads
+    int n_threads           # now
+    fgd_barrier *barrier
+    int spins               # at the barrier, before a thread yields its core
+    size_t n_split          # leading layers that threads share by columns or segments
+
+
+cdef struct Training:
+    fgd_loss *loss
+    fgd_stochastic *stochastic      # NULL: the run cannot use this kernel
+    double ahead                    # room for one number of the computation's dtype
+    const fgd_optimizer *optimizer  # NULL: compute the gradient only
+    double hyperparameters[FGD_MAX_COEFFICIENTS]
+    double scalars[FGD_MAX_SCALARS]     # at the start of the stretch
+
+
+cdef struct Sums:           # sums of squares, one array for each use; NULL: not used
+    size_t n                # elements of each array
+    double *record          # of the batch's gradient
+    double *clip            # of the adjusted gradient
+    double *penalty         # of the weights
+
+
+cdef struct Noise:          # of the current step; NULL: none
+    char *packed            # n_packed
+    char *flat              # the same, laid out as Network.params
+
+
+cdef struct Samples:        # numbers for each sample of a chunk
+    double *losses
+    double *squares         # squared gradient norms
+    double *square_parts    # two factors of one layer's share of them
+
+
+cdef struct Blocks:         # fixed blocks of samples of a batch, for a linear model
+    char *gradients
+    double *losses
+    double *squares         # sums of squared gradient norms
+
+
+cdef struct Flags:          # on a cache line of their own, which most steps do not write to
+    char padding[64]
+    # written by the first thread, by the rule in _decide() of step_loop.pyx
     bint stopped
-    bint paused             # the stretch takes too long: see whether fewer threads are faster
-    # a signal came: any thread may look, to give up work that is in vain
+    bint paused             # the stretch takes too long: test whether fewer threads are faster
+    # set by a signal; any thread may read it and drop its work
     bint interrupted
-    # the first thread's own
-    char behind[64]
+    char padding_after[64]
+
+
+cdef struct Lead:           # read and written by the first thread only
     double step_loss
     double step_squares
     double loss_sum
-    size_t n_params
-    void *engine            # handed to these two, which take the GIL
-    bint (*fill_noise)(void *engine) noexcept nogil     # whether that worked
-    bint (*signalled)(void *engine) noexcept nogil      # whether a signal's handler raised
-    bint check_signals
-    const bint *told_to_stop        # by another thread; NULL: by none
-    double unchecked_work
-    double untimed_work
+    double unchecked_work   # multiply-adds since the last check for signals
+    double untimed_work     # multiply-adds since the last reading of the clock
     double last_check
     double deadline
-    size_t reached          # where the stretch has ended: a sample, and a step
+    size_t reached          # where the stretch ended: a sample, and a step
     size_t reached_index
+
+
+cdef struct Host:           # calls back into Python, by the first thread only
+    void *engine            # argument of both functions, which take the GIL
+    bint (*fill_noise)(void *engine) noexcept nogil     # returns whether it succeeded
+    bint (*signalled)(void *engine) noexcept nogil      # returns whether a signal handler raised
+    bint check_signals
+    const bint *told_to_stop        # flag that another thread sets; NULL: none
+
+
+cdef struct Run:
+    const fgd_kernels *kernels
+    size_t itemsize
+    # model
+    bint linear             # one output and no hidden layer
+    size_t n_layers
+    Layer *layers
+    size_t n_tiles
+    Tile *tiles
+    size_t n_params
+    size_t n_packed         # elements of a packed parameter vector
+    char *params
+    char *gradient
+    char *scratch           # a thread's room for a tile's gradient that need not be kept
+    size_t scratch_bytes
+    char *moments           # one after the other, n_packed elements each
+    # workspace
+    size_t chunk            # the most samples that it holds
+    Window *windows         # one for each thread
+    Samples samples
+    Blocks blocks
+    Sums sums
+    Noise noise
+    Data data
+    Epoch epoch
+    Stretch stretch
+    Training training
+    Adjust adjust
+    Record record
+    Pace pace
+    Team team
+    Flags flags
+    Lead lead
+    Host host
 
 
 # Samples in the workspace, and blocks of samples in a linear model: constants of the
@@ -259,7 +302,7 @@ cdef inline size_t segment_start(const Run *run, const Layer *layer, size_t s) n
 @cython.cdivision(True)
 cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
     """Return how many of n samples are each thread's: neighbours, and whole tiles of rows."""
-    return _round_up((n + run.n_threads - 1) / <size_t> run.n_threads, 8)
+    return _round_up((n + run.team.n_threads - 1) / <size_t> run.team.n_threads, 8)
 
 
 cdef inline void poll_signals(Run *run, size_t n) noexcept nogil:
@@ -271,17 +314,17 @@ cdef inline void poll_signals_after(Run *run, double work) noexcept nogil:
     """Look for a signal (Ctrl-C), or for another thread's wish, once enough multiply-adds were
     done: every 20 ms or so."""
     cdef double now
-    run.unchecked_work += work
-    run.untimed_work += work
-    if run.unchecked_work < 1e6:
+    run.lead.unchecked_work += work
+    run.lead.untimed_work += work
+    if run.lead.unchecked_work < 1e6:
         return
-    run.unchecked_work = 0
-    if run.told_to_stop != NULL and FGD_FLAG(run.told_to_stop[0]):
-        FGD_RAISE_FLAG(run.interrupted)
-    if not run.check_signals:
+    run.lead.unchecked_work = 0
+    if run.host.told_to_stop != NULL and FGD_FLAG(run.host.told_to_stop[0]):
+        FGD_RAISE_FLAG(run.flags.interrupted)
+    if not run.host.check_signals:
         return
     now = fgd_seconds()
-    if now - run.last_check > 0.02:
-        run.last_check = now
-        if run.signalled(run.engine):
-            FGD_RAISE_FLAG(run.interrupted)
+    if now - run.lead.last_check > 0.02:
+        run.lead.last_check = now
+        if run.host.signalled(run.host.engine):
+            FGD_RAISE_FLAG(run.flags.interrupted)

@@ -61,8 +61,8 @@ from fastgd.engine.windows cimport Share, batch_length, list_shares, locate, sha
 
 cdef inline void _wait(Run *run) noexcept nogil:
     """Wait for the other threads."""
-    if run.n_threads > 1:
-        fgd_meet(run.barrier, run.n_threads, run.spins)
+    if run.team.n_threads > 1:
+        fgd_meet(run.team.barrier, run.team.n_threads, run.team.spins)
 
 
 cdef void _decide(
@@ -81,21 +81,21 @@ cdef void _decide(
     _wait(run)
     if thread != 0:
         return
-    run.step_loss += fgd_sum(n, losses)
-    run.step_squares += fgd_sum(measured, squares)
-    if FGD_FLAG(run.interrupted) or not isfinite(run.loss_sum + run.step_loss):
-        run.stopped = True
-    if run.n_threads > 1 and run.untimed_work > UNTIMED:
-        run.untimed_work = 0
-        if fgd_seconds() > run.deadline:
-            run.paused = True
+    run.lead.step_loss += fgd_sum(n, losses)
+    run.lead.step_squares += fgd_sum(measured, squares)
+    if FGD_FLAG(run.flags.interrupted) or not isfinite(run.lead.loss_sum + run.lead.step_loss):
+        run.flags.stopped = True
+    if run.team.n_threads > 1 and run.lead.untimed_work > UNTIMED:
+        run.lead.untimed_work = 0
+        if fgd_seconds() > run.lead.deadline:
+            run.flags.paused = True
 
 
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
     """Whether tile number t is this thread's."""
-    if run.tiles[t].layer < run.n_split:
+    if run.tiles[t].layer < run.team.n_split:
         t = run.tiles[t].share
-    return t % <size_t> run.n_threads == <size_t> thread
+    return t % <size_t> run.team.n_threads == <size_t> thread
 
 
 cdef inline char *_place(const Run *run, const Tile *tile, char *packed) noexcept nogil:
@@ -169,22 +169,22 @@ cdef void _finish(
     cdef const fgd_kernels *kernels = run.kernels
     cdef const Adjust *adjust = &run.adjust
     cdef char *params = _place(run, tile, run.params)
-    if run.optimizer == NULL:
+    if run.training.optimizer == NULL:
         return
-    if step.recorded and run.record_sums != NULL:
-        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.record_sums)
-    if run.noise != NULL:
-        kernels.add_scaled(tile.count, gradient, _place(run, tile, run.noise),
+    if step.recorded and run.sums.record != NULL:
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.sums.record)
+    if run.noise.packed != NULL:
+        kernels.add_scaled(tile.count, gradient, _place(run, tile, run.noise.packed),
                            adjust.noise * step.scale)
-    if run.penalty_sums != NULL and tile.n_weights > 0:
+    if run.sums.penalty != NULL and tile.n_weights > 0:
         _tile_sums(run, tile, params, tile.n_weights, adjust.l1, 0.5 * adjust.l2,
-                   run.penalty_sums)
+                   run.sums.penalty)
         if step.l2 > 0:
             kernels.add_scaled(tile.n_weights, gradient, params, step.l2)
     if adjust.clip_value > 0:
         kernels.clip(tile.count, gradient, adjust.clip_value)
     if adjust.clip_norm > 0:
-        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.clip_sums)
+        _tile_sums(run, tile, gradient, tile.count, 0, 1, run.sums.clip)
     else:
         _move(run, tile, step, gradient)
 
@@ -202,7 +202,7 @@ cdef void _move(
     """Move a tile's parameters along its gradient."""
     cdef Layer *layer = &run.layers[tile.layer]
     cdef char *params = _place(run, tile, run.params)
-    run.optimizer.update(
+    run.training.optimizer.update(
         tile.count, params, gradient, _place(run, tile, run.moments), run.n_packed,
         step.coefficients,
     )
@@ -217,7 +217,7 @@ cdef void _move(
 cdef double _clip_factor(const Run *run) noexcept nogil:
     """Return what shortens the gradient to the longest that is allowed, as torch's
     clip_grad_norm_ does."""
-    return run.adjust.clip_norm / (sqrt(fgd_sum(run.n_sums, run.clip_sums)) + 1e-6)
+    return run.adjust.clip_norm / (sqrt(fgd_sum(run.sums.n, run.sums.clip)) + 1e-6)
 
 
 cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
@@ -225,7 +225,7 @@ cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
     cdef double factor
     cdef char *gradient
     cdef size_t t
-    if run.clip_sums == NULL or run.stopped:
+    if run.sums.clip == NULL or run.flags.stopped:
         return
     factor = _clip_factor(run)
     for t in range(run.n_tiles):
@@ -246,33 +246,33 @@ cdef void _record(Run *run, const Step *step) noexcept nogil:
     cdef Record *record = &run.record
     cdef size_t slot = record.slot
     cdef double penalty = 0
-    if run.penalty_sums != NULL:
-        penalty = fgd_sum(run.n_sums, run.penalty_sums) * (
+    if run.sums.penalty != NULL:
+        penalty = fgd_sum(run.sums.n, run.sums.penalty) * (
             1.0 if run.adjust.summed else 1 / step.scale
         )
-        run.step_loss += penalty
-    run.loss_sum += run.step_loss
+        run.lead.step_loss += penalty
+    run.lead.loss_sum += run.lead.step_loss
     if step.recorded:
         if record.loss != NULL:
-            record.loss[slot] = run.step_loss / step.n
+            record.loss[slot] = run.lead.step_loss / step.n
         if record.penalty != NULL:
             record.penalty[slot] = penalty / step.n
         if record.norm != NULL:
-            record.norm[slot] = sqrt(fgd_sum(run.n_sums, run.record_sums))
+            record.norm[slot] = sqrt(fgd_sum(run.sums.n, run.sums.record))
         if record.squares != NULL:
-            record.squares[slot] = run.step_squares / step.measured
+            record.squares[slot] = run.lead.step_squares / step.measured
         if record.params != NULL:
             unpack(run, run.params, record.params + slot * run.n_params * run.itemsize)
         record.slot += 1
-    run.step_loss = run.step_squares = 0
+    run.lead.step_loss = run.lead.step_squares = 0
 
 
 cdef void _draw_noise(Run *run) noexcept nogil:
     """Draw a standard normal number for each parameter, in the order of Network.params."""
-    if not run.fill_noise(run.engine):
-        FGD_RAISE_FLAG(run.interrupted)
+    if not run.host.fill_noise(run.host.engine):
+        FGD_RAISE_FLAG(run.flags.interrupted)
         return
-    convert(run, run.noise, run.flat_noise, True)
+    convert(run, run.noise.packed, run.noise.flat, True)
 
 
 cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
@@ -293,11 +293,11 @@ cdef void _measure_and_clip(
     if normed == 0:
         return
     sample_norms(
-        run, window.rows + at + first, first, normed, step.scale, NULL, run.squares + first,
-        run.square_parts + 2 * first,
+        run, window.rows + at + first, first, normed, step.scale, NULL,
+        run.samples.squares + first, run.samples.square_parts + 2 * first,
     )
     if run.adjust.clip_sample > 0:
-        clip_samples(run, first, end - first, NULL, run.squares + first)
+        clip_samples(run, first, end - first, NULL, run.samples.squares + first)
 
 
 cdef void _run_chunk(
@@ -306,23 +306,25 @@ cdef void _run_chunk(
     """Take n samples forward, through the loss, and back: this thread's part."""
     cdef size_t share = share_of(run, n), depth, rows
     cdef size_t first = _min(thread * share, n), end = _min(first + share, n), b = first
-    for depth in range(run.n_split):
+    for depth in range(run.team.n_split):
         if depth > 0:
             activate(run, depth - 1, first, end - first, window.start + at + first)
             _wait(run)
         raw_columns(run, depth, window.rows + at, n, thread)
         _wait(run)
-    while b < end and not FGD_FLAG(run.interrupted):
+    while b < end and not FGD_FLAG(run.flags.interrupted):
         rows = _min(MIN_CHUNK, end - b)
         if thread == 0:
             poll_signals(run, rows)
-        forward_backward(run, window, at + b, b, rows, run.n_split, window.start + at + b, step.scale)
+        forward_backward(
+            run, window, at + b, b, rows, run.team.n_split, window.start + at + b, step.scale
+        )
         b += rows
-    for depth in range(run.n_split, 1, -1):
+    for depth in range(run.team.n_split, 1, -1):
         _wait(run)
         delta_columns(run, depth - 1, n, thread)
     if step.normed > 0:
-        if run.n_split > 1:
+        if run.team.n_split > 1:
             _wait(run)
         _measure_and_clip(run, step, window, at, first, end)
 
@@ -333,18 +335,20 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef size_t done = 0, n, at, t
     cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
     cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
-    cdef bint kept = chunks > 1 or run.optimizer == NULL or run.clip_sums != NULL
+    cdef bint kept = chunks > 1 or run.training.optimizer == NULL or run.sums.clip != NULL
     cdef char *gradient
     cdef Tile *tile
-    if thread == 0 and run.noise != NULL:
+    if thread == 0 and run.noise.packed != NULL:
         _draw_noise(run)
-    while done < step.n and not run.stopped:
+    while done < step.n and not run.flags.stopped:
         n = _min(chunk, step.n - done)
         at = locate(run, window, step.start + done, n)
         _run_chunk(run, step, window, at, n, thread)
-        _decide(run, thread, n, run.values, _part(n, step.measured, done), run.squares)
+        _decide(
+            run, thread, n, run.samples.losses, _part(n, step.measured, done), run.samples.squares
+        )
         for t in range(run.n_tiles):
-            if FGD_FLAG(run.interrupted):  # what is computed is given up
+            if FGD_FLAG(run.flags.interrupted):  # what is computed is given up
                 break
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
@@ -377,8 +381,8 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
 cdef bint is_stochastic(const Run *run) noexcept nogil:
     """Whether this run's steps are those that have a kernel of their own."""
     return (
-        run.stochastic != NULL and run.batch_size == 1 and run.bounds == NULL
-        and run.scales == NULL
+        run.training.stochastic != NULL and run.epoch.batch_size == 1 and run.epoch.bounds == NULL
+        and run.epoch.scales == NULL
     )
 
 
@@ -388,34 +392,35 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     cdef Layer *layer = &run.layers[0]
     cdef const Record *record = &run.record
     cdef Step step
-    cdef size_t start = run.start, n, at, i, size = run.itemsize
-    cdef double *slopes = run.square_parts
+    cdef size_t start = run.stretch.start, n, at, i, size = run.itemsize
+    cdef double *slopes = run.samples.square_parts
     step.n, step.scale = 1, 1
-    while start < run.stop and not run.stopped:
-        n = _min(run.chunk, run.stop - start)
+    while start < run.stretch.stop and not run.flags.stopped:
+        n = _min(run.chunk, run.stretch.stop - start)
         at = locate(run, window, start, n)
         if record.params != NULL or record.norm != NULL:  # end with a step that is recorded
-            n = _min(n, record.every - (run.step + <int64_t> start) % <int64_t> record.every)
-        run.stochastic(
-            n, window.rows + at, layer.n_in, window.targets + at * run.target_bytes,
-            NULL if run.sample_weight == NULL else window.weights + at * size,
-            run.params, run.params + layer.bias * size, run.rates + start,
-            run.hyperparameters[0], start > 0, &run.ahead, run.values, slopes,
+            n = _min(n, record.every - (run.epoch.step + <int64_t> start) % <int64_t> record.every)
+        run.training.stochastic(
+            n, window.rows + at, layer.n_in, window.targets + at * run.data.target_bytes,
+            NULL if run.data.sample_weight == NULL else window.weights + at * size,
+            run.params, run.params + layer.bias * size, run.epoch.rates + start,
+            run.training.hyperparameters[0], start > 0, &run.training.ahead, run.samples.losses,
+            slopes,
         )
         poll_signals(run, n)
         if record.norm != NULL:
-            run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.record_sums)
-            run.record_sums[0] = (run.record_sums[0] + 1) * slopes[n - 1] * slopes[n - 1]
+            run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.sums.record)
+            run.sums.record[0] = (run.sums.record[0] + 1) * slopes[n - 1] * slopes[n - 1]
         for i in range(n):
             if record.every > 0:
                 step.recorded = _is_recorded(run, start + i)
-                run.step_loss = run.values[i]
+                run.lead.step_loss = run.samples.losses[i]
                 _record(run, &step)
             else:
-                run.loss_sum += run.values[i]
-        run.stopped = run.interrupted or not isfinite(run.loss_sum)
+                run.lead.loss_sum += run.samples.losses[i]
+        run.flags.stopped = run.flags.interrupted or not isfinite(run.lead.loss_sum)
         start += n
-    run.reached = run.reached_index = start
+    run.lead.reached = run.lead.reached_index = start
 
 
 # ---------------------------------------------------------------------------------------
@@ -429,9 +434,9 @@ cdef void _add_up(
 
     A thread can add up what it has written itself; what is left is for thread -1.
     """
-    cdef size_t stride = 1, b, end, threads = run.n_threads, n = share.n_blocks
+    cdef size_t stride = 1, b, end, threads = run.team.n_threads, n = share.n_blocks
     cdef size_t bytes_each = run.n_packed * run.itemsize
-    cdef char *partial = run.partials + offset * run.itemsize
+    cdef char *partial = run.blocks.gradients + offset * run.itemsize
     cdef int owner
     while stride < n:
         b = 0
@@ -457,10 +462,10 @@ cdef void _block_gradient(
     cdef Layer *layer = &run.layers[0]
     cdef size_t first = b * share.block, end = _min(first + share.block, step.n)
     cdef size_t size = run.itemsize, n, at, normed
-    cdef char *partial = run.partials + b * run.n_packed * size
+    cdef char *partial = run.blocks.gradients + b * run.n_packed * size
     cdef char *z = layer.output + thread * run.chunk * size
-    cdef double *values = run.values + thread * run.chunk
-    cdef double *squares = run.squares + thread * run.chunk
+    cdef double *values = run.samples.losses + thread * run.chunk
+    cdef double *squares = run.samples.squares + thread * run.chunk
     cdef double loss = 0, square = 0
     cdef bint add = False
     while first < end:
@@ -471,9 +476,9 @@ cdef void _block_gradient(
         window.n_read += n
         kernels.dot(n, window.rows + at, layer.n_in, run.params,
                     run.params + layer.bias * size, z)
-        run.loss(
-            n, 1, 1, z, window.targets + at * run.target_bytes,
-            NULL if run.sample_weight == NULL else window.weights + at * size,
+        run.training.loss(
+            n, 1, 1, z, window.targets + at * run.data.target_bytes,
+            NULL if run.data.sample_weight == NULL else window.weights + at * size,
             step.scale, values,
         )
         loss += fgd_sum(n, values)
@@ -481,7 +486,7 @@ cdef void _block_gradient(
         if normed > 0:
             sample_norms(
                 run, window.rows + at, 0, normed, step.scale, z, squares,
-                run.square_parts + 2 * thread * run.chunk,
+                run.samples.square_parts + 2 * thread * run.chunk,
             )
             if run.adjust.clip_sample > 0:
                 clip_samples(run, 0, n, z, squares)
@@ -492,7 +497,7 @@ cdef void _block_gradient(
             poll_signals(run, n)
         first += n
         add = True
-    run.partial_losses[b], run.partial_squares[b] = loss, square
+    run.blocks.losses[b], run.blocks.squares[b] = loss, square
 
 
 cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
@@ -500,16 +505,16 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef Share share = share_blocks(run, step.n, thread)
     cdef size_t b, t
     cdef Tile *tile
-    if thread == 0 and run.noise != NULL:
+    if thread == 0 and run.noise.packed != NULL:
         _draw_noise(run)
     for b in range(share.first, share.last):
-        if FGD_FLAG(run.interrupted):
+        if FGD_FLAG(run.flags.interrupted):
             break
         _block_gradient(run, step, &share, b, thread)
     if thread == 0 and step.n == 0:
         poll_signals(run, 1)
     _add_up(run, &share, thread, 0, run.n_packed)
-    _decide(run, thread, share.n_blocks, run.partial_losses, share.n_blocks, run.partial_squares)
+    _decide(run, thread, share.n_blocks, run.blocks.losses, share.n_blocks, run.blocks.squares)
     for t in range(run.n_tiles):
         if _owns(run, t, thread):
             tile = &run.tiles[t]
@@ -534,26 +539,26 @@ cdef inline size_t _measured(size_t n) noexcept nogil:
 cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
     """Whether the trace wants this step of the epoch."""
     cdef int64_t every = run.record.every  # a division takes as long as a small sample
-    return every == 1 or every > 1 and (run.step + <int64_t> index + 1) % every == 0
+    return every == 1 or every > 1 and (run.epoch.step + <int64_t> index + 1) % every == 0
 
 
 cdef void run_steps(Run *run, int thread) noexcept nogil:
-    """Make the steps from number run.index to run.stop: this thread's part."""
+    """Make the steps from number run.stretch.index to run.stretch.stop: this thread's part."""
     cdef const Adjust *adjust = &run.adjust
     cdef Step step
     if is_stochastic(run):
         _stochastic_steps(run)
         return
     run.windows[thread].n_read = run.windows[thread].count = 0
-    step.start, step.index, step.rate = run.start, run.index, 0
-    memcpy(step.scalars, run.scalars, sizeof(step.scalars))
-    while step.index < run.stop and not run.stopped and not run.paused:
+    step.start, step.index, step.rate = run.stretch.start, run.stretch.index, 0
+    memcpy(step.scalars, run.training.scalars, sizeof(step.scalars))
+    while step.index < run.stretch.stop and not run.flags.stopped and not run.flags.paused:
         step.n = batch_length(run, step.index, step.start)
-        step.scale = 1.0 if not run.mean else 1.0 / (
-            step.n if run.bounds == NULL else run.batch_size
+        step.scale = 1.0 if not run.epoch.mean else 1.0 / (
+            step.n if run.epoch.bounds == NULL else run.epoch.batch_size
         )
-        if run.scales != NULL:
-            step.scale = run.scales[step.index]
+        if run.epoch.scales != NULL:
+            step.scale = run.epoch.scales[step.index]
         step.recorded = _is_recorded(run, step.index)
         step.measured = step.normed = 0
         if step.recorded and run.record.squares != NULL:
@@ -561,10 +566,10 @@ cdef void run_steps(Run *run, int thread) noexcept nogil:
         if adjust.clip_sample > 0:
             step.normed = step.n
         step.l2 = adjust.l2 * (step.scale if adjust.summed else 1.0)
-        if run.optimizer != NULL:
-            step.rate = run.rates[step.index]
-            run.optimizer.prepare(
-                run.step + <int64_t> step.index + 1, step.rate, run.hyperparameters,
+        if run.training.optimizer != NULL:
+            step.rate = run.epoch.rates[step.index]
+            run.training.optimizer.prepare(
+                run.epoch.step + <int64_t> step.index + 1, step.rate, run.training.hyperparameters,
                 step.scalars, step.coefficients,
             )
         if run.linear:
@@ -576,5 +581,5 @@ cdef void run_steps(Run *run, int thread) noexcept nogil:
         step.start += step.n
         step.index += 1
     if thread == 0:
-        run.reached, run.reached_index = step.start, step.index
-        memcpy(run.scalars, step.scalars, sizeof(step.scalars))
+        run.lead.reached, run.lead.reached_index = step.start, step.index
+        memcpy(run.training.scalars, step.scalars, sizeof(step.scalars))

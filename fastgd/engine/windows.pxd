@@ -7,9 +7,9 @@ from fastgd.engine.run cimport BLOCK, MAX_BLOCKS, Run, Step, Window, _min, _roun
 
 cdef inline size_t batch_length(const Run *run, size_t index, size_t start) noexcept nogil:
     """Return how many samples step number `index` of the epoch has; it begins at `start`."""
-    if run.bounds == NULL:
-        return _min(run.batch_size, run.n_order - start)
-    return run.bounds[index + 1] - run.bounds[index]
+    if run.epoch.bounds == NULL:
+        return _min(run.epoch.batch_size, run.epoch.n_order - start)
+    return run.epoch.bounds[index + 1] - run.epoch.bounds[index]
 
 
 cdef struct Share:          # of a linear model's batch of n samples, which comes in fixed blocks
@@ -22,7 +22,7 @@ cdef struct Share:          # of a linear model's batch of n samples, which come
 @cython.cdivision(True)
 cdef inline Share share_blocks(const Run *run, size_t n, int thread) noexcept nogil:
     cdef Share share
-    cdef size_t threads = run.n_threads
+    cdef size_t threads = run.team.n_threads
     share.block = _round_up((max(n, 1) + MAX_BLOCKS - 1) / MAX_BLOCKS, BLOCK)
     share.n_blocks = (n + share.block - 1) / share.block
     share.first = (thread * share.n_blocks + threads - 1) / threads

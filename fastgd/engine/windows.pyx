@@ -15,11 +15,11 @@ from fastgd.engine.run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
 
 cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:
     """Return which sample is at this place of the epoch's order."""
-    if run.order == NULL:
+    if run.epoch.order == NULL:
         return place
-    if run.order_bytes == 4:
-        return (<const uint32_t *> run.order)[place]
-    return <size_t> (<const int64_t *> run.order)[place]
+    if run.epoch.order_bytes == 4:
+        return (<const uint32_t *> run.epoch.order)[place]
+    return <size_t> (<const int64_t *> run.epoch.order)[place]
 
 
 ctypedef fused Index:
@@ -51,17 +51,17 @@ cdef void _gather(
     const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
 ) noexcept nogil:
     """Copy the items of the samples from place `start` on."""
-    cdef size_t i, ahead = run.n_threads * run.chunk  # about what the thread reads next
-    cdef size_t left = max(start + ahead, run.n_order) - start - ahead
-    cdef const uint32_t *narrow = <const uint32_t *> run.order + start
-    cdef const int64_t *wide = <const int64_t *> run.order + start
-    if run.order == NULL:
+    cdef size_t i, ahead = run.team.n_threads * run.chunk  # about what the thread reads next
+    cdef size_t left = max(start + ahead, run.epoch.n_order) - start - ahead
+    cdef const uint32_t *narrow = <const uint32_t *> run.epoch.order + start
+    cdef const int64_t *wide = <const int64_t *> run.epoch.order + start
+    if run.epoch.order == NULL:
         memcpy(out, source + start * itemsize, count * itemsize)
-    elif itemsize == 4 and run.order_bytes == 4:
+    elif itemsize == 4 and run.epoch.order_bytes == 4:
         _pick(narrow, count, ahead, left, <const int32_t *> source, <int32_t *> out)
     elif itemsize == 4:
         _pick(wide, count, ahead, left, <const int32_t *> source, <int32_t *> out)
-    elif itemsize == 8 and run.order_bytes == 4:
+    elif itemsize == 8 and run.epoch.order_bytes == 4:
         _pick(narrow, count, ahead, left, <const int64_t *> source, <int64_t *> out)
     elif itemsize == 8:
         _pick(wide, count, ahead, left, <const int64_t *> source, <int64_t *> out)
@@ -77,20 +77,21 @@ cdef size_t _list_rows(
     is room for; return how many it then has, rows that are only listed included."""
     cdef size_t i, n, listed = _min(count, run.chunk + FGD_AHEAD - at)
     cdef const void **rows = window.rows + at
-    if run.order == NULL:
+    cdef const char *X = run.data.X
+    if run.epoch.order == NULL:
         for i in range(listed):
-            rows[i] = run.X + (start + i) * run.row_bytes
-    elif run.order_bytes == 4:
-        _point(<const uint32_t *> run.order + start, listed, run.X, run.row_bytes, rows)
+            rows[i] = run.data.X + (start + i) * run.data.row_bytes
+    elif run.epoch.order_bytes == 4:
+        _point(<const uint32_t *> run.epoch.order + start, listed, X, run.data.row_bytes, rows)
     else:
-        _point(<const int64_t *> run.order + start, listed, run.X, run.row_bytes, rows)
+        _point(<const int64_t *> run.epoch.order + start, listed, X, run.data.row_bytes, rows)
     if at < run.chunk:
         n = _min(listed, run.chunk - at)
-        if run.y != NULL:
-            _gather(run, start, n, run.y, run.target_bytes,
-                    window.targets + at * run.target_bytes)
-        if run.sample_weight != NULL:
-            _gather(run, start, n, run.sample_weight, run.itemsize,
+        if run.data.y != NULL:
+            _gather(run, start, n, run.data.y, run.data.target_bytes,
+                    window.targets + at * run.data.target_bytes)
+        if run.data.sample_weight != NULL:
+            _gather(run, start, n, run.data.sample_weight, run.itemsize,
                     window.weights + at * run.itemsize)
     return at + listed
 
@@ -106,7 +107,7 @@ cdef void _pad_rows(Run *run, Window *window, size_t listed) noexcept nogil:
 cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil:
     """Show the samples from place `start` on."""
     window.start = start
-    _pad_rows(run, window, _list_rows(run, window, 0, start, run.n_order - start))
+    _pad_rows(run, window, _list_rows(run, window, 0, start, run.epoch.n_order - start))
 
 
 cdef void list_shares(
@@ -123,7 +124,7 @@ cdef void list_shares(
             listed = _list_rows(run, window, listed, start + first, end - first)
         start += n
         index += 1
-        if listed == room or index == run.n_steps:
+        if listed == room or index == run.epoch.n_steps:
             break
         n = batch_length(run, index, start)
         share = share_blocks(run, n, thread)

@@ -77,17 +77,17 @@ cdef class Workspace:
         run.itemsize = run.kernels.itemsize
         run.n_layers = len(self._sizes) - 1
         run.linear = run.n_layers == 1 and self._sizes[1] == 1
-        run.most_threads = max(1, n_threads)
+        run.team.most_threads = max(1, n_threads)
         if loss is not None:
-            run.loss = run.kernels.loss(loss.encode())
-            if run.loss == NULL:
+            run.training.loss = run.kernels.loss(loss.encode())
+            if run.training.loss == NULL:
                 raise ValueError(f"no kernel computes the loss {loss!r}")
         if optimizer is not None:
-            run.optimizer = run.kernels.optimizer(optimizer.encode())
-            if run.optimizer == NULL:
+            run.training.optimizer = run.kernels.optimizer(optimizer.encode())
+            if run.training.optimizer == NULL:
                 raise ValueError(f"no kernel runs the optimizer {optimizer!r}")
             if run.linear and optimizer == "sgd":
-                run.stochastic = run.kernels.stochastic(loss.encode())
+                run.training.stochastic = run.kernels.stochastic(loss.encode())
             _set_hyperparameters(run, optimizer, tuple(hyperparameters))
         self._classes = loss == "cross_entropy"
         _lay_out(self, hidden)
@@ -111,19 +111,19 @@ cdef class Workspace:
         cdef size_t t, n = len(X)
         self._data = X, y, sample_weight
         self._kept += [self._data, pin(X), pin(y), pin(sample_weight)]
-        run.row_bytes = self._sizes[0] * run.itemsize
-        run.X = _place(X, n * run.row_bytes, "X")
+        run.data.row_bytes = self._sizes[0] * run.itemsize
+        run.data.X = _place(X, n * run.data.row_bytes, "X")
         if run.linear:
             _skew(run)
-        run.n_samples = run.n_order = n
+        run.data.n_samples = run.epoch.n_order = n
         if y is not None:
-            run.target_bytes = 4 if self._classes else self._sizes[run.n_layers] * run.itemsize
-            run.y = _place(y, n * run.target_bytes, "y")
-            for t in range(run.most_threads):
-                run.windows[t].targets = <char *> self.take(run.chunk, run.target_bytes)
+            run.data.target_bytes = 4 if self._classes else self._sizes[run.n_layers] * run.itemsize
+            run.data.y = _place(y, n * run.data.target_bytes, "y")
+            for t in range(run.team.most_threads):
+                run.windows[t].targets = <char *> self.take(run.chunk, run.data.target_bytes)
         if sample_weight is not None:
-            run.sample_weight = _place(sample_weight, n * run.itemsize, "sample_weight")
-            for t in range(run.most_threads):
+            run.data.sample_weight = _place(sample_weight, n * run.itemsize, "sample_weight")
+            for t in range(run.team.most_threads):
                 run.windows[t].weights = <char *> self.take(run.chunk, run.itemsize)
 
     cdef int _check_data(self) except -1:
@@ -134,13 +134,13 @@ cdef class Workspace:
         cdef Run *run = &self.run
         cdef const char *weight = NULL
         X, y, sample_weight = self._data
-        cdef const char *samples = _place(X, run.n_samples * run.row_bytes, "X")
+        cdef const char *samples = _place(X, run.data.n_samples * run.data.row_bytes, "X")
         cdef const char *targets = NULL
         if y is not None:
-            targets = _place(y, run.n_samples * run.target_bytes, "y")
+            targets = _place(y, run.data.n_samples * run.data.target_bytes, "y")
         if sample_weight is not None:
-            weight = _place(sample_weight, run.n_samples * run.itemsize, "sample_weight")
-        if samples != run.X or targets != run.y or weight != run.sample_weight:
+            weight = _place(sample_weight, run.data.n_samples * run.itemsize, "sample_weight")
+        if samples != run.data.X or targets != run.data.y or weight != run.data.sample_weight:
             raise ValueError("X, y or sample_weight were given other memory during the run")
         return 0
 
@@ -164,16 +164,16 @@ cdef class Workspace:
         cdef Run *run = &self.run
         run.adjust = Adjust(l1, l2, summed, clip_value, clip_norm, clip_sample, noise)
         if l1 > 0 or l2 > 0:
-            run.penalty_sums = <double *> self.take(run.n_sums, sizeof(double))
+            run.sums.penalty = <double *> self.take(run.sums.n, sizeof(double))
         if clip_norm > 0:
-            run.clip_sums = <double *> self.take(run.n_sums, sizeof(double))
+            run.sums.clip = <double *> self.take(run.sums.n, sizeof(double))
         if noise > 0:
             self._rng = rng
             self._drawn = np.empty(run.n_params, "f8" if run.itemsize == 8 else "f4")
             self._kept.append(pin(self._drawn))
-            run.noise = <char *> self.take(run.n_packed, run.itemsize)
-        if run.penalty_sums != NULL or clip_norm > 0 or clip_value > 0 or clip_sample > 0:
-            run.stochastic = NULL
+            run.noise.packed = <char *> self.take(run.n_packed, run.itemsize)
+        if run.sums.penalty != NULL or clip_norm > 0 or clip_value > 0 or clip_sample > 0:
+            run.training.stochastic = NULL
 
     def drop(self, thresholds, factors):
         """Leave out hidden units whose random number is below their layer's threshold.
@@ -200,7 +200,7 @@ cdef class Workspace:
         """Take over the numbers of an optimizer's state that belong to no parameter."""
         cdef tuple values = _scalars_of(&self.run, scalars)
         for place, scalar in enumerate(values):
-            self.run.scalars[place] = scalar
+            self.run.training.scalars[place] = scalar
 
     def store(self, params):
         """Copy the parameters into a flat array."""
@@ -217,26 +217,26 @@ cdef class Workspace:
     def store_scalars(self, scalars):
         """Copy the optimizer's scalars into an array."""
         _scalars_of(&self.run, scalars)
-        for place in range(self.run.optimizer.n_scalars):
-            scalars[place] = self.run.scalars[place]
+        for place in range(self.run.training.optimizer.n_scalars):
+            scalars[place] = self.run.training.scalars[place]
 
 
 cdef int _set_hyperparameters(Run *run, str optimizer, tuple values) except -1:
     """Take over as many as the optimizer's kernel reads: a subclass may have others."""
-    if len(values) != run.optimizer.n_hyperparameters:
+    if len(values) != run.training.optimizer.n_hyperparameters:
         raise ValueError(
             f"the optimizer has {len(values)} hyperparameters, but its kernel {optimizer!r} takes "
-            f"{run.optimizer.n_hyperparameters}: use the backend 'vectorized', which calls its "
-            "own update"
+            f"{run.training.optimizer.n_hyperparameters}: use the backend 'vectorized', which "
+            "calls its own update"
         )
     for place, value in enumerate(values):
-        run.hyperparameters[place] = value
+        run.training.hyperparameters[place] = value
     return 0
 
 
 cdef list _moments_of(const Run *run, moments):
     """Return an optimizer's moments, as many and as long as its kernel takes."""
-    cdef size_t wanted = 0 if run.optimizer == NULL else run.optimizer.n_moments
+    cdef size_t wanted = 0 if run.training.optimizer == NULL else run.training.optimizer.n_moments
     cdef list places = list(moments)
     if len(places) != wanted:
         raise ValueError(f"the optimizer's kernel takes {wanted} moments, not {len(places)}")
@@ -248,7 +248,7 @@ cdef list _moments_of(const Run *run, moments):
 cdef tuple _scalars_of(const Run *run, scalars):
     """Return an optimizer's scalars, as many as its kernel takes."""
     cdef tuple values = tuple(scalars) if len(scalars) else ()
-    if run.optimizer == NULL or len(values) != run.optimizer.n_scalars:
+    if run.training.optimizer == NULL or len(values) != run.training.optimizer.n_scalars:
         raise ValueError(f"the optimizer's kernel takes other scalars than {list(values)}")
     return values
 
@@ -268,7 +268,7 @@ cdef int _lay_out(Workspace space, hidden) except -1:
     cdef size_t depth, offset = 0, elements = 0, weights = 0, room
     cdef Layer *layer
     run.layers = <Layer *> space.take(run.n_layers, sizeof(Layer))
-    run.barrier = <fgd_barrier *> space.take(1, sizeof(fgd_barrier))
+    run.team.barrier = <fgd_barrier *> space.take(1, sizeof(fgd_barrier))
     for depth in range(run.n_layers):
         elements += space._sizes[depth + 1]
         weights += space._sizes[depth] * space._sizes[depth + 1]
@@ -299,7 +299,7 @@ cdef int _lay_out(Workspace space, hidden) except -1:
     run.n_packed = offset
     run.params = <char *> space.take(run.n_packed, size)
     _lay_out_samples(space)
-    if run.loss != NULL:
+    if run.training.loss != NULL:
         _lay_out_training(space)
     return 0
 
@@ -308,7 +308,7 @@ cdef int _lay_out_samples(Workspace space) except -1:
     """Allocate what each sample of a chunk, and each thread, needs."""
     cdef Run *run = &space.run
     cdef size_t size = run.itemsize, depth, n, t, listed = run.chunk + FGD_AHEAD
-    cdef size_t copies = run.most_threads if run.linear else 1
+    cdef size_t copies = run.team.most_threads if run.linear else 1
     cdef Layer *layer
     for depth in range(run.n_layers):
         layer = &run.layers[depth]
@@ -323,11 +323,11 @@ cdef int _lay_out_samples(Workspace space) except -1:
         if depth < run.n_layers - 1:
             layer.delta = <char *> space.take(n, size)
             layer.delta_rows = _row_list(space, layer.delta, layer.ld * size)
-    run.values = <double *> space.take(run.chunk * copies, sizeof(double))
-    run.squares = <double *> space.take(run.chunk * copies, sizeof(double))
-    run.square_parts = <double *> space.take(2 * run.chunk * copies, sizeof(double))
-    run.windows = <Window *> space.take(run.most_threads, sizeof(Window))
-    for t in range(run.most_threads):
+    run.samples.losses = <double *> space.take(run.chunk * copies, sizeof(double))
+    run.samples.squares = <double *> space.take(run.chunk * copies, sizeof(double))
+    run.samples.square_parts = <double *> space.take(2 * run.chunk * copies, sizeof(double))
+    run.windows = <Window *> space.take(run.team.most_threads, sizeof(Window))
+    for t in range(run.team.most_threads):
         run.windows[t].rows = <const void **> space.take(listed, sizeof(void *))
     return 0
 
@@ -349,11 +349,10 @@ cdef int _lay_out_training(Workspace space) except -1:
     cdef Layer *layer
     run.gradient = <char *> space.take(run.n_packed, size)
     if run.linear:
-        run.max_blocks = MAX_BLOCKS
-        run.partials = <char *> space.take(MAX_BLOCKS * run.n_packed, size)
-        run.partial_losses = <double *> space.take(MAX_BLOCKS, sizeof(double))
-        run.partial_squares = <double *> space.take(MAX_BLOCKS, sizeof(double))
-        run.gradient = run.partials
+        run.blocks.gradients = <char *> space.take(MAX_BLOCKS * run.n_packed, size)
+        run.blocks.losses = <double *> space.take(MAX_BLOCKS, sizeof(double))
+        run.blocks.squares = <double *> space.take(MAX_BLOCKS, sizeof(double))
+        run.gradient = run.blocks.gradients
     rows = 48 if 48 % panel == 0 else 64
     tiles = []
     for depth in range(run.n_layers):
@@ -383,7 +382,7 @@ cdef int _lay_out_training(Workspace space) except -1:
         run.tiles[k] = _tile(run, layer_, first, last, column_, width)
         run.scratch_bytes = max(run.scratch_bytes, run.tiles[k].count * size)
     run.scratch_bytes = _round_up(run.scratch_bytes, 128)
-    run.scratch = <char *> space.take(run.most_threads, run.scratch_bytes)
+    run.scratch = <char *> space.take(run.team.most_threads, run.scratch_bytes)
     return 0
 
 
@@ -404,21 +403,21 @@ cdef Tile _tile(
         first, last = column * lines / width * line, (column + 1) * lines / width * line
         tile.offset, tile.n_weights = layer.weights + first, last - first
         tile.count = tile.n_weights + (line if column + 1 == width else 0)
-        tile.sums = run.n_sums
-        run.n_sums += SUM_COLUMNS
+        tile.sums = run.sums.n
+        run.sums.n += SUM_COLUMNS
     elif layer.n_segments > 0 and first < last:
         tile.share = column
         tile.offset = layer.weights + first * layer.n_out
         tile.n_weights = tile.count = width * layer.n_out
-        tile.sums = run.n_sums + tile.share * SUM_COLUMNS
+        tile.sums = run.sums.n + tile.share * SUM_COLUMNS
     elif first == last:  # the bias, the last of a layer's tiles
         tile.offset, tile.count = layer.bias, layer.ld
-        tile.sums = run.n_sums + groups * padded
-        run.n_sums += (groups + 1) * padded
+        tile.sums = run.sums.n + groups * padded
+        run.sums.n += (groups + 1) * padded
     else:
         tile.offset = layer.weights + column * layer.n_in + first * width
         tile.n_weights = tile.count = (last - first) * width
-        tile.sums = run.n_sums + first / SUM_ROWS * padded + column
+        tile.sums = run.sums.n + first / SUM_ROWS * padded + column
     return tile
 
 
@@ -428,9 +427,9 @@ cdef void _skew(Run *run) noexcept:
     Kernels then load both as the lines lie, which pays for wide rows. There is a line to spare
     behind each.
     """
-    cdef size_t behind = <uintptr_t> run.X % 64
-    if run.row_bytes % 64 == 0 and behind % 16 == 0 and run.row_bytes >= LEAST_SKEWED:
+    cdef size_t behind = <uintptr_t> run.data.X % 64
+    if run.data.row_bytes % 64 == 0 and behind % 16 == 0 and run.data.row_bytes >= LEAST_SKEWED:
         run.params += behind
-        if run.partials != NULL:
-            run.partials += behind
-            run.gradient = run.partials
+        if run.blocks.gradients != NULL:
+            run.blocks.gradients += behind
+            run.gradient = run.blocks.gradients
