@@ -1,4 +1,4 @@
-/* Which levels exist, which of them this CPU can run, and their tables. */
+/* The instruction levels that exist, whether this CPU can run them, and their tables. */
 #include "fastgd.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* See shuffle.h. What does not depend on the index type stands here, the rest in
+/* See shuffle.h. This file holds what does not depend on the index type; the rest is in
  * shuffle.inc.c.
  *
  * Bounded numbers are exact, by Lemire's multiplication with rejection, several from one
@@ -6,8 +6,8 @@
  * doi:10.1145/3230636; N. Brackett-Rozinsky & D. Lemire 2024, "Batched Ranged Random Integer
  * Generation", doi:10.1002/spe.3369.
  *
- * Instructions bound the time (docs/performance.md), so the loops are written to need few: the
- * generator's state and whatever a word says stay in registers.
+ * The number of instructions bounds the time (docs/performance.md), so the loops keep the
+ * generator's state and all that is derived from a word in registers.
  */
 #include "shuffle.h"
 
@@ -15,11 +15,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* At most so many numbers from one word. */
+/* The most numbers drawn from one word. */
 #define MOST 4
 
-/* Up to which bounds 4, 3 and 2 numbers come from one word: their product stays at or below
- * 2^58, so that at most one word in 64 needs a second look. */
+/* The largest bounds for which 4, 3 and 2 numbers are drawn from one word. The product of a word's
+ * bounds then is at most 2^58, so that at most one word in 64 may have to be rejected. */
 #define FOUR_TO (UINT64_C(1) << 14)
 #define THREE_TO (UINT64_C(1) << 19)
 #define TWO_TO (UINT64_C(1) << 29)
@@ -32,8 +32,8 @@ INLINE uint64_t next_word(fgd_stream *bits) {
     return word;
 }
 
-/* Each step of SFC64 can be undone, so different words give different streams; twelve steps, as
- * in NumPy, until every bit of them has reached every bit of the state. */
+/* Each step of SFC64 is invertible, so different words give different streams. Twelve steps, as in
+ * NumPy, spread every bit of the words over the whole state. */
 fgd_stream fgd_open_stream(fgd_bitgen *generator) {
     fgd_stream bits = {.counter = 1};
     bits.a = generator->next_uint64(generator->state);
@@ -43,15 +43,15 @@ fgd_stream fgd_open_stream(fgd_bitgen *generator) {
     return bits;
 }
 
-/* A word is a random fraction of 2^64: return the whole part of fraction * bound, and leave
- * the rest in the word. */
+/* A word is a random fraction of 2^64: return the integer part of fraction * bound, and leave the
+ * fractional part in the word. */
 INLINE uint64_t take(uint64_t *word, uint64_t bound) {
     unsigned __int128 product = (unsigned __int128)*word * bound;
     *word = (uint64_t)product;
     return (uint64_t)(product >> 64);
 }
 
-/* Whether a word that left this rest is one of the 2^64 mod product that come too often. */
+/* Whether to reject the word that left this fractional part: 2^64 mod product words are surplus. */
 static __attribute__((noinline)) int is_surplus(uint64_t rest, uint64_t bound, uint64_t step,
                                                 int count) {
     uint64_t product = 1;
@@ -59,8 +59,8 @@ static __attribute__((noinline)) int is_surplus(uint64_t rest, uint64_t bound, u
     return rest < (0 - product) % product;
 }
 
-/* Draw numbers below bound, bound + step, ... from one word; return 0 if another word is
- * needed. `limit` is at least the bounds' product, and saves working it out. */
+/* Draw numbers below bound, bound + step, ... from one word; return 0 if the word is rejected.
+ * `limit` is at least the product of the bounds, which is then rarely computed. */
 INLINE int draw(fgd_stream *bits, uint64_t bound, uint64_t step, const int count, uint64_t limit,
                 uint64_t *drawn) {
     uint64_t word = next_word(bits);

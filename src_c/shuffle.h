@@ -1,6 +1,6 @@
 /* Random orders: the arithmetic behind fastgd/engine/shuffle.pyx, for 32-bit and 64-bit indices.
  *
- * Nothing here allocates, keeps state or looks at what instructions the CPU has.
+ * Nothing here allocates, keeps state or depends on the CPU's instruction set.
  */
 #ifndef FASTGD_SHUFFLE_H
 #define FASTGD_SHUFFLE_H
@@ -16,12 +16,12 @@ typedef struct fgd_bitgen {
     uint64_t (*next_raw)(void *state);
 } fgd_bitgen;
 
-/* The state of SFC64 (C. Doty-Humphrey, PractRand), which NumPy has as numpy.random.SFC64. */
+/* The state of SFC64 (C. Doty-Humphrey, PractRand), NumPy's numpy.random.SFC64. */
 typedef struct fgd_stream {
     uint64_t a, b, c, counter;
 } fgd_stream;
 
-/* Begin a stream with three words of a generator, whose lock the caller holds. */
+/* Seed a stream with three words of a generator. The caller holds the generator's lock. */
 fgd_stream fgd_open_stream(fgd_bitgen *generator);
 
 #define FGD_PILES 256
@@ -30,9 +30,9 @@ fgd_stream fgd_open_stream(fgd_bitgen *generator);
 void fgd_permute_u32(fgd_stream bits, uint32_t *out, uint64_t n);
 void fgd_permute_i64(fgd_stream bits, int64_t *out, uint64_t n);
 
-/* The same by way of piles, for n beyond the cache. `out` has FGD_PILES * room + burst
- * elements, of which the first n are the result; `room` is what a pile may hold, and `burst`,
- * a multiple of 8, after how many numbers that is looked at. */
+/* The same by way of piles, for n beyond the cache. `out` has FGD_PILES * room + burst elements;
+ * the first n are the result. `room` is the capacity of a pile; it is checked after each `burst`
+ * numbers, a multiple of 8. */
 void fgd_permute_dealt_u32(fgd_stream bits, uint32_t *out, uint64_t n, uint64_t room,
                            uint64_t burst);
 void fgd_permute_dealt_i64(fgd_stream bits, int64_t *out, uint64_t n, uint64_t room,

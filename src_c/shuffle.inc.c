@@ -5,10 +5,10 @@
  *   NAME(verb)   the verb with the type's suffix
  */
 
-/* Permute from[done], ..., from[until - 1] into to, whose first `done` are permuted already,
- * `count` numbers a word; return how many are then. The inside-out form of the exchange
- * (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm P): it walks memory forwards, so
- * what is not yet in the cache is fetched ahead of use. `to` may be `from`, or lie before it. */
+/* Extend the permutation of the first `done` numbers in `to` by from[done], ..., from[until - 1],
+ * `count` numbers a word; return the new length. This is the inside-out form of the exchange
+ * (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm P). It walks memory forwards, which
+ * lets the hardware prefetch. `to` may be `from`, or begin before it. */
 INLINE uint64_t NAME(grow)(fgd_stream *bits, INDEX *to, const INDEX *from, uint64_t done,
                            uint64_t until, const int count) {
     fgd_stream held = *bits;
@@ -26,7 +26,7 @@ INLINE uint64_t NAME(grow)(fgd_stream *bits, INDEX *to, const INDEX *from, uint6
     return done;
 }
 
-/* Each by itself, so that the compiler has the registers for one loop only. */
+/* Separate functions, so that each loop has all registers. */
 #define GROW(count, word)                                                                  \
     static __attribute__((noinline)) uint64_t NAME(grow_by_##word)(                        \
         fgd_stream * bits, INDEX * to, const INDEX *from, uint64_t done, uint64_t until) { \
@@ -52,9 +52,9 @@ static void NAME(permute)(fgd_stream *bits, INDEX *out, uint64_t n) {
     NAME(exchange)(bits, out, out, n);
 }
 
-/* Put each of start, ..., stop - 1 at the end of a random pile: a byte of a word each. No
- * hardware follows so many piles at once, so every other number asks for its pile's memory two
- * cache lines on: a line, which takes 16 of them, is hardly ever missed. */
+/* Append each of start, ..., stop - 1 to a random pile; each takes one byte of a word. The hardware
+ * cannot prefetch so many piles at once, so every other number prefetches its pile two cache lines
+ * ahead: a line, which holds 16 numbers, is hardly ever missed. */
 static void NAME(deal_out)(fgd_stream *bits, INDEX **ends, uint64_t start, uint64_t stop) {
     fgd_stream held = *bits;
     uint64_t i = start;
@@ -73,8 +73,8 @@ static void NAME(deal_out)(fgd_stream *bits, INDEX **ends, uint64_t start, uint6
     *bits = held;
 }
 
-/* Deal 0 to n - 1 to piles; return 0 as soon as one has overflowed. Between two looks a pile
- * can outgrow its room by a burst, into the next one's or into what the last has behind it. */
+/* Deal 0 to n - 1 to piles; return 0 as soon as one has overflowed. Between two checks a pile can
+ * outgrow its room by a burst, into the next pile or into the spare space after the last. */
 static int NAME(deal)(fgd_stream *bits, INDEX *out, INDEX **ends, uint64_t n, uint64_t room,
                       uint64_t burst) {
     for (int p = 0; p < FGD_PILES; p++) ends[p] = out + p * room;
@@ -104,8 +104,8 @@ void NAME(fgd_permute_dealt)(fgd_stream bits, INDEX *out, uint64_t n, uint64_t r
 
 void NAME(fgd_permute)(fgd_stream bits, INDEX *out, uint64_t n) { NAME(permute)(&bits, out, n); }
 
-/* Fill out[done], ..., with numbers below bound, `count` a word, while all of a word are
- * wanted. */
+/* Fill out[done], ... with numbers below bound, `count` a word, while all of a word's numbers are
+ * needed. */
 INLINE uint64_t NAME(fill)(fgd_stream *bits, INDEX *out, uint64_t done, uint64_t n, uint64_t bound,
                            const int count) {
     fgd_stream held = *bits;

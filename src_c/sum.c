@@ -1,10 +1,10 @@
-/* Sums whose order is fixed: losses, and squares of what is in double precision. */
+/* Sums in a fixed order: of losses and of squares, in double precision. */
 
 #include <string.h>
 
 #include "fastgd.h"
 
-/* Eight lanes as pairs: 16 bytes are what every level has in a register. */
+/* Eight lanes as pairs: every level has registers of 16 bytes. */
 typedef double fgd_pair __attribute__((vector_size(16)));
 typedef double fgd_pair_anywhere __attribute__((vector_size(16), aligned(8), may_alias));
 

@@ -1,8 +1,8 @@
-/* What a gradient goes through between the backward pass and the update: norms, penalties,
- * clipping, and the gradients of single samples (fastgd/backends/_step.py has the formulas).
+/* Between the backward pass and the update: norms, penalties, clipping, and the gradients of single
+ * samples (fastgd/backends/_step.py has the formulas).
  *
- * Parameters' squares are summed in double along columns, with C's own operations: no level
- * changes their order.
+ * Squares of parameters are summed in double along columns with plain C operations, so that their
+ * order is the same on every level.
  */
 
 static void row_squares(size_t n, const void *const *rows, size_t width, double *square) {

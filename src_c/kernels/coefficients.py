@@ -1,8 +1,8 @@
-"""Derive the polynomials of math.inc.c and print them as they stand there.
+"""Derive the polynomials of math.inc.c and print them as C code.
 
 Each is a minimax polynomial by Remez's exchange algorithm (Muller, Elementary Functions,
-3rd ed., 2016, section 3.5), in 250-bit arithmetic on a dense grid. What is made small is the
-relative error that the polynomial leaves in the function's result, not its own.
+3rd ed., 2016, section 3.5), in 250-bit arithmetic on a dense grid. The relative error of the
+function's result is minimised, not that of the polynomial.
 
 Needs mpmath. Run it as ``python src_c/kernels/coefficients.py``.
 """
@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 
 mp.prec = 250
 
-TANH_NEAR, ERF_NEAR = mpf("0.5625"), mpf("0.875")  # where these two polynomials end
+TANH_NEAR, ERF_NEAR = mpf("0.5625"), mpf("0.875")  # upper ends of these two polynomials
 TAIL_CENTRE = {"float": mpf("3.75"), "double": mpf(5)}  # found by trial
 
 
@@ -32,7 +32,7 @@ def minimax(function, variable, weight, interval, n):
         largest = max(abs(e) for e in error)
         if largest < abs(level) * mpf("1.0001"):
             return c, largest
-        nodes = []  # the place of the largest error in each run of one sign
+        nodes = []  # the index of the largest error in each run of one sign
         for i, e in enumerate(error):
             if nodes and (e > 0) == (error[nodes[-1]] > 0):
                 nodes[-1] = max(nodes[-1], i, key=lambda k: abs(error[k]))
@@ -49,7 +49,7 @@ def tail(z):
 
 
 def problems(dtype):
-    """Yield the name of each polynomial and what minimax needs to find it."""
+    """Yield each polynomial's name and its arguments for minimax."""
     double = dtype == "double"
     half_ln2, tiny, c = mp.log(2) / 2 * mpf("1.001"), mpf(2) ** -40, TAIL_CENTRE[dtype]
     yield (

@@ -1,13 +1,13 @@
 /* Layers with several outputs.
  *
- * A register tile is up to FGD_TILE_ROWS rows by one panel of columns. Each of its numbers
- * is one chain of fused multiply-adds in index order, so tiles of different heights and
- * widths give the same bits.
+ * A register tile is up to FGD_TILE_ROWS rows by one panel of columns. Each number in it is one
+ * chain of fused multiply-adds in index order, so tiles of different heights and widths give the
+ * same bits.
  */
 
 enum { BIAS, SCALE };
 
-/* rows_n rows of the product by nv vectors of columns, for rows_n and nv constant. */
+/* rows_n rows of the product by nv vectors of columns; rows_n and nv are constants. */
 FGD_INLINE void product_tile(const int rows_n, const int nv, const int mode, const T *const *rows,
                              size_t n_in, const T *panel, const T *bias, T *out, size_t ld) {
     const T *row[FGD_TILE_ROWS];
@@ -32,7 +32,7 @@ FGD_INLINE void product_tile(const int rows_n, const int nv, const int mode, con
     }
 }
 
-/* first .. first + rows_n rows of a weight gradient's panel, nv vectors wide. */
+/* Rows first .. first + rows_n - 1 of a weight gradient's panel, nv vectors wide. */
 FGD_INLINE void gradient_tile(const int rows_n, const int nv, size_t n, const T *const *rows,
                               size_t first, const T *delta, size_t ld, T *tile, int add) {
     V sum[FGD_TILE_ROWS][FGD_TILE_VECTORS];
@@ -53,7 +53,7 @@ FGD_INLINE void gradient_tile(const int rows_n, const int nv, size_t n, const T 
     }
 }
 
-/* Calls CALL(height) with a constant for `height`, so that each height is its own code. */
+/* Calls CALL(height) with a constant for `height`: each height is compiled separately. */
 #if FGD_TILE_ROWS == 8
 #define WITH_HEIGHT(height, CALL) \
     switch (height) {             \
@@ -88,7 +88,7 @@ FGD_INLINE void gradient_tile(const int rows_n, const int nv, size_t n, const T 
 #error "no switch over this tile's heights"
 #endif
 
-/* Rows are read at random: ask for the next tile's while this one is computed. */
+/* Rows are in random order: prefetch the next tile's rows while this tile is computed. */
 FGD_INLINE void prefetch_rows(const T *const *rows, size_t n_in) {
     const size_t bytes = smaller(n_in * sizeof(T), 512);
     for (int r = 0; r < FGD_TILE_ROWS; r++) prefetch_row(rows[r], bytes);
@@ -123,7 +123,7 @@ static void dense(size_t n, const void *const *rows, size_t n_in, size_t n_colum
 
 static void dense_scale(size_t n, const void *const *rows, size_t n_in, size_t n_columns, size_t ld,
                         const void *weights, void *out) {
-    /* A bias is never read here, but a pointer must not be moved from NULL. */
+    /* The bias is not read here, but NULL plus an offset would be undefined: pass any array. */
     product(SCALE, n, (const T *const *)rows, n_in, n_columns, ld, weights, weights, out);
 }
 
@@ -152,7 +152,7 @@ static void column_sum(size_t n, size_t ld, const void *delta, void *sum, int ad
     }
 }
 
-/* A square of whole vectors at a time; what does not fill one, number by number. */
+/* Transpose squares of whole vectors, and the remainder element by element. */
 static void transpose(size_t n_rows, size_t n_columns, size_t width, const void *tile,
                       size_t stride, void *transposed) {
     const size_t rows = n_rows / VL * VL, columns = n_columns / VL * VL;

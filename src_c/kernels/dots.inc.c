@@ -1,12 +1,12 @@
-/* Layers with few outputs and many inputs, without layers below: each output is a dot product.
+/* First layers with few outputs and many inputs: each output is a dot product.
  *
- * Where vectors run along the outputs (dense.inc.c), ten outputs leave six lanes of sixteen
+ * If vectors ran along the outputs (dense.inc.c), ten outputs would leave six of sixteen lanes
  * idle. Here they run along the inputs, as for a single output (linear.inc.c). The inputs are cut
- * into segments that are summed apart, so that threads may share them: a segment of the weights
- * and of every row then belongs to one thread from step to step.
+ * into segments that are summed separately, so that threads can share them: a segment of the
+ * weights and of every row stays with one thread from step to step.
  *
- * A segment of the weights has n_out vectors of `stride` elements, a multiple of LANES, one behind
- * the other, with zeros behind the inputs.
+ * A segment of the weights is n_out consecutive vectors of `stride` elements, a multiple of LANES,
+ * padded with zeros.
  */
 
 /* A register tile of dot products is DOTS_ROWS rows by up to DOTS_MOST outputs; one of gradients
@@ -37,14 +37,14 @@ enum {
     default: CALL(1);                     \
     }
 
-/* How many of n_out outputs to take at a time: parts of nearly one size, none above `most`. */
+/* How many of n_out outputs to compute at a time: parts of nearly equal size, at most `most`. */
 FGD_INLINE size_t even_part(size_t n_out, size_t most) {
     const size_t parts = (n_out + most - 1) / most;
     return (n_out + parts - 1) / parts;
 }
 
-/* The folded lanes of rows_n x outputs dot products, for rows_n and outputs constant; those of
- * row number `place` go where vsum_each() wants them. */
+/* The folded lanes of rows_n x outputs dot products, rows_n and outputs constant. Row r is stored
+ * where vsum_each() expects row place + r. */
 FGD_INLINE void dots_tile(const int rows_n, const int outputs, const T *const *rows, size_t first,
                           size_t n_in, const T *weights, size_t stride, int place,
                           V folded[DOTS_MOST][VL]) {
@@ -137,8 +137,8 @@ static void dots_sum(size_t n, size_t n_out, size_t ld, size_t n_segments, const
     }
 }
 
-/* `vectors` native vectors of the gradient by `outputs` outputs stay in registers while the
- * samples pass; the last of them has `tail` elements (VL: it is whole). */
+/* `vectors` native vectors of the gradient by `outputs` outputs stay in registers during the loop
+ * over the samples. The last vector has `tail` elements (VL: a whole vector). */
 FGD_INLINE void dots_gradient_tile(const int outputs, const int vectors, int tail, size_t n,
                                    const T *const *rows, size_t k, const T *delta, size_t ld,
                                    T *gradient, size_t stride, int add) {
@@ -188,8 +188,7 @@ static void dots_gradient(size_t n, const void *const *rows, size_t first, size_
     }
 }
 
-/* The sum of a row's squares in double, whatever their size: of few rows, so it need not be fast.
- */
+/* The sum of a row's squares in double, without overflow. Few rows need it, so it may be slow. */
 static __attribute__((noinline)) double wide_square(const T *x, size_t width) {
     double sum[8] = {0};
     size_t k = 0;
@@ -199,8 +198,8 @@ static __attribute__((noinline)) double wide_square(const T *x, size_t width) {
     return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
-/* The sum of a row's squares, on the lanes of a dot product. Where float32 overflows, or a sum
- * below its normal numbers has lost digits, it is made again in double. */
+/* The sum of a row's squares, on the lanes of a dot product. If it overflows float32, or is so
+ * small (subnormal) that it has lost digits, it is computed again in double. */
 FGD_INLINE double row_square(const T *x, size_t width) {
     V sum[NV], part[NV];
     EACH (v, NV) sum[v] = (V){0};

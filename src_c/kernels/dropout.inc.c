@@ -1,15 +1,14 @@
-/* Dropout: which units are left out of a step, as a pure function of a seed, the sample's place
- * in the epoch, the layer and the unit (fastgd/backends/_dropout.py has the definition). No thread,
- * tile or level can change it.
+/* Dropout. Whether a unit is dropped is a pure function of the seed, the sample's place in the
+ * epoch, the layer and the unit (fastgd/backends/_dropout.py has the definition), so it does not
+ * depend on threads, tiles or levels.
  *
  * The function is Philox4x32 with 10 rounds: J. Salmon, M. Moraes, R. Dror & D. Shaw 2011,
  * "Parallel Random Numbers: As Easy as 1, 2, 3", doi:10.1145/2063384.2063405. One call makes the
  * numbers of four neighbouring units.
  */
 
-/* Eight bytes for each counter, of which the upper four may hold anything: the product of the lower
- * four is all that is taken. Two vectors of counters at a time, as a product has to be waited for.
- */
+/* Eight bytes for each counter. Only the lower four are multiplied, so the upper four may hold
+ * anything. Two vectors of counters at a time hide the latency of the products. */
 typedef uint64_t W __attribute__((vector_size(FGD_VBYTES)));
 enum { CHAINS = 2, WL = FGD_VBYTES / 8, COUNTERS = CHAINS * WL };
 
@@ -67,8 +66,8 @@ static void philox(uint64_t seed, uint32_t first, uint32_t layer, uint64_t place
     }
 }
 
-/* Rows of outputs and derivatives, of samples in consecutive places: units whose number is below
- * `threshold` become 0, the others are multiplied by `factor`. */
+/* Apply dropout to the outputs and derivatives of n samples in consecutive places: a unit whose
+ * random number is below `threshold` becomes 0, the others are multiplied by `factor`. */
 static void dropout(size_t n, size_t n_units, size_t ld, uint64_t seed, uint32_t layer,
                     uint64_t place, uint32_t threshold, double factor, void *output,
                     void *derivative) {

@@ -1,10 +1,10 @@
 /* Layers with one output: dot products and their gradients, along the inputs. */
 
-/* NumPy's rows begin anywhere, most often 16 bytes behind a cache line, and a vector that lies on
- * two lines takes two loads. Where all rows begin at the same place of a line, the weights and
- * their gradient do too, behind zeros, and vectors are loaded as the lines lie: a row then begins
- * with a part of a vector and ends with one. That moves every lane by as many places, and a sum by
- * halves does not mind (a + b is b + a): the bits stay. */
+/* NumPy's rows can begin anywhere, most often 16 bytes after the start of a cache line, and a
+ * vector that crosses two lines takes two loads. If all rows begin at the same offset in a line,
+ * the weights and their gradient are stored at that offset too, after zeros, and vectors are loaded
+ * aligned to lines: a row then begins and ends with a part of a vector. This rotates the lanes, and
+ * a sum by halves does not depend on that (a + b is b + a): the bits stay the same. */
 FGD_INLINE size_t skew(const void *vector) { return (uintptr_t)vector % 64 / sizeof(T); }
 
 /* The logical vector in which x begins, with zeros before it. */
@@ -16,7 +16,7 @@ FGD_INLINE void load_first_lanes(const T *x, size_t before, V lanes[NV]) {
     }
 }
 
-/* A logical vector of x[k ..], with zeros behind the last of `left` elements. */
+/* A logical vector of the `left` elements of x, then zeros. */
 FGD_INLINE void load_lanes(const T *x, size_t left, V lanes[NV]) {
     for (int v = 0; v < NV; v++) {
         const ptrdiff_t count = (ptrdiff_t)left - v * VL;
@@ -26,7 +26,7 @@ FGD_INLINE void load_lanes(const T *x, size_t left, V lanes[NV]) {
     }
 }
 
-/* Folded lanes of `count` dot products side by side: their chains of additions overlap. */
+/* The folded lanes of `count` dot products, computed together so that their additions overlap. */
 FGD_INLINE void dot_rows(const int count, const T *const *rows, size_t n_in, const T *weights,
                          size_t before, V *folded) {
     V sum[4][NV], part[NV], weight[NV];
@@ -64,7 +64,7 @@ FGD_INLINE T dot_row(const T *x, size_t n_in, const T *weights) {
 
 static void dot(size_t n, const void *const *rows, size_t n_in, const void *weights,
                 const void *bias, void *out) {
-    enum { AT_ONCE = NV == 4 ? 2 : 4 }; /* as many as there are registers for */
+    enum { AT_ONCE = NV == 4 ? 2 : 4 }; /* as many as fit into the registers */
     const size_t bytes = smaller(n_in * sizeof(T), 2048), before = skew(weights);
     const size_t ahead = smaller(8192 / bytes, FGD_AHEAD);
     const T *const *x = (const T *const *)rows;
@@ -89,9 +89,9 @@ static void dot(size_t n, const void *const *rows, size_t n_in, const void *weig
 }
 
 #define GRADIENT_MOST 9
-/* `count` native vectors of the gradient, from element k on, stay in registers while the samples
- * pass. Where it begins within the first of them, behind `before` lanes, they are zeros; the last
- * has `tail` elements (VL: it is whole). */
+/* `count` native vectors of the gradient, from element k on, stay in registers during the loop over
+ * the samples. The first `before` lanes come before the gradient and are zeros; the last vector has
+ * `tail` elements (VL: a whole vector). */
 FGD_INLINE void gradient_strip(const int count, int before, int tail, size_t n,
                                const T *const *rows, ptrdiff_t k, const T *delta, T *gradient,
                                int add) {
@@ -165,7 +165,7 @@ static void add(size_t n, void *sum, const void *other) {
     for (size_t i = 0; i < n; i++) a[i] += b[i];
 }
 
-/* x - x is zero for a finite x and not a number otherwise. */
+/* x - x is 0 for a finite x, NaN otherwise. */
 static int all_finite(size_t n, const void *x) {
     const T *p = x;
     V bad = {0};

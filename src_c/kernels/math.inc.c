@@ -1,15 +1,15 @@
 /* Elementary functions of a vector: no libm, no tables, no branches.
  *
- * Each takes NaN to NaN and has the right limits at zeros, infinities and overflow, down to
- * the subnormal numbers. Only correctly rounded operations are used, so that every level with
- * a fused multiply-add gives the same bits; rounding to nearest is assumed. The bounds beside
- * the functions, in units in the last place (ulp) of the result, hold for float and double and
- * are tested (tests/test_math.py). coefficients.py derives and prints the polynomials below,
- * with the log2 of the relative error that each leaves.
+ * Each returns NaN for NaN and is right at zeros, infinities and overflow, and for subnormal
+ * numbers. Only correctly rounded operations are used, so that every level with a fused
+ * multiply-add gives the same bits; rounding to nearest is assumed. The error bounds beside the
+ * functions, in units in the last place (ulp) of the result, hold for float and double and are
+ * tested (tests/test_math.py). coefficients.py derives and prints the polynomials below, each with
+ * the log2 of its relative error.
  *
  * Sources: Cody and Waite, Software Manual for the Elementary Functions (1980); Muller et al.,
- * Handbook of Floating-Point Arithmetic (2nd ed., 2018), chapters 4 and 11; a further one
- * stands beside its function.
+ * Handbook of Floating-Point Arithmetic (2nd ed., 2018), chapters 4 and 11; others are named at
+ * their functions.
  */
 
 #if FGD_F64
@@ -93,11 +93,11 @@ static const T tail_poly[] = {
 
 #if FGD_F64
 typedef uint64_t TN;        /* unsigned, so that shifts bring zeros */
-#define HALF_MANTISSA 27    /* without so many bits a square is exact */
+#define HALF_MANTISSA 27    /* without this many bits, squares are exact */
 #define EXP_LEAST -746.0    /* exp is zero from here down, */
 #define EXP_GREATEST 710.0  /* infinite from here up, */
 #define EXP_NEGLIGIBLE 40.0 /* and 1 + exp(-x) is 1 from here up */
-#define TAIL_END 39.0       /* the normal distribution has nothing beyond */
+#define TAIL_END 39.0       /* the normal distribution's tail is zero from here up */
 #else
 typedef uint32_t TN;
 #define HALF_MANTISSA 12
@@ -111,7 +111,7 @@ typedef TN VN __attribute__((vector_size(FGD_VBYTES)));
 #define UNIT ((T)((TN)1 << T_MANTISSA_BITS)) /* 2^23, 2^52: integers from here on */
 #define POWER_BITS(n) ((TN)(T_EXPONENT_BIAS + (n)) << T_MANTISSA_BITS) /* of 2^n */
 
-/* c[0] + c[1] x + ... + c[n-1] x^(n-1). Even and odd powers apart: half as long a chain. */
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1). Even and odd powers separately: half as long a chain. */
 FGD_INLINE V vpoly(V x, const T *c, const int n) {
     const V x2 = x * x;
     const int last_even = (n - 1) / 2 * 2, last_odd = n / 2 * 2 - 1;
@@ -130,7 +130,7 @@ FGD_INLINE V vpoly(V x, const T *c, const int n) {
 typedef struct {
     V n, shifted; /* shifted: n + offset, as an integer in the last bits */
     V r, low;
-    V p, rest; /* expm1(r), and what it has beyond r */
+    V p, rest; /* expm1(r), and expm1(r) - r */
 } fgd_reduced;
 
 FGD_INLINE fgd_reduced reduce(V x, V excess, T offset) {
@@ -171,8 +171,8 @@ FGD_INLINE V vexp(V x) {
     return times_exp(vset1(1), reduce(x, (V){0}, 2 * T_EXPONENT_BIAS));
 }
 
-/* expm1(x) = (2^n - 1 + 2^n r) + 2^n (expm1(r) - r), at half size so that the largest n
- * passes. Within 1.5 ulp. */
+/* expm1(x) = (2^n - 1 + 2^n r) + 2^n (expm1(r) - r), computed at half size so that the largest n
+ * does not overflow. Within 1.5 ulp. */
 FGD_INLINE V vexpm1(V x) {
     const V inside = vmin(vset1(EXP_GREATEST), vmax(vset1(-2 * EXP_NEGLIGIBLE), x));
     const fgd_reduced at = reduce(inside, (V){0}, T_EXPONENT_BIAS - 1);
@@ -197,7 +197,7 @@ FGD_INLINE VN exponent_field(V x, V *k) {
     return above >> T_MANTISSA_BITS << T_MANTISSA_BITS;
 }
 
-/* The logarithm of what is not in (0, inf): -inf at zero, not a number below, itself above. */
+/* The logarithm outside (0, inf): -inf at zero, NaN below, x itself above. */
 FGD_INLINE V log_special(V x) {
     const V nan = vset1((T)__builtin_nan("")), inf = vset1((T)__builtin_inf());
     return vselect((VI)(x == (V){0}), -inf, vselect((VI)(x < (V){0}), nan, x));
@@ -241,9 +241,9 @@ FGD_INLINE V vtanh(V x) {
     return vcopysign(vselect((VI)(size < vset1(TANH_NEAR)), near, far), x);
 }
 
-/* 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + p). Past n = 100 the quotient's
- * numerator and the one beside 2^n (nothing there) become 2^(100 - n) and 2^n stays: neither
- * overflows, and the quotient is rounded once, into a subnormal number too. Within 1.8 ulp. */
+/* 1 / (1 + exp(-x)), exp(-x) = 2^n (1 + p). Beyond n = 100 both ones become 2^(100 - n) and 2^n
+ * stays 2^100: nothing overflows, and the quotient is rounded once, even to a subnormal number.
+ * Within 1.8 ulp. */
 FGD_INLINE V vsigmoid(V x) {
     const V minus = vmin(vset1(-EXP_LEAST), vmax(vset1(-2 * EXP_NEGLIGIBLE), -x));
     const fgd_reduced at = reduce(minus, (V){0}, T_EXPONENT_BIAS);
@@ -273,8 +273,8 @@ typedef struct {
 } fgd_sum_of_two;
 
 /* exp(z^2 / 2) times the normal distribution's probability above z, 0 <= z <= TAIL_END:
- * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). What each
- * operation rounds away on the way to a number's own size is kept in a second one. */
+ * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). A second
+ * number carries the rounding errors. */
 FGD_INLINE fgd_sum_of_two scaled_tail(V z) {
     const V c = vset1(TAIL_CENTRE), one = vset1(1);
     const V first = vset1(tail_poly[0]), second = vset1(tail_poly[1]);
@@ -292,8 +292,8 @@ FGD_INLINE fgd_sum_of_two scaled_tail(V z) {
     return (fgd_sum_of_two){high, vfma(w, p, -high) + vfma(w, p_low, w_low * p)};
 }
 
-/* The normal distribution's probability below x. Within 2 ulp, far into the lower
- * tail too (4 without a fused multiply-add). */
+/* The normal distribution's probability below x. Within 2 ulp, even far in the lower tail (4
+ * without a fused multiply-add). */
 FGD_INLINE V vgelu_cdf(V x) {
     const V size = vmin(vset1(TAIL_END), vabs(x));
     const fgd_sum_of_two scaled = scaled_tail(size);

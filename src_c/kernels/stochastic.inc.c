@@ -1,18 +1,18 @@
-/* Stochastic gradient descent on a model of one output and no hidden layer: a run of steps of
- * one sample each in one call.
+/* Stochastic gradient descent on a model with one output and no hidden layer: many steps of one
+ * sample each in one call.
  *
- * Such a step is one dependent chain: dot product, loss, update, the next dot product. For all
- * but wide rows the next dot product is therefore begun before the update, with the weights w
- * as they are, and corrected afterwards by the two samples' own:
+ * Such a step is one dependent chain: dot product, loss, update, the next dot product. For all but
+ * wide rows the next dot product is therefore computed before the update, with the old weights w,
+ * and corrected afterwards with the dot product of the two samples:
  *
  *     (w + r x) . next = w . next + r (x . next)
  *
- * where r is minus the learning rate times the slope of the loss. What was begun for the sample
- * behind the last is left for the next call (`ahead`), so that no number depends on how a run is
- * cut into calls.
+ * where r is minus the learning rate times the slope of the loss. The dot product of the sample
+ * after the last is kept for the next call (`ahead`), so that the result does not depend on how a
+ * run is divided into calls.
  */
 
-/* Rows of more logical vectors are bound by loads, not by the chain. */
+/* Rows of more logical vectors are limited by loads, not by the chain. */
 enum { MOST_AHEAD = 16 };
 
 /* A sample's loss and its derivative by the raw output z. */
@@ -27,7 +27,7 @@ FGD_INLINE T slope_of_one(fgd_pointwise *loss, T z, const T *y, const T *weight,
     return derivative[0];
 }
 
-/* A few logical vectors of weights, which stay in registers from step to step. */
+/* For a few logical vectors of weights: they stay in registers from step to step. */
 FGD_INLINE void stochastic_few(const int groups, const int decays, fgd_pointwise *loss, size_t n,
                                const T *const *rows, size_t n_in, const T *y, const T *weight,
                                T *params, T *bias, const double *rate, double decay, T *ahead,

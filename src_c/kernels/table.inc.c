@@ -4,8 +4,8 @@
  *   FGD_TABLE        the table's name
  *   FGD_F64          0: float, 1: double
  *   FGD_VBYTES       bytes in a native vector
- *   FGD_TILE_ROWS    rows of a register tile, FGD_TILE_VECTORS native vectors wide: as many
- *                    as the level's registers hold beside their operands
+ *   FGD_TILE_ROWS    rows of a register tile, FGD_TILE_VECTORS native vectors wide: as many as fit
+ *                    into the level's registers together with their operands
  */
 #include "fastgd.h"
 

@@ -1,15 +1,14 @@
 /* Vectors of the level's native width, for the element type T.
  *
- * Parameters, set by the small files in isa/ before this header is reached:
+ * Parameters, set by the files in isa/ before this header is included:
  *   FGD_F64    0: T is float, 1: T is double
  *   FGD_VBYTES bytes in a native vector: 16, 32 or 64
- * and, through the compiler's flags, which instructions may be used.
+ * The compiler's flags set the instructions that may be used.
  *
- * A logical vector has LANES elements on every level (64 bytes); sums that depend on
- * the number of lanes are defined on logical vectors, so that no level changes a bit.
- * The file is built with -ffp-contract=off: a multiply and an add are fused exactly
- * where vfma() says so. Only the baseline level, which has no such instruction,
- * rounds twice there.
+ * A logical vector has LANES elements (64 bytes) on every level. Sums that depend on the number of
+ * lanes are defined on logical vectors, so that all levels give the same bits. The file is built
+ * with -ffp-contract=off: a multiplication and an addition are fused only in vfma(). The baseline
+ * level has no fused instruction and rounds twice there.
  */
 #ifndef FGD_VEC_H
 #define FGD_VEC_H
@@ -49,25 +48,24 @@ typedef TI VI __attribute__((vector_size(FGD_VBYTES)));
 typedef T VU __attribute__((vector_size(FGD_VBYTES), aligned(sizeof(T)), may_alias));
 
 #define FGD_INLINE static inline __attribute__((always_inline, unused))
-/* A loop that is laid out in full: what it indexes can then live in registers. */
+/* A loop that is fully unrolled, so that the arrays it indexes can live in registers. */
 #define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 FGD_INLINE V vload(const T *p) { return *(const VU *)p; }
 FGD_INLINE void vstore(T *p, V v) { *(VU *)p = v; }
 FGD_INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-/* Ask for a row that is needed soon. It need not begin where a cache line does: its last byte may
- * lie on one line more. */
+/* Prefetch a row. If it does not begin at a cache line, its last byte may be on one line more. */
 FGD_INLINE void prefetch_row(const void *row, size_t bytes) {
     for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b);
     __builtin_prefetch((const char *)row + bytes - 1);
 }
-/* The same into the second cache, where reading is all there is to do: the few misses that the
- * first one can wait for at a time would be the limit. */
+/* Prefetch a row into the level-2 cache, for loops that are limited by memory: the level-1 cache
+ * can wait for only a few misses at a time. */
 FGD_INLINE void prefetch_far(const void *row, size_t bytes) {
     for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)row + b, 0, 2);
     __builtin_prefetch((const char *)row + bytes - 1, 0, 2);
 }
-/* x - 0 is x for every x, the negative zero included. */
+/* x - 0 is x for every x, negative zero included. */
 FGD_INLINE V vset1(T x) { return x - (V){0}; }
 FGD_INLINE VI viset1(TI x) { return x - (VI){0}; }
 /* Lanewise mask ? a : b, where the mask's lanes are all ones or all zeros. */
@@ -79,8 +77,8 @@ FGD_INLINE V vcopysign(V magnitude, V sign) {
 }
 
 /* vfma(a, b, c) = a * b + c, rounded once where the level has the instruction.
- * vmax(a, b), vmin(a, b): b where either is not a number, as x86 does.
- * vload_part(p, n): the first n < VL elements, zeros behind; reads no byte past them.
+ * vmax(a, b), vmin(a, b): b if either is NaN, as on x86.
+ * vload_part(p, n): the first n < VL elements, then zeros; reads no byte past them.
  * vload_from(p, n): the elements from n on, zeros before; reads no byte before them.
  * vstore_part(p, v, n): writes the first n < VL elements and no byte past them. */
 #if FGD_VBYTES == 64
@@ -107,8 +105,8 @@ FGD_INLINE void vstore_part(T *p, V v, int n) { FGD_PD(mask_storeu)(p, FGD_MASK(
 #else
 #define FGD_PD(name) _mm256_##name##_ps
 #endif
-/* The first n lanes, or all from lane n on. A mask is loaded where it is used: were they kept, the
- * registers would run out. */
+/* The first n lanes, or all from lane n on. The asm makes the compiler load a mask where it is
+ * used: keeping the masks would need too many registers. */
 FGD_INLINE __m256i fgd_mask(int n, int from) {
     static const TI lanes[3 * (32 / sizeof(T))] = {[0 ... VL - 1] = -1,
                                                    [2 * VL... 3 * VL - 1] = -1};
@@ -168,8 +166,8 @@ FGD_INLINE void vstore_part(T *p, V v, int n) {
 }
 #endif
 
-/* The sum of a logical vector's lanes by halves: lane l and lane l + LANES / 2 first, and so
- * on. The tree is the same on every level, whatever the native width. */
+/* The sum of a logical vector's lanes by halves: first lane l with lane l + LANES / 2, and so on.
+ * The tree is the same on every level, whatever the native width. */
 FGD_INLINE V fold(const V v[NV]) {
 #if FGD_VBYTES == 64
     return v[0];
@@ -199,7 +197,7 @@ FGD_INLINE V16 fold_to_16(V x) { return _mm256_castps256_ps128(x) + _mm256_extra
 FGD_INLINE V16 fold_to_16(V x) { return x; }
 #endif
 
-/* The rest of the tree, of a vector that was folded. */
+/* The rest of the tree, for a folded vector. */
 FGD_INLINE T vsum_folded(V folded) {
     const V16 x = fold_to_16(folded);
 #if FGD_F64
@@ -214,8 +212,8 @@ FGD_INLINE T vsum_folded(V folded) {
 
 FGD_INLINE T vsum(const V v[NV]) { return vsum_folded(fold(v)); }
 
-/* Two vectors' lanes by number, those of the second from VL on: the lower and the upper halves of
- * their blocks of 16, 8, 4 or 2 lanes. */
+/* Lane numbers of two vectors, the second's from VL on: the lower and the upper halves of their
+ * blocks of 16, 8, 4 or 2 lanes. */
 #define FGD_LANES (FGD_VBYTES / (FGD_F64 ? 8 : 4)) /* VL for the preprocessor */
 #if FGD_LANES == 16
 #define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
@@ -243,9 +241,9 @@ FGD_INLINE T vsum(const V v[NV]) { return vsum_folded(fold(v)); }
 #define HIGH1 1, 3
 #endif
 
-/* The sums of VL folded vectors at once, two vectors becoming one at each level of the tree. The
- * vector of sum number l is at vsum_place(l): no lane has to move from block to block of 16
- * bytes where that would take an instruction more. */
+/* The sums of VL folded vectors at once: each level of the tree turns two vectors into one. Sum l
+ * is that of the vector at vsum_place(l); this order avoids moves between blocks of 16 bytes, which
+ * would take another instruction. */
 #if defined(__has_builtin)
 #define FGD_HAS_SHUFFLE (__has_builtin(__builtin_shufflevector) && FGD_VBYTES >= 32)
 #else
@@ -299,8 +297,8 @@ FGD_INLINE V vsum_each(V s[VL]) {
 }
 #endif
 
-/* A square of VL vectors of VL lanes, in place: at each level pairs of vectors exchange halves,
- * quarters and so on of their blocks. */
+/* Transpose VL vectors of VL lanes in place: pairs of vectors exchange halves, then quarters, and
+ * so on, of their blocks. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define FGD_EXCHANGE(distance, low, high)                            \
