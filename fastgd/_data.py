@@ -17,7 +17,7 @@ import numpy as np
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd._validation import check_choice, check_real
 from fastgd._words import count, kind_of, listed, show, there_are
-from fastgd.losses import LOSSES, check_target_values
+from fastgd.losses import LOSSES, Targets, with_classes
 
 __all__ = [
     "all_finite",
@@ -217,8 +217,8 @@ def check_y(
         length = "is a single value" if array.ndim == 0 else f"has length {len(array)}"
         raise ValueError(f"{name} {length}, but {there_are(n)}: it needs a target for each")
     kind = LOSSES[loss].targets
-    if kind == "class" and array.ndim == 1:
-        return _check_classes(array, outputs, name)
+    if kind.indices and array.ndim == 1:
+        return _check_classes(array, outputs, loss, name)
     if array.dtype.kind in "OUST":
         hint = "; numpy.unique(y, return_inverse=True) turns labels into numbers"
         raise dtype_error(name, array, hint)
@@ -226,7 +226,7 @@ def check_y(
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
     if array.shape != (n, outputs):
-        also = f" or ({n},)" if outputs == 1 or kind == "class" else ""
+        also = f" or ({n},)" if outputs == 1 or kind.indices else ""
         raise ValueError(
             f"{name} has shape {array.shape}, but the loss {loss!r} with "
             f"{count(outputs, 'output')} takes ({n}, {outputs}){also}"
@@ -234,22 +234,22 @@ def check_y(
         )
     if not all_finite(array):
         check_finite(name, array, given)
-    check_target_values(array, kind, loss, name)
+    kind.check(array, loss, name)
     return array
 
 
-def _how_to_shape(array: AnyArray, kind: str, outputs: int) -> str:
+def _how_to_shape(array: AnyArray, kind: Targets, outputs: int) -> str:
     """Return what to do about targets of another shape; empty if that is not known."""
-    if array.ndim == 1 and kind == "real":
+    if array.ndim == 1 and not kind.classes and kind.numbers:
         return "; for one class out of several use loss='cross_entropy'"
-    if array.shape[1:] == (1,) and kind == "class":
+    if array.shape[1:] == (1,) and kind.indices:
         return "; .ravel() makes one dimension of a column of classes"
     if array.ndim == 2 and outputs == 1:
         return f"; for {array.shape[1]} targets a sample let the network's sizes end with that"
     return ""
 
 
-def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
+def _check_classes(array: AnyArray, classes: int, loss: str, name: str) -> AnyArray:
     """Return class indices as int32, in a copy: kernels go where they say.
 
     The user's array may change during a training, by a callback, and during this check, by
@@ -262,14 +262,14 @@ def _check_classes(array: AnyArray, classes: int, name: str) -> AnyArray:
         if bad.any():
             first = int(np.argmax(bad))
             raise TypeError(
-                f"{name}[{first}] is {array[first]}, but the loss 'cross_entropy' takes class "
+                f"{name}[{first}] is {array[first]}, but the loss {loss!r} takes class "
                 f"indices (whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
                 "numpy.unique(y, return_inverse=True) turns labels into indices"
             )
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
         raise TypeError(
-            f"{name} has dtype {array.dtype}, but the loss 'cross_entropy' takes class indices "
+            f"{name} has dtype {array.dtype}, but the loss {loss!r} takes class indices "
             f"(whole numbers from 0 to {classes - 1}) or a matrix of probabilities; "
             "numpy.unique(y, return_inverse=True) turns labels into indices"
         )
@@ -327,10 +327,7 @@ def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray |
     if class_weight is None:
         return None
     if labels is None:
-        raise ValueError(
-            "class_weight needs targets that are classes: the losses 'cross_entropy' (with class "
-            "indices), 'log_loss', 'hinge' and 'squared_hinge' have them"
-        )
+        raise ValueError(f"class_weight needs {with_classes()}")
     classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if isinstance(class_weight, str):
         check_choice("class_weight", class_weight, ("balanced",))

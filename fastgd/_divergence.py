@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgd.losses import LOSSES
+from fastgd.losses import LOSSES, REAL
 
 __all__ = ["remedy"]
 
@@ -32,7 +32,7 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
         The highest of the epoch.
     """
     large = [_reach("the features", X)]
-    if LOSSES[loss].targets == "real":
+    if LOSSES[loss].targets is REAL:
         large.append(_reach("the targets", y))
     found = " and ".join(filter(None, large))
     scaling = "to mean 0 and variance 1"

@@ -14,7 +14,109 @@ import numpy as np
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import sigmoid
 
-__all__ = ["LOSSES", "Loss", "log_loss", "log_loss_slope"]
+__all__ = ["LOSSES", "Loss", "Targets", "log_loss", "log_loss_slope", "with_classes"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A kind of targets: what they may hold, and what follows from it.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    text : str
+        What the targets are, for tables of losses.
+    check : callable
+        (array of shape (n, outputs), loss, name) -> None, or a ValueError that calls the array by
+        its name.
+    one_output : bool
+        Whether they are defined for one output only.
+    classes : bool
+        Whether each value is a class, which samples can be balanced by.
+    indices : bool
+        Whether classes are given as indices, of shape (n,), one output for each class.
+    numbers : bool
+        Whether prediction minus target is an error.
+    probabilities : bool
+        Whether predictions are probabilities.
+    """
+
+    name: str
+    text: str
+    check: Callable[[FloatArray, str, str], None]
+    one_output: bool = False
+    classes: bool = False
+    indices: bool = False
+    numbers: bool = False
+    probabilities: bool = False
+
+
+def _any_number(array: FloatArray, loss: str, name: str) -> None:
+    """Check nothing more: that numbers are finite is checked before."""
+
+
+def _each(
+    is_bad: Callable[[FloatArray], AnyArray], allowed: str
+) -> Callable[[FloatArray, str, str], None]:
+    """Return a check of each value by itself."""
+
+    def check(array: FloatArray, loss: str, name: str) -> None:
+        bad = is_bad(array)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise ValueError(
+                f"{name}[{row}] is {array[row, column]}, but the loss {loss!r} takes {allowed}"
+            )
+
+    return check
+
+
+def _distributions(array: FloatArray, loss: str, name: str) -> None:
+    """Check that each row is a distribution over the classes."""
+    bad_rows = (np.abs(array.sum(axis=1) - 1) > 1e-4) | (array < 0).any(axis=1)
+    if bad_rows.any():
+        row = int(np.argmax(bad_rows))
+        raise ValueError(
+            f"{name}[{row}] must be probabilities that add up to 1; it is {array[row].tolist()}"
+        )
+
+
+REAL = Targets("real", "numbers", _any_number, numbers=True)
+COUNT = Targets(
+    "count",
+    "counts, at least 0",
+    _each(lambda y: y < 0, "values of at least 0"),
+    numbers=True,
+)
+PROBABILITY = Targets(
+    "probability",
+    "0 or 1, or probabilities",
+    _each(
+        lambda y: (y < 0) | (y > 1),
+        "0 and 1, or probabilities between them (for labels -1 and 1 use (y + 1) / 2, for more "
+        "than two classes loss='cross_entropy')",
+    ),
+    one_output=True,
+    classes=True,
+    numbers=True,
+    probabilities=True,
+)
+SIGN = Targets(
+    "sign",
+    "$-1$ or $1$",
+    _each(lambda y: np.abs(y) != 1, "-1 and 1 (for labels 0 and 1 use 2 * y - 1)"),
+    one_output=True,
+    classes=True,
+)
+CLASS = Targets(
+    "class",
+    "class indices, or a matrix of probabilities",
+    _distributions,
+    classes=True,
+    indices=True,
+    probabilities=True,
+)
 
 
 @dataclass(frozen=True)
@@ -31,20 +133,23 @@ class Loss:
         (z, y) -> its derivative by the raw outputs, of shape (n, outputs).
     link : callable
         z -> the prediction: what the targets are on average.
-    targets : {"real", "probability", "sign", "count", "class"}
+    targets : Targets
         What y may hold.
+    text : tuple of str
+        The formulas of value, gradient and link, in LaTeX with $, for the table of losses.
     """
 
     name: str
     value: Callable[[FloatArray, AnyArray], FloatArray]
     gradient: Callable[[FloatArray, AnyArray], FloatArray]
     link: Callable[[FloatArray], FloatArray]
-    targets: str
+    targets: Targets
+    text: tuple[str, str, str]
 
     @property
     def one_output(self) -> bool:
         """Whether the loss is defined for one output only."""
-        return self.targets in {"probability", "sign"}
+        return self.targets.one_output
 
 
 def _mean_over_outputs(
@@ -52,7 +157,8 @@ def _mean_over_outputs(
     value: Callable[[FloatArray, AnyArray], FloatArray],
     slope: Callable[[FloatArray, AnyArray], FloatArray],
     link: Callable[[FloatArray], FloatArray],
-    targets: str,
+    targets: Targets,
+    *text: str,
 ) -> Loss:
     """Make the loss of a sample from that of one output, as the mean over its outputs."""
 
@@ -63,7 +169,8 @@ def _mean_over_outputs(
     def mean_gradient(z: FloatArray, y: AnyArray) -> FloatArray:
         return slope(z, y) / z.dtype.type(z.shape[1])
 
-    return Loss(name, mean_value, mean_gradient, link, targets)
+    value_text, slope_text, link_text = text
+    return Loss(name, mean_value, mean_gradient, link, targets, (value_text, slope_text, link_text))
 
 
 def _identity(z: FloatArray) -> FloatArray:
@@ -166,79 +273,93 @@ LOSSES: dict[str, Loss] = {
             lambda z, y: (z - y) ** 2,
             lambda z, y: 2 * (z - y),
             _identity,
-            "real",
+            REAL,
+            "$(z - y)^2$",
+            "$2 (z - y)$",
+            "$z$",
         ),
         _mean_over_outputs(
             "absolute_error",
             lambda z, y: np.abs(z - y),
             lambda z, y: np.sign(z - y),
             _identity,
-            "real",
+            REAL,
+            r"$\lvert z - y \rvert$",
+            r"$\operatorname{sign}(z - y)$",
+            "$z$",
         ),
-        _mean_over_outputs("huber", _huber, lambda z, y: np.clip(z - y, -1, 1), _identity, "real"),
+        _mean_over_outputs(
+            "huber",
+            _huber,
+            lambda z, y: np.clip(z - y, -1, 1),
+            _identity,
+            REAL,
+            r"$\frac{1}{2} (z - y)^2$ up to an error of 1, "
+            r"then ${\lvert z - y \rvert} - \frac{1}{2}$",
+            "$z - y$, cut off at $-1$ and $1$",
+            "$z$",
+        ),
         _mean_over_outputs(
             "log_loss",
             log_loss,
             log_loss_slope,
             sigmoid,
-            "probability",
+            PROBABILITY,
+            r"$\log(1 + e^{z}) - y z$",
+            r"$\sigma(z) - y$",
+            r"$\sigma(z)$",
         ),
         _mean_over_outputs(
             "hinge",
             _shortfall,
             lambda z, y: np.where(y * z < 1, -y, z.dtype.type(0)),
             _identity,
-            "sign",
+            SIGN,
+            r"$\max(0, 1 - y z)$",
+            "$-y$ where $y z < 1$, else 0",
+            "$z$",
         ),
         _mean_over_outputs(
             "squared_hinge",
             lambda z, y: _shortfall(z, y) ** 2,
             lambda z, y: -2 * y * _shortfall(z, y),
             _identity,
-            "sign",
+            SIGN,
+            r"$\max(0, 1 - y z)^2$",
+            r"$-2 y \max(0, 1 - y z)$",
+            "$z$",
         ),
         _mean_over_outputs(
             "poisson",
             _poisson,
             lambda z, y: np.exp(z) - y,
             np.exp,
-            "count",
+            COUNT,
+            "$e^{z} - y z$",
+            "$e^{z} - y$",
+            "$e^{z}$",
         ),
         Loss(
             "cross_entropy",
             _cross_entropy,
             _cross_entropy_slope,
             _softmax,
-            "class",
+            CLASS,
+            (r"$- \sum_k y_k \log p_k$", "$p - y$", r"$p = \operatorname{softmax}(z)$"),
         ),
     )
 }
 
 
-def check_target_values(array: FloatArray, kind: str, loss: str, name: str) -> None:
-    """Check that the targets are what the loss is defined for."""
-    if kind == "real":
-        return
-    if kind == "class":
-        sums = array.sum(axis=1)
-        bad_rows = (np.abs(sums - 1) > 1e-4) | (array < 0).any(axis=1)
-        if bad_rows.any():
-            row = int(np.argmax(bad_rows))
-            raise ValueError(
-                f"{name}[{row}] must be probabilities that add up to 1; it is {array[row].tolist()}"
-            )
-        return
-    bad, allowed = {
-        "probability": (
-            (array < 0) | (array > 1),
-            "0 and 1, or probabilities between them (for labels -1 and 1 use (y + 1) / 2, for more "
-            "than two classes loss='cross_entropy')",
-        ),
-        "sign": (np.abs(array) != 1, "-1 and 1 (for labels 0 and 1 use 2 * y - 1)"),
-        "count": (array < 0, "values of at least 0"),
-    }[kind]
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise ValueError(
-            f"{name}[{row}] is {array[row, column]}, but the loss {loss!r} takes {allowed}"
-        )
+def with_classes() -> str:
+    """Return which losses have targets that are classes, as the rest of a message."""
+    indices = [repr(name) for name, loss in LOSSES.items() if loss.targets.indices]
+    others = [
+        repr(name)
+        for name, loss in LOSSES.items()
+        if loss.targets.classes and not loss.targets.indices
+    ]
+    return (
+        f"targets that are classes: the losses {', '.join(indices)} (with class indices), "
+        f"{', '.join(others[:-1])} and {others[-1]} have them"
+    )

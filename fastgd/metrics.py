@@ -13,15 +13,12 @@ import numpy as np
 
 from fastgd import _validation, _words
 from fastgd._typing import AnyArray, FloatArray
-from fastgd.losses import LOSSES, Loss
+from fastgd.losses import LOSSES, Loss, Targets
 
 __all__ = ["METRICS", "Metric", "check_metrics"]
 
 #: of targets y, predictions and weights or None, all of shape (n,) or (n, outputs): a number
 Score = Callable[[AnyArray, FloatArray, FloatArray | None], float]
-
-CLASSES = ("class", "probability", "sign")
-NUMBERS = ("real", "count", "probability")
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,14 @@ class Metric:
         (y, prediction, sample_weight) -> float.
     higher_is_better : bool
         Whether more is better.
-    targets : tuple of str
-        The kinds of targets (`Loss.targets`) that it is defined for.
+    takes : callable
+        Whether it is defined for a kind of targets (`Loss.targets`).
     """
 
     name: str
     value: Score
     higher_is_better: bool
-    targets: tuple[str, ...]
+    takes: Callable[[Targets], bool]
 
 
 def _average(values: AnyArray, weight: FloatArray | None) -> float:
@@ -107,19 +104,31 @@ def _log_loss(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) ->
     return _average(-(y * np.log(p)).sum(axis=1), weight)
 
 
+def _are_classes(targets: Targets) -> bool:
+    return targets.classes
+
+
+def _have_probabilities(targets: Targets) -> bool:
+    return targets.probabilities
+
+
+def _are_numbers(targets: Targets) -> bool:
+    return targets.numbers
+
+
 #: Every metric by name: how to make it for a loss.
 METRICS: Mapping[str, Callable[[Loss], Metric]] = {
     "accuracy": lambda loss: Metric(
-        "accuracy", _accuracy(0.5 if loss.targets == "probability" else 0.0), True, CLASSES
+        "accuracy", _accuracy(0.5 if loss.targets.probabilities else 0.0), True, _are_classes
     ),
-    "log_loss": lambda loss: Metric("log_loss", _log_loss, False, ("class", "probability")),
+    "log_loss": lambda loss: Metric("log_loss", _log_loss, False, _have_probabilities),
     "mae": lambda loss: Metric(
-        "mae", lambda y, p, weight: _average(np.abs(_error(y, p)), weight), False, NUMBERS
+        "mae", lambda y, p, weight: _average(np.abs(_error(y, p)), weight), False, _are_numbers
     ),
-    "mse": lambda loss: Metric("mse", _mse, False, NUMBERS),
-    "r2": lambda loss: Metric("r2", _r2, True, NUMBERS),
+    "mse": lambda loss: Metric("mse", _mse, False, _are_numbers),
+    "r2": lambda loss: Metric("r2", _r2, True, _are_numbers),
     "rmse": lambda loss: Metric(
-        "rmse", lambda y, p, weight: float(np.sqrt(_mse(y, p, weight))), False, NUMBERS
+        "rmse", lambda y, p, weight: float(np.sqrt(_mse(y, p, weight))), False, _are_numbers
     ),
 }
 
@@ -147,10 +156,8 @@ def _check_metric(place: int, value: Any, loss: str) -> Metric:
         return _own_metric(f"metrics[{place}]", value)
     _validation.check_choice(f"metrics[{place}]", value, METRICS)
     metric = METRICS[value](LOSSES[loss])
-    if LOSSES[loss].targets not in metric.targets:
-        able = [
-            name for name in METRICS if LOSSES[loss].targets in METRICS[name](LOSSES[loss]).targets
-        ]
+    if not metric.takes(LOSSES[loss].targets):
+        able = [name for name in METRICS if METRICS[name](LOSSES[loss]).takes(LOSSES[loss].targets)]
         raise ValueError(
             f"the metric {value!r} is not defined for the targets of the loss {loss!r}: use "
             f"{_words.listed(able)}, or a function (y, prediction)"
@@ -175,4 +182,4 @@ def _own_metric(name: str, function: Any) -> Metric:
             ) from None
 
     lower = called.endswith(("_loss", "_error", "_deviance"))
-    return Metric(called, value, not lower, ())
+    return Metric(called, value, not lower, lambda targets: True)

@@ -15,6 +15,7 @@ from fastgd import _data, _validation, _words
 from fastgd._typing import AnyArray, IndexArray
 from fastgd.batches import count_steps
 from fastgd.engine import shuffle
+from fastgd.losses import with_classes
 
 __all__ = [
     "SAMPLINGS",
@@ -192,10 +193,7 @@ def _poisson(batch_size: int | None, drop_last: bool) -> Sampler:
 
 def _stratified(labels: AnyArray | None) -> Sampler:
     if labels is None:
-        raise ValueError(
-            "sampling='stratified' needs targets that are classes: the losses 'cross_entropy' "
-            "(with class indices), 'log_loss', 'hinge' and 'squared_hinge' have them"
-        )
+        raise ValueError(f"sampling='stratified' needs {with_classes()}")
     return Stratified(labels)
 
 

@@ -479,9 +479,11 @@ def _weights(
 
 def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
     """Return each sample's class where the targets are classes, for stratified sampling."""
-    if LOSSES[net.loss].targets == "class":
+    if not LOSSES[net.loss].targets.classes:
+        return None
+    if LOSSES[net.loss].targets.indices:
         return targets if targets.ndim == 1 else None
-    return targets[:, 0] if LOSSES[net.loss].one_output else None
+    return targets[:, 0]
 
 
 def _check_validation(

@@ -128,7 +128,7 @@ def make_data(sizes, loss, n=50, dtype="float64", seed=1):
     """Make n samples that the loss accepts."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, sizes[0])).astype(dtype)
-    targets = LOSSES[loss].targets
+    targets = LOSSES[loss].targets.name
     if targets == "class":
         return X, rng.integers(sizes[-1], size=n)
     y = rng.standard_normal((n, sizes[-1]))

@@ -13,7 +13,7 @@ SIZES = [[5], [33], [20, 17], [3, 70, 3]]
 
 
 def problem(sizes, loss, dtype, n=70):
-    sizes = [*sizes, 5 if LOSSES[loss].targets == "class" else 1]
+    sizes = [*sizes, 5 if LOSSES[loss].targets.indices else 1]
     net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=0)
     return net, *make_data(sizes, loss, n, dtype)
 

@@ -22,7 +22,7 @@ def data(loss, outputs):
         "probability": rng.integers(0, 2, (N, outputs)).astype(float),
         "sign": rng.choice([-1.0, 1.0], (N, outputs)),
         "class": rng.integers(0, outputs, N),
-    }[LOSSES[loss].targets]
+    }[LOSSES[loss].targets.name]
     if outputs == 1:
         prediction, y = prediction[:, 0], y.reshape(-1)
     return y, prediction, rng.uniform(0.5, 2, N)
@@ -156,4 +156,4 @@ def test_other_metrics_are_refused(classified, metrics, error, message):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_a_loss_that_it_is_for(name):
-    assert any(LOSSES[loss].targets in METRICS[name](LOSSES[loss]).targets for loss in LOSSES)
+    assert any(METRICS[name](LOSSES[loss]).takes(LOSSES[loss].targets) for loss in LOSSES)

@@ -15,6 +15,7 @@ from fastgd._typing import FloatArray, IndexArray
 from fastgd.backends._dropout import draw_seed, threshold
 from fastgd.engine import kernels
 from fastgd.engine.engine import Engine, max_threads
+from fastgd.losses import LOSSES
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
@@ -50,8 +51,8 @@ def threads(wanted: int) -> int:
 def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
     """Return an engine with room for a plan, and its data; without optimizer it makes no steps."""
     loss = plan.loss
-    if loss == "cross_entropy" and plan.y.ndim == 2:
-        loss = "cross_entropy_matrix"
+    if LOSSES[loss].targets.indices and plan.y.ndim == 2:
+        loss += "_matrix"  # the kernel for a probability of each class
     engine = Engine(
         plan.sizes,
         plan.hidden,

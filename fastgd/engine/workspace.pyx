@@ -82,6 +82,8 @@ cdef class Workspace:
             run.training.loss = run.kernels.loss(loss.encode())
             if run.training.loss == NULL:
                 raise ValueError(f"no kernel computes the loss {loss!r}")
+            # a loss that takes class indices has a second kernel, for probabilities of each class
+            self._classes = run.kernels.loss(f"{loss}_matrix".encode()) != NULL
         if optimizer is not None:
             run.training.optimizer = run.kernels.optimizer(optimizer.encode())
             if run.training.optimizer == NULL:
@@ -89,7 +91,6 @@ cdef class Workspace:
             if run.linear and optimizer == "sgd":
                 run.training.stochastic = run.kernels.stochastic(loss.encode())
             _set_hyperparameters(run, optimizer, tuple(hyperparameters))
-        self._classes = loss == "cross_entropy"
         _lay_out(self, hidden)
 
     cdef void *take(self, size_t count, size_t itemsize) except NULL:

@@ -23,7 +23,7 @@ from fastgd._plan import Plan
 from fastgd._trace import Trace
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends import compiled
-from fastgd.losses import LOSSES
+from fastgd.losses import LOSSES, REAL
 from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
 
 __all__ = [
@@ -236,9 +236,9 @@ def _factors(loss: str, outputs: int) -> tuple[float, float]:
     squared error (and its kin) is reported as a mean over the outputs, though its slope is a
     sum's: so it is in scikit-learn.
     """
-    if LOSSES[loss].targets == "class":
+    if LOSSES[loss].targets.indices:
         return 1.0, 1.0
-    if LOSSES[loss].targets == "real":
+    if LOSSES[loss].targets is REAL:
         return outputs / 2 if loss == "squared_error" else float(outputs), 1 / outputs
     return float(outputs), 1.0
 
