@@ -26,6 +26,8 @@ class Activation:
         The name that selects it in `fastgd.Network`.
     value, derivative : callable
         The function and its derivative, elementwise on an array of raw outputs z.
+    text : str
+        The formula, in LaTeX with $, for the table of activations.
     gain : float
         Variance of the initial weights times the number of inputs: 2 for relu, which drops half
         of its input (He et al. 2015, doi:10.1109/ICCV.2015.123), and what is like it, otherwise 1.
@@ -34,6 +36,7 @@ class Activation:
     name: str
     value: Callable[[FloatArray], FloatArray]
     derivative: Callable[[FloatArray], FloatArray]
+    text: str
     gain: float = 1.0
 
 
@@ -95,13 +98,30 @@ def _step(z: FloatArray, below: float) -> FloatArray:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("identity", lambda z: z, np.ones_like),
-        Activation("relu", lambda z: np.maximum(z, 0), lambda z: _step(z, 0), gain=2),
-        Activation("leaky_relu", lambda z: z * _step(z, 0.01), lambda z: _step(z, 0.01), gain=2),
-        Activation("tanh", np.tanh, _tanh_derivative),
-        Activation("sigmoid", sigmoid, _sigmoid_derivative),
-        Activation("gelu", lambda z: _damped(z, _normal_cdf(z)), _gelu_derivative, gain=2),
-        Activation("silu", lambda z: _damped(z, sigmoid(z)), _silu_derivative, gain=2),
-        Activation("softplus", log1p_exp, sigmoid, gain=2),
+        Activation("identity", lambda z: z, np.ones_like, "$z$"),
+        Activation(
+            "relu", lambda z: np.maximum(z, 0), lambda z: _step(z, 0), r"$\max(0, z)$", gain=2
+        ),
+        Activation(
+            "leaky_relu",
+            lambda z: z * _step(z, 0.01),
+            lambda z: _step(z, 0.01),
+            "$z$ for $z > 0$, else $0.01 z$",
+            gain=2,
+        ),
+        Activation("tanh", np.tanh, _tanh_derivative, r"$\tanh z$"),
+        Activation("sigmoid", sigmoid, _sigmoid_derivative, r"$\sigma(z) = 1 / (1 + e^{-z})$"),
+        Activation(
+            "gelu",
+            lambda z: _damped(z, _normal_cdf(z)),
+            _gelu_derivative,
+            r"$z \, \Phi(z)$, with the normal distribution's $\Phi$ itself and no approximation "
+            "of it",
+            gain=2,
+        ),
+        Activation(
+            "silu", lambda z: _damped(z, sigmoid(z)), _silu_derivative, r"$z \, \sigma(z)$", gain=2
+        ),
+        Activation("softplus", log1p_exp, sigmoid, r"$\log(1 + e^{z})$", gain=2),
     )
 }

@@ -27,12 +27,7 @@ from fastgd.nodes import (
     Sum,
     Tanh,
 )
-
-ACTIVATION_NODES = {
-    "identity": Identity, "relu": ReLU, "leaky_relu": LeakyReLU, "tanh": Tanh,
-    "sigmoid": Sigmoid, "gelu": GELU, "silu": SiLU, "softplus": Softplus,
-}  # fmt: skip
-
+from fastgd.nodes._activations import ACTIVATION_NODES
 
 SHAPES = [(), (1,), (7,), (3, 4), (2, 1, 3)]
 
@@ -259,7 +254,12 @@ def test_every_node_is_tested():
     nodes = {value for value in vars(gd.nodes).values() if isinstance(value, type)}
     tested = {type(case.values[0]) for case in CASES}
     assert {node for node in nodes if issubclass(node, Node)} == tested | {Node}
-    assert set(ACTIVATION_NODES) == set(ACTIVATIONS)
+
+
+def test_the_nodes_of_activations_are_those_of_their_names():
+    public = (Identity, ReLU, LeakyReLU, Tanh, Sigmoid, GELU, SiLU, Softplus)
+    assert {*public} <= {*ACTIVATION_NODES.values()}
+    assert [*ACTIVATION_NODES] == [*ACTIVATIONS]
 
 
 def test_a_node_without_a_derivative_is_found_when_it_is_made():

@@ -23,6 +23,7 @@ from fastgd.engine.engine import max_threads
 from fastgd.sklearn import MLPClassifier, MLPRegressor
 from fastgd.sklearn._common import count_threads
 from fastgd.sklearn._descent import Cost
+from fastgd.sklearn._mlp import LOSSES_OF_NUMBERS
 from fastgd.sklearn._perceptron import ACTIVATIONS, ENGINE_ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -120,7 +121,7 @@ def test_partial_fit_is_scikit_learns():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", ["log_loss", "cross_entropy", "squared_error", "poisson", "huber"])
+@pytest.mark.parametrize("loss", ["log_loss", "cross_entropy", *sorted(LOSSES_OF_NUMBERS)])
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT_150[:20]], ids=["unweighted", "weighted"])
 def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
     hidden = [ENGINE_ACTIVATIONS.get(activation, activation)] * 2

@@ -14,6 +14,7 @@ import fastgd.sklearn
 from fastgd.activations import ACTIVATIONS as VALUES
 from fastgd.optimizers import OPTIMIZERS
 from fastgd.sklearn import MLPClassifier, MLPRegressor
+from fastgd.sklearn._mlp import LOSSES_OF_NUMBERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -49,7 +50,7 @@ def test_validation_curves_are_those_of_the_epochs():
     assert_close(clf.validation_loss_curve_, curve, "float64", 75)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber", "absolute_error"])
+@pytest.mark.parametrize("loss", sorted(LOSSES_OF_NUMBERS))
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_reported_loss_is_the_same_for_training_and_validation(loss, outputs):
     y = np.abs(np.column_stack([Y_REG] * outputs) + np.arange(outputs))

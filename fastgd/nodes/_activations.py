@@ -165,8 +165,14 @@ class Softplus(_Activation):
     _function = "softplus"
 
 
+def _node_of(function: str) -> type[Node]:
+    """Return the node of an activation: the one above, or one made of its formula."""
+    for node in _Activation.__subclasses__():
+        if node._function == function:
+            return node
+    name = function.title().replace("_", "")
+    return type(name, (_Activation,), {"_function": function, "__module__": __name__})
+
+
 #: the node of every activation
-ACTIVATION_NODES: dict[str, type[Node]] = {
-    node._function: node
-    for node in (Identity, ReLU, LeakyReLU, Tanh, Sigmoid, GELU, SiLU, Softplus)
-}
+ACTIVATION_NODES: dict[str, type[Node]] = {name: _node_of(name) for name in ACTIVATIONS}

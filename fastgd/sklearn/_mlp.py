@@ -19,9 +19,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.losses import LOSSES, REAL
 from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._perceptron import MultiLayerPerceptron
 from fastgd.sklearn._rows import own_rows
+
+#: what MLPRegressor takes
+LOSSES_OF_NUMBERS = {name for name, loss in LOSSES.items() if loss.targets is REAL} | {"poisson"}
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -43,7 +47,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Units of each hidden layer; an empty tuple makes a linear model.
     activation : str or sequence of str, default="relu"
         Of all hidden layers, or one name a layer: "identity", "logistic", "tanh", "relu" as in
-        scikit-learn, and also "leaky_relu", "gelu", "silu", "softplus".
+        scikit-learn, and also the others of `fastgd.activations`, such as "gelu".
     solver : {"lbfgs", "sgd", "adam"} or fastgd optimizer, default="adam"
         "lbfgs" is SciPy's L-BFGS-B on the compiled gradient over all samples. "sgd" and "adam"
         take the parameters below. An optimizer such as ``fastgd.AdamW(0.01)`` brings its own.
@@ -463,15 +467,15 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error"}, default="squared_error"
+    loss : str, default="squared_error"
         "squared_error" is half the squared error and "poisson" half the Poisson deviance (with
-        an exponential as last activation), both as in scikit-learn. "huber" turns from quadratic
-        to linear at an error of 1.
+        an exponential as last activation), both as in scikit-learn. Also the other losses of
+        `fastgd.losses` that take any numbers, such as "huber" and "absolute_error".
     hidden_layer_sizes : int or array_like of int, default=(100,)
         Units of each hidden layer; an empty tuple makes a linear model.
     activation : str or sequence of str, default="relu"
         Of all hidden layers, or one name a layer: "identity", "logistic", "tanh", "relu" as in
-        scikit-learn, and also "leaky_relu", "gelu", "silu", "softplus".
+        scikit-learn, and also the others of `fastgd.activations`, such as "gelu".
     solver : {"lbfgs", "sgd", "adam"} or fastgd optimizer, default="adam"
         "lbfgs" is SciPy's L-BFGS-B on the compiled gradient over all samples. "sgd" and "adam"
         take the parameters below. An optimizer such as ``fastgd.AdamW(0.01)`` brings its own.
@@ -593,7 +597,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MultiLayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error"})],
+        "loss": [StrOptions(LOSSES_OF_NUMBERS)],
     }
 
     def __init__(

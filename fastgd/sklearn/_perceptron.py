@@ -23,6 +23,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastgd import activations
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends import compiled
 from fastgd.backends._dropout import check_dropout
@@ -45,7 +46,7 @@ __all__ = ["ACTIVATIONS", "ENGINE_ACTIVATIONS", "MultiLayerPerceptron"]
 
 #: scikit-learn's names of activations, where the engine's differ
 ENGINE_ACTIVATIONS = {"logistic": "sigmoid"}
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "silu", "softplus")
+ACTIVATIONS = ("logistic", *(name for name in activations.ACTIVATIONS if name != "sigmoid"))
 #: what makes predictions of raw outputs, by scikit-learn's names of output activations
 LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "identity": LOSSES["squared_error"].link,
