@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fastgd import _interruption, _location  # noqa: F401, first of all
+from fastgd import _interruption, _location, optimizers  # noqa: F401, first of all
 from fastgd._version import __version__
 from fastgd.batches import BatchPlan, plan
 from fastgd.config import show_config
@@ -31,7 +31,7 @@ from fastgd.history import DivergenceError, History, load_checkpoint, save_check
 from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.noise import noise_scale
-from fastgd.optimizers import ASGD, SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
+from fastgd.optimizers import *  # noqa: F403
 from fastgd.stopping import EarlyStopping
 from fastgd.training import train
 
@@ -45,20 +45,13 @@ if TYPE_CHECKING:
     from fastgd.landscapes import is_convex_on
 
 __all__ = [
-    "ASGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
     "Advice",
     "BatchPlan",
     "Comparison",
     "DivergenceError",
     "EarlyStopping",
     "History",
-    "Nadam",
     "Network",
-    "RMSprop",
-    "SGD",
     "__version__",
     "compare",
     "gradient",
@@ -78,6 +71,7 @@ __all__ = [
     "train",
     "train_many",
 ]
+__all__ += optimizers.__all__  # in the form that type checkers know
 
 #: where the names come from whose modules are imported when they are first asked for
 _LATE = {

@@ -18,18 +18,8 @@ from fastgd._frozen import frozen, set_fields
 from fastgd._typing import FloatArray
 from fastgd._words import near_name, show
 
-__all__ = [
-    "ASGD",
-    "OPTIMIZERS",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Nadam",
-    "Optimizer",
-    "OptimizerState",
-    "RMSprop",
-]
+# the optimizers for users, which `fastgd` offers by the same names
+__all__ = ["SGD", "ASGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Nadam"]
 
 
 @dataclass(eq=False)
