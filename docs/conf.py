@@ -18,6 +18,8 @@ from sphinx.application import Sphinx
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_extensions"))
 
+from members import write_lists  # noqa: E402
+
 import fastgd  # noqa: E402
 
 project = "fastgd"
@@ -31,6 +33,7 @@ extensions = [
     "helptext",
     "languages",
     "mathml",
+    "members",
     "matplotlib.sphinxext.plot_directive",
     "myst_nb",
     "numpydoc",
@@ -41,13 +44,14 @@ extensions = [
     "sphinx_copybutton",
     "speed",
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "reference/_*"]
 default_role = "py:obj"
 templates_path = ["_templates"]
 
 # The reference is made from the docstrings.
 autodoc_typehints = "none"
-autosummary_generate = True
+write_lists(HERE / "reference")
+autosummary_generate = [f"reference/{path.name}" for path in (HERE / "reference").glob("*.*")]
 shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # no pages of names long gone
 numpydoc_show_class_members = False
 # Examples that draw show what they draw; numpydoc knows them by this.

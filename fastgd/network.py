@@ -34,13 +34,13 @@ class Network:
         Units of each layer: the inputs, any hidden layers, the outputs. ``[3, 1]`` is a linear
         model of three features.
     hidden : str or sequence of str
-        The activation of all hidden layers, or one for each: "identity", "relu",
-        "leaky_relu", "tanh", "sigmoid", "gelu", "silu" or "softplus".
+        The activation of all hidden layers, or one for each: a name in
+        `fastgd.activations.ACTIVATIONS`, such as "relu", "tanh", "gelu" or "identity".
     loss : str
-        What training makes small: "squared_error" (the mean over samples and outputs of
-        (prediction - y)^2), "absolute_error", "huber", "log_loss" (one output, y in {0, 1} or
-        probabilities), "cross_entropy" (class indices, or a matrix of probabilities), "hinge"
-        and "squared_hinge" (one output, y in {-1, 1}) or "poisson" (counts).
+        What training makes small: a name in `fastgd.losses.LOSSES`, such as "squared_error"
+        (the mean over samples and outputs of (prediction - y)^2), "log_loss" (one output, y in
+        {0, 1} or probabilities), "cross_entropy" (class indices, or a matrix of probabilities),
+        "hinge" (one output, y in {-1, 1}) or "poisson" (counts).
     dtype : {"float32", "float64"}
         In which everything is computed.
     rng : None, int or numpy.random.Generator
@@ -58,9 +58,8 @@ class Network:
     Notes
     -----
     Weights are drawn from a normal distribution of variance gain / inputs, where the gain is 2
-    before relu, leaky_relu, gelu, silu and softplus (He et al. 2015,
-    doi:10.1109/ICCV.2015.123) and 1 otherwise (LeCun et al. 1998,
-    doi:10.1007/3-540-49430-8_2); biases begin at zero.
+    before relu and what is like it (He et al. 2015, doi:10.1109/ICCV.2015.123) and 1 otherwise
+    (LeCun et al. 1998, doi:10.1007/3-540-49430-8_2); biases begin at zero.
 
     Examples
     --------

@@ -19,13 +19,12 @@ from fastgd.losses import with_classes
 
 __all__ = [
     "SAMPLINGS",
+    "Sampler",
     "Poisson",
     "Replacement",
-    "Sampler",
     "Sequential",
     "Shuffle",
     "Stratified",
-    "Subset",
     "draw_batches",
     "make_sampler",
 ]

@@ -106,11 +106,11 @@ def train(
         the number of the epoch, counted from 0, to a factor. A schedule that waits for a plateau
         looks at the validation loss where there is one, else at the training loss.
     sampling : str or object
-        "shuffle" (without replacement, in a new order each epoch), "replacement",
-        "sequential", "stratified" (shuffled, with each class spread evenly), "poisson" (each
-        batch takes each sample with probability batch_size / n, and the mean divides by
-        batch_size, whatever a batch holds), or an object with a method ``epoch(n, rng)`` that
-        returns sample indices.
+        A name in `fastgd.sampling.SAMPLINGS`, such as "shuffle" (without replacement, in a new
+        order each epoch), "replacement", "sequential", "stratified" (shuffled, with each class
+        spread evenly) or "poisson" (each batch takes each sample with probability
+        batch_size / n, and the mean divides by batch_size, whatever a batch holds), or an object
+        with a method ``epoch(n, rng)`` that returns sample indices.
     drop_last : bool
         Whether a last batch that is not full is left out.
     reduction : {"mean", "sum"}
@@ -132,10 +132,10 @@ def train(
         the patience. It watches the validation loss unless an `EarlyStopping` says otherwise.
     metrics : sequence of str or callable
         What else to compute after each epoch, on the training samples and on the validation data,
-        for `History.metrics` and `History.validation_metrics`: "accuracy", "log_loss", "mae",
-        "mse", "r2", "rmse", or functions of (y, prediction) that return a number, where
-        ``prediction`` is what `Network.predict` returns. On the training samples this costs a
-        forward pass.
+        for `History.metrics` and `History.validation_metrics`: names in
+        `fastgd.metrics.METRICS`, such as "accuracy", "log_loss", "mae" or "r2", or functions of
+        (y, prediction) that return a number, where ``prediction`` is what `Network.predict`
+        returns. On the training samples this costs a forward pass.
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``; training stops after an
         epoch in which one returns True. The next epoch begins with the parameters as they leave

@@ -1,8 +1,9 @@
 """The pages: what can be checked without building the site (`tools/check.py docs` does that)."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
+import itertools
 import re
 from pathlib import Path
 
@@ -33,10 +34,21 @@ def test_a_page_runs_the_same_code_in_both_languages(name):
     assert code(DOCS / "tutorial" / "ko" / name) == code(DOCS / "tutorial" / "en" / name)
 
 
+def extension(name):
+    """Return one of the extensions that make the site."""
+    pytest.importorskip("sphinx")
+    path = DOCS / "_extensions" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def listed():
     """Return the names that the reference lists, as they are used after `import fastgd`."""
     text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
-    return re.findall(r"^ {3}([\w.]+)$", text, re.MULTILINE)
+    names = re.findall(r"^ {3}([\w.]+)$", text, re.MULTILINE)
+    return [*names, *itertools.chain(*extension("members").lists().values())]
 
 
 def test_every_public_name_is_in_the_reference():
@@ -52,8 +64,12 @@ def test_every_name_in_the_reference_is_public(name):
 
 @pytest.mark.parametrize("names", [LOSSES, ACTIVATIONS], ids=["losses", "activations"])
 def test_every_loss_and_activation_has_its_formula(names):
-    text = (DOCS / "reference" / "names.md").read_text(encoding="utf-8")
-    assert [name for name in names if f"| `{name}` |" not in text] == []
+    tables = extension("members")
+    make = tables.losses_table if names is LOSSES else tables.activations_table
+    head, line, *rows = make()
+    assert {row.count("|") for row in (head, line)} == {row.count(" | ") + 2 for row in rows}
+    assert [row.split("`")[1] for row in rows] == list(names)
+    assert all("$" in row for row in rows)
 
 
 def test_every_environment_variable_is_in_the_readme():
