@@ -186,7 +186,7 @@ typedef struct fgd_kernels {
     void (*dropout)(size_t n, size_t n_units, size_t ld, uint64_t seed, uint32_t layer,
                     uint64_t place, uint32_t threshold, double factor, void *output,
                     void *derivative);
-    /* out[n] = f(x[n]) by name, for tests; 0, or -1 for an unknown name */
+    /* out[n] = f(x[n]) by name, one of math_names, for tests; 0, or -1 for an unknown name */
     int (*math)(const char *name, size_t n, const void *x, void *out);
 
     /* Steps of batches of model->batch_size of the n samples that order lists, with a learning
@@ -211,7 +211,11 @@ typedef struct fgd_kernels {
     void (*margin_losses)(int loss, double parameter, size_t n, const double *y, const double *p,
                           double *value, double *slope);
 
-    /* by name; NULL for an unknown one */
+    /* All that there are, NULL (an optimizer without a name) at the end. A loss that takes class
+     * indices has a second kernel, NAME_matrix, for probabilities of each class. */
+    const char *const *math_names, *const *activation_names, *const *loss_names;
+    const fgd_optimizer *optimizers;
+    /* by name; NULL for an unknown one, as is a loss for which there are no steps of one sample */
     fgd_activation *(*activation)(const char *name);
     fgd_loss *(*loss)(const char *name);
     fgd_stochastic *(*stochastic)(const char *loss);

@@ -111,54 +111,47 @@ static void layers(const fgd_kernels *k) {
     print("dots_gradient", several, FEW * STRIDE * size);
 }
 
-static void losses(const fgd_kernels *k) {
-    static const char *const names[] = {"squared_error", "absolute_error", "huber",   "log_loss",
-                                        "hinge",         "squared_hinge",  "poisson", NULL};
+/* The same numbers at the same places, whatever the padding. */
+static void loss_of_classes(const fgd_kernels *k, const char *name, const void *targets) {
     const size_t size = k->itemsize, ld = padded(k, OUT);
     double value[ROWS];
-    int32_t labels[ROWS];
-    for (int i = 0; i < ROWS; i++) labels[i] = i % OUT;
-    for (size_t i = 0; names[i]; i++) {
-        char *z = fresh(size, ROWS, 3), *y = fresh(size, ROWS * OUT, 1);
-        k->loss(names[i])(ROWS, 1, 1, z, y, NULL, 0.125, value);
-        print(names[i], z, ROWS * size);
-        print("  values", value, sizeof value);
-    }
-    /* the same numbers at the same places, whatever the padding */
     char *plain = fresh(size, ROWS * OUT, 5), *z = fresh(size, 0, 0);
     for (size_t i = 0; i < ROWS; i++) memcpy(z + i * ld * size, plain + i * OUT * size, OUT * size);
-    k->loss("cross_entropy")(ROWS, OUT, ld, z, labels, NULL, 0.125, value);
-    print_matrix(k, "cross_entropy", z, ROWS, OUT, ld);
+    k->loss(name)(ROWS, OUT, ld, z, targets, NULL, 0.125, value);
+    print_matrix(k, name, z, ROWS, OUT, ld);
     print("  values", value, sizeof value);
 }
 
+static void losses(const fgd_kernels *k) {
+    const size_t size = k->itemsize;
+    double value[ROWS];
+    int32_t labels[ROWS];
+    for (int i = 0; i < ROWS; i++) labels[i] = i % OUT;
+    for (size_t i = 0; k->loss_names[i]; i++) {
+        const char *name = k->loss_names[i];
+        if (strstr(name, "_matrix")) {
+            loss_of_classes(k, name, fresh(size, ROWS * OUT, 1));
+        } else if (!k->stochastic(name)) {
+            loss_of_classes(k, name, labels);
+        } else {
+            char *z = fresh(size, ROWS, 3), *y = fresh(size, ROWS * OUT, 1);
+            k->loss(name)(ROWS, 1, 1, z, y, NULL, 0.125, value);
+            print(name, z, ROWS * size);
+            print("  values", value, sizeof value);
+        }
+    }
+}
+
 static void elementwise(const fgd_kernels *k) {
-    static const char *const activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid",
-                                              "gelu",     "silu", "softplus",   NULL};
-    static const char *const optimizers[] = {"sgd",
-                                             "momentum",
-                                             "nesterov",
-                                             "adam",
-                                             "adamw",
-                                             "nadam",
-                                             "nadamw",
-                                             "adagrad",
-                                             "rmsprop",
-                                             "rmsprop_momentum",
-                                             "rmsprop_centered",
-                                             "rmsprop_centered_momentum",
-                                             "asgd",
-                                             NULL};
     static const double hyperparameters[8] = {0.01, 0.9, 0.99, 1e-2, 0.1};
     enum { N = 1024 };
-    for (size_t i = 0; activations[i]; i++) {
+    for (size_t i = 0; k->activation_names[i]; i++) {
         char *z = fresh(k->itemsize, N, 8), *slope = fresh(k->itemsize, 0, 0);
-        k->activation(activations[i])(N, z, slope);
-        print(activations[i], z, N * k->itemsize);
+        k->activation(k->activation_names[i])(N, z, slope);
+        print(k->activation_names[i], z, N * k->itemsize);
         print("  slope", slope, N * k->itemsize);
     }
-    for (size_t i = 0; optimizers[i]; i++) {
-        const fgd_optimizer *optimizer = k->optimizer(optimizers[i]);
+    for (const fgd_optimizer *optimizer = k->optimizers; optimizer->name; optimizer++) {
         double coefficient[FGD_MAX_COEFFICIENTS];
         double scalar[FGD_MAX_SCALARS] = {1};
         char *p = fresh(k->itemsize, N, 1), *moments = fresh(k->itemsize, 0, 0);
@@ -166,7 +159,7 @@ static void elementwise(const fgd_kernels *k) {
             optimizer->prepare(step, 0.1, hyperparameters, scalar, coefficient);
             optimizer->update(N, p, fresh(k->itemsize, N, 1), moments, N, coefficient);
         }
-        print(optimizers[i], p, N * k->itemsize);
+        print(optimizer->name, p, N * k->itemsize);
     }
 }
 
@@ -178,29 +171,31 @@ static void stochastic(const fgd_kernels *k) {
     char *x = fresh(size, N * WIDEST, 1), *y = fresh(size, N, 1);
     double rate[N], value[N], slope[N], ahead;
     for (int i = 0; i < N; i++) rate[i] = 0.01 / (i + 1);
-    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
-        for (int decays = 0; decays < 2; decays++) {
-            char *params = fresh(size, widths[w], 1), *bias = fresh(size, 1, 1);
+    for (size_t l = 0; k->loss_names[l]; l++) {
+        fgd_stochastic *run = k->stochastic(k->loss_names[l]);
+        for (size_t w = 0; run && w < 2 * sizeof widths / sizeof *widths; w++) {
+            const size_t width = widths[w / 2];
+            char *params = fresh(size, width, 1), *bias = fresh(size, 1, 1);
             const void *rows[N + FGD_AHEAD];
             for (size_t i = 0; i < N + FGD_AHEAD; i++) rows[i] = x + (i % N) * WIDEST * size;
             for (size_t first = 0, n; first < N; first += n) {
                 n = first ? N - first : 13;
-                k->stochastic("log_loss")(n, rows + first, widths[w], y + first * size, NULL,
-                                          params, bias, rate + first, 0.1 * decays, first > 0,
-                                          &ahead, value + first, slope + first);
+                run(n, rows + first, width, y + first * size, NULL, params, bias, rate + first,
+                    w % 2 ? 0.1 : 0, first > 0, &ahead, value + first, slope + first);
             }
-            print("stochastic", params, widths[w] * size);
+            printf("%s, ", k->loss_names[l]);
+            print("stochastic", params, width * size);
             print("  values", value, sizeof value);
         }
+    }
 }
 
 /* The elementary functions over their ranges; which NaN comes of a logarithm is not promised. */
 static void elementary(const fgd_kernels *k) {
-    static const char *const names[] = {"exp", "expm1",   "log",      "log1p",    "tanh",
-                                        "erf", "sigmoid", "softplus", "gelu_cdf", "gelu_pdf"};
     static const double reaches[] = {1, 8, 120, 800};
-    enum { N = 1024, NAMES = sizeof names / sizeof *names, REACHES = sizeof reaches / 8 };
-    for (int i = 0; i < NAMES * REACHES; i++) {
+    const char *const *names = k->math_names;
+    enum { N = 1024, REACHES = sizeof reaches / 8 };
+    for (int i = 0; names[i / REACHES]; i++) {
         char *x = fresh(k->itemsize, N, reaches[i % REACHES]), *out = fresh(k->itemsize, 0, 0);
         if (k->math(names[i / REACHES], N, x, out) != 0) exit(3);
         for (int j = 0; j < N; j++) {

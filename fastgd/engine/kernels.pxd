@@ -15,6 +15,7 @@ cdef extern from "fastgd.h" nogil:
         double scale, double *value,
     ) noexcept nogil
     ctypedef struct fgd_optimizer:
+        const char *name
         size_t n_hyperparameters
         size_t n_moments
         size_t n_scalars
@@ -168,6 +169,9 @@ cdef extern from "fastgd.h" nogil:
             int loss, double parameter, size_t n, const double *y, const double *p,
             double *value, double *slope,
         ) noexcept nogil
+        const char *const *activation_names
+        const char *const *loss_names
+        const fgd_optimizer *optimizers
         fgd_activation *(*activation)(const char *name) noexcept nogil
         fgd_loss *(*loss)(const char *name) noexcept nogil
         fgd_stochastic *(*stochastic)(const char *loss) noexcept nogil

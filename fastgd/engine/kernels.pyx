@@ -17,18 +17,40 @@ cdef extern from "Python.h":
 cdef type _ndarray = np.ndarray
 
 
+cdef list _names(const char *const *names):
+    cdef list found = []
+    cdef size_t i = 0
+    while names[i] != NULL:
+        found.append(names[i].decode())
+        i += 1
+    return found
+
+
 def compiled_levels():
     """Return the instruction levels that were compiled in, worst first."""
-    cdef list names = []
-    cdef size_t i = 0
-    while fgd_levels[i] != NULL:
-        names.append(fgd_levels[i].decode())
-        i += 1
-    return names
+    return _names(fgd_levels)
 
 
 # Asked once: in a virtual machine each question to the CPU takes some 30 microseconds.
 cdef tuple _LEVELS = tuple(name for name in compiled_levels() if fgd_supports(name.encode()))
+
+
+def names(str level=None):
+    """Return the names of a level's activations, losses and optimizers, as the kernels know them.
+
+    Losses that take class indices have a second name, NAME_matrix; optimizers one for each form.
+    """
+    cdef const fgd_kernels *kernels = _table(level or LEVEL, False)
+    cdef list optimizers = []
+    cdef size_t i = 0
+    while kernels.optimizers[i].name != NULL:
+        optimizers.append(kernels.optimizers[i].name.decode())
+        i += 1
+    return {
+        "activation": _names(kernels.activation_names),
+        "loss": _names(kernels.loss_names),
+        "optimizer": optimizers,
+    }
 
 
 def levels():

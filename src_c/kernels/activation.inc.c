@@ -58,6 +58,10 @@ FGD_INLINE V softplus_v(V z, V *derivative) {
 FGD_ACTIVATIONS(DEFINE)
 #undef DEFINE
 
+#define NAME(known) #known,
+static const char *const activation_names[] = {FGD_ACTIVATIONS(NAME) NULL};
+#undef NAME
+
 static fgd_activation *activation_named(const char *name) {
 #define FIND(known) \
     if (!strcmp(name, #known)) return known##_activation;

@@ -206,12 +206,16 @@ static void cross_entropy_matrix_loss(size_t n, size_t n_out, size_t ld, void *o
     }
 }
 
+#define FGD_LOSSES(X) FGD_POINTWISE(X) X(cross_entropy) X(cross_entropy_matrix)
+
+#define NAME(known) #known,
+static const char *const loss_names[] = {FGD_LOSSES(NAME) NULL};
+#undef NAME
+
 static fgd_loss *loss_named(const char *name) {
 #define FIND(known) \
     if (!strcmp(name, #known)) return known##_loss;
-    FGD_POINTWISE(FIND)
-    FIND(cross_entropy)
-    FIND(cross_entropy_matrix)
+    FGD_LOSSES(FIND)
 #undef FIND
     return NULL;
 }

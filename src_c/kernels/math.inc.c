@@ -321,6 +321,10 @@ FGD_INLINE V verf(V x) {
 #define FGD_MATH(X) \
     X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(gelu_cdf) X(gelu_pdf)
 
+#define NAME(known) #known,
+static const char *const math_names[] = {FGD_MATH(NAME) NULL};
+#undef NAME
+
 /* out[i] = name(x[i]); -1 for an unknown name. */
 static int fgd_math(const char *name, size_t n, const T *x, T *out) {
 #define APPLY(known)                                                                              \

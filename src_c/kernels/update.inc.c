@@ -332,10 +332,11 @@ static const fgd_optimizer optimizers[] = {
     {"rmsprop_centered", 4, 2, 0, prepare_rmsprop, rmsprop_centered},
     {"rmsprop_centered_momentum", 4, 3, 0, prepare_rmsprop, rmsprop_centered_momentum},
     {"asgd", 4, 1, 1, prepare_asgd, asgd},
+    {0},
 };
 
 static const fgd_optimizer *optimizer_named(const char *name) {
-    for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++)
+    for (size_t i = 0; optimizers[i].name; i++)
         if (!strcmp(name, optimizers[i].name)) return &optimizers[i];
     return NULL;
 }
