@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from conftest import assert_close, assert_slopes, make_data, moved
+from members import optimizers
 
 import fastgd as gd
 from fastgd.activations import ACTIVATIONS
@@ -30,6 +31,12 @@ OPTIMIZERS = {
     "rmsprop centered": gd.RMSprop(0.001, eps=1e-2, centered=True),
     "rmsprop all": gd.RMSprop(0.001, eps=1e-2, momentum=0.5, centered=True),
     "asgd": gd.ASGD(0.01, lambd=0.01, t0=3, weight_decay=0.01),
+}
+# and each form of each other one, small steps with a large eps
+OPTIMIZERS |= {
+    kernel: optimizer
+    for kernel, optimizer in optimizers(1e-3, eps=1e-2, weight_decay=0.01).items()
+    if kernel not in {own.kernel for own in OPTIMIZERS.values()}
 }
 # inputs and hidden units with awkward tails, on both sides of every vector's length
 HIDDEN_SIZES = [[3], [17], [33], [1], [3, 17], [33, 1, 3]]

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import ALIKE, several_levels
+from members import optimizers
 
 import fastgd as gd
+from fastgd.activations import ACTIVATIONS
 from fastgd.backends import compiled
 
 MODELS = {
@@ -30,6 +32,12 @@ OPTIMIZERS = {
     "adagrad": gd.Adagrad(0.01, lr_decay=0.01),
     "rmsprop": gd.RMSprop(0.01, momentum=0.9, centered=True),
     "asgd": gd.ASGD(0.01, t0=3),
+}
+# and each form of each other one
+OPTIMIZERS |= {
+    kernel: optimizer
+    for kernel, optimizer in optimizers(0.01).items()
+    if kernel not in {own.kernel for own in OPTIMIZERS.values()}
 }
 
 
@@ -110,7 +118,7 @@ def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeyp
 
 
 @several_levels
-@pytest.mark.parametrize("activation", ["relu", "gelu", "softplus", "sigmoid", "silu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("model", MODELS)
 def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypatch):
     def bits(level):

@@ -24,9 +24,12 @@ import numpy as np
 import fastgd as gd
 from fastgd.schedules import Schedule
 
-LOSSES = ("squared_error", "cross_entropy", "log_loss", "hinge")
-OPTIMIZERS = (gd.SGD(0.01), gd.SGD(0.01, momentum=0.9), gd.Adam(0.01), gd.Nadam(), gd.ASGD(0.01))
-SAMPLINGS = ("shuffle", "replacement", "sequential", "stratified", "poisson")
+LOSSES = ("squared_error", "cross_entropy", "log_loss", "hinge")  # a kind of targets each
+OPTIMIZERS = (
+    gd.SGD(0.01, momentum=0.9),
+    *(kind(learning_rate=0.01) for kind in gd.optimizers.OPTIMIZERS.values()),
+)
+SAMPLINGS = tuple(gd.sampling.SAMPLINGS)
 
 
 class Mischief:

@@ -32,6 +32,11 @@ OPTIMIZERS = {
     "RMSprop": gd.RMSprop(0.01, momentum=0.9, centered=True),
     "ASGD": gd.ASGD(0.01, t0=3),
 }
+OPTIMIZERS |= {
+    kind.__name__: kind(learning_rate=0.01)
+    for kind in gd.optimizers.OPTIMIZERS.values()
+    if kind not in map(type, OPTIMIZERS.values())
+}
 SETTINGS = {
     "single samples": {"batch_size": 1, "epochs": 1},
     "mini-batches": {"batch_size": 32, "epochs": 3},
