@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastgd.engine import kernels
+
 TOOLS = Path(__file__).parents[1] / "tools"
 
 LOOP = """
@@ -86,3 +88,11 @@ def test_an_optimizers_loop_may_multiply_besides(instructions):
     loop = instructions.main_loop(instructions.parse(text), "%ymm")
     assert instructions.complaints(loop, "%ymm", 3, 3.0, multiplies=True) == []
     assert len(instructions.complaints(loop, "%ymm", 3, 3.0)) == 1
+
+
+def test_every_optimizers_loop_is_looked_at(instructions):
+    counts = instructions.updates()
+    forms = {"adamw": "adam", "efficient_adam": "adam", "nadamw": "nadam"}  # of one function
+    names = kernels.names()["optimizer"]
+    assert set(counts) == {forms.get(name, name) for name in names}
+    assert all(2 <= count <= 6 for count in counts.values())

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from building import CROSS, add_option, compile_kernels, object_folder, setup
+from building import CROSS, ROOT, add_option, compile_kernels, object_folder, setup
 
 # Fused multiply-adds in one turn of the main loop: rows x vectors of the kernel's tile.
 FUSED = {
@@ -37,10 +37,9 @@ FUSED = {
         "dot": 8, "dot_gradient": 9, "dots": 8, "dots_gradient": 12,
     },
 }  # fmt: skip
-# The same in one turn of an optimizer's loop, on every level.
-UPDATES = {
-    "sgd": 2, "momentum": 3, "nesterov": 4, "adam": 5, "nadam": 6, "adagrad": 3, "rmsprop": 3,
-    "asgd": 3,
+# The same in one turn of the loop of each form of RMSprop, which are made of one function.
+RMSPROP = {
+    "rmsprop": 3, "rmsprop_momentum": 4, "rmsprop_centered": 5, "rmsprop_centered_momentum": 6,
 }  # fmt: skip
 MOST_UPDATING = 6.0
 # Instructions for each fused one: loads, broadcasts, the loop's own; NEON's add up addresses too.
@@ -52,6 +51,21 @@ STACK = re.compile(r"\(%r[sb]p|\[sp")
 JUMP = re.compile(r"(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\s+(?:[^<]*,\s*)?([0-9a-f]+) <")
 
 Body = list[tuple[int, str]]  # address and instruction
+
+
+def updates() -> dict[str, int]:
+    """Return each optimizer's function, and how many fused multiply-adds its loop has.
+
+    That is as many as stand in its source, on every level.
+    """
+    source = (ROOT / "src_c" / "kernels" / "update.inc.c").read_text(encoding="utf-8")
+    table = source[source.index("fgd_optimizer optimizers[]") :]
+    counts = dict.fromkeys(re.findall(r", (\w+)\},$", table, re.MULTILINE), 0)
+    for name in counts:
+        body = re.search(rf"^static void {name}\(.*?^}}", source, re.MULTILINE | re.DOTALL)
+        loop = body[0].partition("EACH_VECTOR {")[2] if body else ""
+        counts[name] = loop.count("vfma(") or RMSPROP[name]
+    return counts
 
 
 def functions(prefix: str, compiled: Path) -> dict[str, Body]:
@@ -129,13 +143,14 @@ def compilers() -> dict[str, list[str]]:
 def check_kernels(level: str, dtype: str, bodies: dict[str, Body]) -> int:
     """Print a line a kernel; return how many complaints there are."""
     register, wrong = REGISTER[level], 0
-    for name, wanted in (FUSED[level] | UPDATES).items():
-        updates = name in UPDATES
-        most = MOST_UPDATING if updates else MOST[level]
-        loop = main_loop(bodies[name], register, 1 / most if updates else 0.25)
-        found = complaints(loop, register, wanted, most, multiplies=updates)
+    of_optimizers = updates()
+    for name, wanted in (FUSED[level] | of_optimizers).items():
+        is_update = name in of_optimizers
+        most = MOST_UPDATING if is_update else MOST[level]
+        loop = main_loop(bodies[name], register, 1 / most if is_update else 0.25)
+        found = complaints(loop, register, wanted, most, multiplies=is_update)
         wrong += len(found)
-        print(f"{level:7} {dtype} {name:15} {fused(loop, register):3} fused of {len(loop):3}",
+        print(f"{level:7} {dtype} {name:25} {fused(loop, register):3} fused of {len(loop):3}",
               *found, sep="; ")  # fmt: skip
     return wrong
 
