@@ -96,3 +96,13 @@ def test_every_optimizers_loop_is_looked_at(instructions):
     names = kernels.names()["optimizer"]
     assert set(counts) == {forms.get(name, name) for name in names}
     assert all(2 <= count <= 6 for count in counts.values())
+
+
+def test_a_level_is_known_wherever_levels_are_listed(instructions):
+    files = {tuple(path.stem.split("_")) for path in (TOOLS.parent / "src_c" / "isa").glob("*.c")}
+    levels = {level for level, _ in files}
+    assert files == {(level, dtype) for level in levels for dtype in ("f32", "f64")}
+    assert kernels.compiled_levels() == instructions.setup.levels()
+    assert levels >= set(instructions.setup.levels()) | set(instructions.setup.LEVEL_FLAGS)
+    fused = levels - {"baseline"}
+    assert fused == set(instructions.FUSED) == set(instructions.MOST) == set(instructions.REGISTER)
