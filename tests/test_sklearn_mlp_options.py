@@ -194,3 +194,32 @@ def test_lbfgs_with_several_outputs_descends_on_their_sum():
     np.testing.assert_allclose(together.coefs_[0][:, 1], alone.coefs_[0][:, 0], atol=1e-3)
     residual = together.predict(X_REG) - y
     np.testing.assert_allclose(together.loss_, 0.5 * np.mean(residual**2))
+
+
+@pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
+def test_rows_set_aside_must_count(make):
+    """The weights are zero wherever the split falls, but for a row that may be held out."""
+    weight = np.zeros(150)
+    weight[0] = 1.0
+    est = make(early_stopping=True, random_state=0, validation_fraction=0.05)
+    with pytest.raises(ValueError, match="of which 0 have a weight above 0"):
+        est.fit(X_IRIS, (Y_IRIS > 0).astype(int), weight)
+
+
+def test_a_regressor_is_not_judged_on_one_row():
+    with pytest.raises(ValueError, match="X_val has 1 sample"):
+        MLPRegressor().fit(X_REG, Y_REG, X_val=X_REG[:1], y_val=Y_REG[:1])
+
+
+def test_one_class_is_certain():
+    clf = MLPClassifier((4,), max_iter=1).fit(X_IRIS, np.full(150, "a"))
+    np.testing.assert_array_equal(clf.predict_proba(X_IRIS), np.ones((150, 1)))
+    np.testing.assert_array_equal(clf.predict_log_proba(X_IRIS), np.zeros((150, 1)))
+
+
+def test_a_batch_size_above_the_number_of_samples_is_clipped():
+    settings = {"max_iter": 3, "random_state": 0}
+    with pytest.warns(UserWarning, match="larger than sample size. It is going to be clipped"):
+        large = MLPClassifier((4,), batch_size=151, **settings).fit(X_IRIS, Y_IRIS)
+    exact = MLPClassifier((4,), batch_size=150, **settings).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(parameters(large), parameters(exact))

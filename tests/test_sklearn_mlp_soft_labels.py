@@ -78,3 +78,34 @@ def test_soft_labels_exclude_each_other():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, LABELS)
     with pytest.raises(ValueError, match="began with several labels a sample"):
         clf.fit(X_IRIS, BLURRED)
+
+
+def _one_hot():
+    return np.eye(3)[Y_IRIS]
+
+
+def test_one_hot_validation_labels_of_soft_training_labels():
+    """How the training began decides what a matrix of 0 and 1 means."""
+    clf = MLPClassifier((4,), max_iter=3, random_state=0)
+    matrix = clone(clf).fit(X_IRIS, BLURRED, X_val=X_IRIS, y_val=_one_hot())
+    labels = clone(clf).fit(X_IRIS, BLURRED, X_val=X_IRIS, y_val=Y_IRIS)
+    assert matrix.validation_scores_ == labels.validation_scores_
+    assert_close(matrix.validation_loss_curve_, labels.validation_loss_curve_, "float64", 150)
+
+
+def test_a_batch_of_soft_labels_may_be_all_0_and_1():
+    one_hot, labels = (MLPClassifier((4,), class_weight={1: 2.0}, random_state=0) for _ in "ab")
+    one_hot.partial_fit(X_IRIS, BLURRED).partial_fit(X_IRIS, _one_hot())
+    labels.partial_fit(X_IRIS, BLURRED).partial_fit(X_IRIS, Y_IRIS)
+    assert_close(parameters(one_hot), parameters(labels), "float64", 300)
+
+
+def test_fits_go_on_with_labels_of_0_and_1():
+    clf = MLPClassifier((4,), max_iter=1, random_state=0, warm_start=True).fit(X_IRIS, BLURRED)
+    assert clf.fit(X_IRIS, _one_hot().astype(int)).classes_.tolist() == [0, 1, 2]
+
+
+def test_balanced_weights_of_a_class_that_is_nowhere_the_most_probable():
+    p = np.tile([0.6, 0.4], (150, 1))
+    clf = MLPClassifier((4,), max_iter=1, class_weight="balanced").fit(X_IRIS, p)
+    assert clf.classes_.tolist() == [0, 1]

@@ -251,8 +251,9 @@ class Epochs:
         if is_classifier(est):
             y_val = est._label_binarizer.inverse_transform(targets_val)
         if sample_weight is None:
-            return X, targets, None, Validation(X_val, y_val, targets_val, None)
-        return X, targets, weight, Validation(X_val, y_val, targets_val, weight_val)
+            weight = weight_val = None
+        judged = est._judged(X_val, y_val, targets_val, weight_val, "the validation set")
+        return X, targets, weight, judged
 
     def _split_seed(self) -> Any:
         """Return what draws the split: the generator, or a copy as it was at the first split."""

@@ -13,13 +13,14 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.losses import LOSSES, REAL
+from fastgd.sklearn._class_weights import class_factors, shares_of, weigh
 from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._perceptron import MultiLayerPerceptron
 from fastgd.sklearn._rows import own_rows
@@ -334,6 +335,8 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
             In the order of `classes_`.
         """
         p = self._predicted(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(p)
         return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
 
     def predict_log_proba(self, X: Any) -> FloatArray:
@@ -371,7 +374,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         return "cross_entropy" if self.out_activation_ == "softmax" else "log_loss"
 
     def _weigh_classes(
-        self, y: AnyArray, sample_weight: FloatArray | None, incremental: bool
+        self, y: AnyArray, sample_weight: FloatArray | None, dtype: Any, incremental: bool
     ) -> FloatArray | None:
         """Return the samples' weights times their classes'."""
         if self.class_weight is None:
@@ -384,27 +387,41 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
                 "on all of y, or a part of it that is representative, and give its result as a "
                 "dict: class_weight={class: weight}"
             )
-        weight: FloatArray
-        if _is_soft(y):
-            factors = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[y.argmax(axis=1)]
-            )
-            weight = y @ factors
+        if not self._several_labels():
+            shares = shares_of(y, self.classes_)
+            of_class = shares @ class_factors(self.class_weight, self.classes_, shares)
+        elif self.class_weight == "balanced":
+            of_class = compute_sample_weight("balanced", y)
         else:
-            weight = compute_sample_weight(self.class_weight, y)
-        return weight if sample_weight is None else weight * sample_weight
+            raise ValueError(
+                "class_weight as a dict does not tell several labels' values apart: use "
+                "class_weight='balanced', or sample_weight"
+            )
+        return weigh(of_class, sample_weight, dtype, whole=not incremental)
 
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, AnyArray, AnyArray]:
+        anew = not hasattr(self, "classes_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+        if anew:
             labels = np.arange(y.shape[1]) if _is_soft(y) else y
             self._label_binarizer = LabelBinarizer().fit(labels)
             self.classes_: AnyArray = self._label_binarizer.classes_
-        elif not _is_soft(y):
+        elif self._holds_labels(y):
             self._check_classes(unique_labels(y))
         return X, y, self._targets(y)
+
+    def _several_labels(self) -> bool:
+        """Whether training began with several labels a sample."""
+        return str(self._label_binarizer.y_type_).startswith("multilabel")
+
+    def _holds_labels(self, y: AnyArray) -> bool:
+        """Whether targets are labels, not probabilities.
+
+        A matrix of 0 and 1 alone may be either: how the training began decides.
+        """
+        return y.ndim == 1 or (self._several_labels() and not _is_soft(y))
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
         X, y = validate_data(
@@ -417,10 +434,10 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 
     def _targets(self, y: AnyArray) -> AnyArray:
         """Return a column for each output: bool of labels, or probabilities."""
-        if not _is_soft(y):
+        if self._holds_labels(y):
             targets: AnyArray = self._label_binarizer.transform(y).astype(bool)
             return targets
-        if self._label_binarizer.y_type_.startswith("multilabel"):
+        if self._several_labels():
             raise ValueError(
                 "y holds probabilities that exclude each other, but training began with several "
                 "labels a sample"
@@ -429,16 +446,19 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
             raise ValueError(
                 f"y has {y.shape[1]} columns, but there are {len(self.classes_)} classes"
             )
-        return y[:, 1:] if y.shape[1] == 2 else y
+        check_probabilities(y)
+        shares: AnyArray = y[:, 1:] if y.shape[1] == 2 else y
+        return shares.astype(np.float64) if shares.dtype.kind != "f" else shares
 
     def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
         X, y = self._checked(X, y, reset)
-        if _is_soft(y):
-            return X, self.classes_[y.argmax(axis=1)], self._targets(y)
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
-        if len(unknown):
-            raise ValueError(f"y_val has classes that y has not: {unknown}")
-        return X, y, self._label_binarizer.transform(y).astype(bool)
+        if self._holds_labels(y):
+            unknown = np.setdiff1d(unique_labels(y), self.classes_)
+            if len(unknown):
+                raise ValueError(f"y_val has classes that y has not: {unknown}")
+            return X, y, self._targets(y)
+        targets = self._targets(y)
+        return X, self.classes_[y.argmax(axis=1)], targets
 
     def _check_classes(self, classes: AnyArray) -> None:
         """Check that the classes are those of the training that goes on."""
@@ -599,6 +619,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         **MultiLayerPerceptron._parameter_constraints,
         "loss": [StrOptions(LOSSES_OF_NUMBERS)],
     }
+    _least_judged = 2  # R^2 compares with the mean
 
     def __init__(
         self,
@@ -750,7 +771,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         return str(self.loss)
 
     def _weigh_classes(
-        self, y: AnyArray, sample_weight: FloatArray | None, incremental: bool
+        self, y: AnyArray, sample_weight: FloatArray | None, dtype: Any, incremental: bool
     ) -> FloatArray | None:
         return sample_weight
 

@@ -23,7 +23,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastgd import activations
+from fastgd import _words, activations
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends import compiled
 from fastgd.backends._dropout import check_dropout
@@ -73,6 +73,9 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     validation_loss_curve_: list[float] | None
+
+    #: samples that a validation score needs
+    _least_judged: ClassVar[int] = 1
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -130,7 +133,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
 
     @abc.abstractmethod
     def _weigh_classes(
-        self, y: AnyArray, sample_weight: FloatArray | None, incremental: bool
+        self, y: AnyArray, sample_weight: FloatArray | None, dtype: Any, incremental: bool
     ) -> FloatArray | None:
         """Return the samples' weights times their classes', where there are any."""
 
@@ -266,7 +269,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         X, y, targets = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._weigh_classes(y, sample_weight, incremental)
+        sample_weight = self._weigh_classes(y, sample_weight, X.dtype, incremental)
         self.n_outputs_ = targets.shape[1]
         judged = self._check_validation(validation)
         layer_units = [X.shape[1], *self._layers(), self.n_outputs_]
@@ -410,9 +413,20 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         X, y, targets = self._validate_targets(X, y, reset=False)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(f"y_val has {targets.shape[1]} outputs, but y has {self.n_outputs_}")
-        return Validation(
-            X, y, targets, None if weight is None else _check_sample_weight(weight, X)
-        )
+        weight = None if weight is None else _check_sample_weight(weight, X)
+        return self._judged(X, y, targets, weight, "X_val")
+
+    def _judged(
+        self, X: Any, y: AnyArray, targets: AnyArray, weight: FloatArray | None, what: str
+    ) -> Validation:
+        """Return validation data; raise where too few of its samples count for a score."""
+        n = X.shape[0] if weight is None else np.count_nonzero(weight)
+        if n < self._least_judged:
+            raise ValueError(
+                f"{what} has {_words.count(X.shape[0], 'sample')}, of which {n} have a weight above "
+                f"0, but a score needs {self._least_judged}: give more of them"
+            )
+        return Validation(X, y, targets, weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

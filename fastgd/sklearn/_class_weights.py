@@ -1,0 +1,86 @@
+"""Class weights of the estimators, with the checks of `fastgd.train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastgd import _validation, _words
+from fastgd._typing import AnyArray, FloatArray
+
+__all__ = ["class_factors", "shares_of", "weigh"]
+
+
+def shares_of(y: AnyArray, classes: AnyArray) -> FloatArray:
+    """Return how much of each sample is of each class, (n, n_classes).
+
+    `y` holds labels, or already is a matrix of shares.
+    """
+    return y if y.ndim == 2 else (y[:, None] == classes).astype(np.float64)
+
+
+def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> FloatArray:
+    """Return the factor of each class.
+
+    Parameters
+    ----------
+    class_weight : mapping of classes to float, "balanced" or None
+        A class that a mapping does not name has 1; "balanced" makes factors inverse to the
+        classes' sizes, which are sums of probabilities where labels are soft.
+    classes : ndarray of shape (n_classes,)
+        All classes of the estimator, whether or not these samples have them.
+    shares : ndarray of shape (n, n_classes)
+        How much of each sample is of each class.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str):
+        _validation.check_choice("class_weight", class_weight, ("balanced",))
+        sizes = shares.sum(axis=0, dtype=np.float64)
+        present = sizes > 0
+        return np.where(present, sizes.sum() / (present.sum() * np.where(present, sizes, 1)), 1.0)
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight must be 'balanced' or a mapping of classes to weights, as in "
+            f"{{0: 1.0, 1: 5.0}}, not {_words.show(class_weight)}"
+        )
+    known = classes.tolist()
+    unknown = [label for label in class_weight if label not in known]
+    # as scikit-learn: a part of the data may lack a class, but a misspelt one leaves another out
+    if unknown and any(label not in class_weight for label in known):
+        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {_words.listed(known)}")
+    factors = np.array([
+        _validation.check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
+        for label in known
+    ])  # fmt: skip
+    if not factors.any():
+        raise ValueError("class_weight leaves only weights of zero: no sample would count")
+    return factors
+
+
+def weigh(of_class: FloatArray, own: AnyArray | None, dtype: Any, whole: bool) -> FloatArray:
+    """Return the samples' weights times their classes'.
+
+    Parameters
+    ----------
+    of_class : ndarray of shape (n,)
+        Each sample's factor by its class.
+    own : ndarray of shape (n,) or None
+        The samples' own weights.
+    dtype : dtype
+        What has to hold the product.
+    whole : bool
+        Whether these are all samples of a training, one of which must count, not a part.
+    """
+    with np.errstate(over="ignore"):
+        product: FloatArray = of_class if own is None else of_class * own
+        held = np.isfinite(product.astype(dtype)).all()
+    if not held:
+        raise ValueError(
+            f"class_weight makes a weight that {np.dtype(dtype)} does not hold: give smaller ones"
+        )
+    if whole and not product.any() and (own is None or own.any()):
+        raise ValueError("class_weight leaves only weights of zero: no sample would count")
+    return product
