@@ -36,7 +36,7 @@ static double logarithm(double x) {
     return (double)e * 0x1.62e42fefa39efp-1 + 2 * s * series;
 }
 
-/* Hyperparameters of the three forms of SGD: weight_decay, momentum. */
+/* Hyperparameters of all forms of SGD: weight_decay, momentum. */
 static void prepare_sgd(int64_t step, double learning_rate, const double *hyperparameter,
                         double *scalar, double *coefficient) {
     (void)step, (void)scalar;
@@ -99,6 +99,33 @@ static void nesterov(size_t n, void *parameter, const void *gradient, void *mome
         vstore(m + i, velocity);
         vstore(p + i, vfma(rate, vfma(keep, velocity, slope), old));
     }
+}
+
+/* Momentum as scikit-learn has it: the velocity holds the learning rate, so that another one changes
+ * the steps to come only. */
+FGD_INLINE void velocity_form(int looks_ahead, size_t n, T *p, const T *g, T *moments,
+                              const double *coefficient) {
+    const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
+    const V keep = vset1((T)coefficient[2]);
+    EACH_VECTOR {
+        const V old = vload(p + i);
+        const V step = rate * vfma(decay, old, vload(g + i));
+        const V velocity = vfma(keep, vload(moments + i), step);
+        vstore(moments + i, velocity);
+        vstore(p + i, old + (looks_ahead ? vfma(keep, velocity, step) : velocity));
+    }
+}
+
+static void velocity(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
+                     const double *coefficient) {
+    (void)stride;
+    velocity_form(0, n, parameter, gradient, moments, coefficient);
+}
+
+static void nesterov_velocity(size_t n, void *parameter, const void *gradient, void *moments,
+                              size_t stride, const double *coefficient) {
+    (void)stride;
+    velocity_form(1, n, parameter, gradient, moments, coefficient);
 }
 
 /* Hyperparameters of Adam and AdamW: weight_decay, beta1, beta2, epsilon. */
@@ -321,6 +348,8 @@ static const fgd_optimizer optimizers[] = {
     {"sgd", 2, 0, 0, prepare_sgd, sgd},
     {"momentum", 2, 1, 0, prepare_sgd, momentum},
     {"nesterov", 2, 1, 0, prepare_sgd, nesterov},
+    {"velocity", 2, 1, 0, prepare_sgd, velocity},
+    {"nesterov_velocity", 2, 1, 0, prepare_sgd, nesterov_velocity},
     {"adam", 4, 2, 0, prepare_adam, adam},
     {"adamw", 4, 2, 0, prepare_adamw, adam},
     {"efficient_adam", 4, 2, 0, prepare_efficient_adam, adam},
