@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.batches import batch_bounds
+from fastgd.batches import batch_bounds, sum_of_weights
 from fastgd.optimizers import Optimizer
 
 __all__ = [
@@ -58,6 +58,9 @@ class Plan:
         The standard deviation of the noise in a batch's summed gradient, in clip_per_sample.
     dropout : tuple of float
         Shares of the hidden layers' units that are left out of a step; empty for none.
+    mean_weight : ndarray of shape (n,), or None
+        Where it is given, a batch's mean divides by the sum of its samples' entries, not by how
+        many they are. No batch is empty then.
     """
 
     sizes: tuple[int, ...]
@@ -79,10 +82,19 @@ class Plan:
     clip_per_sample: float | None = None
     noise_multiplier: float = 0.0
     dropout: tuple[float, ...] = ()
+    mean_weight: FloatArray | None = None
 
     def bounds(self, n_samples: int) -> IndexArray:
         """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
         return batch_bounds(n_samples, self.batch_size, self.drop_last)
+
+    def scales(self, order: IndexArray, bounds: IndexArray | None) -> FloatArray | None:
+        """Return the factor of a sample's gradient in each batch's; None where sizes alone say."""
+        if self.mean_weight is None:
+            return None
+        bounds = self.bounds(len(order)) if bounds is None else bounds
+        factors: FloatArray = 1 / sum_of_weights(self.mean_weight, order, bounds)
+        return factors
 
 
 class StepPlan(Protocol):

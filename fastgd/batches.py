@@ -9,13 +9,14 @@ import numpy as np
 
 from fastgd import _validation
 from fastgd._arguments import helpful
-from fastgd._typing import IndexArray
+from fastgd._typing import FloatArray, IndexArray
 
 __all__ = [
     "BatchPlan",
     "batch_bounds",
     "count_steps",
     "plan",
+    "sum_of_weights",
 ]
 
 
@@ -137,6 +138,12 @@ def plan(
         sample_gradients=used * epochs,
         batch_bytes=None if n_features is None else batch_size * n_features * itemsize,
     )
+
+
+def sum_of_weights(weights: FloatArray, order: IndexArray, bounds: IndexArray) -> FloatArray:
+    """Return the sum of each batch's weights; 1 for one in which no sample counts."""
+    sums = np.add.reduceat(weights[order[: bounds[-1]]].astype(np.float64), bounds[:-1])
+    return np.where(sums == 0, 1.0, sums)
 
 
 def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray:

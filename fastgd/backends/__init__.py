@@ -2,15 +2,14 @@
 
 Each backend module has the same functions:
 
-``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None,
-scales=None)``, which runs one epoch over the sample indices ``order``, with a learning rate a step,
-and returns the sum of weight times loss over the samples it has seen, each sample's loss as it was
-before its batch's update. ``bounds`` says where each batch begins, and the last ends, where batches
-differ in size: their mean then divides by the plan's batch size. ``scales`` are what each step
-multiplies its samples' gradients by, where that is not the mean's factor. ``rng`` draws noise.
-``params`` and ``state`` are updated in place when the epoch ends with finite losses and finite
-parameters, and only then: an epoch that diverges returns a sum that is not finite, and one that is
-interrupted raises, and both leave them as they were. ``trace`` is a `fastgd.history.Trace` to fill.
+``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``, which
+runs one epoch over the sample indices ``order``, with a learning rate a step, and returns the sum of
+weight times loss over the samples it has seen, each sample's loss as it was before its batch's
+update. ``bounds`` says where each batch begins, and the last ends, where batches differ in size:
+their mean then divides by the plan's batch size. ``rng`` draws noise. ``params`` and ``state`` are
+updated in place when the epoch ends with finite losses and finite parameters, and only then: an
+epoch that diverges returns a sum that is not finite, and one that is interrupted raises, and both
+leave them as they were. ``trace`` is a `fastgd.history.Trace` to fill.
 
 ``gradient(plan, params)`` returns the flat gradient over all samples,
 ``sample_gradients(plan, params)`` that of each sample, as rows, and ``sample_norms(plan, params)``

@@ -44,12 +44,12 @@ def start(
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
-        scales: FloatArray | None = None,
     ) -> float:
         reached, moved = params.copy(), state.copy()
         total = 0.0
         norms = trace is not None and trace.sample_squares is not None
         ends = plan.bounds(len(order)) if bounds is None else bounds
+        scales = plan.scales(order, bounds)
         seed = draw_seed(plan, rng)
         with np.errstate(all="ignore"):
             for index, (first, last) in enumerate(itertools.pairwise(ends)):

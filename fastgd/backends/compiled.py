@@ -94,7 +94,6 @@ def start(
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
-        scales: FloatArray | None = None,
     ) -> float:
         loss = engine.epoch(
             order,
@@ -103,7 +102,7 @@ def start(
             rates,
             drop_last=plan.drop_last,
             bounds=bounds,
-            scales=scales,
+            scales=plan.scales(order, bounds),
             step=state.step,
             seed=draw_seed(plan, rng),
             **({} if trace is None else trace.places()),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _validation, _words
+from fastgd._progress import Bar, load_tqdm
 from fastgd._typing import AnyArray
 from fastgd.engine.engine import max_threads
 from fastgd.schedules import Schedule, make_schedule
@@ -171,7 +172,7 @@ class Progress:
         self._functions = _check_callbacks(estimator.callbacks)
         self._lines = bool(estimator.verbose) and estimator.verbose != "bar"
         bar = estimator.verbose == "bar"
-        self._bar = _tqdm().tqdm(total=total, unit="epoch") if bar else None
+        self._bar = Bar(0, total, _tqdm()) if bar else None
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fitted = fitted
         self._context: Any = None
@@ -208,8 +209,7 @@ class Progress:
     def end_epoch(self, **shown: float) -> bool:
         """Move the bar, call the callbacks; return whether one of them wants to stop."""
         if self._bar is not None:
-            self._bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
-            self._bar.update()
+            self._bar.show(0, 0.0, shown)
         answers = [function(self._estimator) for function in self._functions]
         stop = [_validation.is_true(answer) for answer in answers]
         if self._task is not None:
@@ -222,10 +222,10 @@ class Progress:
 
 
 def _tqdm() -> Any:
-    try:
-        return importlib.import_module("tqdm.auto")
-    except ImportError:
+    tqdm = load_tqdm()
+    if tqdm is None:
         raise ImportError(
             "verbose='bar' needs tqdm: pip install 'fastgd[sklearn]', or use verbose=True for "
             "one line an epoch"
-        ) from None
+        )
+    return tqdm

@@ -12,7 +12,7 @@ messages belong in `_perceptron` and `_mlp`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,15 +23,17 @@ from fastgd._plan import Plan
 from fastgd._trace import Trace
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends import compiled
+from fastgd.batches import sum_of_weights
 from fastgd.losses import LOSSES, REAL
 from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
 
 __all__ = [
     "DENSE_AT_ONCE",
     "Cost",
-    "Descent",
+    "VELOCITY_OF",
     "EfficientAdam",
     "Momentum",
+    "Reported",
     "mean_loss",
     "pack",
     "unpack",
@@ -39,6 +41,8 @@ __all__ = [
 
 #: sparse samples are made dense in pieces of some so many numbers
 DENSE_AT_ONCE = 1 << 22
+#: the kernels whose velocity holds the learning rate, by those of torch's form
+VELOCITY_OF = {"momentum": "velocity", "nesterov": "nesterov_velocity"}
 
 
 def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
@@ -59,10 +63,38 @@ def unpack(sizes: Sequence[int], params: FloatArray) -> tuple[list[FloatArray], 
 
 @dataclass(frozen=True)
 class Momentum(SGD):
-    """SGD as scikit-learn allows it: a momentum of 1, and Nesterov's of 0, too."""
+    r"""SGD with scikit-learn's momentum, whose velocity holds the learning rate.
+
+    .. math:: v \leftarrow \mu v - \eta g, \quad p \leftarrow p + v
+
+    and with Nesterov's momentum :math:`p \leftarrow p + \mu v - \eta g`. A new learning rate
+    changes the steps to come only, while torch's form, `fastgd.SGD`, scales the whole velocity by
+    it. A momentum of 1, and Nesterov's of 0, are allowed.
+    """
 
     def __post_init__(self) -> None:
         """Leave the checks to the estimator's own."""
+
+    @property
+    def kernel(self) -> str:
+        """The kernel of the form in use."""
+        return VELOCITY_OF.get(super().kernel, super().kernel)
+
+    def _move(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: OptimizerState,
+        learning_rate: float,
+    ) -> None:
+        step = params.dtype.type(-learning_rate) * gradient
+        if self.momentum:
+            mu = params.dtype.type(self.momentum)
+            velocity = state.moments[0]
+            velocity *= mu
+            velocity += step
+            step = step + mu * velocity if self.nesterov else velocity
+        params += step
 
 
 @dataclass(frozen=True)
@@ -140,11 +172,13 @@ class Cost:
         self.constant = _poisson_constant(y) if loss == "poisson" else None
         weight = self._engine_weight(len(y), X.dtype.type)
         self._sparse: tuple[Any, AnyArray, FloatArray | None] | None = None
+        mean_weight = sample_weight
         if issparse(X):
             self._sparse = X.tocsr(), y, weight
             rows = min(len(y), max(1, DENSE_AT_ONCE // X.shape[1] // batch_size) * batch_size)
             X, y = np.empty((rows, X.shape[1]), X.dtype), y[:rows].copy()
             weight = None if weight is None else weight[:rows].copy()
+            mean_weight = None if mean_weight is None else mean_weight[:rows].copy()
         self.plan = Plan(
             sizes=self.sizes,
             hidden=tuple(hidden),
@@ -157,6 +191,7 @@ class Cost:
             drop_last=False,
             reduction="sum",
             n_threads=n_threads,
+            mean_weight=mean_weight,
         )
         self._evaluate = compiled.objective(self.plan)
 
@@ -180,6 +215,8 @@ class Cost:
             plan.y[:n] = y[samples]
             if weight is not None and plan.sample_weight is not None:
                 plan.sample_weight[:n] = weight[samples]
+            if self.sample_weight is not None and plan.mean_weight is not None:
+                plan.mean_weight[:n] = self.sample_weight[samples]
             yield start, start + n, np.arange(n, dtype=order.dtype)
 
     def value_and_gradient(self, params: FloatArray) -> tuple[float, float, FloatArray]:
@@ -202,6 +239,15 @@ class Cost:
         return (total * self.reported + rest) / count, (total + rest) / count, gradient
 
     @property
+    def arrays(self) -> list[Any]:
+        """What is read between callbacks: it has to stay where it is."""
+        arrays = [self.plan.X, self.plan.y, self.plan.sample_weight, self.sample_weight]
+        if self._sparse is not None:
+            X = self._sparse[0]
+            arrays += [X.data, X.indices, X.indptr, *self._sparse[1:]]
+        return arrays
+
+    @property
     def is_sparse(self) -> bool:
         """Whether samples come in pieces."""
         return self._sparse is not None
@@ -215,8 +261,7 @@ class Cost:
         """Return the sum of each batch's weights; 1 for one that does not count at all."""
         if self.sample_weight is None:
             return np.diff(bounds).astype(np.float64)
-        sums = np.add.reduceat(self.sample_weight[order].astype(np.float64), bounds[:-1])
-        return np.where(sums == 0, 1.0, sums)
+        return sum_of_weights(self.sample_weight, order, bounds)
 
     def constants(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
         """Return what each batch's summed loss has on top of the engine's."""
@@ -264,86 +309,52 @@ def _poisson_constant(y: FloatArray) -> FloatArray:
     return result
 
 
-class Descent:
-    """Epochs of mini-batches on a cost.
+class Reported:
+    """The compiled backend, whose epochs give scikit-learn's cost.
 
     Parameters
     ----------
     cost : Cost
-        What is made small.
-    optimizer : Optimizer
-        How parameters move.
-    params : ndarray of shape (n_params,)
-        Is moved in place, by epochs that end with finite numbers.
-    state : OptimizerState
-        Is moved on in place with it.
-    clip_value, clip_norm : float or None
-        The largest size of an element of a batch's gradient, and of its norm.
-    dropout : tuple of float
-        Shares of the hidden layers' units that are left out of a step.
-    rng : numpy.random.Generator, optional
-        Draws which; needed for that only.
+        What is minimised.
+    begin_epoch : callable
+        Is called before each epoch.
     """
 
-    def __init__(
-        self,
-        cost: Cost,
-        optimizer: Optimizer,
-        params: FloatArray,
-        state: OptimizerState,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
-        dropout: tuple[float, ...] = (),
-        rng: np.random.Generator | None = None,
-    ) -> None:
+    def __init__(self, cost: Cost, begin_epoch: Callable[[], None]) -> None:
         self._cost = cost
-        self._rng = np.random.default_rng(0) if rng is None else rng
-        self._params = params
-        self._state = state
-        self._plan = replace(
-            cost.plan,
-            optimizer=optimizer,
-            reduction="mean",
-            l2=cost.alpha,
-            penalty_of_sum=True,
-            clip_value=clip_value,
-            clip_norm=clip_norm,
-            dropout=dropout,
-        )
-        self._run: Callable[..., float] | None = None
+        self._begin_epoch = begin_epoch
 
-    def count_steps(self, n: int) -> int:
-        """Return the steps of an epoch over n samples."""
-        return len(self._plan.bounds(n)) - 1
+    def start(
+        self, plan: Plan, params: FloatArray, state: OptimizerState, rng: np.random.Generator
+    ) -> Callable[..., float]:
+        """Return the function that runs an epoch; see `fastgd.backends`.
 
-    def reload(self) -> None:
-        """Take parameters and state over anew: somebody has changed them."""
-        self._run = None
-
-    def epoch(self, order: IndexArray, learning_rate: float | FloatArray) -> float:
-        """Run one epoch; return the mean cost, each batch's as it was before its step.
-
-        A mean that is not finite says that the epoch diverged.
+        It returns the sum over the samples of their batch's cost, before its step.
         """
-        if self._run is None:
-            self._run = compiled.start(self._plan, self._params, self._state, self._rng)
-        cost, bounds = self._cost, self._plan.bounds(len(order))
-        counts = cost.counts(order, bounds)
-        scales = None if cost.sample_weight is None else 1 / counts
-        rates = np.ascontiguousarray(np.broadcast_to(learning_rate, len(counts)), np.float64)
-        losses, penalties = np.empty(len(counts)), np.empty(len(counts))
-        before = (self._params.copy(), self._state.copy()) if cost.is_sparse else None
-        for start, stop, samples in cost.pieces(order):
-            steps = slice(*np.searchsorted(bounds, (start, stop)))
-            part = Trace(1, loss=losses[steps], penalty=penalties[steps])
-            part_scales = None if scales is None else scales[steps]
-            total = self._run(samples, rates[steps], part, scales=part_scales)
-            if not np.isfinite(total):
-                if before is not None:  # earlier pieces have moved them
-                    self._params[:] = before[0]
-                    self._state.assign(before[1])
-                return total
-        sizes = np.diff(bounds)
-        data = (losses - penalties) * sizes * cost.reported + cost.constants(order, bounds)
-        costs = (data + penalties * sizes) / counts
-        return float((costs * sizes).sum() / len(order))
+        run, cost = compiled.start(plan, params, state, rng), self._cost
+
+        def epoch(
+            order: IndexArray,
+            rates: FloatArray,
+            trace: Trace | None = None,
+            bounds: IndexArray | None = None,
+        ) -> float:
+            self._begin_epoch()
+            ends = plan.bounds(len(order))
+            losses, penalties = np.empty(len(rates)), np.empty(len(rates))
+            before = (params.copy(), state.copy()) if cost.is_sparse else None
+            for first, last, samples in cost.pieces(order):
+                steps = slice(*np.searchsorted(ends, (first, last)))
+                part = Trace(1, loss=losses[steps], penalty=penalties[steps])
+                total = run(samples, rates[steps], part)
+                if not np.isfinite(total):
+                    if before is not None:  # earlier pieces have moved them
+                        params[:] = before[0]
+                        state.assign(before[1])
+                    return total
+            sizes = np.diff(ends)
+            data = (losses - penalties) * sizes * cost.reported + cost.constants(order, ends)
+            costs = (data + penalties * sizes) / cost.counts(order, ends)
+            return float((costs * sizes).sum())
+
+        return epoch

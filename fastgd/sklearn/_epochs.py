@@ -1,26 +1,42 @@
-"""The epochs of one call of `fit` or `partial_fit`, and the rules by which they end.
+"""The epochs of one call of `fit` or `partial_fit`: a `Run`, with scikit-learn's rules.
 
-Order of the samples, learning rate, validation, early stopping, messages: as scikit-learn's
-networks have them. What a step computes belongs in `_descent`.
+Here is what scikit-learn has of its own: its order of the samples, its learning rates, its reasons
+to stop, its messages. The loop is `fastgd._run`'s, the cost `_descent`'s.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from fastgd._frozen import frozen
+from fastgd._run import Job, Run, Watch
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.engine import shuffle
-from fastgd.optimizers import Optimizer, OptimizerState
-from fastgd.schedules import State
+from fastgd.engine import kernels, shuffle
+from fastgd.history import DivergenceError, History
+from fastgd.optimizers import Optimizer
+from fastgd.schedules import Schedule, State, Times
 from fastgd.sklearn._common import Progress, schedule_of
-from fastgd.sklearn._descent import Descent, EfficientAdam, Momentum, mean_loss, pack, unpack
+from fastgd.sklearn._descent import (
+    VELOCITY_OF,
+    Cost,
+    EfficientAdam,
+    Momentum,
+    Reported,
+    mean_loss,
+    pack,
+    unpack,
+)
+from fastgd.stopping import EarlyStopping, Patience, Waiting
 
 __all__ = ["NOT_FINITE", "Epochs", "TrainingState", "Validation"]
 
@@ -32,6 +48,49 @@ NOT_FINITE = (
 )
 
 
+@frozen
+class InverseScaling(Schedule):
+    """scikit-learn's "invscaling": ``rate / (samples seen + 1) ** power``."""
+
+    watches_loss: ClassVar[bool] = True
+
+    power: float
+    seen: Callable[[], int]
+
+    def initial_state(self) -> State:
+        """Return that no sample was seen."""
+        return (0.0,)
+
+    def observe(self, state: State, loss: float) -> State:
+        """Return how many samples were seen."""
+        return (float(self.seen()),)
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return np.full(len(t), base / (state[0] + 1) ** self.power)
+
+
+@frozen
+class Adaptive(Schedule):
+    """scikit-learn's "adaptive": a fifth whenever the training has stalled."""
+
+    watches_loss: ClassVar[bool] = True
+
+    falls: Callable[[], bool]
+
+    def initial_state(self) -> State:
+        """Return how often the rate has fallen."""
+        return (0.0,)
+
+    def observe(self, state: State, loss: float) -> State:
+        """Count another fall, if this epoch brings it."""
+        return (state[0] + 1,) if self.falls() else state
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        for _ in range(int(state[0])):
+            base /= 5
+        return np.full(len(t), base)
+
+
 @dataclass
 class TrainingState:
     """What a later call needs to go on: it is pickled with the estimator.
@@ -40,20 +99,13 @@ class TrainingState:
     ----------
     kernel : str
         The optimizer's kind.
-    learning_rate : float
-        As it was reached.
     initial_rate : float
-        The learning rate that it began with.
-    steps : OptimizerState
-        The optimizer's.
-    epochs : int
-        How many were made.
-    schedule : tuple of float or None
-        The state of a `Schedule`.
-    params : ndarray or None
-        The parameters as they were reached, where the estimator has gone back to better ones.
-    best : ndarray or None
-        The parameters of the best validation score.
+        The learning rate that the schedule begins from.
+    history : History
+        Of all calls. It keeps the optimizer's state and the schedule's, and where the estimator has
+        gone back to its best parameters, those too that the training goes on from.
+    rule : str
+        The kind of schedule.
     order : ndarray or None
         The order of the samples in the last epoch, from which the next is shuffled.
     split : object
@@ -63,16 +115,76 @@ class TrainingState:
     """
 
     kernel: str
-    learning_rate: float
     initial_rate: float
-    steps: OptimizerState
-    epochs: int = 0
-    schedule: State | None = None
-    params: FloatArray | None = None
-    best: FloatArray | None = None
+    history: History
+    rule: str = ""
     order: IndexArray | None = None
     split: Any = None
     dropout: np.random.Generator | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle over, also one of 0.1.0, which kept the parts of a history by themselves."""
+        if "history" not in state:
+            done, steps = state.pop("epochs"), state.pop("steps")
+            state["history"] = History(
+                loss=[math.nan] * done,
+                learning_rate=[state.pop("learning_rate")] * done,
+                updates=steps.step,
+                _state=steps,
+                _schedule_state=state.pop("schedule") or (),
+                _best=state.pop("best"),
+                _last=state.pop("params"),
+            )
+            state["rule"] = OLD
+        vars(self).update(state)
+
+    def fits(self, optimizer: Optimizer, params: FloatArray) -> bool:
+        """Whether it is a state of this optimizer on such parameters."""
+        steps, history = self.history._state, self.history
+        arrays = [a for a in (history._best, history._last) if a is not None]
+        if steps is None or self.kernel != optimizer.kernel:
+            return False
+        return len(steps.moments) == optimizer.n_moments and all(
+            isinstance(a, np.ndarray) and (a.shape, a.dtype) == (params.shape, params.dtype)
+            for a in (*steps.moments, *arrays)
+        )
+
+
+#: the `rule` of a state that 0.1.0 has written
+OLD = "0.1.0"
+
+
+class Order:
+    """scikit-learn's order of the samples, as a sampler.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Says whether to shuffle, and has the generator.
+    state : TrainingState
+        Keeps the order for a call that goes on.
+    last : ndarray of int
+        The order that the first one is shuffled from.
+    """
+
+    def __init__(self, estimator: Any, state: TrainingState, last: IndexArray) -> None:
+        self._estimator = estimator
+        self._state = state
+        self._last = last
+
+    def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
+        """Return the order of the next epoch; with a RandomState it is scikit-learn's."""
+        est, draws = self._estimator, self._estimator._random_state
+        if not est.shuffle:
+            return self._last
+        if isinstance(draws, np.random.Generator):
+            self._last = shuffle.permutation(n, draws)
+        else:
+            places = np.arange(n, dtype=self._last.dtype)
+            draws.shuffle(places)
+            self._last = self._last[places]
+        self._state.order = self._last if est.warm_start else None
+        return self._last
 
 
 @dataclass
@@ -122,12 +234,13 @@ class Epochs:
         if estimator.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self.optimizer = self._make_optimizer()
-        self.schedule = schedule_of(estimator.learning_rate)
         self.params = pack(estimator.coefs_, estimator.intercepts_)
-        self.descent: Descent | None = None
+        self.schedule = self._make_schedule()
         self.state = self._resume()
         self.judged: Validation | None = None
-        self.diverged = False
+        self.n_samples = 0
+        self.shown: dict[str, float] = {}
+        self.stop = self.falls = self.diverged = False
 
     def _make_optimizer(self) -> Optimizer:
         est = self.estimator
@@ -142,38 +255,49 @@ class Epochs:
         nesterov = bool(est.nesterovs_momentum and est.momentum > 0)
         return Momentum(float(est.learning_rate_init), momentum=est.momentum, nesterov=nesterov)
 
+    def _make_schedule(self) -> Schedule | None:
+        est = self.estimator
+        if est.solver != "adam" and isinstance(est.learning_rate, str):
+            if est.learning_rate == "invscaling":
+                return InverseScaling(est.power_t, lambda: int(est.t_))
+            if est.learning_rate == "adaptive":
+                return Adaptive(lambda: self.falls)
+        return schedule_of(est.learning_rate)
+
     def _resume(self) -> TrainingState:
         """Return the state to go on from: the last call's, where that fits."""
         optimizer, rate = self.optimizer, float(self.optimizer.learning_rate)
         state: TrainingState | None = getattr(self.estimator, "_optimizer", None)
-        if (
-            state is None
-            or state.kernel != optimizer.kernel
-            or len(state.steps.moments) != optimizer.n_moments
-            or any(m.shape != self.params.shape for m in state.steps.moments)
-            or any(m.dtype != self.params.dtype for m in state.steps.moments)
-        ):
-            return TrainingState(optimizer.kernel, rate, rate, optimizer.initial_state(self.params))
-        if not self.incremental:
-            untouched = state.best is not None and np.array_equal(self.params, state.best)
-            if untouched and state.params is not None:
-                self.params = state.params
-            if rate != state.initial_rate:
-                self._change_rate(state, rate)
-                state.initial_rate = rate
+        rule = type(self.schedule).__name__
+        if state is not None and state.rule == OLD:
+            self._renew(state)
+        if state is None or not state.fits(optimizer, self.params):
+            history = History(optimizer=optimizer, _state=optimizer.initial_state(self.params))
+            state = TrainingState(optimizer.kernel, rate, history)
+        elif rate != state.initial_rate and not self.incremental:
+            state.initial_rate = rate
+            if isinstance(self.schedule, (InverseScaling, Adaptive)):
+                state.rule = ""
+        if rule != state.rule:
+            begun = () if self.schedule is None else self.schedule.initial_state()
+            state.history._schedule_state, state.rule = begun, rule
         return state
 
-    def _change_rate(self, state: TrainingState, rate: float) -> None:
-        """Set the learning rate, such that scikit-learn's velocities stay what they are.
-
-        A velocity there has the learning rate in it, the engine's has not (it is torch's).
-        """
-        if isinstance(self.optimizer, Momentum) and rate != state.learning_rate:
-            for moment in state.steps.moments:
-                moment *= moment.dtype.type(state.learning_rate / rate)
-            if self.descent is not None:
-                self.descent.reload()
-        state.learning_rate = rate
+    def _renew(self, state: TrainingState) -> None:
+        """Make a state of 0.1.0 one of today: velocities without learning rates, no rule."""
+        history, schedule = state.history, self.schedule
+        rate = history.learning_rate[-1] if history.learning_rate else state.initial_rate
+        if VELOCITY_OF.get(state.kernel) == self.optimizer.kernel and history._state is not None:
+            state.kernel = self.optimizer.kernel
+            for moment in history._state.moments:
+                moment *= moment.dtype.type(-rate)
+        state.rule = type(schedule).__name__
+        if isinstance(schedule, InverseScaling):
+            history._schedule_state = (float(self.estimator.t_ if history.loss else 0),)
+        elif isinstance(schedule, Adaptive):
+            history._schedule_state = (float(round(math.log(state.initial_rate / rate, 5))),)
+        elif schedule is not None and not history._schedule_state:
+            history._schedule_state = schedule.initial_state()
 
     def run(
         self,
@@ -183,7 +307,7 @@ class Epochs:
         judged: Validation | None,
     ) -> None:
         """Train until a rule, a callback or the user ends it."""
-        est = self.estimator
+        est, history = self.estimator, self.state.history
         if not hasattr(est, "loss_curve_"):  # the training goes on from L-BFGS
             est._begin_curves()
         if judged is None and est.early_stopping:
@@ -192,44 +316,72 @@ class Epochs:
             est.validation_scores_, est.best_validation_score_ = [], -np.inf
         if judged is not None and est.validation_loss_curve_ is None:
             est.validation_loss_curve_ = []
-        self.judged = judged
-        n = X.shape[0]
-        cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(n))
-        dropout = est._dropout()
-        descent = self.descent = Descent(
-            cost, self.optimizer, self.params, self.state.steps, est.clip_value, est.clip_norm,
-            dropout, self._dropout_generator() if any(dropout) else None,
-        )  # fmt: skip
+        self.judged, self.n_samples = judged, X.shape[0]
+        cost = est._cost(
+            self.sizes, X, targets, sample_weight, self._batch_size(self.n_samples)
+        )
+        watch = Watch(
+            EarlyStopping(patience=sys.maxsize), lambda history: est.validation_scores_, -1.0
+        )
+        if not self.incremental:
+            watch.begin(history, self.params)
+        if judged is not None:
+            history._waiting = Waiting(-est.best_validation_score_)
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
-        order = self._first_order(n)
-        est.n_iter_ = 0
-        self.state.params = None
+        est.n_iter_, history.diverged = 0, False
         est._optimizer = self.state  # so that a callback can save all that goes on
+        run = self._make_run(cost, None if judged is None else watch)
         try:
-            while est.n_iter_ < est.max_iter:
-                order = self._shuffled(order)
-                self.state.order = order if est.warm_start and est.shuffle else None
-                if self._epoch(descent, order) or self.incremental:
-                    break
-                if est.n_iter_ == est.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and "
-                        "the optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=5,
-                    )
+            run.finish()
+            if est.n_iter_ == est.max_iter and not (self.stop or self.incremental):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and "
+                    "the optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+        except DivergenceError:
+            self.diverged = True
+            self._note(math.nan)
+            self._end_epoch()
+            watch.end(history, self.params)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
-        self._finish()
-
-    def _finish(self) -> None:
-        """Leave the best parameters in the estimator, and what a later call needs."""
-        est, state = self.estimator, self.state
-        if self.judged is not None and state.best is not None:
-            state.params = self.params if est.warm_start else None
-            est._adopt(self.sizes, state.best)
-        if self.diverged and self.judged is None:
+            watch.end(history, self.params)
+        if not est.warm_start:
+            history._last = None
+        if self.diverged and judged is None:
             raise ValueError(NOT_FINITE)
+
+    def _make_run(self, cost: Cost, watch: Watch | None) -> Run:
+        """Return the epochs to run."""
+        est, state = self.estimator, self.state
+        dropout, steps = est._dropout(), state.history._state
+        assert steps is not None
+        plan = replace(
+            cost.plan,
+            optimizer=replace(self.optimizer, learning_rate=state.initial_rate),
+            reduction="mean",
+            l2=cost.alpha,
+            penalty_of_sum=True,
+            clip_value=est.clip_value,
+            clip_norm=est.clip_norm,
+            dropout=dropout,
+        )
+        n, rng = self.n_samples, self._dropout_generator() if any(dropout) else None
+        rng = np.random.default_rng(0) if rng is None else rng  # nothing is drawn from it
+        backend = Reported(cost, self.progress.begin_epoch)
+        order = Order(est, state, self._first_order(n))
+        return Run(
+            Job(backend, plan, self.params, steps, order, n, rng),
+            state.history,
+            epochs=1 if self.incremental else est.max_iter,
+            schedule=self.schedule,
+            evaluate=self._judge,
+            watch=watch,
+            callbacks=[self._end_epoch],
+            pins=[kernels.pin(array) for array in (self.params, *cost.arrays)],
+        )
 
     def _set_aside(
         self, X: Any, targets: AnyArray, sample_weight: FloatArray | None
@@ -289,79 +441,43 @@ class Epochs:
         return int(min(self.estimator.batch_size, n))
 
     def _first_order(self, n: int) -> IndexArray:
-        order = self.state.order
-        if order is not None and len(order) == n and not self.incremental:
-            return order
-        return np.arange(n, dtype=shuffle.index_dtype(n))
+        order, known = self.state.order, np.arange(n, dtype=shuffle.index_dtype(n))
+        if order is None or self.incremental or np.shape(order) != (n,):
+            return known
+        if order.dtype != known.dtype or not np.array_equal(np.sort(order), known):
+            raise ValueError(
+                f"the order of the samples that the estimator has kept is not one of {n} samples: "
+                "to begin anew call fit with warm_start=False"
+            )
+        return order.copy()
 
-    def _shuffled(self, order: IndexArray) -> IndexArray:
-        """Return the order of the next epoch; with a RandomState it is scikit-learn's."""
-        draws = self.estimator._random_state
-        if not self.estimator.shuffle:
-            return order
-        if isinstance(draws, np.random.Generator):
-            return shuffle.permutation(len(order), draws)
-        places = np.arange(len(order), dtype=order.dtype)
-        draws.shuffle(places)
-        return order[places]
-
-    def _epoch(self, descent: Descent, order: IndexArray) -> bool:
-        """Run one epoch and judge it; return whether to stop."""
-        est = self.estimator
-        self.progress.begin_epoch()
-        est.loss_ = descent.epoch(order, self._rates(descent.count_steps(len(order))))
-        self.diverged = not np.isfinite(est.loss_)
-        est.n_iter_ += 1
-        est.t_ += len(order)
-        self.state.epochs += 1
-        est.loss_curve_.append(est.loss_)
-        self.progress.say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
-        shown = {"loss": est.loss_, **self._judge()}
-        if self._adapts("invscaling"):
-            self._change_rate(self.state, self.state.initial_rate / (est.t_ + 1) ** est.power_t)
-        stop = self._exhausted()
-        return self.progress.end_epoch(**shown) or stop or self.diverged
-
-    def _rates(self, n_steps: int) -> float | FloatArray:
-        """Return the learning rate of the epoch, or of each of its steps."""
-        state, schedule = self.state, self.schedule
-        if schedule is None:
-            return state.learning_rate
-        if state.schedule is None:
-            state.schedule = schedule.initial_state()
-        if schedule.unit == "update":
-            return schedule.rates(state.initial_rate, state.steps.step, n_steps, state.schedule)
-        return float(schedule.rates(state.initial_rate, state.epochs, 1, state.schedule)[0])
-
-    def _adapts(self, name: str) -> bool:
-        """Whether the learning rate follows the rule of this name; that of "adam" never does."""
-        return isinstance(self.estimator.learning_rate, str) and (
-            self.estimator.learning_rate == name and self.estimator.solver != "adam"
-        )
-
-    def _judge(self) -> dict[str, float]:
-        """Count the epochs without improvement, and keep the best parameters."""
-        est, shown = self.estimator, {}
+    def _judge(self) -> None:
+        """Take over what the epoch came to."""
+        self._note(self.state.history.loss[-1])
         if self.judged is not None:
-            loss, score = self._validate(self.judged)
+            self.state.history.validation_loss.append(self.shown["val_loss"])
+
+    def _note(self, loss: float) -> None:
+        """Add an epoch to the estimator's attributes, and judge it."""
+        est = self.estimator
+        est.loss_ = loss
+        est.n_iter_ += 1
+        est.t_ += self.n_samples
+        est.loss_curve_.append(loss)
+        self.progress.say(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
+        self.shown = {"loss": loss}
+        if self.judged is not None:
+            val_loss, score = self._validate(self.judged)
             est.validation_scores_.append(score)
-            est.validation_loss_curve_.append(loss)
-            shown = {"val_loss": loss, "score": score}
+            est.validation_loss_curve_.append(val_loss)
+            self.shown |= {"val_loss": val_loss, "score": score}
             self.progress.say(f"Validation score: {score:f}")
-            stalled = score < est.best_validation_score_ + est.tol
-            if score > est.best_validation_score_:
-                est.best_validation_score_ = score
-                self.state.best = self.params.copy()
-        if not est.early_stopping:
-            stalled = est.loss_ > est.best_loss_ - est.tol
-            if est.loss_ < est.best_loss_:
-                est.best_loss_ = est.loss_
-        est._no_improvement_count = est._no_improvement_count + 1 if stalled else 0
-        if self.schedule is not None and self.schedule.watches_loss:
-            assert self.state.schedule is not None
-            watched = shown.get("val_loss", est.loss_)
-            self.state.schedule = self.schedule.observe(self.state.schedule, watched)
-        return shown
+        self._count_epochs_without_improvement()
+
+    def _end_epoch(self) -> bool:
+        """Move the bar, call the callbacks; return whether to stop."""
+        self.stop = self.progress.end_epoch(**self.shown) or self.stop
+        return self.stop
 
     def _validate(self, judged: Validation) -> tuple[float, float]:
         """Return loss and score on the validation data; nan after a divergence."""
@@ -373,23 +489,40 @@ class Epochs:
             loss = mean_loss(est._engine_loss(), z, judged.targets, judged.sample_weight)
             return loss, est._score(est._link(z), judged.y, judged.sample_weight)
 
-    def _exhausted(self) -> bool:
-        """Whether too many epochs did not improve and the learning rate can not fall."""
+    def _count_epochs_without_improvement(self) -> None:
+        """Decide whether the training stops, or with "adaptive" the learning rate falls."""
         est = self.estimator
-        if est._no_improvement_count <= est.n_iter_no_change:
-            return False
+        rule = Patience(est.n_iter_no_change + 1, est.tol, lenient=True)
+        waiting = Waiting(
+            -est.best_validation_score_ if est.early_stopping else est.best_loss_,
+            est._no_improvement_count,
+        )
+        value = -est.validation_scores_[-1] if est.early_stopping else est.loss_
+        waiting = rule.observe(waiting, value)
+        est._no_improvement_count = waiting.epochs
+        if not est.early_stopping:
+            est.best_loss_ = waiting.best
+        if self.judged is not None and self.shown["score"] > est.best_validation_score_:
+            est.best_validation_score_ = self.shown["score"]
+        self.falls = False
+        if rule.exhausted(waiting):
+            self._end_of_patience()
+
+    def _end_of_patience(self) -> None:
+        """Say that too many epochs did not improve, and stop unless the learning rate can fall."""
+        est, history = self.estimator, self.state.history
         what = "Validation score" if est.early_stopping else "Training loss"
         message = (
             f"{what} did not improve more than tol={est.tol:f} for "
             f"{est.n_iter_no_change} consecutive epochs."
         )
-        if not self._adapts("adaptive"):
+        self.stop = True
+        if not isinstance(self.schedule, Adaptive):
             self.progress.say(message + " Stopping.")
-            return True
-        if self.state.learning_rate <= LOWEST_RATE:
+        elif history.learning_rate[-1] <= LOWEST_RATE:
             self.progress.say(message + " Learning rate too small. Stopping.")
-            return True
-        self._change_rate(self.state, self.state.learning_rate / 5)
-        self.progress.say(message + f" Setting learning rate to {self.state.learning_rate:f}")
-        est._no_improvement_count = 0
-        return False
+        else:
+            self.stop, self.falls = False, True
+            rate = history.learning_rate[-1] / 5
+            self.progress.say(message + f" Setting learning rate to {rate:f}")
+            est._no_improvement_count = 0
