@@ -223,3 +223,13 @@ def test_a_batch_size_above_the_number_of_samples_is_clipped():
         large = MLPClassifier((4,), batch_size=151, **settings).fit(X_IRIS, Y_IRIS)
     exact = MLPClassifier((4,), batch_size=150, **settings).fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(parameters(large), parameters(exact))
+
+
+def test_a_callback_may_change_the_weights():
+    def restart(estimator):
+        for part in (*estimator.coefs_, *estimator.intercepts_):
+            part[...] = 0
+
+    settings = {"max_iter": 3, "solver": "sgd", "momentum": 0.0, "shuffle": False}
+    clf = MLPClassifier((), batch_size=150, callbacks=restart, **settings).fit(X_IRIS, Y_IRIS)
+    assert clf.loss_curve_[1:] == [pytest.approx(np.log(3))] * 2

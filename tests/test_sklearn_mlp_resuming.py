@@ -102,3 +102,69 @@ def test_other_shapes_can_not_be_gone_on_from():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
     with pytest.raises(ValueError, match="warm_start=False"):
         clf.set_params(hidden_layer_sizes=(5,)).fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [np.full(150, 10**6, np.uint32), np.zeros(150, np.uint32), np.arange(150, dtype=np.int8)],
+    ids=["beyond the samples", "one sample", "another dtype"],
+)
+def test_an_order_that_is_none_is_refused(order):
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True, random_state=0).fit(X_IRIS, Y_IRIS)
+    clf._optimizer.order = order
+    with pytest.raises(ValueError, match="order of the samples that the estimator has kept"):
+        clf.fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("part", [np.zeros(3), np.zeros(43, "f4"), [0.0] * 43])
+def test_kept_parameters_of_another_shape_or_dtype_are_not_gone_on_from(part):
+    clf = MLPClassifier((4,), max_iter=1, warm_start=True, random_state=0).fit(X_IRIS, Y_IRIS)
+    clf._optimizer.history._best = parameters(clf)
+    clf._optimizer.history._last = part
+    clf.fit(X_IRIS, Y_IRIS)
+    assert clf._optimizer.history._last is None
+
+
+@pytest.mark.parametrize("kept", ["X", "weight", "coefs_"])
+def test_a_callback_can_not_move_what_is_trained_on(kept):
+    X, weight = X_IRIS.copy(), np.ones(150)
+    clf = MLPClassifier((4,), max_iter=2, random_state=0)
+
+    def resize(estimator):
+        array = {"X": X, "weight": weight, "coefs_": estimator.coefs_[0]}[kept]
+        while array.base is not None:
+            array = array.base
+        with pytest.raises(ValueError, match="resize"):
+            array.resize(10**6, refcheck=False)
+
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        clf.set_params(callbacks=resize).fit(X, Y_IRIS, weight)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("rule", ["constant", "invscaling", "adaptive"])
+def test_a_state_of_the_first_release_goes_on(rule, nesterov):
+    """It had torch's velocity, without the learning rate, and no history."""
+    settings = {
+        "solver": "sgd", "learning_rate": rule, "nesterovs_momentum": nesterov, "warm_start": True,
+        "random_state": 0, "learning_rate_init": 0.1, "tol": 0.1, "n_iter_no_change": 1,
+    }  # fmt: skip
+    clf = MLPClassifier((4,), max_iter=7, **settings).fit(X_IRIS, Y_IRIS)
+    other = pickle.loads(pickle.dumps(clf))
+    state = clf._optimizer
+    steps = state.history._state
+    falls = state.history._schedule_state[0] if rule == "adaptive" else 0
+    rate = {
+        "constant": 0.1, "invscaling": 0.1 / (clf.t_ + 1) ** 0.5, "adaptive": 0.1 / 5**falls,
+    }[rule]  # fmt: skip
+    steps.moments[0][:] /= -rate
+    old = type(state).__new__(type(state))
+    old.__setstate__({
+        "kernel": "nesterov" if nesterov else "momentum", "learning_rate": rate,
+        "initial_rate": 0.1, "steps": steps, "epochs": 7, "schedule": None, "params": None,
+        "best": None, "order": state.order, "split": None, "dropout": None,
+    })  # fmt: skip
+    clf._optimizer = old
+    for model in (clf, other):
+        model.set_params(max_iter=2).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_allclose(parameters(clf), parameters(other), rtol=1e-9)

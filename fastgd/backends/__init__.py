@@ -3,8 +3,8 @@
 Each backend module has the same functions:
 
 ``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``, which
-runs one epoch over the sample indices ``order``, with a learning rate a step, and returns the sum of
-weight times loss over the samples it has seen, each sample's loss as it was before its batch's
+runs one epoch over the sample indices ``order``, with a learning rate a step, and returns the sum
+of weight times loss over the samples it has seen, each sample's loss as it was before its batch's
 update. ``bounds`` says where each batch begins, and the last ends, where batches differ in size:
 their mean then divides by the plan's batch size. ``rng`` draws noise. ``params`` and ``state`` are
 updated in place when the epoch ends with finite losses and finite parameters, and only then: an

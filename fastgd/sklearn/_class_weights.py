@@ -50,7 +50,7 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
     unknown = [label for label in class_weight if label not in known]
     # as scikit-learn: a part of the data may lack a class, but a misspelt one leaves another out
     if unknown and any(label not in class_weight for label in known):
-        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {_words.listed(known)}")
+        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {known}")
     factors = np.array([
         _validation.check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
         for label in known
@@ -63,24 +63,17 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
 def weigh(of_class: FloatArray, own: AnyArray | None, dtype: Any, whole: bool) -> FloatArray:
     """Return the samples' weights times their classes'.
 
-    Parameters
-    ----------
-    of_class : ndarray of shape (n,)
-        Each sample's factor by its class.
-    own : ndarray of shape (n,) or None
-        The samples' own weights.
-    dtype : dtype
-        What has to hold the product.
-    whole : bool
-        Whether these are all samples of a training, one of which must count, not a part.
+    With `whole`, these are all samples, one of which must count; else a part, that need not.
     """
-    with np.errstate(over="ignore"):
-        product: FloatArray = of_class if own is None else of_class * own
-        held = np.isfinite(product.astype(dtype)).all()
+    with np.errstate(over="ignore", invalid="ignore"):
+        product: FloatArray = of_class.astype(dtype)
+        if own is not None:
+            product = product * own
+        held = np.isfinite(product).all()
     if not held:
         raise ValueError(
             f"class_weight makes a weight that {np.dtype(dtype)} does not hold: give smaller ones"
         )
-    if whole and not product.any() and (own is None or own.any()):
+    if whole and not product.any():
         raise ValueError("class_weight leaves only weights of zero: no sample would count")
     return product

@@ -25,7 +25,7 @@ from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends import compiled
 from fastgd.batches import sum_of_weights
 from fastgd.losses import LOSSES, REAL
-from fastgd.optimizers import SGD, Adam, Optimizer, OptimizerState
+from fastgd.optimizers import SGD, Adam, OptimizerState
 
 __all__ = [
     "DENSE_AT_ONCE",
@@ -87,7 +87,7 @@ class Momentum(SGD):
         state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        step = params.dtype.type(-learning_rate) * gradient
+        step: FloatArray = params.dtype.type(-learning_rate) * gradient
         if self.momentum:
             mu = params.dtype.type(self.momentum)
             velocity = state.moments[0]

@@ -123,7 +123,7 @@ class TrainingState:
     dropout: np.random.Generator | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickle over, also one of 0.1.0, which kept the parts of a history by themselves."""
+        """Take a pickle over, also one of 0.1.0, which kept a history's parts by themselves."""
         if "history" not in state:
             done, steps = state.pop("epochs"), state.pop("steps")
             state["history"] = History(
@@ -317,9 +317,7 @@ class Epochs:
         if judged is not None and est.validation_loss_curve_ is None:
             est.validation_loss_curve_ = []
         self.judged, self.n_samples = judged, X.shape[0]
-        cost = est._cost(
-            self.sizes, X, targets, sample_weight, self._batch_size(self.n_samples)
-        )
+        cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(self.n_samples))
         watch = Watch(
             EarlyStopping(patience=sys.maxsize), lambda history: est.validation_scores_, -1.0
         )
@@ -402,10 +400,9 @@ class Epochs:
         y_val = targets_val
         if is_classifier(est):
             y_val = est._label_binarizer.inverse_transform(targets_val)
-        if sample_weight is None:
-            weight = weight_val = None
-        judged = est._judged(X_val, y_val, targets_val, weight_val, "the validation set")
-        return X, targets, weight, judged
+        held = None if sample_weight is None else weight_val
+        judged = est._judged(X_val, y_val, targets_val, held, "the validation set")
+        return X, targets, None if sample_weight is None else weight, judged
 
     def _split_seed(self) -> Any:
         """Return what draws the split: the generator, or a copy as it was at the first split."""

@@ -83,7 +83,8 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     warm_start : bool or "exact", default=False
         Whether `fit` goes on where the last call ended: with the weights, and, unlike in
         scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs. "exact" means the same.
+        calls of one epoch give the bits of one call of n epochs. "exact" means the same. "lbfgs"
+        keeps the weights only, as in scikit-learn: a call builds up its memory anew.
     momentum : float, default=0.9
         Of "sgd".
     nesterovs_momentum : bool, default=True
@@ -397,7 +398,8 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
                 "class_weight as a dict does not tell several labels' values apart: use "
                 "class_weight='balanced', or sample_weight"
             )
-        return weigh(of_class, sample_weight, dtype, whole=not incremental)
+        weigh(of_class, sample_weight, dtype, whole=not incremental)  # for its checks
+        return of_class if sample_weight is None else of_class * sample_weight
 
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
@@ -530,7 +532,8 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
     warm_start : bool or "exact", default=False
         Whether `fit` goes on where the last call ended: with the weights, and, unlike in
         scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs. "exact" means the same.
+        calls of one epoch give the bits of one call of n epochs. "exact" means the same. "lbfgs"
+        keeps the weights only, as in scikit-learn: a call builds up its memory anew.
     momentum : float, default=0.9
         Of "sgd".
     nesterovs_momentum : bool, default=True

@@ -423,8 +423,8 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         n = X.shape[0] if weight is None else np.count_nonzero(weight)
         if n < self._least_judged:
             raise ValueError(
-                f"{what} has {_words.count(X.shape[0], 'sample')}, of which {n} have a weight above "
-                f"0, but a score needs {self._least_judged}: give more of them"
+                f"{what} has {_words.count(X.shape[0], 'sample')}, of which {n} have a weight "
+                f"above 0, but a score needs {self._least_judged}: give more of them"
             )
         return Validation(X, y, targets, weight)
 

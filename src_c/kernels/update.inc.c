@@ -101,8 +101,8 @@ static void nesterov(size_t n, void *parameter, const void *gradient, void *mome
     }
 }
 
-/* Momentum as scikit-learn has it: the velocity holds the learning rate, so that another one changes
- * the steps to come only. */
+/* Momentum as scikit-learn has it: the velocity holds the learning rate, so that another one
+ * changes the steps to come only. */
 FGD_INLINE void velocity_form(int looks_ahead, size_t n, T *p, const T *g, T *moments,
                               const double *coefficient) {
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
