@@ -1,4 +1,4 @@
-"""What the threads do for all samples; see _evaluation.pyx."""
+"""Outputs, gradients and gradient norms of all samples; see evaluation.pyx."""
 
 from fastgd.engine.run cimport Run
 

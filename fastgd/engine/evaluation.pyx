@@ -1,6 +1,6 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""All samples, without a step: the model's outputs, and each sample's gradient or its norm."""
+"""Passes over all samples without steps: outputs, and each sample's gradient or its norm."""
 
 from libc.math cimport sqrt
 from libc.string cimport memcpy
@@ -12,8 +12,8 @@ from fastgd.engine.run cimport (
 from fastgd.engine.windows cimport locate
 
 
-# Writes what is wanted of n samples, from place `start` of the order on. They are in the window
-# from `at` on, and have the chunk's rows from b on.
+# Writes the results of n samples, from place `start` of the order on. The samples are in the window
+# from `at` on, and use the chunk's rows from b on.
 ctypedef void (*Block)(
     Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
 ) noexcept nogil
@@ -35,9 +35,9 @@ cdef void write_sample_norms(Run *run, int thread, double *out) noexcept nogil:
 
 
 cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept nogil:
-    """Walk all rows, chunk by chunk, in blocks of this thread's share.
+    """Walk all samples, chunk by chunk, in blocks of this thread's share.
 
-    Nobody waits between chunks: a thread has the same rows of the workspace in each of them.
+    No barrier between chunks: a thread uses the same rows of the workspace in each chunk.
     """
     cdef Window *window = &run.windows[thread]
     cdef size_t start = 0, m, at, b, end, n
@@ -93,7 +93,7 @@ cdef void _gradients(
 cdef void _write_gradient(
     const Run *run, const void *input, size_t row, char *out
 ) noexcept nogil:
-    """Write the gradient of the sample in one row of the chunk, laid out as Network.params."""
+    """Write the gradient of the sample in a row of the chunk, laid out as Network.params."""
     cdef size_t size = run.itemsize, depth
     cdef const Layer *layer
     for depth in range(run.n_layers):

@@ -1,7 +1,6 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The tables of kernels in src_c/: which levels there are, which one is used, and Python's way in.
-"""
+"""The kernel tables of src_c/: the instruction levels, the one in use, and calls from Python."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
@@ -31,7 +30,7 @@ def compiled_levels():
     return _names(fgd_levels)
 
 
-# Asked once: in a virtual machine each question to the CPU takes some 30 microseconds.
+# Detected once: in a virtual machine each CPU query takes about 30 microseconds.
 cdef tuple _LEVELS = tuple(name for name in compiled_levels() if fgd_supports(name.encode()))
 
 
@@ -59,7 +58,7 @@ def levels():
 
 
 def choose_level(wanted):
-    """Return the level to use: the best one, or the one that FASTGD_ISA asks for."""
+    """Return the level to use: the one named in FASTGD_ISA, or else the best."""
     available = levels()
     if not wanted:
         return available[len(available) - 1]
@@ -100,9 +99,9 @@ cdef char *_address(object array) except NULL:
 
 
 cdef char *_place(object array, size_t size, str what) except NULL:
-    """Return where a contiguous array of exactly so many bytes begins.
+    """Return where a contiguous array of exactly `size` bytes begins.
 
-    Its user may have written to its shape, or put another in its place, since it was checked.
+    User code may have changed the array's shape or replaced the array since it was checked.
     """
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
@@ -111,14 +110,14 @@ cdef char *_place(object array, size_t size, str what) except NULL:
     PyBuffer_Release(&view)
     if given != size:
         raise ValueError(
-            f"{what} has {given} bytes where {size} are used: its shape or dtype is not what it "
-            "was, or what the model needs"
+            f"{what} has {given} bytes where {size} are used: its shape or dtype has changed, or "
+            "does not match the model"
         )
     return start
 
 
 cdef char *_room(object array, size_t size, str what) except NULL:
-    """Return where a contiguous array begins that can be written to, of at least so many bytes."""
+    """Return where a writable contiguous array of at least `size` bytes begins."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
     cdef char *start = <char *> view.buf
@@ -130,11 +129,11 @@ cdef char *_room(object array, size_t size, str what) except NULL:
 
 
 def pin(array):
-    """Return what keeps an array's memory where it is, for as long as it is kept.
+    """Return objects that keep an array's memory in place as long as they live.
 
-    NumPy's ``resize(refcheck=False)`` moves an array's memory while others use it, but not that
-    of an array with a weak reference. What else owns memory, such as a memory map or a bytearray,
-    is not closed or resized while it has lent a buffer.
+    NumPy's ``resize(refcheck=False)`` moves an array's memory while others use it, unless the array
+    has a weak reference. Other owners of memory, such as a memory map or a bytearray, cannot be
+    closed or resized while a buffer is exported.
     """
     cdef list held = []
     while isinstance(array, _ndarray):
@@ -144,7 +143,7 @@ def pin(array):
         try:
             held.append(memoryview(array))
         except (TypeError, ValueError, BufferError):
-            pass  # it can not say; a capsule keeps what it holds
+            pass  # no buffer, such as a capsule, which keeps its memory
     return held
 
 

@@ -1,4 +1,4 @@
-"""Layers' outputs and deltas, and samples' norms; see _layers.pyx."""
+"""Layers' outputs and deltas, and samples' gradient norms; see layers.pyx."""
 
 from libc.stdint cimport int64_t
 

@@ -1,9 +1,9 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Through the layers, forward and backward, and what single samples' gradients measure.
+"""The forward and backward passes, and the norms of single samples' gradients.
 
-A chunk's rows are walked by the thread whose samples they are, or in wide layers by all, each with
-columns of its own; _step_loop.pyx says who does which. Nobody waits in here.
+A chunk's rows are computed by the thread that owns the samples or, in wide layers, by all threads,
+each with its own columns; step_loop.pyx decides which. There is no barrier in this module.
 """
 
 from libc.math cimport sqrt
@@ -38,10 +38,10 @@ cdef void _segment_sums(
 cdef void activate(
     Run *run, size_t depth, size_t first, size_t n, int64_t place
 ) noexcept nogil:
-    """Turn a layer's raw outputs into its outputs, for n rows from row `first` of the chunk on.
+    """Apply the activation and dropout to n rows of a layer, from row `first` of the chunk on.
 
-    `place` is the first sample's in the epoch, whose seed decides which units are left out;
-    negative for none.
+    `place` is the first sample's place in the epoch, which determines the dropped units; a negative
+    one means no dropout.
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef Layer *layer = &run.layers[depth]
@@ -59,10 +59,10 @@ cdef void activate(
 cdef void forward(
     Run *run, const void *const *inputs, size_t first, size_t n, size_t done, int64_t place
 ) noexcept nogil:
-    """Compute all layers' outputs for n rows, kept from row `first` of the chunk on.
+    """Compute all layers' outputs for n rows, stored from row `first` of the chunk on.
 
-    The raw outputs of the first `done` layers are there already, and all but the last of these
-    layers are done with. `place` is as for activate().
+    The raw outputs of the first `done` layers have been computed, and all but the last of these
+    have been activated. `place` is as for activate().
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t size = run.itemsize, depth, at
@@ -93,7 +93,7 @@ cdef void forward(
 
 
 cdef void _backward(Run *run, size_t first, size_t n, size_t last) noexcept nogil:
-    """Carry the last layer's deltas back through layer `last`, for n rows of the chunk."""
+    """Propagate the deltas back through layer `last`, for n rows of the chunk."""
     cdef size_t size = run.itemsize, depth
     cdef Layer *layer
     cdef Layer *below
@@ -116,11 +116,10 @@ cdef void forward_backward(
     Run *run, Window *window, size_t at, size_t first, size_t n, size_t done, int64_t place,
     double scale
 ) noexcept nogil:
-    """Run n rows of the window, from `at` on, forward, through the loss, and back.
+    """Run n rows of the window, from `at` on, forward, through the loss, and backward.
 
-    What becomes of them is kept from row `first` of the chunk on: a sample's loss, and the deltas,
-    times `scale`, of all layers that are not shared out by columns. `done` and `place` are as for
-    forward().
+    Results are stored from row `first` of the chunk on: each sample's loss and, for the layers that
+    are not shared by columns, the deltas times `scale`. `done` and `place` are as for forward().
     """
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t size = run.itemsize
@@ -141,7 +140,7 @@ cdef void forward_backward(
 cdef void raw_columns(
     Run *run, size_t depth, const void *const *inputs, size_t n, int thread
 ) noexcept nogil:
-    """Compute this thread's part of a layer, columns or segments, for the whole chunk."""
+    """Compute this thread's columns or segments of a layer, for the whole chunk."""
     cdef Layer *layer = &run.layers[depth]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
@@ -162,7 +161,7 @@ cdef void raw_columns(
 
 
 cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept nogil:
-    """Carry a layer's deltas back to this thread's columns of the layer below."""
+    """Propagate a layer's deltas to this thread's columns of the layer below."""
     cdef Layer *layer = &run.layers[depth]
     cdef Layer *below = &run.layers[depth - 1]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
@@ -187,10 +186,10 @@ cdef void sample_norms(
 ) noexcept nogil:
     """Write the squared norms of n samples' gradients, from row `first` of the chunk on.
 
-    The gradient of a dense layer's weights is the outer product of its input and its delta, so
-    the norm of the one is the product of the norms of the others (I. Goodfellow 2015,
-    "Efficient Per-Example Gradient Computations", arXiv:1510.01799). `deltas` are those
-    of a model of one output and no hidden layer.
+    The gradient of a dense layer's weights is the outer product of its input and its delta, so its
+    norm is the product of their norms (I. Goodfellow 2015, "Efficient Per-Example Gradient
+    Computations", arXiv:1510.01799). `deltas` is used for models with one output and no hidden
+    layer only.
     """
     cdef const fgd_kernels *kernels = run.kernels
     cdef size_t depth, i
@@ -220,7 +219,7 @@ cdef void sample_norms(
 cdef void clip_samples(
     Run *run, size_t first, size_t n, char *deltas, double *squares
 ) noexcept nogil:
-    """Shorten the gradients of samples that are longer than is allowed."""
+    """Clip the samples' gradients to the largest allowed norm."""
     cdef double most = run.adjust.clip_sample, factor
     cdef size_t i, depth, size = run.itemsize
     cdef Layer *layer

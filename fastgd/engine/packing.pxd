@@ -1,4 +1,4 @@
-"""From one layout of parameters to the other; see _packing.pyx."""
+"""Conversion between the layouts of parameters; see packing.pyx."""
 
 from fastgd.engine.run cimport Run, Tile
 

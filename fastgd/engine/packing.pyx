@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The layouts of parameters: packed for the kernels (src_c/fastgd.h), and flat as the user's.
+"""The layouts of parameters: packed for the kernels (src_c/fastgd.h), and flat as Network.params.
 
-Where in a packed vector each layer begins is decided in _workspace.pyx.
+workspace.pyx decides where each layer begins in a packed vector.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -71,7 +71,7 @@ cdef void _convert_segments(
 
 
 cdef void transpose(Run *run, const Tile *tile) noexcept nogil:
-    """Bring the packed transpose up to date with a tile of the weights."""
+    """Update the packed transpose from a tile of the weights."""
     cdef const Layer *layer = &run.layers[tile.layer]
     cdef size_t panel = run.kernels.panel, size = run.itemsize
     cdef size_t padded = _round_up(layer.n_in, run.kernels.lanes)
@@ -92,7 +92,7 @@ cdef void transpose(Run *run, const Tile *tile) noexcept nogil:
 
 
 cdef void transpose_all(Run *run) noexcept nogil:
-    """Bring all layers' transposes up to date with their weights."""
+    """Update all layers' transposes from their weights."""
     cdef size_t t
     for t in range(run.n_tiles):
         if run.layers[run.tiles[t].layer].transposed != NULL:
@@ -102,9 +102,9 @@ cdef void transpose_all(Run *run) noexcept nogil:
 cdef double inner(
     Run *run, const char *x, const char *y, char *flat_x, char *flat_y
 ) noexcept nogil:
-    """Return the inner product of two packed vectors; the first window is moved away.
+    """Return the inner product of two packed vectors; the first window is overwritten.
 
-    They are unpacked for it, since the packed order differs between levels.
+    They are unpacked first, since the packed order differs between levels.
     """
     cdef Window *window = &run.windows[0]
     cdef double zero = 0, out = 0  # room for one number of the computation's dtype

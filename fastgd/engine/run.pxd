@@ -1,7 +1,7 @@
-"""What a run knows: the structs and constants that all modules of the engine share.
+"""The structs and constants that all modules of the engine share: the state of a run.
 
-_workspace.pyx fills them, _engine.pyx sends threads through _step_loop.pyx, for steps, or through
-_evaluation.pyx. Both walk the data in _windows.pyx and the model in _layers.pyx.
+workspace.pyx fills them. engine.pyx sends threads through step_loop.pyx, for steps, or through
+evaluation.pyx. Both read samples by windows.pyx and compute the layers by layers.pyx.
 """
 
 cimport cython
@@ -42,7 +42,7 @@ cdef extern from "barrier.h" nogil:
     void fgd_meet(fgd_barrier *barrier, unsigned n, int spins) noexcept
 
 
-ctypedef fused Item:        # what is only copied, by its size
+ctypedef fused Item:        # values that are only copied: one type for each size
     int32_t
     int64_t
 
@@ -50,81 +50,81 @@ ctypedef fused Item:        # what is only copied, by its size
 cdef struct Layer:
     size_t n_in
     size_t n_out
-    size_t ld               # columns of its matrices: 1 for one output, else padded
+    size_t ld               # padded columns of its matrices; 1 for one output of the last layer
     size_t weights          # offsets into the packed vectors, in elements
     size_t bias
-    size_t n_segments       # of the inputs, with few outputs for many of them; 0: dense
+    size_t n_segments       # segments of the inputs, for few outputs (dots.inc.c); 0: dense
     char *segment_sums      # n_segments x n_out x chunk
-    char *transposed        # packed transpose of the weights; NULL where nothing needs it
+    char *transposed        # packed transpose of the weights; NULL if not needed
     fgd_activation *activation  # NULL for the last layer
-    uint32_t drop_below     # random numbers that leave a unit out; 0: none does
-    double drop_factor      # of the others' outputs
+    uint32_t drop_below     # a unit is dropped if its random number is below; 0: no dropout
+    double drop_factor      # for the outputs of the other units
     char *output            # chunk x ld: f(z); in the last layer z, then the deltas
     char *delta             # chunk x ld: f'(z), then the deltas
     const void **output_rows
     const void **delta_rows
 
 
-cdef struct Tile:           # what one thread owns in the second phase
+cdef struct Tile:           # parameters that one thread owns in the second phase
     size_t layer
     size_t first            # rows of the weights; first == last for the bias
     size_t last
-    size_t column           # in elements; of a layer of segments or one output: which part
-    size_t width            # in elements; of a layer of one output: how many parts
-    size_t share            # of a first layer that is shared out
+    size_t column           # in elements; with segments or one output: number of the part
+    size_t width            # in elements; with one output: number of parts
+    size_t share            # decides the owner in a layer that is shared by columns or segments
     size_t offset           # into the packed vectors, in elements
-    size_t n_weights        # elements that are weights; in front of those that are biases
+    size_t n_weights        # elements that are weights, before those that are biases
     size_t count
-    bint padded             # some elements, between or behind the others, stay zero
-    size_t sums             # into a vector of sums of squares
+    bint padded             # some elements are padding and stay zero
+    size_t sums             # offset into a vector of sums of squares
 
 
 cdef struct Window:         # a thread's view of a stretch of the epoch's order
     size_t start
     size_t count
-    size_t n_read           # of a linear model's: how many of its samples are behind
+    size_t n_read           # samples that have been read; for linear models only
     const void **rows
     char *targets
     char *weights
 
 
 cdef struct Step:           # one update: each thread has its own copy
-    size_t start            # its samples in the epoch's order
+    size_t start            # first sample, a place in the epoch's order
     size_t n
     size_t index            # in the epoch, from 0
-    double scale            # of a sample's gradient in the batch's
+    double scale            # factor of a sample's gradient in the batch's
     double scalars[FGD_MAX_SCALARS]
     double rate
-    double l2               # what the step makes of the penalty
-    bint recorded           # the trace wants it
-    size_t measured         # samples whose gradients' norms the trace takes, the first ones
-    size_t normed           # samples whose norms are needed: these, or all
+    double l2               # factor of the weights in the gradient
+    bint recorded           # whether the trace keeps this step
+    size_t measured         # the first samples, whose gradient norms the trace averages
+    size_t normed           # samples whose gradient norms are needed: these, or all
     double coefficients[FGD_MAX_COEFFICIENTS]
 
 
-cdef struct Adjust:         # what becomes of a gradient before the update; 0: nothing
+cdef struct Adjust:         # changes to a gradient before the update; 0: none
     double l1
     double l2
-    bint summed             # the penalty belongs to a batch's sum, and is divided with it
+    bint summed             # the penalty is added to a batch's summed loss, not to its mean
     double clip_value
     double clip_norm
     double clip_sample
-    double noise            # standard deviation of what is added to the batch's sum
+    double noise            # standard deviation of the noise added to the batch's sum
 
 
-cdef struct Record:         # where the trace of an epoch goes; NULL: it is not wanted
-    size_t every            # steps, counted from the first of all
-    size_t slot
+cdef struct Record:         # where an epoch's trace is written; NULL: not recorded
+    size_t every            # record every so many steps, counted over all epochs
+    size_t slot             # next element to write
     double *loss
-    double *penalty         # its share of the loss
+    double *penalty         # the penalty's part of the loss
     double *norm            # of the batch's gradient
     double *squares         # mean squared norm of the samples' gradients
     char *params
 
 
-cdef struct Pace:           # what one thread and what all threads cost, in seconds a sample
-    double cost[2]          # 0: not known yet
-    double next_trial       # when to see again whether the slower of the two still is
+cdef struct Pace:           # measured speed of one thread and of all threads
+    double cost[2]          # seconds a sample; 0: not measured yet
+    double next_trial       # when to measure the slower of the two again
     double gap              # seconds between trials
 
 
@@ -264,23 +264,22 @@ cdef struct Run:
     Host host
 
 
-# Samples in the workspace, and blocks of samples in a linear model: constants of the
-# numbers (a chunk's losses are added up on their own), so no level or thread count may
-# change them.
+# Sizes of chunks, and of blocks of samples in a linear model. They determine the order of sums, so
+# they must not depend on the level or the number of threads.
 cdef enum:
     MAX_CHUNK = 256
     MIN_CHUNK = 64
-    CHUNK_ELEMENTS = 1 << 18    # of outputs, in a chunk; or half as many as there are weights
+    CHUNK_ELEMENTS = 1 << 18    # outputs in a chunk, or half the number of weights if that is more
     BLOCK = 32
     MAX_BLOCKS = 64
-    SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's
+    SUM_ROWS = 16           # rows of weights in one sum of squares: divides every tile's rows
     SUM_COLUMNS = 8         # the same for a layer of one output, whose weights are one vector
-    FEW_OUTPUTS = 12        # of a layer whose outputs are dot products, one layer and no more,
-    LEAST_SEGMENT = 128     # and how many inputs it has at least, in each of its segments
+    FEW_OUTPUTS = 12        # a single layer of at most so many outputs computes dot products,
+    LEAST_SEGMENT = 128     # with at least so many inputs in each segment
     MAX_SEGMENTS = 4
     LEAST_SKEWED = 512      # bytes of a row
-    UNTIMED = 100000        # multiply-adds or so, between two looks at the clock
-    LEAST_MEASURED = 8      # samples of a batch whose squares a trace takes, or a quarter
+    UNTIMED = 100000        # approximate multiply-adds between two readings of the clock
+    LEAST_MEASURED = 8      # samples of a batch whose norms a trace averages, or a quarter
 
 
 @cython.cdivision(True)
@@ -294,25 +293,25 @@ cdef inline size_t _min(size_t a, size_t b) noexcept nogil:
 
 @cython.cdivision(True)
 cdef inline size_t segment_start(const Run *run, const Layer *layer, size_t s) noexcept nogil:
-    """Return the first input of segment number s: where 64 bytes of a row begin."""
+    """Return the first input of segment number s, a multiple of 64 bytes into the row."""
     cdef size_t line = 64 / run.itemsize
     return s * ((layer.n_in + line - 1) / line) / layer.n_segments * line
 
 
 @cython.cdivision(True)
 cdef inline size_t share_of(const Run *run, size_t n) noexcept nogil:
-    """Return how many of n samples are each thread's: neighbours, and whole tiles of rows."""
+    """Return each thread's number of n samples: contiguous ones, in whole tiles of rows."""
     return _round_up((n + run.team.n_threads - 1) / <size_t> run.team.n_threads, 8)
 
 
 cdef inline void poll_signals(Run *run, size_t n) noexcept nogil:
-    """Count n samples' way through all layers as work done; see poll_signals_after()."""
+    """Call poll_signals_after() with the work of n samples in all layers."""
     poll_signals_after(run, <double> n * <double> run.n_packed)
 
 
 cdef inline void poll_signals_after(Run *run, double work) noexcept nogil:
-    """Look for a signal (Ctrl-C), or for another thread's wish, once enough multiply-adds were
-    done: every 20 ms or so."""
+    """Count multiply-adds, and check about every 20 ms for a signal (Ctrl-C) or for another
+    thread's request to stop."""
     cdef double now
     run.lead.unchecked_work += work
     run.lead.untimed_work += work

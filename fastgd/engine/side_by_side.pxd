@@ -1,4 +1,4 @@
-"""What ends the runs of a thread from outside; see _side_by_side.pyx."""
+"""A flag by which one thread stops the runs of another; see side_by_side.pyx."""
 
 
 cdef class Stop:

@@ -1,12 +1,12 @@
 # cython: freethreading_compatible=True
-"""Calls on threads of their own, none of which outlives the call that waits for them.
+"""Run calls on threads, none of which outlives the function that waits for them.
 
-Python raises a signal's exception between any two instructions of the main thread: inside of a
-thread pool it can lose a thread that goes on, or a lock that is never given back. It does so in
-Python code only, so what must not be interrupted, from the first thread's start to the last one's
-end, is written here: an exception is kept, the threads are told to stop, and it leaves when they
-have. Nothing of this is about training; what listens to `Stop` is the engine (poll_signals() in
-_run.pxd), between stretches of work of some milliseconds.
+Python can raise a signal's exception between any two instructions of the main thread. Inside a
+thread pool this can leave a thread running or a lock acquired. It happens in Python code only, so
+the code that must not be interrupted, from the first thread's start to the last one's end, is
+compiled: it keeps an exception, tells the threads to stop, and raises it when they have. Nothing
+here depends on training. The engine checks `Stop` every few milliseconds (poll_signals() in
+run.pxd).
 """
 
 from fastgd.engine.run cimport FGD_FLAG, FGD_RAISE_FLAG
@@ -19,28 +19,28 @@ import time
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
-# Seconds between two looks for signals: the system may hand one to any thread, and a thread that
-# waits for a lock does not wake for those of others.
+# Seconds between checks for signals: the system may deliver a signal to any thread, and a thread
+# that waits for a lock does not wake for a signal to another.
 cdef double POLL_INTERVAL = 0.02
 
 cdef object _here = threading.local()
 
 
-# Raised where somebody else has ended a call: another one failed, Ctrl-C, or the interpreter exits.
-# It ends a thread without a message, which Python grants to no subclass.
+# Raised in a call that is stopped from outside: another call failed, Ctrl-C, or the interpreter
+# exits. SystemExit ends a thread without a message; a subclass would print one.
 Stopped = SystemExit
 
 
 cdef class Stop:
-    """A flag that ends all that runs in the threads which have it."""
+    """A flag that stops the calls of the threads that share it."""
 
 
-cdef Stop _exit = Stop()  # what ends daemon threads' calls when the interpreter exits
+cdef Stop _exit = Stop()  # stops daemon threads' calls when the interpreter exits
 cdef bint _exit_given = False
 
 
 cdef Stop current_stop():
-    """Return what ends this thread's calls, or None."""
+    """Return the flag that stops this thread's calls, or None."""
     global _exit_given
     stop = getattr(_here, "stop", None)
     if stop is None and threading.get_ident() != threading.main_thread().ident:
@@ -50,7 +50,7 @@ cdef Stop current_stop():
 
 
 def _stop_daemons():
-    """End what daemon threads run: Python may abort where one asks for the GIL while it exits."""
+    """Stop daemon threads' calls: Python may abort if one takes the GIL while it exits."""
     FGD_RAISE_FLAG(_exit.raised)
     for _ in range(20):
         if not _exit_given or not any([thread.daemon for thread in threading.enumerate()]):
@@ -62,23 +62,23 @@ atexit.register(_stop_daemons)
 
 
 def is_stopped():
-    """Return whether this thread's call is to end."""
+    """Return whether this thread's call must stop."""
     cdef Stop stop = current_stop()
     return stop is not None and FGD_FLAG(stop.raised)
 
 
 def heed_stop():
-    """Raise `Stopped` where this thread's call is to end."""
+    """Raise `Stopped` if this thread's call must stop."""
     if is_stopped():
         raise Stopped
 
 
 def run_all(calls, int n_threads):
-    """Return the results of all calls, of which so many run at the same time.
+    """Return the results of all calls, at most n_threads of which run at the same time.
 
-    The first exception, of a call or of a signal's handler, is raised when no call runs any more:
-    those under way are told to stop, the rest is not begun. With one thread, or where no other can
-    be started, this one runs them.
+    After an exception, in a call or in a signal handler, running calls are told to stop, no more are
+    started, and the first exception is raised when all have ended. With one thread, or if no thread
+    can be started, the calling thread runs them.
     """
     calls = list(calls)
     if n_threads < 2 or len(calls) < 2:
@@ -87,7 +87,7 @@ def run_all(calls, int n_threads):
 
 
 cdef class _Crew:
-    """The calls of one `run_all`, and what has become of them."""
+    """The calls of one `run_all`, and their results."""
 
     cdef list calls, results
     cdef Stop stop, outer
@@ -99,7 +99,7 @@ cdef class _Crew:
         self.results = [None] * len(calls)
         self.stop, self.outer = Stop(), current_stop()
         self.lock, self.ended = threading.Lock(), threading.Lock()
-        self.ended.acquire()  # until no call is left
+        self.ended.acquire()  # released when no call is left
 
     cdef list run(self, int n_threads):
         cdef list threads = []
@@ -108,7 +108,7 @@ cdef class _Crew:
                 thread = threading.Thread(target=self.work, name="fastgd", daemon=True)
                 threads.append(thread)
                 thread.start()
-        except RuntimeError:  # no more threads can be started: the others do it
+        except RuntimeError:  # no more threads can be started: use those that were
             pass
         except BaseException as error:
             self.fail(error)
@@ -122,7 +122,7 @@ cdef class _Crew:
         return self.results
 
     cdef wait(self):
-        """Wait until no call runs and none is left, whatever signals' handlers raise."""
+        """Wait until no call runs and none is left, whatever signal handlers raise."""
         while True:
             try:
                 PyErr_CheckSignals()
@@ -134,18 +134,18 @@ cdef class _Crew:
                 self.fail(error)
 
     cdef join(self, thread):
-        """Let a thread end, which has no call any more."""
+        """Wait for a thread that has run its last call."""
         while True:
             try:
                 thread.join()
                 return
-            except RuntimeError:  # it was not started
+            except RuntimeError:  # the thread was not started
                 return
             except BaseException as error:
                 self.fail(error)
 
     cdef acquire_lock(self):
-        """Take the lock, whatever signals' handlers raise."""
+        """Take the lock, whatever signal handlers raise."""
         while True:
             try:
                 self.lock.acquire()
@@ -155,7 +155,7 @@ cdef class _Crew:
                     self.error = error
 
     cdef fail(self, error):
-        """Keep the first exception; tell the calls under way to stop, and begin no more."""
+        """Keep the first exception, tell the running calls to stop, and start no more."""
         self.acquire_lock()
         if self.error is None:
             self.error = error
@@ -170,7 +170,7 @@ cdef class _Crew:
         return done
 
     cdef Py_ssize_t take(self):
-        """Return the number of the next call, which runs from now on; -1 where none is left."""
+        """Return the number of the next call and count it as running; -1 if none is left."""
         cdef Py_ssize_t taken = -1
         self.acquire_lock()
         if self.next < len(self.calls):
@@ -189,7 +189,7 @@ cdef class _Crew:
         self.lock.release()
 
     def work(self):
-        """Run calls until none is left: what each thread does."""
+        """Run calls until none is left; each thread runs this."""
         cdef Py_ssize_t i
         before = current_stop()
         _here.stop = self.stop

@@ -1,4 +1,4 @@
-"""The steps of an epoch; see _step_loop.pyx."""
+"""The steps of an epoch; see step_loop.pyx."""
 
 from fastgd.engine.run cimport Run
 

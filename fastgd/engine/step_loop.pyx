@@ -1,23 +1,23 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The step loop: which samples make a batch, which thread does what, who waits for whom.
+"""The step loop: the samples of each batch, the work of each thread, and the barriers.
 
-Nothing here needs the GIL, but for two calls that ask it of the engine. Arithmetic belongs in
-src_c/, which rows come next in _windows.pyx, the way through the layers in _layers.pyx, and how
-many threads there are in _engine.pyx.
+No code here holds the GIL, except for two callbacks into the engine. Arithmetic is in src_c/, the
+choice of rows in windows.pyx, the passes through the layers in layers.pyx, and the number of
+threads in engine.pyx.
 
-A step has two phases. In the first, forward and backward, threads share the columns of each
-layer that is wide enough for all of them, from the first on, so that its weights stay with
-their thread; behind these layers they share the samples of the batch, whose losses and deltas
-are then local to one thread. In the second they share the parameters: a thread owns tiles of
-the weights, walks all the samples of the batch in order, and updates its tiles. A barrier
-(src_c/barrier.h) follows each phase, and each layer of shared columns; it is written out,
-because Cython's own loops over threads end without one. A batch of more samples than the
-workspace holds is walked in chunks, the gradient being carried from one to the next.
+A step has two phases. The first is the forward and backward pass. In the leading layers, as long
+as they are wide enough, threads share the columns, so that a thread's weights stay in its cache;
+in the other layers they share the samples of the batch, whose losses and deltas are then local to
+one thread. In the second phase threads share the parameters: a thread owns tiles of the weights,
+walks all the samples of the batch in order, and updates its tiles. A barrier (src_c/barrier.h)
+follows each phase, and each layer of shared columns; it is explicit, because Cython's loops over
+threads end without one. A batch of more samples than the workspace holds is processed in chunks,
+which add to one gradient.
 
-No number depends on the threads: a weight's gradient is one chain over the samples. Only a
-model with a single output and no hidden layer splits that sum, into blocks fixed by the batch
-size, added up as a fixed tree.
+Results do not depend on the number of threads: a weight's gradient is one chain over the samples.
+Only a model with one output and no hidden layer splits that sum, into blocks fixed by the batch
+size, which are added as a fixed tree.
 """
 
 from libc.math cimport isfinite, sqrt
@@ -56,7 +56,7 @@ from fastgd.engine.windows cimport Share, batch_length, list_shares, locate, sha
 
 
 # ---------------------------------------------------------------------------------------
-# Who does what, and who waits for whom
+# Ownership and barriers
 # ---------------------------------------------------------------------------------------
 
 cdef inline void _wait(Run *run) noexcept nogil:
@@ -68,15 +68,15 @@ cdef inline void _wait(Run *run) noexcept nogil:
 cdef void _decide(
     Run *run, int thread, size_t n, const double *losses, size_t measured, const double *squares
 ) noexcept nogil:
-    """Wait for the other threads; then the first counts a chunk's losses in, and decides whether
-    to go on.
+    """Wait for the other threads; then the first adds a chunk's losses, and decides whether to
+    continue.
 
-    This is the one place where a team's `stopped` and `paused` are written, and the rule is: the
-    threads have just met, and meet again before any of them reads the two. So all of them leave
-    a loop at the same turn. A thread that is still at the loop's condition while the first
-    decides would leave on its own, and the first would wait for it for ever. Nobody leaves for
-    `interrupted`, which may come at any time: it is only heard here.
-    (tests/test_barrier_protocol.py goes through all ways in which threads can interleave.)
+    This is the only place where a team's `stopped` and `paused` are written. The rule: they are
+    written between two barriers, and read only after the second. So all threads leave a loop in the
+    same iteration. If a thread were still at the loop's condition while the first decides, it would
+    leave alone, and the first would wait for it forever. `interrupted` may be set at any time, so no
+    thread leaves a loop because of it; it is turned into `stopped` here.
+    (tests/test_barrier_protocol.py checks all interleavings of the threads.)
     """
     _wait(run)
     if thread != 0:
@@ -92,7 +92,7 @@ cdef void _decide(
 
 
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
-    """Whether tile number t is this thread's."""
+    """Whether this thread owns tile number t."""
     if run.tiles[t].layer < run.team.n_split:
         t = run.tiles[t].share
     return t % <size_t> run.team.n_threads == <size_t> thread
@@ -106,7 +106,7 @@ cdef inline char *_place(const Run *run, const Tile *tile, char *packed) noexcep
 cdef void _gradient(
     Run *run, const Tile *tile, const void *const *inputs, size_t n, char *out, bint add
 ) noexcept nogil:
-    """Write a tile's gradient over the chunk, or with `add` add it to what is there."""
+    """Write a tile's gradient over the chunk to `out`, or add it if `add`."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Layer *layer = &run.layers[tile.layer]
     cdef size_t size = run.itemsize
@@ -138,8 +138,8 @@ cdef void _tile_sums(
     const Run *run, const Tile *tile, const char *at, size_t count, double linear,
     double square, double *sums
 ) noexcept nogil:
-    """Write the sums of |w| and w^2 of the first elements of a tile, which begins at `at`, in an
-    order that depends on neither the panels nor the tiles."""
+    """Write the weighted sums of |w| and w^2 over the first `count` elements of a tile at `at`, in
+    an order that does not depend on panels or tiles."""
     cdef size_t size = run.itemsize, k = tile.first, rows
     cdef size_t padded = _round_up(run.layers[tile.layer].n_out, SUM_ROWS)
     if run.layers[tile.layer].ld == 1 or (
@@ -164,8 +164,8 @@ cdef void _tile_sums(
 cdef void _finish(
     Run *run, const Tile *tile, const Step *step, char *gradient
 ) noexcept nogil:
-    """Take a tile from its gradient over the whole batch to the update, where nothing has to
-    wait for the other tiles."""
+    """Adjust a tile's gradient over the whole batch, and update the tile, unless clipping by norm
+    has to wait for the other tiles."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef const Adjust *adjust = &run.adjust
     cdef char *params = _place(run, tile, run.params)
@@ -190,7 +190,7 @@ cdef void _finish(
 
 
 cdef void _finish_empty(Run *run, const Tile *tile, const Step *step) noexcept nogil:
-    """Update a tile after a batch without samples: noise, penalties and moments move it."""
+    """Update a tile after an empty batch, from noise, penalties and moments."""
     cdef char *gradient = _place(run, tile, run.gradient)
     memset(gradient, 0, tile.count * run.itemsize)
     _finish(run, tile, step, gradient)
@@ -215,13 +215,13 @@ cdef void _move(
 
 
 cdef double _clip_factor(const Run *run) noexcept nogil:
-    """Return what shortens the gradient to the longest that is allowed, as torch's
-    clip_grad_norm_ does."""
+    """Return the factor that clips the gradient to its largest allowed norm, as in torch's
+    clip_grad_norm_."""
     return run.adjust.clip_norm / (sqrt(fgd_sum(run.sums.n, run.sums.clip)) + 1e-6)
 
 
 cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
-    """Shorten the gradient where it is too long, and move along it: this thread's tiles."""
+    """Clip the gradient by its norm, and update this thread's tiles."""
     cdef double factor
     cdef char *gradient
     cdef size_t t
@@ -238,11 +238,11 @@ cdef void _clip_all(Run *run, const Step *step, int thread) noexcept nogil:
 
 
 # ---------------------------------------------------------------------------------------
-# What a step leaves: losses, traces; noise
+# Losses, traces, noise
 # ---------------------------------------------------------------------------------------
 
 cdef void _record(Run *run, const Step *step) noexcept nogil:
-    """Count a step in when all threads have made it, and keep of it what is wanted."""
+    """Add a finished step to the epoch's loss, and record it if the trace keeps it."""
     cdef Record *record = &run.record
     cdef size_t slot = record.slot
     cdef double penalty = 0
@@ -276,7 +276,7 @@ cdef void _draw_noise(Run *run) noexcept nogil:
 
 
 cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
-    """Return how many of n samples, after others, are among the first `limit` of a batch."""
+    """Return how many of n samples, after `done` others, are among a batch's first `limit`."""
     return 0 if done >= limit else _min(n, limit - done)
 
 
@@ -287,8 +287,8 @@ cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
 cdef void _measure_and_clip(
     Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
 ) noexcept nogil:
-    """Take the norms of the gradients of the chunk's samples from `first` to `end`, where they
-    are wanted, and shorten those that are too long."""
+    """Compute the gradient norms of the chunk's samples from `first` to `end`, as far as they are
+    needed, and clip the gradients that are too long."""
     cdef size_t normed = _part(end - first, step.normed, window.start + at + first - step.start)
     if normed == 0:
         return
@@ -303,7 +303,7 @@ cdef void _measure_and_clip(
 cdef void _run_chunk(
     Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
 ) noexcept nogil:
-    """Take n samples forward, through the loss, and back: this thread's part."""
+    """Run this thread's part of n samples forward, through the loss, and backward."""
     cdef size_t share = share_of(run, n), depth, rows
     cdef size_t first = _min(thread * share, n), end = _min(first + share, n), b = first
     for depth in range(run.team.n_split):
@@ -330,11 +330,11 @@ cdef void _run_chunk(
 
 
 cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
-    """Make one step of a network, chunk by chunk: this thread's part."""
+    """Make this thread's part of one step of a network, chunk by chunk."""
     cdef Window *window = &run.windows[thread]
     cdef size_t done = 0, n, at, t
     cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
-    cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # all of about one size
+    cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # of nearly equal size
     cdef bint kept = chunks > 1 or run.training.optimizer == NULL or run.sums.clip != NULL
     cdef char *gradient
     cdef Tile *tile
@@ -348,7 +348,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
             run, thread, n, run.samples.losses, _part(n, step.measured, done), run.samples.squares
         )
         for t in range(run.n_tiles):
-            if FGD_FLAG(run.flags.interrupted):  # what is computed is given up
+            if FGD_FLAG(run.flags.interrupted):  # the result will be discarded
                 break
             if _owns(run, t, thread):
                 tile = &run.tiles[t]
@@ -379,7 +379,7 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
 # ---------------------------------------------------------------------------------------
 
 cdef bint is_stochastic(const Run *run) noexcept nogil:
-    """Whether this run's steps are those that have a kernel of their own."""
+    """Whether this run's steps use the kernel for single samples."""
     return (
         run.training.stochastic != NULL and run.epoch.batch_size == 1 and run.epoch.bounds == NULL
         and run.epoch.scales == NULL
@@ -387,7 +387,7 @@ cdef bint is_stochastic(const Run *run) noexcept nogil:
 
 
 cdef void _stochastic_steps(Run *run) noexcept nogil:
-    """Run steps of one sample each, as many in one call as the window shows."""
+    """Run steps of one sample each, as many in one call as are in the window."""
     cdef Window *window = &run.windows[0]
     cdef Layer *layer = &run.layers[0]
     cdef const Record *record = &run.record
@@ -398,7 +398,7 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     while start < run.stretch.stop and not run.flags.stopped:
         n = _min(run.chunk, run.stretch.stop - start)
         at = locate(run, window, start, n)
-        if record.params != NULL or record.norm != NULL:  # end with a step that is recorded
+        if record.params != NULL or record.norm != NULL:  # end with a recorded step
             n = _min(n, record.every - (run.epoch.step + <int64_t> start) % <int64_t> record.every)
         run.training.stochastic(
             n, window.rows + at, layer.n_in, window.targets + at * run.data.target_bytes,
@@ -430,9 +430,9 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
 cdef void _add_up(
     Run *run, const Share *share, int thread, size_t offset, size_t count
 ) noexcept nogil:
-    """Add the blocks' partial gradients to the first, as a tree of neighbours: `count` elements.
+    """Add `count` elements of the blocks' gradients to the first block, as a tree of neighbours.
 
-    A thread can add up what it has written itself; what is left is for thread -1.
+    A thread adds the blocks that it has written; thread -1 stands for the remaining additions.
     """
     cdef size_t stride = 1, b, end, threads = run.team.n_threads, n = share.n_blocks
     cdef size_t bytes_each = run.n_packed * run.itemsize
@@ -501,7 +501,7 @@ cdef void _block_gradient(
 
 
 cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
-    """Make one step of a model of one output and no hidden layer: this thread's part."""
+    """Make this thread's part of one step of a model with one output and no hidden layer."""
     cdef Share share = share_blocks(run, step.n, thread)
     cdef size_t b, t
     cdef Tile *tile
@@ -532,18 +532,18 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
 # ---------------------------------------------------------------------------------------
 
 cdef inline size_t _measured(size_t n) noexcept nogil:
-    """Return how many samples of a batch speak for its samples' squared norms."""
+    """Return how many samples of a batch estimate its mean squared gradient norm."""
     return _min(n, max(<size_t> LEAST_MEASURED, (n + 3) / 4))
 
 
 cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
-    """Whether the trace wants this step of the epoch."""
-    cdef int64_t every = run.record.every  # a division takes as long as a small sample
+    """Whether the trace records this step of the epoch."""
+    cdef int64_t every = run.record.every  # avoid a division, as slow as a small sample
     return every == 1 or every > 1 and (run.epoch.step + <int64_t> index + 1) % every == 0
 
 
 cdef void run_steps(Run *run, int thread) noexcept nogil:
-    """Make the steps from number run.stretch.index to run.stretch.stop: this thread's part."""
+    """Make this thread's part of the steps from run.stretch.index to run.stretch.stop."""
     cdef const Adjust *adjust = &run.adjust
     cdef Step step
     if is_stochastic(run):

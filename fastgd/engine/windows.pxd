@@ -1,4 +1,4 @@
-"""Which samples are a step's, and a thread's, and its view of them; see _windows.pyx."""
+"""The samples of a step and of a thread, and a thread's window on them; see windows.pyx."""
 
 cimport cython
 
@@ -6,17 +6,17 @@ from fastgd.engine.run cimport BLOCK, MAX_BLOCKS, Run, Step, Window, _min, _roun
 
 
 cdef inline size_t batch_length(const Run *run, size_t index, size_t start) noexcept nogil:
-    """Return how many samples step number `index` of the epoch has; it begins at `start`."""
+    """Return the number of samples of step `index` of the epoch, which begins at `start`."""
     if run.epoch.bounds == NULL:
         return _min(run.epoch.batch_size, run.epoch.n_order - start)
     return run.epoch.bounds[index + 1] - run.epoch.bounds[index]
 
 
-cdef struct Share:          # of a linear model's batch of n samples, which comes in fixed blocks
-    size_t block            # samples in each
-    size_t n_blocks
-    size_t first            # the thread's
-    size_t last
+cdef struct Share:          # a thread's blocks of a batch, for a linear model
+    size_t block            # samples in a block
+    size_t n_blocks         # in the batch
+    size_t first            # the thread's first block
+    size_t last             # the block after its last
 
 
 @cython.cdivision(True)
@@ -37,7 +37,7 @@ cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil
 
 
 cdef inline size_t locate(Run *run, Window *window, size_t start, size_t n) noexcept nogil:
-    """Return where in the window the n samples from `start` on are, moving it if need be."""
+    """Return the index in the window of the n samples from `start` on; move it if needed."""
     if start < window.start or start + n > window.start + window.count:
         move_window(run, window, start)
     return start - window.start

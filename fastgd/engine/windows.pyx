@@ -1,9 +1,9 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Which rows come next: the samples of a step, and a thread's view of those that it reads.
+"""Windows: a thread's view of the samples that it reads next.
 
-No row is copied: kernels take a list of pointers, and read ahead along it. Targets and weights, a
-few bytes a sample, are gathered in the rows' order.
+Rows are not copied: kernels take a list of pointers, and prefetch along it. Targets and weights, a
+few bytes a sample, are gathered in the order of the rows.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
@@ -14,7 +14,7 @@ from fastgd.engine.run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
 
 
 cdef inline size_t _sample(const Run *run, size_t place) noexcept nogil:
-    """Return which sample is at this place of the epoch's order."""
+    """Return the index of the sample at this place of the epoch's order."""
     if run.epoch.order == NULL:
         return place
     if run.epoch.order_bytes == 4:
@@ -38,7 +38,7 @@ cdef inline void _point(
 cdef inline void _pick(
     const Index *order, size_t n, size_t ahead, size_t left, const Item *source, Item *out
 ) noexcept nogil:
-    """Copy n items, and ask for those that are `ahead` of them, of which there are `left`."""
+    """Copy n items, and prefetch the items `ahead` of them, of which `left` exist."""
     cdef size_t i, asked = _min(n, left)
     for i in range(asked):
         FGD_PREFETCH(source + <size_t> order[i + ahead])
@@ -73,8 +73,8 @@ cdef void _gather(
 cdef size_t _list_rows(
     Run *run, Window *window, size_t at, size_t start, size_t count
 ) noexcept nogil:
-    """Show `count` samples from place `start` on behind the window's first `at`, as many as there
-    is room for; return how many it then has, rows that are only listed included."""
+    """Append `count` samples from place `start` on after the window's first `at`, as far as there
+    is room; return the new length, including rows that are only listed for prefetching."""
     cdef size_t i, n, listed = _min(count, run.chunk + FGD_AHEAD - at)
     cdef const void **rows = window.rows + at
     cdef const char *X = run.data.X
@@ -97,7 +97,7 @@ cdef size_t _list_rows(
 
 
 cdef void _pad_rows(Run *run, Window *window, size_t listed) noexcept nogil:
-    """End a window that has so many rows: kernels look behind its last sample."""
+    """Set the window's length and pad its row list, so that prefetching past the end is safe."""
     cdef size_t i
     window.count = _min(listed, run.chunk)
     for i in range(listed, window.count + FGD_AHEAD):
@@ -105,7 +105,7 @@ cdef void _pad_rows(Run *run, Window *window, size_t listed) noexcept nogil:
 
 
 cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil:
-    """Show the samples from place `start` on."""
+    """Move the window to the samples from place `start` on."""
     window.start = start
     _pad_rows(run, window, _list_rows(run, window, 0, start, run.epoch.n_order - start))
 
@@ -113,8 +113,8 @@ cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil:
 cdef void list_shares(
     Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
 ) noexcept nogil:
-    """Show a thread what it reads next: the batch's samples from `first` to `end`, and then its
-    shares of the next batches."""
+    """Fill a thread's window: the batch's samples from `first` to `end`, then the thread's shares
+    of the next batches."""
     cdef size_t start = step.start, index = step.index, n = step.n, listed = 0
     cdef size_t room = run.chunk + FGD_AHEAD
     cdef Share share

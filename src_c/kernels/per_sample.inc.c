@@ -1,23 +1,23 @@
 /* Steps of a linear model with one output, over dense rows or rows of a compressed matrix (CSR),
  * with the losses, penalties, step rules and averages of scikit-learn's SGD estimators.
  *
- * A step costs the non-zeros of its rows. The weights are `scale` times what is stored, so that
- * L2 shrinks them by one multiplication (Shalev-Shwartz et al. 2011, "Pegasos",
- * doi:10.1007/s10107-010-0420-4); L1 takes from a weight what it owes when a row meets it
- * (Tsuruoka, Tsujii and Ananiadou 2009, aclanthology.org/P09-1054, cumulative penalty); the
- * average is average_b^-1 (average + average_a * weights) (Bottou 2012, "Stochastic Gradient
- * Descent Tricks", section 5.1, doi:10.1007/978-3-642-35289-8_25).
+ * The cost of a step is proportional to the non-zeros of its rows. The weights are `scale` times
+ * the stored numbers, so that L2 shrinks them by one multiplication (Shalev-Shwartz et al. 2011,
+ * "Pegasos", doi:10.1007/s10107-010-0420-4). L1 is cumulative: a weight gets its outstanding
+ * penalty when a row has its column (Tsuruoka, Tsujii and Ananiadou 2009,
+ * aclanthology.org/P09-1054). The average is average_b^-1 (average + average_a * weights) (Bottou
+ * 2012, "Stochastic Gradient Descent Tricks", section 5.1, doi:10.1007/978-3-642-35289-8_25).
  *
- * What belongs to a whole step is computed in double; dot products are kept in the lanes of one
- * logical vector, element k of a row in lane k % LANES, for both kinds of rows.
+ * Numbers of a whole step are computed in double. Dot products use the lanes of one logical vector,
+ * element k of a row in lane k % LANES, for both kinds of rows.
  */
 
 #define LEAST_SCALE (FGD_F64 ? 1e-9 : 1e-6)
 #define GREATEST_SLOPE 1e12
-/* How many samples ahead the starts of rows, and rows, are fetched. */
+/* How many samples ahead the starts of rows, and the rows, are prefetched. */
 enum { AHEAD_STARTS = 24, AHEAD_VALUES = 12 };
 
-/* The rows as the kernel below reads them, one at a time. */
+/* One row, dense or sparse. */
 typedef struct {
     const T *x;
     const int32_t *columns; /* NULL: the columns are 0, 1, ... */
@@ -47,7 +47,7 @@ FGD_INLINE void prefetch_sample(const fgd_rows *rows, const fgd_linear *model,
     if (sparse) prefetch_far(row.columns, smaller(row.n * sizeof(int32_t), 1024));
 }
 
-/* One logical vector of weights, those of LANES columns. */
+/* Load the weights of LANES columns into one logical vector. */
 FGD_INLINE void gather(const T *w, const int32_t *at, V lanes[NV]) {
     EACH (v, NV) {
         const int32_t *a = at + v * VL;
@@ -65,13 +65,12 @@ FGD_INLINE void gather(const T *w, const int32_t *at, V lanes[NV]) {
     }
 }
 
-/* The columns of LANES elements from k on; behind the row's last, a column of the row again. */
+/* The columns of LANES elements from k on; past the end of the row, column k again. */
 FGD_INLINE void columns_of(fgd_row row, size_t k, int32_t at[LANES]) {
     EACH (l, LANES) at[l] = row.columns[k + (size_t)l < row.n ? k + (size_t)l : k];
 }
 
-/* Sums over a row: of its values times their weights and, where they are wanted, of the squares of
- * both. */
+/* Sums over a row x and its weights w: of x w and, on request, of x^2 and w^2. */
 typedef struct {
     T xw, xx, ww;
 } fgd_sums;
@@ -107,8 +106,8 @@ FGD_INLINE T fma_one(T a, T b, T c) {
 #endif
 }
 
-/* w += factor * row; the squares and sizes of the weights met are added up when they are wanted.
- * A row may name a column twice: sparse weights are moved one by one. */
+/* w += factor * row; with `measure`, also sum the squares and sizes of the row's weights. A row may
+ * have a column twice, so sparse weights are updated one by one. */
 FGD_INLINE void add_row(fgd_row row, T *w, T factor, const int sparse, const int measure,
                         T *squares, T *sizes) {
     V square[NV], size[NV];
@@ -152,8 +151,7 @@ FGD_INLINE void add_row(fgd_row row, T *w, T factor, const int sparse, const int
     }
 }
 
-/* What a logical vector of weights is once it has l1_applied what it owes to L1, down to zero at
- * most. */
+/* Apply the outstanding L1 penalty to a logical vector of weights; none crosses zero. */
 FGD_INLINE V apply_l1(V before, V *l1_applied, V l1_total, V scale, V per_scale) {
     const V zero = {0};
     const V down = vmax(zero, vfma(-(l1_total + *l1_applied), per_scale, before));
@@ -163,7 +161,8 @@ FGD_INLINE V apply_l1(V before, V *l1_applied, V l1_total, V scale, V per_scale)
     return after;
 }
 
-/* A column that a row names twice gives the same numbers twice. */
+/* Apply the outstanding L1 penalty to the weights of a row. A column that the row has twice is
+ * computed twice, with the same result. */
 FGD_INLINE void apply_l1_to_row(fgd_row row, const fgd_linear *model, const int sparse) {
     T *w = model->weights, *l1_applied = model->l1_applied;
     const V l1_total = vset1((T)model->l1_total), scale = vset1((T)model->scale);
@@ -195,7 +194,7 @@ FGD_INLINE void apply_l1_to_row(fgd_row row, const fgd_linear *model, const int 
     }
 }
 
-/* Multiply the scale into the weights; the average stays what it is. */
+/* Multiply the weights by the scale, and set it to 1; the average does not change. */
 static void settle(fgd_linear *model) {
     T *w = model->weights;
     if (model->scale == 1) return;
@@ -205,7 +204,7 @@ static void settle(fgd_linear *model) {
     model->scale = 1;
 }
 
-/* Make the average complete: average_a 0 and average_b 1. */
+/* Compute the average in place, and set average_a to 0 and average_b to 1. */
 static void settle_average(fgd_linear *model) {
     const V a = vset1((T)model->average_a), b = vset1((T)(1 / model->average_b));
     const T *w = model->weights;
@@ -219,8 +218,8 @@ static void settle_average(fgd_linear *model) {
     model->average_b = 1;
 }
 
-/* log(1 + exp(p)) - y p, and its slope, as loss.inc.c computes them: from e = exp(-|p|), so that
- * nothing cancels. */
+/* log(1 + exp(p)) - y p and its slope, computed from e = exp(-|p|) as in loss.inc.c, without
+ * cancellation. */
 FGD_INLINE double log_loss(double y, double p, double *slope) {
     const double size = p < 0 ? -p : p, share = p > 0 ? 1 - y : y;
     const V one = vset1(1), e = vexp(vset1((T)-size));
@@ -229,8 +228,8 @@ FGD_INLINE double log_loss(double y, double p, double *slope) {
     return (double)log1p_parts(e)[0] + (share == 0 ? 0 : share * size);
 }
 
-/* The loss at the raw output p, and its slope there: fastgd/sklearn/_margins.py has the
- * formulas. y is -1 or 1 for the margin losses, 0 to 1 for log_loss. */
+/* The loss at the raw output p and its slope: fastgd/sklearn/_margins.py has the formulas. y is -1
+ * or 1 for the margin losses, 0 to 1 for log_loss. */
 FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, double *slope) {
     const double z = y * p, r = p - y, size = r < 0 ? -r : r, sign = r < 0 ? -1 : 1;
     const double excess = size - parameter, short_of = parameter - z;
@@ -255,7 +254,7 @@ FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, do
 }
 
 /* How step_size to go along a row: minus the rate times the slope, or a passive-aggressive step
- * (Crammer et al. 2006, PA-I and PA-II). 0 with *skips set: the row makes no step at all. */
+ * (Crammer et al. 2006, PA-I and PA-II). Sets *skips if the row makes no step at all. */
 FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, double p, double rate,
                              double slope, double value, int *skips) {
     if (model->rule == FGD_GIVEN_RATE) {
@@ -274,8 +273,8 @@ FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, dou
     return model->loss == FGD_HINGE ? step * y : y < p ? -step : step;
 }
 
-/* The loss of a sample, and how step_size to go along its row. Dense weights are padded with zeros
- * to whole logical vectors. */
+/* Add a sample's loss to the sum, and return the step size along its row. Dense weights are padded
+ * with zeros to whole logical vectors. */
 FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, double rate,
                                  const int squares, fgd_sums *sums, int *skips, const int sparse) {
     *sums = sparse ? sum_sparse(row, model->weights, squares)
@@ -290,7 +289,7 @@ FGD_INLINE double measure_sample(fgd_linear *model, fgd_row row, size_t sample, 
     return model->sample_weight ? step * (double)((const T *)model->sample_weight)[sample] : step;
 }
 
-/* Whether the weights were rewritten is returned. */
+/* Apply the L2 penalty of one step; return whether the weights were rewritten. */
 FGD_INLINE int shrink(fgd_linear *model, double rate) {
     const double kept = 1 - rate * model->l2, factor = kept > 0 ? kept : 0;
     model->scale *= factor;
@@ -302,14 +301,14 @@ FGD_INLINE int shrink(fgd_linear *model, double rate) {
     return 1;
 }
 
-/* Go `step_size` along each row of a batch, or of a part of one. With `sums`, those of a single
- * row, the squares of its weights are known without another look at them. */
+/* Move the weights by step_size[i] along each row of a batch, or of a part of one. With `sums`, for
+ * a single row, the squares of its new weights follow from the old ones without reading them. */
 FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const uint32_t *order,
                      const double *step_size, const fgd_sums *sums, const int sparse) {
     const int measures = !sums && (model->l1 != 0 || model->l2 != 0);
     const int averages = model->average && model->average_a != 0;
     const double scale = model->scale;
-    const double per_scale = 1 / scale; /* ready before `step_size` is: not in the chain */
+    const double per_scale = 1 / scale; /* does not wait for `step_size`: not in the chain */
     for (size_t i = 0; i < n; i++) {
         if (step_size[i] == 0) continue;
         const fgd_row row = row_of(rows, order[i], sparse);
@@ -333,7 +332,7 @@ FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const ui
     }
 }
 
-/* Count a step: into the average, and into what is l1_total to L1. */
+/* Add a step to the average and to the total L1 penalty. */
 FGD_INLINE void finish_step(fgd_linear *model, double rate) {
     const double count = model->t - model->average_from + 1, share = 1 / count;
     if (model->average && count >= 1) {

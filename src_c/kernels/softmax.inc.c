@@ -1,9 +1,8 @@
-/* Steps of a linear model with several outputs, their softmax and the cross-entropy: the same rows,
- * penalties and averages as in per_sample.inc.c.
+/* Steps of a linear model with several outputs, softmax and cross-entropy. Rows, penalties and
+ * averages are as in per_sample.inc.c.
  *
- * The weights of one column are `ld` numbers in a row, ld a multiple of LANES with zeros behind the
- * outputs, so that a step walks whole rows of them; each raw output is one chain over the row's
- * elements in their order.
+ * Each column has `ld` contiguous weights, ld a multiple of LANES, with zeros after the outputs.
+ * Each raw output is one chain over the row's elements in their order.
  */
 
 /* z = scale * (sum over k of x[k] * weights[column k]) + intercepts, for all outputs. */
@@ -23,22 +22,22 @@ FGD_INLINE void raw_outputs(const fgd_linear *model, fgd_row row, T *z, const in
     }
 }
 
-/* The first of the largest. */
+/* The index of the largest element, the first of several. */
 FGD_INLINE size_t largest_at(size_t n, const T *z) {
     size_t top = 0;
     for (size_t j = 1; j < n; j++) top = z[j] > z[top] ? j : top;
     return top;
 }
 
-/* z, which has zeros behind its first n elements, becomes their softmax, but for a zero at `top`,
- * the place of the largest; returns the sum of exp(z - largest) over the others. */
+/* Replace the first n elements of z by their softmax, except for 0 at `top`, the index of the
+ * largest; return the sum of exp(z - largest) over the others. */
 FGD_INLINE T softmax_of(size_t n, size_t ld, T *z, size_t top) {
     const T others = softmax_numerators(n, z, z[top], (ptrdiff_t)top);
     for (size_t j = 0; j < ld; j += VL) vstore(z + j, vload(z + j) / vset1(1 + others));
     return others;
 }
 
-/* The first half of a step: a sample's loss, and how step_size each output goes along its row. */
+/* The first half of a step: a sample's loss, and each output's step size along its row. */
 FGD_INLINE void measure_softmax(fgd_linear *model, fgd_row row, size_t sample, double rate,
                                 T *step_size, const int sparse) {
     const size_t n = model->n_outputs, ld = model->ld;
@@ -48,7 +47,7 @@ FGD_INLINE void measure_softmax(fgd_linear *model, fgd_row row, size_t sample, d
     const size_t top = largest_at(n, step_size);
     const double most = (double)step_size[top];
     const T *y = model->classes ? NULL : (const T *)model->targets + sample * n;
-    /* the targets' sum, that of those beside the largest output, and what they are away from it */
+    /* the sum of the targets y_j; their sum, and that of y_j (most - z_j), without the largest z */
     double share = 1, beside = 0, away = 0;
     if (!y) {
         const size_t label = (size_t)model->classes[sample];
@@ -70,12 +69,12 @@ FGD_INLINE void measure_softmax(fgd_linear *model, fgd_row row, size_t sample, d
         for (size_t j = 0; j < n; j++) step_size[j] = (T)share * step_size[j] - y[j];
     else
         step_size[model->classes[sample]] -= 1;
-    /* share / (1 + others) - y at the largest, without a difference of two numbers near 1 */
+    /* share / (1 + others) - y at the largest output, without subtracting numbers near 1 */
     step_size[top] = (T)(beside - share * (double)(others / (1 + others)));
     for (size_t j = 0; j < ld; j += VL) vstore(step_size + j, vload(step_size + j) * factor);
 }
 
-/* weights[column k] += x[k] * step_size / scale, and how much their squares and sizes grew. */
+/* w[column k] += factor * x[k] * step_size; also update the sums of squares and sizes. */
 FGD_INLINE void move_softmax(fgd_linear *model, fgd_row row, const T *step_size, T *w,
                              double factor, const int sparse, const int measures) {
     const size_t ld = model->ld;
@@ -124,7 +123,7 @@ FGD_INLINE void apply_l1_softmax(fgd_linear *model, fgd_row row, const int spars
     model->sizes += (double)vsum(sizes) * model->scale;
 }
 
-/* bias += intercept_rate * (sum of the step_size of a batch, or of a part of one). */
+/* bias += intercept_rate * (sum of the step sizes of a batch, or of a part of one). */
 FGD_INLINE void move_intercepts(fgd_linear *model, size_t n, const T *step_size) {
     T *bias = model->intercepts;
     const V rate = vset1((T)model->intercept_rate);
