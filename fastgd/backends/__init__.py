@@ -1,28 +1,28 @@
-"""The same algorithm three times: `loop`, `vectorized` and `compiled`.
+"""Three implementations of the same algorithm: `loop`, `vectorized` and `compiled`.
 
 Each backend module has the same functions:
 
-``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``, which
-runs one epoch over the sample indices ``order``, with a learning rate a step, and returns the sum
-of weight times loss over the samples it has seen, each sample's loss as it was before its batch's
-update. ``bounds`` says where each batch begins, and the last ends, where batches differ in size:
-their mean then divides by the plan's batch size. ``rng`` draws noise. ``params`` and ``state`` are
-updated in place when the epoch ends with finite losses and finite parameters, and only then: an
-epoch that diverges returns a sum that is not finite, and one that is interrupted raises, and both
-leave them as they were. ``trace`` is a `fastgd.history.Trace` to fill.
+``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``.
+``epoch`` runs one epoch over the sample indices ``order``, with a learning rate for each step, and
+returns the sum of weight times loss over its samples, each loss computed before the
+sample's batch updates the parameters. ``bounds`` gives where each batch begins, and where the last
+ends, if batches differ in size: their mean then divides by the plan's batch size. ``rng`` draws noise.
+``trace`` is a `fastgd._trace.Trace` to fill. ``params`` and ``state`` are updated in place only if
+the epoch ends with finite losses and parameters. An epoch that diverges returns a sum that is not
+finite, and one that is interrupted raises; both leave them unchanged.
 
 ``gradient(plan, params)`` returns the flat gradient over all samples,
-``sample_gradients(plan, params)`` that of each sample, as rows, and ``sample_norms(plan, params)``
-their norms.
+``sample_gradients(plan, params)`` each sample's gradient, as rows, and
+``sample_norms(plan, params)`` their norms.
 
-``objective(plan)`` returns ``value_and_gradient(params, order)``, which gives the sum of weight
-times loss over the samples of ``order`` and their flat gradient, and changes nothing: what an
-optimizer outside of the package (L-BFGS) calls.
+``objective(plan)`` returns ``value_and_gradient(params, order)``, which returns the sum of weight
+times loss over the samples of ``order`` and their flat gradient, for an optimizer outside the
+package (L-BFGS).
 
-`compiled` alone has ``forward``, a network's raw outputs, and ``curvatures``, of which the full
-noise scale is made.
+Only `compiled` has ``forward``, a network's raw outputs, and ``curvatures``, for the full noise
+scale.
 
-Backends know nothing of each other, and do not check anything.
+Backends do not use each other, and do not check their arguments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["BACKENDS", "load"]
 BACKENDS = ("compiled", "vectorized", "loop")
 
 
-@functools.cache  # a look at sys.modules by way of importlib costs a small training a microsecond
+@functools.cache  # importlib takes a microsecond, which counts in small trainings
 def load(name: str) -> ModuleType:
     """Return a backend's module."""
     return importlib.import_module(f"fastgd.backends.{name}")

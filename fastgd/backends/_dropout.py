@@ -1,9 +1,9 @@
-"""Dropout: which units are left out of a step. The definition, in NumPy.
+"""Dropout: which units are dropped in a step. The definition, in NumPy.
 
-A unit is left out, or not, by a pure function of a seed (drawn once an epoch), the sample's place
-in the epoch, the layer and the unit, so that threads and chunks can not change it. The function
-is Philox4x32 with 10 rounds: Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy
-as 1, 2, 3", doi:10.1145/2063384.2063405. The engine's is src_c/kernels/dropout.inc.c.
+Whether a unit is dropped is a pure function of a seed (drawn once an epoch), the sample's place in
+the epoch, the layer and the unit, so it does not depend on threads or chunks. The function is
+Philox4x32 with 10 rounds: Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy as
+1, 2, 3", doi:10.1145/2063384.2063405. The engine's kernel is src_c/kernels/dropout.inc.c.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def philox(counter: AnyArray, key: tuple[int, int]) -> AnyArray:
     counter : ndarray of uint64 and of shape (4, ...)
         Numbers below 2^32.
     key : (int, int)
-        Two of them.
+        Two numbers below 2^32.
     """
     words = [word.astype(np.uint64) for word in counter]
     for turn in range(10):
@@ -49,31 +49,31 @@ def philox(counter: AnyArray, key: tuple[int, int]) -> AnyArray:
 
 
 def draw_seed(plan: Plan, rng: np.random.Generator) -> int:
-    """Return an epoch's seed; nothing is drawn where nothing is left out."""
+    """Return an epoch's seed; without dropout, nothing is drawn."""
     return int(rng.integers(2**64, dtype=np.uint64)) if any(plan.dropout) else 0
 
 
 def threshold(rate: float) -> int:
-    """Return the number below which a random 32-bit number leaves its unit out."""
+    """Return the number below which a random 32-bit number drops its unit."""
     return min(round(rate * 2**32), 2**32 - 1)
 
 
 def masks(plan: Plan, seed: int, places: IndexArray) -> list[FloatArray]:
-    """Return what the hidden units' outputs are multiplied by: 0, or 1 / (1 - rate).
+    """Return the factors of the hidden units' outputs: 0, or 1 / (1 - rate).
 
     Parameters
     ----------
     plan : Plan
-        Of the run.
+        The run's plan.
     seed : int
-        Of the epoch.
+        The epoch's seed.
     places : ndarray of shape (n,)
-        Where in the epoch's order the samples are.
+        The samples' places in the epoch's order.
 
     Returns
     -------
     list of ndarray of shape (n, units)
-        One a hidden layer; empty where nothing is left out.
+        One for each hidden layer; empty without dropout.
     """
     if not any(plan.dropout):
         return []
@@ -92,7 +92,7 @@ def masks(plan: Plan, seed: int, places: IndexArray) -> list[FloatArray]:
 
 
 def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
-    """Return the shares of the hidden layers' units that are left out; empty for none."""
+    """Return each hidden layer's share of dropped units; empty without dropout."""
     if isinstance(dropout, str) or not isinstance(dropout, Iterable):
         rates = [dropout] * max(n_hidden, 1)
     else:
@@ -103,7 +103,7 @@ def check_dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
     if len(checked) != n_hidden or n_hidden == 0:
         hint = "give one number for all of them, or one for each"
         if n_hidden == 0:
-            hint = "only their units can be left out"
+            hint = "only units of hidden layers can be dropped"
         raise ValueError(
             f"dropout is {show(dropout)}, but the network has {count(n_hidden, 'hidden layer')}: "
             f"{hint}"

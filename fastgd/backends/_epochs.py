@@ -1,6 +1,6 @@
-"""The epochs of the backends in NumPy, which differ in how they sum a batch's gradients.
+"""The epochs of the NumPy backends, which differ in how they sum a batch's gradients.
 
-What a step does with the sum is the business of `fastgd.backends._step`.
+For the step itself, see `fastgd.backends._step`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fastgd._trace import Trace
     from fastgd.optimizers import OptimizerState
 
-    #: of plan, params, batch, scale, norms, kept: a batch's summed loss, its gradient, which is
-    #: the sum times scale, and, with norms, its samples' mean squared norm; `kept` is dropout's
+    #: takes plan, params, batch, scale, norms, kept (dropout's factors); returns a batch's summed
+    #: loss, its gradient (the sum times scale) and, with norms, its mean squared gradient norm
     SumBatch: TypeAlias = Callable[
         [Plan, FloatArray, IndexArray, float, bool, Sequence[FloatArray]],
         tuple[float, FloatArray, float],

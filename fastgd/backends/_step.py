@@ -1,7 +1,7 @@
 """From a batch's gradient to the next parameters: the definition, in NumPy.
 
-Both Python backends make their steps with it; the engine's kernels do the same on tiles of the
-parameters (src_c/kernels/adjust.inc.c).
+Both NumPy backends use it; the engine's kernels do the same on tiles of the parameters
+(src_c/kernels/adjust.inc.c).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def norm_of(gradient: FloatArray) -> float:
 
 
 def measured(n: int) -> int:
-    """Return how many samples of a batch, the first ones, speak for its samples' squared norms.
+    """Return how many samples, the first of a batch, estimate its mean squared gradient norm.
 
     A trace's noise scale divides means over many steps, for which a part of each batch is enough.
     """
@@ -41,9 +41,9 @@ def measured(n: int) -> int:
 
 
 def clip_factors(norms: Any, longest: float) -> Any:
-    """Return what each sample's gradient is multiplied by to be no longer than is allowed.
+    """Return the factors that clip samples' gradients to the norm `longest`.
 
-    That is 1 / max(1, norm / longest): Abadi et al. 2016, "Deep Learning with Differential
+    They are 1 / max(1, norm / longest): Abadi et al. 2016, "Deep Learning with Differential
     Privacy", arXiv:1607.00133.
     """
     return np.minimum(1.0, longest / np.maximum(norms, np.finfo(np.float64).tiny))
@@ -60,21 +60,21 @@ def make_step(
 ) -> float:
     r"""Move params by one step, in place; return what the penalty adds to the summed loss.
 
-    Noise is added to the gradient first, then the penalty's own; then it is clipped; then the
-    optimizer moves the parameters; the L1 penalty last, as the proximal step
+    In order: noise is added to the gradient, then the L2 penalty's gradient; the gradient is
+    clipped; the optimizer moves the parameters; the L1 penalty is applied as the proximal step
 
     .. math:: w \leftarrow \operatorname{sign}(w) \max(|w| - \eta \lambda_1, 0)
 
-    (Parikh & Boyd 2014, "Proximal Algorithms", section 6.5.2). Penalties leave the biases alone.
+    (Parikh & Boyd 2014, "Proximal Algorithms", section 6.5.2). Biases are not penalised.
 
     Parameters
     ----------
     plan : Plan
-        Of the run.
+        The run's plan.
     params, gradient : ndarray of shape (n_params,)
         The parameters, and the batch's gradient at them, which is overwritten.
     state : OptimizerState
-        The optimizer's, which moves on too.
+        The optimizer's state, updated in place.
     learning_rate : float
         The step size.
     scale : float

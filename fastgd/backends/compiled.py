@@ -1,6 +1,6 @@
-"""The compiled backend: fastgd.engine.engine's runs of the step loop on the kernels of src_c/.
+"""The compiled backend: `fastgd.engine.engine`, on the kernels of src_c/.
 
-It computes what loop.py and vectorized.py define, to rounding, with the same bits on any
+Its results agree with loop.py and vectorized.py up to rounding, and have the same bits on any
 number of threads.
 """
 
@@ -33,23 +33,22 @@ __all__ = [
     "threads",
 ]
 
-# libgomp keeps the threads' places on the stack, which very many of them overflow.
+# libgomp keeps data of every thread on the stack, which too many threads overflow.
 MOST_THREADS = 1024
 
-# Tests set these: a lower level, and all threads at work on the smallest step, as many as a call
-# asks for.
+# Set by tests: a lower level; and all threads, as many as a call requests, even for small steps.
 LEVEL = kernels.LEVEL
 ALL_THREADS = False
 
 
 def threads(wanted: int) -> int:
-    """Return how many threads a call gets: what it asks for (0: all), at most OpenMP's number."""
+    """Return the number of threads of a call: as requested (0: all), at most OpenMP's number."""
     most = wanted if wanted and ALL_THREADS else max_threads()
     return min(wanted or most, most, MOST_THREADS)
 
 
 def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
-    """Return an engine with room for a plan, and its data; without optimizer it makes no steps."""
+    """Return an engine for a plan, with its data; without an optimizer it makes no steps."""
     loss = plan.loss
     if LOSSES[loss].targets.indices and plan.y.ndim == 2:
         loss += "_matrix"  # the kernel for a probability of each class

@@ -1,8 +1,7 @@
-"""The loop backend: one sample at a time. It is the definition of what the others compute.
+"""The loop backend: one sample at a time. It defines what the other backends compute.
 
-A batch's gradient is one quantity, made from all of its samples: each sample goes forward and
-back by itself, the gradients are added up (and divided by their number), and then the
-parameters move, once.
+Each sample of a batch is passed forward and backward separately, the gradients are summed (and
+divided by their number), and then the parameters are updated once.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def sample_gradient(
 ) -> tuple[float, FloatArray]:
     """Return the loss of one sample and its gradient, laid out as params.
 
-    With dropout, `kept` has the factors of each hidden layer's outputs.
+    With dropout, `kept` holds the factors of each hidden layer's outputs.
     """
     weights, biases = split(plan.sizes, params)
     loss = LOSSES[plan.loss]
@@ -41,11 +40,11 @@ def sample_gradient(
     for layer, name in enumerate(plan.hidden, start=1):
         below.append(ACTIVATIONS[name].value(z[-1]))
         if kept:
-            below[-1] = below[-1] * kept[layer - 1]  # the identity's is z itself
+            below[-1] = below[-1] * kept[layer - 1]  # not in place: the identity returns z itself
         z.append(below[-1] @ weights[layer] + biases[layer])
     value = loss.value(z[-1][np.newaxis], y)[0]
 
-    # backward: delta is the derivative of the loss by z, from the last layer to the first
+    # backward: delta is the derivative of the loss with respect to z
     delta = loss.gradient(z[-1][np.newaxis], y)[0]
     gradient = np.empty_like(params)
     d_weights, d_biases = split(plan.sizes, gradient)
@@ -77,9 +76,9 @@ def _batch(
     norms: bool,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
-    """Return a batch's summed loss, its gradient and, with norms, its samples' mean squared norm.
+    """Return a batch's summed loss, its gradient and, with norms, its mean squared gradient norm.
 
-    The first samples speak for all of them there; see `measured`.
+    The first samples estimate the mean squared norm; see `measured`.
     """
     total, squares, summed = 0.0, 0.0, np.zeros_like(params)
     for place, i in enumerate(batch.astype(np.intp)):

@@ -1,7 +1,7 @@
 """The vectorised backend: one batch at a time, in NumPy.
 
-Python hears Ctrl-C between two calls of NumPy only, so a batch that takes long is computed in
-pieces of some samples, whose gradients are added up.
+Python handles Ctrl-C only between calls of NumPy, so a large batch is computed in pieces of some
+samples, whose gradients are summed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["gradient", "objective", "sample_gradients", "sample_norms", "start"]
 
-#: what is computed of a batch at a time: multiply-adds of the forward pass, or so, where a number
-#: that is read, or goes through an activation, counts as so many
+#: the approximate work of a piece, in multiply-adds of the forward pass
 PIECE = 1 << 24
+#: the cost of a number that is read, written or goes through an activation, in multiply-adds
 NUMBER = 16
 
 
 def _pieces(plan: Plan, n: int, written: int = 0) -> list[slice]:
-    """Return how n samples, with so many numbers written of each, are cut: at least one piece."""
+    """Return the pieces of n samples, at least one; `written` counts a sample's output numbers."""
     widths = plan.sizes
     cost = sum(a * b for a, b in itertools.pairwise(widths)) + NUMBER * (sum(widths) + written)
     rows = max(1, PIECE // cost)
@@ -42,9 +42,9 @@ def _pieces(plan: Plan, n: int, written: int = 0) -> list[slice]:
 def _layers(
     plan: Plan, params: FloatArray, X: FloatArray, kept: Sequence[FloatArray] = ()
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return the inputs of each layer and the raw outputs of each.
+    """Return each layer's inputs and raw outputs.
 
-    With dropout, `kept` has the factors of each hidden layer's outputs.
+    With dropout, `kept` holds the factors of each hidden layer's outputs.
     """
     inputs: list[FloatArray] = [X]
     raw: list[FloatArray] = []
@@ -54,7 +54,7 @@ def _layers(
         if layer < len(plan.hidden):
             inputs.append(ACTIVATIONS[plan.hidden[layer]].value(raw[layer]))
             if kept:
-                inputs[-1] = inputs[-1] * kept[layer]  # the identity's is its raw output itself
+                inputs[-1] = inputs[-1] * kept[layer]  # not in place: may be raw[-1] (identity)
     return inputs, raw
 
 
@@ -66,7 +66,7 @@ def _deltas(
     weight: FloatArray | None,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[FloatArray, list[FloatArray], list[FloatArray]]:
-    """Return the samples' losses, each layer's inputs, and the derivatives by its outputs."""
+    """Return the samples' losses, and each layer's inputs and deltas (derivatives by outputs)."""
     loss = LOSSES[plan.loss]
     inputs, raw = _layers(plan, params, X, kept)
     values = loss.value(raw[-1], y)
@@ -84,7 +84,7 @@ def _deltas(
 
 
 def _norms(inputs: list[FloatArray], deltas: list[FloatArray]) -> FloatArray:
-    """Return the norms of the samples' gradients: those of outer products (and of biases)."""
+    """Return the norms of the samples' gradients: of outer products (weights) and of biases."""
     squares = np.zeros(len(deltas[0]))
     for a, delta in zip(inputs, deltas, strict=True):
         squares += _row_squares(delta) * (_row_squares(a) + 1)
@@ -105,9 +105,9 @@ def _batch(
     norms: bool,
     kept: Sequence[FloatArray] = (),
 ) -> tuple[float, FloatArray, float]:
-    """Return a batch's summed loss, its gradient and, with norms, its samples' mean squared norm.
+    """Return a batch's summed loss, its gradient and, with norms, its mean squared gradient norm.
 
-    The first samples speak for all of them there; see `measured`.
+    The first samples estimate the mean squared norm; see `measured`.
     """
     values, lengths, summed = [], [], None
     for piece in _pieces(plan, len(batch)):
@@ -131,7 +131,7 @@ def _piece(
     norms: bool,
     kept: Sequence[FloatArray],
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return some samples' losses, their gradient, and with norms those of their gradients."""
+    """Return a piece's losses, its summed gradient and, with norms, its samples' gradient norms."""
     weight = None if plan.sample_weight is None else plan.sample_weight[rows]
     values, inputs, deltas = _deltas(plan, params, plan.X[rows], plan.y[rows], weight, kept)
     lengths: FloatArray = np.zeros(0)
@@ -191,7 +191,7 @@ def sample_norms(plan: Plan, params: FloatArray) -> FloatArray:
 def _walk(
     plan: Plan, params: FloatArray, written: int = 0
 ) -> Iterator[tuple[slice, list[FloatArray], list[FloatArray]]]:
-    """Yield all samples in pieces, with each layer's inputs and derivatives by its outputs."""
+    """Yield all samples in pieces, with each layer's inputs and deltas."""
     for piece in _pieces(plan, len(plan.X), written):
         weight = None if plan.sample_weight is None else plan.sample_weight[piece]
         with np.errstate(all="ignore"):
