@@ -1,7 +1,7 @@
-"""The compiled part: one static library of kernels a level and dtype, and the extensions.
+"""Build the compiled part: a static library of kernels for each level and dtype, and extensions.
 
-All metadata stands in pyproject.toml. Set FASTGD_OPENMP to auto (the default: use OpenMP
-where the compiler has it), on (fail without it) or off.
+All metadata is in pyproject.toml. Set FASTGD_OPENMP to auto (the default: use OpenMP if the
+compiler has it), on (fail without it) or off.
 """
 
 import os
@@ -16,8 +16,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
 
-# Fused operations are written out where they are wanted (src_c/kernels/vec.h), so the
-# compiler may not choose its own: that is what makes bits equal on every level.
+# Fused operations are explicit (src_c/kernels/vec.h), and the compiler must not add others, so that
+# bits are equal on every level.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 CFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
 LDFLAGS = os.environ.get("FASTGD_CFLAGS", "").split()
@@ -37,7 +37,7 @@ int main(void) {
 """
 NO_OPENMP = """
 fastgd: WARNING: this compiler has no working OpenMP ({reason}).
-fastgd: The package will run on ONE thread. To mend it install OpenMP (gcc has it built in;
+fastgd: The package will run on ONE thread. To use more, install OpenMP (gcc has it built in;
 fastgd: for clang the package libomp-dev, on macOS `brew install libomp`) and build again.
 """
 
@@ -48,7 +48,7 @@ LEVEL_FLAGS = {
 
 
 def levels():
-    """Return the instruction levels that this machine's architecture can have."""
+    """Return the instruction levels of this machine's architecture."""
     wanted = os.environ.get("FASTGD_MACHINE")
     machine = (wanted or platform.machine()).lower()
     if machine in {"x86_64", "amd64"}:
@@ -84,7 +84,7 @@ def kernel_libraries():
 
 
 class BuildLibraries(build_clib):
-    """Build the kernels; from nothing, when the last build had other flags."""
+    """Build the kernels; rebuild all if the flags of the last build were different."""
 
     def run(self):
         flags = repr([CFLAGS, os.environ.get("FASTGD_OPENMP"), os.environ.get("CC")])
@@ -97,14 +97,14 @@ class BuildLibraries(build_clib):
         super().run()
 
     def build_libraries(self, libraries):
-        """Build each library, as many at a time as there are cores."""
+        """Build the libraries in parallel, one on each core."""
         build = super().build_libraries
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda library: build([library]), libraries))
 
 
 class BuildExtension(build_ext):
-    """Add OpenMP to the engine where the compiler has it, found by compiling and linking."""
+    """Add OpenMP to the engine if a test program compiles and links with it."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -112,7 +112,7 @@ class BuildExtension(build_ext):
             self.parallel = os.cpu_count()
 
     def run(self):
-        self.run_command("build_clib")  # an in-place build does not ask for it by itself
+        self.run_command("build_clib")  # an in-place build would not run it
         super().run()
 
     def build_extensions(self):
@@ -144,7 +144,7 @@ class BuildExtension(build_ext):
         return [], []
 
     def probe(self, compile_flags, link_flags):
-        """Compile and link a small OpenMP program; return the failure, None for success."""
+        """Compile and link a small OpenMP program; return the error message, None for success."""
         folder = tempfile.mkdtemp()
         try:
             source = Path(folder, "probe.c")
@@ -155,7 +155,7 @@ class BuildExtension(build_ext):
             self.compiler.link_executable(
                 objects, "probe", output_dir=folder, extra_postargs=link_flags
             )
-        except Exception as error:  # compilers raise many kinds: each means "not this way"
+        except Exception as error:  # compilers raise many types; all mean that these flags fail
             return str(error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

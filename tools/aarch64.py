@@ -1,7 +1,7 @@
 """A Python for aarch64 with NumPy and the package, run by qemu: for tools/emulate.py.
 
-It is Debian's, unpacked into a temporary folder beside NumPy's wheel and the package as its cross
-compiler builds it.
+It is Debian's Python, unpacked into a temporary folder together with NumPy's wheel and the package,
+which is cross-compiled.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ WHEELS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aar
 
 
 class MissingError(Exception):
-    """What this machine lacks, in words."""
+    """The message names what this machine lacks."""
 
 
 def unpack_python(folder: Path) -> str:
     """Unpack Debian's Python for aarch64 into the folder; return its name, such as python3.11.
 
-    apt keeps its lists there too, so that nothing of this machine changes.
+    apt's lists are kept there too, so that this machine's own are not changed.
     """
     for name in ("lists/partial", "archives/partial"):
         (folder / "apt" / name).mkdir(parents=True)
@@ -90,12 +90,12 @@ def build(folder: Path, python: str) -> None:
         cwd=source, env={**os.environ, **environment}, check=True, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     engine = folder / "site" / "fastgd" / "engine"
-    for built in engine.glob("*.so"):  # named for the machine that built it
+    for built in engine.glob("*.so"):  # the name has the suffix of the building machine
         built.rename(built.with_name(built.name.split(".")[0] + ".so"))
 
 
 def check_tools() -> None:
-    """Refuse a machine that can not compile for aarch64, or not run what comes of it."""
+    """Raise `MissingError` if this machine cannot compile or run programs for aarch64."""
     if not (shutil.which(f"{CROSS}gcc") and shutil.which(QEMU)):
         raise MissingError(
             f"{CROSS}gcc and {QEMU} (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"
@@ -103,7 +103,7 @@ def check_tools() -> None:
 
 
 def run_python(script: Path, folder: Path, **environment: str) -> str:
-    """Return what a script prints on an emulated aarch64, whose files are put into the folder."""
+    """Return the output of a script on an emulated aarch64, whose files are put into the folder."""
     check_tools()
     python = unpack_python(folder)
     unpack_numpy(folder, python.removeprefix("python"))

@@ -1,4 +1,4 @@
-"""What the tools compile: the kernels alone, and the package from a copy of its sources."""
+"""Builds for the other tools: of the kernels alone, and of the package from a copied source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 import setup  # noqa: E402, the flags of the build
 
-CROSS = "aarch64-linux-gnu-"  # what the names of Debian's cross compiler and its tools begin with
+CROSS = "aarch64-linux-gnu-"  # prefix of Debian's cross compiler and its tools
 DTYPES = ("f32", "f64")
 SOURCES = ("fastgd", "src_c", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
@@ -27,7 +27,7 @@ Objects = dict[tuple[str, str], Path]  # by level and dtype
 
 
 def compile_kernels(prefix: str, levels: Iterable[str], folder: Path) -> Objects:
-    """Compile each level and dtype by the gcc of this prefix, but for what the folder has."""
+    """Compile each level and dtype with the gcc of this prefix, unless the folder has it."""
 
     def compile_one(kind: tuple[str, str]) -> Path:
         level, dtype = kind
@@ -44,17 +44,17 @@ def compile_kernels(prefix: str, levels: Iterable[str], folder: Path) -> Objects
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Let the command line name a folder of compiled kernels."""
+    """Add the option --objects, a folder of compiled kernels."""
     parser.add_argument(
         "--objects", type=Path, metavar="FOLDER",
-        help="keep the compiled kernels here, and take those that are here already (made of the "
-        "same sources)",
+        help="keep the compiled kernels here, and reuse those that are already here (compiled from "
+        "the same sources)",
     )  # fmt: skip
 
 
 @contextmanager
 def object_folder(named: Path | None) -> Iterator[Path]:
-    """Give the folder that was named, or one that is removed afterwards."""
+    """Yield the named folder, or a temporary one."""
     if named is not None:
         named.mkdir(parents=True, exist_ok=True)
         yield named
@@ -64,9 +64,9 @@ def object_folder(named: Path | None) -> Iterator[Path]:
 
 
 def copy_sources(folder: Path) -> Path:
-    """Copy what a build needs, so that builds side by side share no folder; return where it is.
+    """Copy the sources of a build, so that parallel builds share no folder; return the copy.
 
-    Cython's translations come along: the files keep their times, and those are up to date.
+    Cython's output is copied too. Files keep their times, so it is still up to date.
     """
     copy = folder / "source"
     copy.mkdir()
@@ -81,7 +81,7 @@ def copy_sources(folder: Path) -> Path:
 
 
 def install(target: Path, **environment: str) -> None:
-    """Build the package with these variables of the environment, and put it into the target."""
+    """Build the package with these environment variables, and install it into the target."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [
@@ -96,5 +96,5 @@ def install(target: Path, **environment: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Build and install the package into a folder.")
-    parser.add_argument("target", type=Path, help="where to put it; made if it is not there")
+    parser.add_argument("target", type=Path, help="the folder; created if it does not exist")
     install(parser.parse_args().target)

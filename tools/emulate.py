@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import aarch64
 from building import CROSS, ROOT, add_option, compile_kernels, object_folder, setup
 
-THREADS = {"OMP_NUM_THREADS": "3"}  # three teach more than two, which share evenly
+THREADS = {"OMP_NUM_THREADS": "3"}  # with two threads, most shares would be equal
 
 Printed = dict[str, str]  # by level
 
 
 def build(prefix: str, levels: list[str], folder: Path) -> Path:
-    """Compile kernel_bits.c with the kernels of these levels; return where the program is."""
+    """Compile kernel_bits.c with the kernels of these levels; return the program's path."""
     objects = compile_kernels(prefix, levels, folder).values()
     program = folder / f"{prefix}bits"
     sources = [ROOT / "tools" / "kernel_bits.c", ROOT / "src_c" / "dispatch.c"]
@@ -36,7 +36,7 @@ def build(prefix: str, levels: list[str], folder: Path) -> Path:
 
 
 def kernels_here(folder: Path) -> Printed:
-    """Return what the kernels of each level that this CPU can run print."""
+    """Return the output of kernel_bits.c on each level that this CPU can run."""
     printed = {}
     program = build("", setup.levels(), folder)
     for level in setup.levels():
@@ -50,14 +50,14 @@ def kernels_here(folder: Path) -> Printed:
 
 
 def kernels_emulated(folder: Path) -> str:
-    """Return what NEON's kernels print on an emulated aarch64."""
+    """Return the output of kernel_bits.c with NEON on an emulated aarch64."""
     aarch64.check_tools()
     program = build(CROSS, ["neon"], folder)
     return subprocess.check_output([aarch64.QEMU, program, "neon"], text=True)
 
 
 def trainings_here(folder: Path) -> Printed:
-    """Return what the trainings print on each level that this CPU can run."""
+    """Return the output of training_bits.py on each level that this CPU can run."""
     from fastgd.engine import kernels
 
     script = ROOT / "tools" / "training_bits.py"
@@ -72,13 +72,13 @@ def trainings_here(folder: Path) -> Printed:
 
 
 def trainings_emulated(folder: Path) -> str:
-    """Return what the trainings print on an emulated aarch64."""
+    """Return the output of training_bits.py on an emulated aarch64."""
     with tempfile.TemporaryDirectory() as root:
         return aarch64.run_python(ROOT / "tools" / "training_bits.py", Path(root), **THREADS)
 
 
 def same(printed: Printed) -> bool:
-    """Print in how many lines each level differs from the first; return whether in none."""
+    """Print how many lines of each level differ from the first; return whether none do."""
     if not printed:
         return True
     (first, expected), *others = printed.items()
@@ -93,11 +93,11 @@ def same(printed: Printed) -> bool:
 
 
 def main() -> int:
-    """Compare; return 1 where a level differs, or where CI can not emulate."""
+    """Compare; return 1 if a level differs, or if CI cannot emulate."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("kernels", "trainings"), help="what is to be compared")
+    parser.add_argument("what", choices=("kernels", "trainings"), help="what to compare")
     add_option(parser)
     options = parser.parse_args()
     here, emulated = {

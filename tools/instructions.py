@@ -1,11 +1,10 @@
 """Check the machine code of the inner loops.
 
 Compiles each level's kernels as the build does (aarch64's with Debian's cross compiler) and reads
-the disassembly. The innermost loop of every hot kernel must have as many fused multiply-adds as
-its tile, on vectors of the level's own width, few other instructions, none that multiplies
-without adding, and none that touches the stack: a register that does not fit is spilled there. An
-optimizer's loop may also multiply, divide and take roots. A slow build is found this way without a
-clock.
+the disassembly. The innermost loop of every hot kernel must have the number of fused multiply-adds
+of its tile, on vectors of the level's width, few other instructions, no multiplication without an
+addition, and no access to the stack, which would be a spilled register. An optimizer's loop may
+also multiply, divide and take roots. This finds a slow build without measuring time.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ RMSPROP = {
     "rmsprop": 3, "rmsprop_momentum": 4, "rmsprop_centered": 5, "rmsprop_centered_momentum": 6,
 }  # fmt: skip
 MOST_UPDATING = 6.0
-# Instructions for each fused one: loads, broadcasts, the loop's own; NEON's add up addresses too.
+# Instructions for each fused one: loads, broadcasts, loop control; on NEON also address arithmetic.
 MOST = {"avx2": 2.5, "avx512": 2.5, "neon": 3.5}
 REGISTER = {"avx2": "%ymm", "avx512": "%zmm", "neon": "v"}
 MULTIPLY_ADD = re.compile(r"vfn?m(add|sub)\d+p[sd]|fml[as]\s+v")
@@ -83,7 +82,7 @@ def parse(text: str) -> Body:
 
 
 def innermost_loops(body: Body) -> list[list[str]]:
-    """Return the instructions between each backward jump and its target, if none is within."""
+    """Return the instructions of each loop (a backward jump) that contains no other loop."""
     loops = []
     for address, instruction in body:
         jump = JUMP.match(instruction)
@@ -100,14 +99,14 @@ def innermost_loops(body: Body) -> list[list[str]]:
 
 
 def fused(loop: list[str], register: str) -> int:
-    """Return how many of the instructions multiply and add, on whole vectors."""
+    """Return the number of fused multiply-adds on whole vectors."""
     return sum(bool(MULTIPLY_ADD.match(line)) and register in line for line in loop)
 
 
 def main_loop(body: Body, register: str, share: float = 0.25) -> list[str]:
     """Return the innermost loop with the most fused multiply-adds, the shortest of several.
 
-    Loops in which they are less than this share do something else: sums' ends, rows' tails.
+    Loops in which their share is smaller are not main loops: ends of sums, tails of rows.
     """
 
     def size(loop: list[str]) -> tuple[int, int]:
@@ -120,7 +119,7 @@ def main_loop(body: Body, register: str, share: float = 0.25) -> list[str]:
 def complaints(
     loop: list[str], register: str, wanted: int, most: float, multiplies: bool = False
 ) -> list[str]:
-    """Return what is wrong with a kernel's main loop, which may have products besides or not."""
+    """Return what is wrong with a kernel's main loop; `multiplies` allows separate products."""
     found = []
     if (count := fused(loop, register)) != wanted:
         found.append(f"{count} fused multiply-adds in place of {wanted}")
@@ -134,14 +133,14 @@ def complaints(
 
 
 def compilers() -> dict[str, list[str]]:
-    """Return what the tools' names begin with, and the levels that they can compile here."""
+    """Return the compilers' prefixes, and the levels that each can compile here."""
     native = [level for level in setup.levels() if level in FUSED]
     cross = shutil.which(f"{CROSS}gcc") and shutil.which(f"{CROSS}objdump")
     return {"": native} | ({CROSS: ["neon"]} if cross and "neon" not in native else {})
 
 
 def check_kernels(level: str, dtype: str, bodies: dict[str, Body]) -> int:
-    """Print a line a kernel; return how many complaints there are."""
+    """Print a line for each kernel; return the number of complaints."""
     register, wrong = REGISTER[level], 0
     of_optimizers = updates()
     for name, wanted in (FUSED[level] | of_optimizers).items():
@@ -156,7 +155,7 @@ def check_kernels(level: str, dtype: str, bodies: dict[str, Body]) -> int:
 
 
 def main() -> int:
-    """Look at every kernel; return 1 when one is not as it should be, or CI lacks a compiler."""
+    """Check every kernel; return 1 if one has a complaint, or if CI lacks a compiler."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

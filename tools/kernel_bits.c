@@ -1,5 +1,5 @@
-/* Prints a fingerprint of what every kernel of one level computes from the same input, for
- * tools/emulate.py, which compares levels and machines. */
+/* Prints a hash of the results of every kernel of one level for fixed inputs. tools/emulate.py
+ * compares levels and machines. */
 #include "fastgd.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 enum { ROWS = 37, WIDTH = 70, OUT = 37, BYTES = 1 << 16 };
 
 static uint64_t state = 1;
-static double uniform(void) { /* Knuth's MMIX: enough for inputs */
+static double uniform(void) { /* Knuth's MMIX: good enough for inputs */
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (double)(state >> 11) / 9007199254740992.0 * 2 - 1;
 }
@@ -88,7 +88,7 @@ static void layers(const fgd_kernels *k) {
     print("dot_gradient", gradient, WIDTH * size);
     print("bias_gradient", gradient + 256 * size, size);
 
-    enum { WHOLE = 48, BEHIND = 16 }; /* rows of whole lines that begin behind one's start */
+    enum { WHOLE = 48, BEHIND = 16 }; /* rows of whole lines that begin 16 bytes into a line */
     char *skewed = fresh(size, 0, 0) + BEHIND;
     memcpy(skewed, weights, WHOLE * size);
     for (size_t i = 0; i < ROWS + FGD_AHEAD; i++) rows[i] = x + BEHIND + (i % ROWS) * WHOLE * size;
@@ -163,7 +163,8 @@ static void elementwise(const fgd_kernels *k) {
     }
 }
 
-/* Steps of one sample: rows of one to more logical vectors than look ahead, cut in two calls. */
+/* Steps of one sample, in two calls: from rows of one logical vector to rows too wide to compute
+ * ahead. */
 static void stochastic(const fgd_kernels *k) {
     static const size_t widths[] = {7, 30, 45, 60, 200, 300};
     enum { N = 20, WIDEST = 300 };
@@ -190,7 +191,7 @@ static void stochastic(const fgd_kernels *k) {
     }
 }
 
-/* The elementary functions over their ranges; which NaN comes of a logarithm is not promised. */
+/* The elementary functions over their ranges; the payload of a logarithm's NaN may differ. */
 static void elementary(const fgd_kernels *k) {
     static const double reaches[] = {1, 8, 120, 800};
     const char *const *names = k->math_names;

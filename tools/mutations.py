@@ -1,10 +1,10 @@
-"""Trainings under which everything changes that Python code can reach, at random.
+"""Run trainings while Python code changes everything it can reach, at random.
 
 Callbacks, samplings, schedules, generators, optimizers and another thread resize, overwrite and
-replace the arrays of a run, its parameters, and what its history holds. A training may end as it
-likes: with a result or with an error, but not with a crash, which a build with the address
-sanitizer finds (tools/sanitize.py). A training that nothing disturbs is repeated meanwhile, and
-must keep its bits.
+replace the arrays of a run, its parameters, and the contents of its history. A training may end
+with a result or an error, but must not crash or corrupt memory, which a build with the address
+sanitizer detects (tools/sanitize.py). An undisturbed training is repeated in between and must keep
+its bits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAMPLINGS = tuple(gd.sampling.SAMPLINGS)
 
 
 class Mischief:
-    """What may change, and a random change of it at every call."""
+    """Holds the objects that may change; each call changes one of them at random."""
 
     def __init__(self, rng: np.random.Generator, often: float) -> None:
         self.rng, self.often = rng, often
@@ -41,7 +41,7 @@ class Mischief:
         self.history: gd.History | None = None
 
     def __call__(self, *, beside: bool = False) -> None:
-        """Change something, or nothing; `beside` says that the engine is at work meanwhile."""
+        """Change something, or nothing; with `beside`, the engine may be running."""
         if self.rng.random() < self.often:
             with contextlib.suppress(Exception):
                 self.change(self.arrays[self.rng.integers(len(self.arrays))], beside)
@@ -57,7 +57,7 @@ class Mischief:
             lambda: setattr(array, "dtype", np.int8),
             lambda: array.setflags(write=False),
         ]
-        if not beside and array is self.arrays[0]:  # NumPy frees its memory, whatever views it
+        if not beside and array is self.arrays[0]:  # NumPy frees its memory even if there are views
             state = 1, array.shape, array.dtype, False, bytes(array.nbytes)
             changes.append(lambda: array.__setstate__(state))
         if history is not None:
@@ -80,20 +80,20 @@ class Mischief:
 
 
 class OwnSampling:
-    """A sampling that keeps the order that it has given."""
+    """A sampling that keeps and reuses its order."""
 
     def __init__(self, act: Mischief, n: int, dtype: Any) -> None:
         self.act, self.order = act, np.arange(n, dtype=dtype)
         act.arrays.append(self.order)
 
     def epoch(self, n: int, rng: np.random.Generator) -> Any:
-        """Return the order, once it may have changed."""
+        """Change something, and return the order."""
         self.act()
         return self.order
 
 
 class OwnGenerator(np.random.Generator):
-    """A generator whose draws change things, and may be anything."""
+    """A generator whose draws change things, and may be out of range."""
 
     act: Mischief
 
@@ -104,7 +104,7 @@ class OwnGenerator(np.random.Generator):
         return values
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        """Draw, and change the room that was given for it."""
+        """Draw, and change the array that was given for the result."""
         drawn = super().standard_normal(size, dtype, out)
         self.act(beside=True)
         if out is not None and self.act.rng.random() < self.act.often:
@@ -112,22 +112,22 @@ class OwnGenerator(np.random.Generator):
         return drawn
 
     def choice(self, *args: Any, **kwargs: Any) -> Any:
-        """Draw samples that may not be there."""
+        """Draw samples that may not exist."""
         return self._drawn(super().choice(*args, **kwargs))
 
     def binomial(self, *args: Any, **kwargs: Any) -> Any:
-        """Draw sizes of batches that may be of any size."""
+        """Draw batch sizes that may be too large."""
         return self._drawn(super().binomial(*args, **kwargs))
 
 
 @dataclass(frozen=True)
 class OwnSchedule(Schedule):
-    """A schedule that gives rates of any number."""
+    """A schedule that sometimes returns the wrong number of rates."""
 
     act: Any = None
 
     def rates(self, base: float, start: int, count: int, state: Any = None) -> Any:
-        """Return rates, more or fewer than are wanted at times."""
+        """Return rates, sometimes one too many or too few."""
         self.act()
         return np.full(max(0, count + int(self.act.rng.integers(-1, 2) * (start % 5 == 4))), base)
 
@@ -137,7 +137,7 @@ class OwnSchedule(Schedule):
 
 @dataclass(frozen=True)
 class OwnOptimizer(gd.Adam):
-    """An optimizer that is not what its kernel takes."""
+    """An optimizer whose state does not fit its kernel."""
 
     more: int = 0
 
@@ -150,7 +150,7 @@ class OwnOptimizer(gd.Adam):
 
 
 def draw(rng: np.random.Generator) -> tuple[gd.Network, dict[str, Any], Mischief]:
-    """Return a network, the arguments of a training, and what changes them while it runs."""
+    """Return a network, the arguments of a training, and the object that changes them."""
     act = Mischief(rng, rng.choice([0.0, 0.1, 0.5]))
     loss = str(rng.choice(LOSSES))
     n, width = int(rng.integers(1, 200)), int(rng.integers(1, 40))
@@ -244,7 +244,7 @@ def run(seed: int) -> bool:
 
 
 def undisturbed() -> bytes:
-    """Return the bits of a training that nothing changes."""
+    """Return the bits of an undisturbed training."""
     X = np.random.default_rng(0).standard_normal((100, 5))
     net = gd.Network([5, 9, 1], rng=0)
     gd.train(net, X, X[:, 0], epochs=2, optimizer=gd.Adam(0.01), rng=0)
@@ -256,7 +256,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=60, help="how long (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="the first training's (default: 0)")
-    parser.add_argument("--verbose", action="store_true", help="say each seed before it runs")
+    parser.add_argument("--verbose", action="store_true", help="print each seed before it runs")
     options = parser.parse_args()
     expected, end, ended = undisturbed(), time.monotonic() + options.seconds, 0
     with np.errstate(all="ignore"):
@@ -265,7 +265,7 @@ def main() -> int:
                 print(f"\rseed {seed}", end="", flush=True)
             ended += run(seed)
             if undisturbed() != expected:
-                print(f"after seed {seed} an undisturbed training has other bits")
+                print(f"after seed {seed} an undisturbed training has different bits")
                 return 1
             if time.monotonic() > end:
                 break

@@ -1,4 +1,4 @@
-"""Check the rules of the compiled code that no linter knows."""
+"""Check rules of the compiled code that linters do not cover."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Run tests on a build with the compiler's sanitizers.
 
-address: gcc's address and undefined-behaviour sanitizers over the quick tests, and over trainings
-under which everything changes at random (tools/mutations.py).
-thread: clang's thread sanitizer over a threaded run. It needs LLVM's OpenMP library with the
-Archer tool, which tells the sanitizer what the beginning and the end of a team order; under another
+address: gcc's address and undefined-behaviour sanitizers on the quick tests, and on trainings whose
+data is changed at random (tools/mutations.py).
+thread: clang's thread sanitizer on a threaded run. It needs LLVM's OpenMP library with the Archer
+tool, which tells the sanitizer that the start and the end of a team are synchronised; with another
 library both look like races. (The engine's own barrier needs no such help.)
 
-A finding is an exit code other than 0.
+The exit code is not 0 if something is found.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from suite import OTHER_KERNELS
 
 
 def library(compiler: str, name: str) -> str:
-    """Return the path of one of the compiler's own libraries."""
+    """Return the path of one of the compiler's libraries."""
     path = subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip()
     if not Path(path).is_absolute():
         raise FileNotFoundError(f"{compiler} has no {name}")
@@ -35,8 +35,8 @@ def library(compiler: str, name: str) -> str:
 
 def address(target: Path) -> int:
     """Run the quick tests under the address and undefined-behaviour sanitizers."""
-    # lines for the traces, and calls in place of code for the address checks: written out, they
-    # and the types of all variables take the compiler twice as long
+    # -g1: line numbers only; address checks as calls: inlined checks and full debug information
+    # would double the compile time
     install(
         target,
         FASTGD_CFLAGS="-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined "
@@ -45,7 +45,7 @@ def address(target: Path) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OTHER_KERNELS]
     environment = {
         "LD_PRELOAD": f"{library('gcc', 'libasan.so')} {library('gcc', 'libubsan.so')}",
-        # CPython keeps memory until it exits: a leak report would be of its own
+        # CPython keeps memory until it exits, so a leak report would list that
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=66",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=66",
         "PYTHONPATH": str(target),
@@ -90,8 +90,8 @@ def thread(target: Path) -> int:
         "PYTHONPATH": str(target),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    # The sanitizer needs the addresses where it expects them, hence setarch, which must not
-    # itself be instrumented, hence env.
+    # The sanitizer needs fixed addresses: setarch turns off their randomisation. env sets
+    # LD_PRELOAD after setarch, which must not be instrumented.
     preload = f"LD_PRELOAD={library(clang, 'libclang_rt.tsan-x86_64.so')}"
     run = str(ROOT / "tools" / "threaded_run.py")
     command = ["setarch", "-R", "env", preload, sys.executable, run]

@@ -39,7 +39,7 @@ def data(sizes: tuple[int, ...], loss: str, n: int) -> tuple[np.ndarray, np.ndar
 def main() -> None:
     """Run every model with every optimizer and option, small and large batches."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    compiled.ALL_THREADS = True  # the engine would not start them for so little
+    compiled.ALL_THREADS = True  # the engine would use one thread for so little work
     for sizes, loss in MODELS:
         X, y = data(sizes, loss, 700)
         for optimizer in OPTIMIZERS:

@@ -1,7 +1,7 @@
-"""Train models of every kind and print the bits that come of it, a line each: for emulate.py.
+"""Train models of every kind and print a digest of each result: for emulate.py.
 
-Data and first parameters are small whole numbers over a power of two, so that no other library's
-rounding is in what is printed.
+Data and initial parameters are small integers over a power of two, so that the output does not
+depend on another library's rounding.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def bits(model: str, optimizer: str, setting: str, dtype: str, activation: str) 
 
 
 def main() -> None:
-    """Every model with every optimizer and dtype; settings and activations in turn."""
+    """Train every model with every optimizer, dtype and setting, with activations in turn."""
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()

@@ -1,7 +1,7 @@
-"""Check what a wheel and an sdist hold.
+"""Check the contents of a wheel and an sdist.
 
-A wheel must hold every module of the package, in all its folders. An sdist must hold what git
-tracks, but for hidden files, and nothing that a build makes.
+A wheel must contain every module of the package, in all its folders. An sdist must contain all
+files that git tracks, except hidden files, and no build products.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 3_000_000
-WANTED = (  # beside the modules
+WANTED = (  # besides the modules
     "fastgd/py.typed",
     "fastgd/engine/engine.pyi",
     "fastgd/commandline/comparison.html",
@@ -63,7 +63,7 @@ def sdist_problems(sdist: Path) -> list[str]:
 
 
 def main() -> int:
-    """Print what is wrong with the packages' contents; return 1 if anything is."""
+    """Print what is wrong with the packages' contents; return 1 if something is."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,8 +71,8 @@ def main() -> int:
     packages: list[Path] = parser.parse_args().packages
     for package in packages:
         if not (package.is_file() and package.name.endswith((".whl", ".tar.gz"))):
-            parser.error(f"{package} is no wheel (.whl) or sdist (.tar.gz); `python -m build` "
-                         "makes both in dist/")  # fmt: skip
+            parser.error(f"{package} is not a wheel (.whl) or sdist (.tar.gz); `python -m build` "
+                         "creates both in dist/")  # fmt: skip
     failed = False
     for package in packages:
         check = wheel_problems if package.suffix == ".whl" else sdist_problems
