@@ -100,7 +100,7 @@ def test_an_array_with_other_memory_is_refused(net):
     def replace(net, history):
         X.__setstate__((1, X.shape, X.dtype, False, bytes(X.nbytes)))
 
-    with pytest.raises(ValueError, match="given other memory"):
+    with pytest.raises(ValueError, match="was replaced during"):
         gd.train(net, X, y, epochs=3, callbacks=[replace])
 
 
@@ -193,7 +193,7 @@ def test_a_bit_generator_that_draws_nothing_is_refused():
     class Empty(np.random.BitGenerator):
         pass
 
-    with pytest.raises(TypeError, match="Empty draws no numbers"):
+    with pytest.raises(TypeError, match="Empty cannot draw numbers"):
         shuffle.permutation(5, np.random.Generator(Empty()))
 
 
@@ -230,7 +230,7 @@ class ManyScalars(gd.Nadam):
         (ManyParameters, "104 hyperparameters, but its kernel 'adam' takes 4"),
         (NoMoments, "takes 2 moments, not 0"),
         (ShortMoments, "a moment has 4 bytes"),
-        (ManyScalars, "takes other scalars"),
+        (ManyScalars, "takes another number of scalars"),
     ],
 )
 def test_an_optimizer_is_what_its_kernel_takes(kind, message, net):

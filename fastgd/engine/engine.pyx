@@ -1,9 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The compiled backend's engine: the runs on a workspace, and how many threads make their steps.
+"""The compiled backend's engine: runs on a workspace, and the choice of the number of threads.
 
-What is allocated stands in _workspace.pyx, what happens in a step in _step_loop.pyx, arithmetic in
-src_c/.
+workspace.pyx allocates the memory, step_loop.pyx makes the steps, and src_c/ has the arithmetic.
 """
 
 from cython.parallel cimport parallel, threadid
@@ -79,7 +78,7 @@ def max_threads():
 
 
 def config():
-    """Return what the build has and what this process uses, as a dict."""
+    """Return the features of the build and the choices of this process, as a dict."""
     return {
         "instruction level": LEVEL,
         "instruction levels supported": levels(),
@@ -89,28 +88,26 @@ def config():
     }
 
 
-cdef enum:                  # what the threads are sent to do
+cdef enum:                  # tasks of the threads
     WAKE
     STEPS
     OUTPUTS
     SAMPLE_NORMS
     SAMPLE_GRADIENTS
 
-# How often a thread looks whether the others have come, some 20 microseconds long, before it lets
-# other processes have its core; not at all where threads are more than cores.
+# How many times a waiting thread checks the barrier before it yields its core to other processes:
+# about 20 microseconds. 0 where there are more threads than cores.
 cdef int SPINS = 1024
 
-# How the engine finds out whether threads pay, in seconds: steps too short to be shared,
-# work too long to begin on one thread, a trial and an ordinary stretch of steps, how many times
-# its expected length a stretch may take, and the time between trials, which doubles.
-cdef double SHORTEST_STEP = 8e-7
-cdef double LONG_STEP = 5e-4
-cdef double TRIAL = 2e-3
-cdef double STRETCH = 2e-2
-cdef double PATIENCE = 3
-cdef double FIRST_GAP = 2e-2
+# How the engine measures whether threads are faster, in seconds.
+cdef double SHORTEST_STEP = 8e-7    # shorter steps run on one thread
+cdef double LONG_STEP = 5e-4        # longer work does not begin on one thread
+cdef double TRIAL = 2e-3            # length of a stretch of steps that is a trial
+cdef double STRETCH = 2e-2          # length of other stretches
+cdef double PATIENCE = 3            # a stretch may take this many times its expected length
+cdef double FIRST_GAP = 2e-2        # time between trials, which doubles
 cdef double LAST_GAP = 1.0
-# Parameters times samples from which the outputs are computed on all threads.
+# Outputs are computed on all threads from this many parameters times samples.
 cdef double WORK_A_THREAD = 1e7
 
 
@@ -130,18 +127,18 @@ cdef class Engine(Workspace):
     Attributes
     ----------
     all_threads : bool
-        Whether to use all threads always, not only where they pay: for tests.
+        Whether to always use all threads, even where one is faster: for tests.
     steps : int
-        How many the last epoch had.
+        The number of steps of the last epoch.
     loss : float
-        The sum of the samples' losses, of the last gradient.
+        The sum of the samples' losses at the last gradient.
     """
 
     cdef public bint all_threads
     cdef readonly Py_ssize_t steps
     cdef readonly double loss
     cdef object _signal
-    cdef list _recorded     # keeps what records are written to where it is
+    cdef list _recorded     # pins the arrays that records are written to
     cdef Stop _stop
 
     def __cinit__(self):
@@ -157,7 +154,7 @@ cdef class Engine(Workspace):
         Parameters
         ----------
         order : ndarray of uint32 or int64, or None
-            The samples in the order of their use; None takes all as they lie.
+            The samples in the order of their use; None takes all in the order of the rows.
         batch_size : int
             Samples a step.
         reduction : {"mean", "sum"}
@@ -165,27 +162,27 @@ cdef class Engine(Workspace):
         rates : ndarray of float64, or None
             Each step's learning rate; None computes the gradient only.
         drop_last : bool
-            Whether to leave out a last batch that is not full.
+            Whether to drop an incomplete last batch.
         bounds : ndarray of int64, or None
-            Where in the order each batch begins, and the last ends; the mean then divides by
-            batch_size whatever the batch holds.
+            Where in the order each batch begins, and where the last ends; the mean then divides
+            by batch_size, whatever the size of the batch.
         scales : ndarray of float64, or None
-            What each step multiplies its samples' gradients by, in place of the mean's factor.
+            The factor of the samples' gradients in each step, in place of the mean's.
         step : int
-            How many steps came before: the optimizer counts them.
+            The number of the optimizer's steps before this epoch.
         seed : int
-            Decides which units are left out.
+            The seed of dropout.
         record_every : int
-            Which steps, counted from the first of all, are recorded; 0 for none.
+            Record every so many steps, counted over all epochs; 0 for none.
         loss, penalty, gradient_norm, sample_squares, params : ndarray or None
-            Where to keep each recorded step's mean loss, the penalty's share of it, its
-            gradient's norm, the mean of its samples' gradients' squared norms, and the
-            parameters after it.
+            Where to write each recorded step's mean loss, the penalty's part of it, its
+            gradient's norm, the mean squared norm of its samples' gradients, and the parameters
+            after it.
 
         Returns
         -------
         float
-            The sum, or one that is not finite where the run diverged.
+            The sum; not finite if the run diverged.
 
         Raises
         ------
@@ -224,7 +221,7 @@ cdef class Engine(Workspace):
         return run.lead.loss_sum
 
     cdef int _set_order(self, order) except -1:
-        """Take the samples' order, whose indices whoever has made it has checked."""
+        """Set the samples' order; the caller has checked its indices."""
         cdef Run *run = &self.run
         if order is None:
             run.epoch.order, run.epoch.order_bytes, run.epoch.n_order = NULL, 0, run.data.n_samples
@@ -234,7 +231,7 @@ cdef class Engine(Workspace):
         return 0
 
     cdef int _set_bounds(self, bounds) except -1:
-        """Take the places in the order where batches begin."""
+        """Set the places in the order where batches begin."""
         cdef Run *run = &self.run
         cdef size_t n = len(bounds), k
         cdef const int64_t *ends = <const int64_t *> _place(bounds, n * sizeof(int64_t), "bounds")
@@ -289,22 +286,22 @@ cdef class Engine(Workspace):
         """Write v' H v, the loss's curvature along directions v, one for each stretch of samples.
 
         H is the Hessian over the samples of the stretch, by central differences of the gradient.
-        The first direction is the mean gradient. Each further one is the noise in the stretch
-        before: its gradient less the mean, times the root of its length, which gives it the
+        The first direction is the mean gradient. Each further one is the noise in the previous
+        stretch: its gradient minus the mean, times the square root of its length, which has the
         covariance of single samples' gradients.
 
         Parameters
         ----------
         params : ndarray of shape (n_params,)
-            Where, laid out as Network.params.
+            The parameters, laid out as Network.params.
         mean : ndarray of shape (n_params,)
-            The mean gradient there, in the same dtype.
+            The mean gradient at the parameters, in the same dtype.
         order : ndarray of uint32 or int64
             The stretches' samples.
         bounds : ndarray of int64, of shape (stretches + 1,)
             Where in the order each stretch begins, and the last ends.
         reach : float
-            How far from the parameters the gradients are taken, in both directions.
+            The distance from the parameters at which gradients are computed, in both directions.
         out : ndarray of float64, of shape (stretches,)
             Where the curvatures are written.
         """
@@ -390,18 +387,18 @@ cdef class Engine(Workspace):
         return out
 
     cdef int _over_samples(self, int what, char *out) except -1:
-        """Write something of each sample, with the threads that its work pays for."""
+        """Write a result for each sample, on all threads if there is enough work."""
         cdef Run *run = &self.run
-        cdef bint pays = <double> run.epoch.n_order * run.n_params > WORK_A_THREAD
+        cdef bint large = <double> run.epoch.n_order * run.n_params > WORK_A_THREAD
         self._check_data()
         self._begin()
         with nogil:
-            self._send(run.team.most_threads if pays or self.all_threads else 1, what, out)
+            self._send(run.team.most_threads if large or self.all_threads else 1, what, out)
         self._end()
         return 0
 
     cdef int _begin(self) except -1:
-        """Make ready for a run without the GIL."""
+        """Prepare a run without the GIL."""
         cdef Run *run = &self.run
         cdef size_t t
         for t in range(run.team.most_threads):
@@ -417,7 +414,7 @@ cdef class Engine(Workspace):
         return 0
 
     cdef int _end(self) except -1:
-        """Raise what a signal's handler raised in the meantime, or what else ended the run."""
+        """Raise the exception that ended the run, if any: a signal handler's, or `Stopped`."""
         if self._signal is not None:
             error, self._signal = self._signal, None
             raise error
@@ -426,10 +423,10 @@ cdef class Engine(Workspace):
         return 0
 
     cdef void _stretch(self) noexcept nogil:
-        """Run some more steps, on one thread or on all: on what is faster here and now.
+        """Run a stretch of steps on one thread or on all, whichever is faster now.
 
-        The bits do not depend on it, so both are timed while the run goes on, and the slower
-        one is tried again from time to time: another process may come or go.
+        The bits do not depend on the choice, so both are timed during the run, and the slower one
+        is tried again from time to time: other processes may start or end.
         """
         cdef Run *run = &self.run
         cdef Pace *pace = &run.pace
@@ -461,10 +458,10 @@ cdef class Engine(Workspace):
         steps = <size_t> max(1.0, (TRIAL if trial else STRETCH) / (known * step))
         run.stretch.stop = run.stretch.index + _min(steps, run.epoch.n_steps - run.stretch.index)
         run.flags.paused = False
-        if trial and choice == 1:  # what it takes to begin is no part of what a step takes
+        if trial and choice == 1:  # start the threads before the clock: startup is not measured
             self._send(run.team.most_threads, WAKE, NULL)
         now = fgd_seconds()
-        # A thread that another process keeps from its core holds up all at every barrier.
+        # If another process takes a thread's core, all threads wait at every barrier.
         run.lead.deadline = INFINITY if self.all_threads else (
             now + PATIENCE * (steps * step * known + SHORTEST_STEP)
         )
@@ -477,8 +474,8 @@ cdef class Engine(Workspace):
         )
         if trial:
             pace.gap = max(FIRST_GAP, min(2 * pace.gap, LAST_GAP))
-            # so that no trial, however bad, costs more than a twentieth of the time; but the first
-            # may have met threads of another library on their way to sleep
+            # no trial, however slow, may cost more than a twentieth of the time, except the first,
+            # which may have run while threads of another library were still spinning
             now += seconds
             pace.next_trial = now + max(
                 pace.gap, (20 if pace.gap > 2 * FIRST_GAP else 2) * (now - begun)
@@ -486,10 +483,10 @@ cdef class Engine(Workspace):
         run.stretch.start, run.stretch.index = run.lead.reached, run.lead.reached_index
 
     cdef size_t _split_layers(self, int threads) noexcept nogil:
-        """Return how many of the first layers are shared out by columns, or segments.
+        """Return how many of the first layers threads share by columns or segments.
 
-        Columns stay with their owner from step to step, where the weights would go from core to
-        core if samples were shared; in exchange the chunk's outputs and deltas do.
+        Then a thread keeps its columns from step to step, and the chunk's outputs and deltas move
+        between cores; if threads shared samples, the weights would move instead.
         """
         cdef Run *run = &self.run
         cdef size_t depth = 0
@@ -502,7 +499,7 @@ cdef class Engine(Workspace):
         return depth
 
     cdef void _send(self, int threads, int what, char *out) noexcept nogil:
-        """Let the threads run the stretch, or write something of all samples."""
+        """Let the threads run the stretch, or write a result for all samples."""
         global _threads_started
         if threads > 1:
             threads = fgd_team(threads, fgd_seconds())
@@ -537,18 +534,18 @@ cdef class Engine(Workspace):
             write_sample_gradients(&self.run, thread, out)
 
     cdef bint fill_noise(self) noexcept:
-        """Draw the noise of one step; whether that worked."""
+        """Draw the noise of one step; return whether that succeeded."""
         cdef size_t size = self.run.n_params * self.run.itemsize
         try:
             self._rng.standard_normal(out=self._drawn, dtype=self._drawn.dtype)
-            self.run.noise.flat = _room(self._drawn, size, "out")  # a generator may be anybody's
+            self.run.noise.flat = _room(self._drawn, size, "out")  # user code may draw it
         except BaseException as error:
             self._signal = error
             return False
         return True
 
     cdef bint signalled(self) noexcept:
-        """Whether a signal's handler raised; what it raised is kept for the caller."""
+        """Return whether a signal handler raised; keep its exception for the caller."""
         try:
             PyErr_CheckSignals()
         except BaseException as error:

@@ -1,21 +1,20 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Random orders of samples, made in compiled code from the user's own NumPy generator.
+"""Random orders of samples, computed in compiled code from the user's NumPy generator.
 
-Three 64-bit words of the generator, whichever it is, begin a stream of SFC64 for the call, so that
-the stream is inlined where it is used; the generator's state says all about what comes next. The
-arithmetic is in src_c/shuffle.c.
+Three 64-bit words of the generator, of whatever kind, seed an SFC64 stream for the call, which is
+inlined where it is used. The result depends on the generator's state only. The arithmetic is in
+src_c/shuffle.c.
 
-A permutation is made by exchanges, as by Durstenfeld (1964, doi:10.1145/364520.364540). Beyond
-the cache each exchange would wait for memory, so the numbers of a large one are first dealt to
-256 piles at random, and then each pile is permuted by itself. That is exactly uniform as well
-(Sandelius 1962, doi:10.1111/j.2517-6161.1962.tb00471.x): whatever the piles' sizes, all orders
-are equally likely.
+A permutation is made by exchanges (Durstenfeld 1964, doi:10.1145/364520.364540). Beyond the cache
+each exchange would wait for memory, so the numbers of a large permutation are first dealt to 256
+piles at random, and then each pile is permuted. That is exactly uniform as well (Sandelius 1962,
+doi:10.1111/j.2517-6161.1962.tb00471.x): whatever the piles' sizes, all orders are equally likely.
 
-For the same reason the piles' room may be fixed beforehand, with some to spare: the numbers need
-not be counted before they are dealt. Should a pile overflow, which the default room makes rarer
-than once in 10^12 calls, the permutation is made without piles. To do so depends on the sizes
-only, so it favours no order.
+For the same reason the piles' capacity may be fixed beforehand, with some to spare, so that the
+numbers need not be counted before they are dealt. If a pile overflows, which happens less than once
+in 10^12 calls with the default capacity, the permutation is made without piles. That depends on the
+sizes only, so it favours no order.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -43,13 +42,13 @@ cdef extern from "shuffle.h" nogil:
     void fgd_draws_u32(fgd_stream bits, uint32_t *out, uint64_t n, uint64_t bound) noexcept
     void fgd_draws_i64(fgd_stream bits, int64_t *out, uint64_t n, uint64_t bound) noexcept
 
-# Permutations of at least so many numbers are dealt into piles first: measured where a core has
-# 1 MB of cache for itself and shares 32 MB.
+# Permutations of at least this many numbers are dealt into piles first. Measured on cores with 1 MB
+# of their own cache and 32 MB of shared cache.
 DEAL_FROM = 1 << 20
 
 
 def index_dtype(n):
-    """Return the smallest dtype that the engine takes for indices below n."""
+    """Return the smallest dtype of indices below n that the engine accepts."""
     return np.uint32 if n <= 1 << 32 else np.int64
 
 
@@ -58,7 +57,7 @@ cdef fgd_stream _open(bit_generator) except *:
         bit_generator.capsule, "BitGenerator"
     )
     if generator.next_uint64 == NULL:
-        raise TypeError(f"{type(bit_generator).__name__} draws no numbers: it is not complete")
+        raise TypeError(f"{type(bit_generator).__name__} cannot draw numbers: it is incomplete")
     with bit_generator.lock:
         return fgd_open_stream(generator)
 
@@ -73,12 +72,12 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     rng : numpy.random.Generator
         The source.
     deal_from : int, optional
-        From which n on piles are dealt, for tests; `DEAL_FROM` if not given. It changes which
-        of the equally likely orders is drawn.
+        The smallest n for which piles are dealt, for tests; by default `DEAL_FROM`. It changes
+        which of the equally likely orders is drawn.
     spare : int, optional
-        Room in a pile beyond the mean size, for tests; eight standard deviations if not given.
+        Capacity of a pile beyond the mean size, for tests; by default eight standard deviations.
     dtype : dtype, optional
-        uint32 or int64, for tests; the smallest if not given.
+        uint32 or int64, for tests; by default the smaller that fits.
 
     Returns
     -------
@@ -107,7 +106,7 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
 
 
 def _dealt(n, bit_generator, spare, dtype):
-    """Return a permutation made by way of piles: the beginning of an array with their room."""
+    """Return a permutation made by way of piles: the first n elements of a larger array."""
     mean = -(-n // FGD_PILES)
     spare = int(8 * sqrt(mean)) + 16 if spare is None else spare
     cdef fgd_stream bits = _open(bit_generator)

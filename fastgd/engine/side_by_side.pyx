@@ -76,8 +76,8 @@ def heed_stop():
 def run_all(calls, int n_threads):
     """Return the results of all calls, at most n_threads of which run at the same time.
 
-    After an exception, in a call or in a signal handler, running calls are told to stop, no more are
-    started, and the first exception is raised when all have ended. With one thread, or if no thread
+    After an exception, in a call or in a signal handler, running calls are told to stop and no more
+    are started; the first exception is raised when all have ended. With one thread, or if no thread
     can be started, the calling thread runs them.
     """
     calls = list(calls)

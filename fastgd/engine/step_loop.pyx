@@ -74,8 +74,8 @@ cdef void _decide(
     This is the only place where a team's `stopped` and `paused` are written. The rule: they are
     written between two barriers, and read only after the second. So all threads leave a loop in the
     same iteration. If a thread were still at the loop's condition while the first decides, it would
-    leave alone, and the first would wait for it forever. `interrupted` may be set at any time, so no
-    thread leaves a loop because of it; it is turned into `stopped` here.
+    leave alone, and the first would wait for it forever. `interrupted` may be set at any time, so
+    no thread leaves a loop because of it; it is turned into `stopped` here.
     (tests/test_barrier_protocol.py checks all interleavings of the threads.)
     """
     _wait(run)

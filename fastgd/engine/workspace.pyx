@@ -1,9 +1,9 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""The workspace of a run: what is allocated before its first step, and where everything lies.
+"""The workspace of a run: the memory allocated before its first step, and its layout.
 
-Data, parameters and an optimizer's state come in here and go out again. What is done with them
-stands in _engine.pyx, checks of user input in _validation.py.
+Data, parameters and an optimizer's state are copied in and out here. engine.pyx works on them;
+fastgd/_data.py checks user input.
 """
 
 from libc.stdint cimport uintptr_t
@@ -107,7 +107,7 @@ cdef class Workspace:
         return taken
 
     def set_data(self, X, y=None, sample_weight=None):
-        """Point at the samples; they are read in place, and stay where they are as long as self."""
+        """Set the samples: they are read in place, and their memory is pinned as long as self."""
         cdef Run *run = &self.run
         cdef size_t t, n = len(X)
         self._data = X, y, sample_weight
@@ -128,9 +128,9 @@ cdef class Workspace:
                 run.windows[t].weights = <char *> self.take(run.chunk, run.itemsize)
 
     cdef int _check_data(self) except -1:
-        """Check that the samples are where they were: Python code has run in the meantime.
+        """Check that the samples have not moved: Python code may have run in between.
 
-        What is pinned can still be given other memory, by ``__setstate__`` for example.
+        A pinned array can still get new memory, by ``__setstate__`` for example.
         """
         cdef Run *run = &self.run
         cdef const char *weight = NULL
@@ -142,25 +142,26 @@ cdef class Workspace:
         if sample_weight is not None:
             weight = _place(sample_weight, run.data.n_samples * run.itemsize, "sample_weight")
         if samples != run.data.X or targets != run.data.y or weight != run.data.sample_weight:
-            raise ValueError("X, y or sample_weight were given other memory during the run")
+            raise ValueError("the memory of X, y or sample_weight was replaced during the run")
         return 0
 
     def adjust(self, *, double l1=0, double l2=0, bint summed=False, double clip_value=0,
                double clip_norm=0, double clip_sample=0, double noise=0, rng=None):
-        """Say what is to become of every gradient before its update; 0 for nothing.
+        """Set the changes to every gradient before its update; 0 for none.
 
         Parameters
         ----------
         l1, l2 : float
             Penalties on the weights.
         summed : bool
-            Whether they belong to the sum of a batch's losses, not to the mean.
+            Whether they are added to the sum of a batch's losses, not to the mean.
         clip_value, clip_norm, clip_sample : float
-            The largest size of an element, of the gradient, and of a sample's gradient.
+            The largest absolute value of an element, and the largest norm of the gradient and of a
+            sample's gradient.
         noise : float
-            The standard deviation of what is added to the sum of a batch's gradients.
+            The standard deviation of the noise added to the sum of a batch's gradients.
         rng : numpy.random.Generator
-            Draws it.
+            Draws the noise.
         """
         cdef Run *run = &self.run
         run.adjust = Adjust(l1, l2, summed, clip_value, clip_norm, clip_sample, noise)
@@ -177,7 +178,7 @@ cdef class Workspace:
             run.training.stochastic = NULL
 
     def drop(self, thresholds, factors):
-        """Leave out hidden units whose random number is below their layer's threshold.
+        """Drop hidden units whose random number is below their layer's threshold.
 
         The others' outputs are multiplied by the layer's factor.
         """
@@ -186,7 +187,7 @@ cdef class Workspace:
             self.run.layers[depth].drop_factor = factor
 
     def load(self, params, moments=()):
-        """Take parameters and moments over, from flat arrays laid out as Network.params."""
+        """Copy parameters and moments from flat arrays laid out as Network.params."""
         cdef Run *run = &self.run
         cdef size_t size = run.n_params * run.itemsize
         cdef list places = _moments_of(run, moments)
@@ -198,7 +199,7 @@ cdef class Workspace:
         transpose_all(run)
 
     def load_scalars(self, scalars):
-        """Take over the numbers of an optimizer's state that belong to no parameter."""
+        """Copy the optimizer's scalars: the numbers of its state that belong to no parameter."""
         cdef tuple values = _scalars_of(&self.run, scalars)
         for place, scalar in enumerate(values):
             self.run.training.scalars[place] = scalar
@@ -209,7 +210,7 @@ cdef class Workspace:
         unpack(&self.run, self.run.params, _room(params, size, "params"))
 
     def store_moments(self, moments):
-        """Copy the optimizer's moments into flat arrays; into none if one of them does not fit."""
+        """Copy the optimizer's moments into flat arrays; into none if one is too small."""
         cdef size_t size = self.run.n_params * self.run.itemsize
         cdef list places = _moments_of(&self.run, moments)
         for place, moment in enumerate(places):
@@ -223,7 +224,7 @@ cdef class Workspace:
 
 
 cdef int _set_hyperparameters(Run *run, str optimizer, tuple values) except -1:
-    """Take over as many as the optimizer's kernel reads: a subclass may have others."""
+    """Set the hyperparameters; a subclass of an optimizer may have another number of them."""
     if len(values) != run.training.optimizer.n_hyperparameters:
         raise ValueError(
             f"the optimizer has {len(values)} hyperparameters, but its kernel {optimizer!r} takes "
@@ -236,7 +237,7 @@ cdef int _set_hyperparameters(Run *run, str optimizer, tuple values) except -1:
 
 
 cdef list _moments_of(const Run *run, moments):
-    """Return an optimizer's moments, as many and as long as its kernel takes."""
+    """Return the optimizer's moments, once their number and sizes are checked."""
     cdef size_t wanted = 0 if run.training.optimizer == NULL else run.training.optimizer.n_moments
     cdef list places = list(moments)
     if len(places) != wanted:
@@ -247,10 +248,10 @@ cdef list _moments_of(const Run *run, moments):
 
 
 cdef tuple _scalars_of(const Run *run, scalars):
-    """Return an optimizer's scalars, as many as its kernel takes."""
+    """Return the optimizer's scalars, once their number is checked."""
     cdef tuple values = tuple(scalars) if len(scalars) else ()
     if run.training.optimizer == NULL or len(values) != run.training.optimizer.n_scalars:
-        raise ValueError(f"the optimizer's kernel takes other scalars than {list(values)}")
+        raise ValueError(f"the optimizer's kernel takes another number of scalars: {list(values)}")
     return values
 
 
@@ -259,11 +260,11 @@ cdef inline char *_moment(const Run *run, size_t place) noexcept:
 
 
 # ---------------------------------------------------------------------------------------
-# Where everything lies
+# Memory layout
 # ---------------------------------------------------------------------------------------
 
 cdef int _lay_out(Workspace space, hidden) except -1:
-    """Allocate everything but the data: nothing is allocated once a step runs."""
+    """Allocate everything but the data: no memory is allocated during steps."""
     cdef Run *run = &space.run
     cdef size_t lanes = run.kernels.lanes, size = run.itemsize, line = 64 / size
     cdef size_t depth, offset = 0, elements = 0, weights = 0, room
@@ -306,7 +307,7 @@ cdef int _lay_out(Workspace space, hidden) except -1:
 
 
 cdef int _lay_out_samples(Workspace space) except -1:
-    """Allocate what each sample of a chunk, and each thread, needs."""
+    """Allocate the memory of each sample of a chunk, and of each thread."""
     cdef Run *run = &space.run
     cdef size_t size = run.itemsize, depth, n, t, listed = run.chunk + FGD_AHEAD
     cdef size_t copies = run.team.most_threads if run.linear else 1
@@ -390,7 +391,7 @@ cdef int _lay_out_training(Workspace space) except -1:
 cdef Tile _tile(
     Run *run, size_t depth, size_t first, size_t last, size_t column, size_t width
 ):
-    """Return a tile with its places in the packed vectors and in the sums of squares."""
+    """Return a tile with its offsets into the packed vectors and the sums of squares."""
     cdef Layer *layer = &run.layers[depth]
     cdef Tile tile = Tile(
         depth, first, last, column, width, column / run.kernels.panel, 0, 0, 0,
@@ -423,10 +424,10 @@ cdef Tile _tile(
 
 
 cdef void _skew(Run *run) noexcept:
-    """Let the parameters begin where the rows do in a cache line, if all begin at one place.
+    """Let the parameters begin at the same offset in a cache line as the rows, if that is constant.
 
-    Kernels then load both as the lines lie, which pays for wide rows. There is a line to spare
-    behind each.
+    Kernels then load both aligned to lines (linear.inc.c), which is faster for wide rows. Each
+    vector has a spare line at its end.
     """
     cdef size_t behind = <uintptr_t> run.data.X % 64
     if run.data.row_bytes % 64 == 0 and behind % 16 == 0 and run.data.row_bytes >= LEAST_SKEWED:
