@@ -5,23 +5,23 @@
  * dtype T (float or double).
  *
  * Layouts
- *   A batch is a list of row pointers, so that no sample is ever copied. Every list has
- *   FGD_AHEAD valid entries behind its last row: kernels prefetch them.
+ *   A batch is a list of row pointers, so that samples are not copied. Every list has FGD_AHEAD
+ *   valid entries after its last row: kernels prefetch them.
  *   A dense layer's weights, n_in x n_out, are packed in panels of `panel` columns, each
  *   panel n_in rows of contiguous columns; the last panel is narrower, padded with zeros
  *   to a multiple of `lanes`. A tile (some rows of one panel) is therefore contiguous.
- *   A layer with one output is a plain vector, padded with zeros to 64 bytes. Where it begins some
- *   bytes behind a multiple of 64, so does every row, which is then a multiple of 64 bytes wide;
- *   the bytes before hold zeros, and the same goes for the vector's gradient.
- *   A layer of few outputs and many inputs, without layers below, has its inputs cut into
- *   segments: each one's weights are a plain vector an output, padded to the same 64 bytes.
+ *   A layer with one output is a plain vector, padded with zeros to 64 bytes. If its address is not
+ *   a multiple of 64, all rows have the same offset from one, and a width that is a multiple of 64
+ *   bytes; the bytes before the vector are zeros. The same holds for the vector's gradient.
+ *   A first layer with few outputs and many inputs has its inputs divided into segments; a segment
+ *   has a plain vector of weights for each output, padded to 64 bytes.
  *   Matrices of samples (outputs, deltas) are row-major with ld elements a row, ld the
  *   padded number of columns (1 for one output).
  *
- * Bits: each number a dense kernel writes is one chain of fused multiply-adds in index
- * order; each dot product is kept in 64 bytes of lanes that are added up as a fixed tree, and
- * its segments, where it has some, in their order.
- * Neither depends on the level, the tile or the caller's way of cutting up the work.
+ * Bits: each number that a dense kernel writes is one chain of fused multiply-adds in index order.
+ * A dot product is summed in 64 bytes of lanes, which are added as a fixed tree; then its segments,
+ * if any, are added in order. Neither depends on the level, the tile or how the caller divides the
+ * work.
  */
 #ifndef FASTGD_H
 #define FASTGD_H
@@ -42,10 +42,10 @@ typedef void fgd_activation(size_t n, void *z, void *derivative);
 typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y, const void *weight,
                       double scale, double *value);
 
-/* prepare() turns an optimizer's hyperparameters into the coefficients of step number
- * `step` (from 1), once a step, and moves the scalars on that it keeps from step to step;
- * update() moves parameter[n] along gradient[n] with them. Moment number k begins
- * k * stride elements behind `moments`. The counts are those of what both are given. */
+/* prepare() is called once a step: it computes the coefficients of step number `step` (from 1) from
+ * the hyperparameters, and updates the scalars, which are kept from step to step. update() moves
+ * parameter[n] along gradient[n] with these coefficients. Moment k begins k * stride elements after
+ * `moments`. The counts are the lengths of these arrays. */
 typedef struct fgd_optimizer {
     const char *name;
     size_t n_hyperparameters, n_moments, n_scalars;
@@ -55,10 +55,10 @@ typedef struct fgd_optimizer {
                    const double *coefficient);
 } fgd_optimizer;
 
-/* n steps of plain SGD of one sample each, on a model of one output and no hidden layer, with
- * rate[n] and a weight decay. rows[n] is the sample behind the last: `ahead`, one T, keeps what
- * was begun for it, and is ready for rows[0] where `begun`. slope[n] is what the losses' slopes
- * by the raw output were. */
+/* n steps of plain SGD of one sample each, on a model with one output and no hidden layer, with
+ * learning rates rate[n] and a weight decay. rows[n] is the sample after the last: its dot product
+ * is left in `ahead`, one T, which must hold that of rows[0] if `begun`. slope[n] receives the
+ * derivatives of the losses with respect to the raw output. */
 typedef void fgd_stochastic(size_t n, const void *const *rows, size_t n_in, const void *y,
                             const void *weight, void *params, void *bias, const double *rate,
                             double decay, int begun, void *ahead, double *value, double *slope);
@@ -90,14 +90,14 @@ enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
 typedef struct fgd_linear {
     size_t n_weights;
     void *weights;    /* the model's are `scale` times these */
-    void *average;    /* NULL: none is wanted */
-    void *l1_applied; /* what each weight l1_applied to L1; NULL without */
+    void *average;    /* NULL: not computed */
+    void *l1_applied; /* L1 penalty applied to each weight so far; NULL without L1 */
     const void *targets;
     const void *sample_weight; /* NULL: ones */
     double scale, intercept;
     double average_a, average_b, average_intercept;
-    double l1_total;       /* to L1, by a weight that was always met */
-    double squares, sizes; /* of the weights that the last step met */
+    double l1_total;       /* L1 penalty of all steps so far */
+    double squares, sizes; /* sums over the weights of the last step's rows */
     double t;              /* number of the next step, from 1 */
     double loss_sum, penalty_sum;
     int loss, rule;
@@ -106,7 +106,7 @@ typedef struct fgd_linear {
     double intercept_rate; /* of the weights' learning rate */
     double average_from;   /* the first step that counts */
     size_t batch_size;
-    /* softmax_steps() only: ld numbers, zeros behind the n_outputs, stand for each column of the
+    /* softmax_steps() only: ld numbers, zeros after the n_outputs, stand for each column of the
      * weights, of `average` and of `l1_applied`, and for the intercepts; ld is a multiple of 64
      * bytes. A target is an index in `classes` or, where that is NULL, n_outputs numbers. */
     size_t n_outputs, ld;
@@ -146,9 +146,9 @@ typedef struct fgd_kernels {
     /* out[i][k] *= delta[i] * weights[k] */
     void (*dot_scale)(size_t n, size_t n_in, size_t ld, const void *delta, const void *weights,
                       void *out);
-    /* Few outputs and many inputs: out[j][i] = sum over k of rows[i][first + k] * weights[j][k],
-     * k < n_in, rows of `stride` and of `room` elements: a segment of the inputs, whose sums stay
-     * apart. stride is a multiple of 64 bytes, with zeros behind the weights. */
+    /* The sums of one segment of the inputs: out[j][i] = sum over k of
+     * rows[i][first + k] * weights[j][k], k < n_in. weights have `stride` elements a row, zeros
+     * after the weights, a multiple of 64 bytes; out has `room` elements a row. */
     void (*dots)(size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
                  const void *weights, size_t stride, void *out, size_t room);
     /* out[i][j] = bias[j] + sum over s of sums[s][j][i], zeros for n_out <= j < ld */
@@ -189,18 +189,17 @@ typedef struct fgd_kernels {
     /* out[n] = f(x[n]) by name, one of math_names, for tests; 0, or -1 for an unknown name */
     int (*math)(const char *name, size_t n, const void *x, void *out);
 
-    /* Steps of batches of model->batch_size of the n samples that order lists, with a learning
-     * rate each. `step_size` has room for a double a sample of one batch (softmax_steps: ld
-     * elements). A passive-aggressive rule takes batches of one. */
+    /* Steps over the n samples in `order`, in batches of model->batch_size, with a learning rate
+     * for each step. `step_size` has room for a double for each sample of a batch (softmax_steps:
+     * ld elements). Passive-aggressive rules need batches of one. */
     void (*per_sample)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
                        fgd_linear *model, void *step_size);
     /* The same for several outputs and the cross-entropy of their softmax. */
     void (*softmax_steps)(size_t n, const uint32_t *order, const double *rate, const fgd_rows *rows,
                           fgd_linear *model, void *step_size);
-    /* The same steps in parts, for batches so large that someone may wish to look up in between:
-     * each phase in turn over all of the batch, model->batch_size samples. FGD_SHRINK and
-     * FGD_FINISH are done once, and FGD_APPLY_L1 only with L1. `step_size` is that of these n
-     * samples. */
+    /* The same steps in parts, to check for signals during large batches: each phase in turn over
+     * the whole batch of model->batch_size samples. FGD_SHRINK and FGD_FINISH are done once, and
+     * FGD_APPLY_L1 only with L1. `step_size` points to the elements of these n samples. */
     void (*batch_part)(int phase, size_t n, const uint32_t *order, double rate,
                        const fgd_rows *rows, fgd_linear *model, void *step_size);
     void (*softmax_part)(int phase, size_t n, const uint32_t *order, double rate,

@@ -1,4 +1,4 @@
-/* Activations: each turns z into f(z) and gives f'(z), from one formula for a vector. */
+/* Activations: each computes f(z) and f'(z), by one formula for a vector. */
 
 FGD_INLINE V identity_v(V z, V *derivative) {
     *derivative = vset1(1);
@@ -6,7 +6,7 @@ FGD_INLINE V identity_v(V z, V *derivative) {
 }
 FGD_INLINE V relu_v(V z, V *derivative) {
     *derivative = vselect((VI)(z > (V){0}), vset1(1), (V){0});
-    return vmax((V){0}, z); /* not a number where z is not */
+    return vmax((V){0}, z); /* NaN if z is NaN */
 }
 FGD_INLINE V leaky_relu_v(V z, V *derivative) {
     *derivative = vselect((VI)(z > (V){0}), vset1(1), vset1(T_C(0.01)));
@@ -18,13 +18,13 @@ FGD_INLINE V tanh_v(V z, V *derivative) {
     return a;
 }
 FGD_INLINE V sigmoid_v(V z, V *derivative) {
-    /* of -|z|, so that the derivative of a large z is as exact as that of a small one */
+    /* computed from -|z|, so that the derivative is as exact for large z as for small z */
     const V lesser = vsigmoid(-vabs(z)), greater = vset1(1) - lesser;
     *derivative = lesser * greater;
     return vselect((VI)(z > (V){0}), greater, lesser);
 }
-/* Beyond -least and least, factors of gelu and silu are 0: there z is held, as 0 times infinity is
- * not a number. */
+/* Beyond `least` and -least a factor in gelu and silu is 0: z is clamped there, since 0 times
+ * infinity is NaN. */
 FGD_INLINE V hold_below(V z, T least) { return vmax(vset1(least), z); }
 FGD_INLINE V hold(V z, T least) { return vmin(vset1(-least), hold_below(z, least)); }
 

@@ -1,4 +1,4 @@
-/* Losses: each gives a sample's loss and its derivative by the raw outputs
+/* Losses: each computes a sample's loss and its derivative with respect to the raw outputs
  * (fastgd/losses.py has the formulas). */
 
 typedef V fgd_pointwise(V z, V y, V *derivative);
@@ -19,15 +19,15 @@ FGD_INLINE V huber_v(V z, V y, V *derivative) {
     *derivative = vselect(near, e, vcopysign(vset1(1), e));
     return vselect(near, half * e * e, size - half);
 }
-/* exp(-|z|) gives both, and nothing cancels: with e of it, s = e / (1 + e) the probability of the
- * less likely class and `share` the target's part in that class, the loss is
- * log(1 + e) + share |z| and the derivative s - share, mirrored where z > 0. */
+/* With e = exp(-|z|), the probability s = e / (1 + e) of the less likely class, and `share` the
+ * target's probability of that class, the loss is log(1 + e) + share |z| and the derivative
+ * s - share, negated for z > 0: no cancellation. */
 FGD_INLINE V log_loss_v(V z, V y, V *derivative) {
     const V one = vset1(1), zero = {0}, size = vabs(z), e = vexp(-size);
     const VI positive = (VI)(z > zero);
     const V share = vselect(positive, one - y, y), excess = e / (one + e) - share;
     *derivative = vselect(positive, -excess, excess);
-    /* no share counts nothing, even where z is infinite */
+    /* the term is 0 for share = 0, even if z is infinite */
     return vfma(vselect((VI)(share == zero), zero, size), share, log1p_parts(e));
 }
 FGD_INLINE V hinge_v(V z, V y, V *derivative) {
@@ -43,7 +43,8 @@ FGD_INLINE V squared_hinge_v(V z, V y, V *derivative) {
 FGD_INLINE V poisson_v(V z, V y, V *derivative) {
     const V rate = vexp(z), zero = {0};
     *derivative = rate - y;
-    /* y = 0 counts nothing, and a rate beyond all numbers more than anything, even for infinite z
+    /* the term y z is 0 for y = 0, and the loss infinite for an infinite rate, even if z is
+     * infinite
      */
     const V loss = rate - y * vselect((VI)(y == zero), zero, z);
     return vselect((VI)(rate == vset1((T)__builtin_inf())), rate, loss);
@@ -118,8 +119,8 @@ FGD_POINTWISE(DEFINE)
 #undef DEFINE
 
 /* Softmax with cross entropy, fused. With the distances d = max(z) - z, and `others` the sum of
- * exp(-d) over all outputs but one of the largest, the loss is log(1 + others) + sum over k of
- * y_k d_k, and the largest output's derivative (1 - y) - others / (1 + others): nothing cancels. */
+ * exp(-d) over all outputs except one of the largest, the loss is log(1 + others) + sum over k of
+ * y_k d_k, and the largest output's derivative (1 - y) - others / (1 + others): no cancellation. */
 FGD_INLINE T largest_of(size_t n_out, const T *z) {
     V top = vset1(z[0]);
     for (size_t j = 0; j < n_out; j += VL) {
@@ -134,15 +135,15 @@ FGD_INLINE T largest_of(size_t n_out, const T *z) {
     return lane[0];
 }
 
-/* The first n lanes of x but number `skip`, zeros elsewhere. */
+/* The first n lanes of x except number `skip`, zeros elsewhere. */
 FGD_INLINE V keep_but(V x, ptrdiff_t n, ptrdiff_t skip) {
     VI lane;
     for (int l = 0; l < VL; l++) lane[l] = l;
     return (V)((VI)x & (VI)(lane < viset1((TI)n)) & ~(VI)(lane == viset1((TI)skip)));
 }
 
-/* z becomes exp(z - largest), 1 where it is that even if infinite, and 0 in place `skip` (none for
- * -1); the sum is returned. */
+/* Replace z by exp(z - largest): 1 where z is the largest, even if infinite, and 0 at index `skip`
+ * (-1: none). Return the sum. */
 FGD_INLINE T softmax_numerators(size_t n_out, T *z, T largest, ptrdiff_t skip) {
     V sum[NV];
     for (int v = 0; v < NV; v++) sum[v] = (V){0};

@@ -1,7 +1,7 @@
 /* Optimizers: how parameters move along a gradient (fastgd/optimizers.py has the formulas).
  *
- * n is a multiple of VL. Coefficients are computed in double and rounded to T once, from
- * elementary functions of their own: libm's do not promise the same bits on every machine.
+ * n is a multiple of VL. Coefficients are computed in double and rounded to T once. They use the
+ * elementary functions below: libm does not give the same bits on every machine.
  */
 
 /* base^n by squaring. */
@@ -45,8 +45,8 @@ static void prepare_sgd(int64_t step, double learning_rate, const double *hyperp
     coefficient[2] = hyperparameter[1];
 }
 
-/* numerator / denominator, and 0 / 0 = 0: with an epsilon of zero, what has had no gradient yet
- * stays where it is. The padding never has one. */
+/* numerator / denominator, with 0 / 0 = 0: if epsilon is 0, a parameter whose gradients were all 0
+ * does not move; padding is one. */
 FGD_INLINE V quotient(V numerator, V denominator) {
     return numerator / vmax(vset1(FGD_F64 ? (T)0x1p-1022 : (T)0x1p-126), denominator);
 }
@@ -215,8 +215,8 @@ static void prepare_nadamw(int64_t step, double learning_rate, const double *hyp
     coefficient[7] = 1 - learning_rate * hyperparameter[0];
 }
 
-/* Coefficients: as adam()'s, the step size being that along the running average, and at the
- * end the step size along the gradient itself. */
+/* Coefficients: as for adam(), where the step size is that along the running average; the last is
+ * the step size along the gradient. */
 static void nadam(size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
                   const double *coefficient) {
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
@@ -276,7 +276,7 @@ static void prepare_rmsprop(int64_t step, double learning_rate, const double *hy
 }
 
 /* Moments: the average of the squares; if centered, that of the gradients; with momentum, the
- * velocity. A variance below zero is rounding. */
+ * velocity. A negative variance is a rounding error. */
 FGD_INLINE void rmsprop_form(int centered, int has_momentum, size_t n, T *p, const T *g, T *moments,
                              size_t stride, const double *coefficient) {
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
