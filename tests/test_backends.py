@@ -1,4 +1,4 @@
-"""Compiled = vectorised = loop: the same steps, whatever is trained and however."""
+"""The compiled, vectorised and loop backends make the same steps, for all models and settings."""
 
 import itertools
 
@@ -19,8 +19,8 @@ OPTIMIZERS = {
     "decay": gd.SGD(0.02, weight_decay=0.1),
     "momentum": gd.SGD(0.002, momentum=0.9, weight_decay=0.01),
     "nesterov": gd.SGD(0.002, momentum=0.9, nesterov=True),
-    # Adam divides a gradient by its size: with the default eps it would make a full step of
-    # the rounding in a gradient that is zero by cancellation
+    # Adam divides a gradient by its size: with the default eps, the rounding error in a gradient
+    # that is zero by cancellation would make a full step
     "adam": gd.Adam(0.01, weight_decay=0.01, eps=1e-3),
     "adamw": gd.AdamW(0.01, eps=1e-3),
     "nadam": gd.Nadam(0.01, weight_decay=0.01, eps=1e-3),
@@ -38,7 +38,7 @@ OPTIMIZERS |= {
     for kernel, optimizer in optimizers(1e-3, eps=1e-2, weight_decay=0.01).items()
     if kernel not in {own.kernel for own in OPTIMIZERS.values()}
 }
-# inputs and hidden units with awkward tails, on both sides of every vector's length
+# numbers of inputs and hidden units just below and above every vector's length
 HIDDEN_SIZES = [[3], [17], [33], [1], [3, 17], [33, 1, 3]]
 
 
@@ -57,7 +57,7 @@ def train(backend, sizes, *, hidden="tanh", loss, dtype="float64", epochs=2, **o
 
 def assert_same_training(sizes, *, dtype="float64", epochs=2, **options):
     """Train on each backend; compare parameters and losses."""
-    steps = epochs * N  # at most: each adds its own rounding to what it starts from
+    steps = epochs * N  # at most; each adds its rounding error
     reference, expected = train("loop", sizes, dtype=dtype, epochs=epochs, **options)
     for backend in ("vectorized", "compiled"):
         net, history = train(backend, sizes, dtype=dtype, epochs=epochs, **options)
@@ -152,7 +152,7 @@ def test_every_level_agrees(sizes, loss, isa, n_threads, dtype):
 @pytest.mark.parametrize("n_out", [2, 7, 12, 13])
 @pytest.mark.parametrize("n_in", [127, 128, 257, 515])
 def test_few_outputs_of_many_inputs_agree(n_in, n_out, isa, n_threads, dtype):
-    """From 128 inputs on, up to 12 outputs are dot products, in segments that are summed apart."""
+    """From 128 inputs on, up to 12 outputs are dot products, in segments with separate sums."""
     X, y = make_data([n_in, n_out], "huber", N, dtype)
     nets = [gd.Network([n_in, n_out], loss="huber", dtype=dtype, rng=0) for _ in range(2)]
     for net, backend in zip(nets, ("compiled", "vectorized"), strict=True):
@@ -246,7 +246,7 @@ def test_gradient_is_the_slope_of_the_loss(loss, hidden, backend):
     ("loss", "hidden", "optimizer"), list(itertools.product(LOSSES, ACTIVATIONS, OPTIMIZERS))
 )
 def test_everything_agrees_with_everything(loss, hidden, optimizer):
-    """Samplings take turns: each meets each loss, activation and optimizer at two batch sizes."""
+    """Each sampling is combined with each loss, activation and optimizer, at two batch sizes."""
     classes = LOSSES[loss].targets.classes
     samplings = [name for name in SAMPLINGS if classes or name != "stratified"]
     shift = list(LOSSES).index(loss) + list(ACTIVATIONS).index(hidden)

@@ -1,11 +1,10 @@
-"""How a team of threads leaves the step loop: a model, all of whose interleavings are gone through.
+"""A model of how a team of threads leaves the step loop; all interleavings are checked.
 
-The model is fastgd/engine/step_loop.pyx without arithmetic: which thread meets the others where,
-reads `stopped` and `paused`, or writes them. The barrier is src_c/barrier.h, one atomic access a
-move.
-An interrupt, a raise, a pause and a divergence may each come wherever the engine lets them come.
-Two things are wrong: nobody can move though somebody has not finished, and one thread may write
-what another may read at the same moment.
+The model is fastgd/engine/step_loop.pyx without arithmetic: where each thread waits at a barrier,
+and reads or writes `stopped` and `paused`. The barrier is src_c/barrier.h, one move for each atomic
+access. An interrupt, a raise, a pause and a divergence may each occur wherever the engine allows
+it. Two faults are found: a deadlock, and a data race (one thread may write what another may read
+at the same time).
 """
 
 import itertools
@@ -22,8 +21,8 @@ NO_FLAGS = frozenset()
 def program(steps, thread, *, decide_first=False, clips=False):
     """Return what one thread does in the steps, each given as its number of chunks (0: empty).
 
-    With `decide_first` an empty batch is as it was when trainings hung: the first thread decides
-    before it meets the others.
+    With `decide_first`, an empty batch works as in the old protocol, which could hang: the first
+    thread decides before the barrier.
     """
     meet = ["read round", "arrive", "spin"]
     poll, decide = (["poll"], ["decide"]) if thread == 0 else ([], [])
@@ -44,7 +43,7 @@ def program(steps, thread, *, decide_first=False, clips=False):
 
 
 class Model:
-    """A team's programs; a state is (places, rounds seen, arrived, round, flags)."""
+    """The programs of a team; a state is (places, rounds read, arrived, round, flags)."""
 
     def __init__(self, programs, events):
         self.programs = programs
@@ -56,7 +55,7 @@ class Model:
         return None if place < 0 else self.programs[thread][place]
 
     def moves(self, state, thread):
-        """Return the states to which a thread can move on; none where it waits or has left."""
+        """Return the states that a thread can move to; none if it waits or has finished."""
         places, seen, arrived, turn, flags = state
         move = self.at(state, thread)
         if move is None:
@@ -108,7 +107,7 @@ def is_race(model, state):
 
 
 def explore(n_threads, steps, events=EVENTS, **variant):
-    """Go through every state that can be reached; return what is wrong, and how many there are."""
+    """Visit every reachable state; return the faults found and the number of states."""
     model = Model([program(steps, t, **variant) for t in range(n_threads)], events)
     start = ((0,) * n_threads, (0,) * n_threads, 0, 0, NO_FLAGS)
     known, waiting, wrong = {start}, [start], set()
@@ -139,7 +138,7 @@ def test_all_threads_leave_the_loop_together(n_threads, most_steps, clips):
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_decision_before_the_barrier_is_found_to_hang(event):
-    """The checker sees what made trainings with empty batches wait for ever."""
+    """The checker finds the fault that made trainings with empty batches hang."""
     wrong, _ = explore(2, (0, 0), (event,), decide_first=True)
     assert {"deadlock", "race"} <= wrong
 
@@ -153,7 +152,7 @@ def test_the_model_goes_more_than_one_way():
 
 
 def test_one_function_writes_what_ends_a_loop():
-    """Beside the steps of single samples, which one thread makes."""
+    """Except for the steps of single samples, which run on one thread."""
     writers = set()
     name = None
     for line in LOOP.read_text().splitlines():

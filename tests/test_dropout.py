@@ -1,4 +1,4 @@
-"""Dropout: the generator, what it leaves out, and that three backends agree on it."""
+"""Dropout: the generator, the dropped units, and agreement of the three backends."""
 
 import numpy as np
 import pytest
@@ -124,7 +124,7 @@ def test_a_resumed_training_goes_on(backend):
 
 
 def test_dropout_fits_noise_less_well():
-    """With half of the units left out, as a regularizer is to do."""
+    """With half of the units dropped, as expected of a regulariser."""
     losses = []
     for dropout in (0.0, 0.5):
         net, _ = train(

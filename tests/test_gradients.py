@@ -1,4 +1,4 @@
-"""Per-sample gradients, their norms, and the noise scale that follows from them."""
+"""Per-sample gradients, their norms, and the noise scale computed from them."""
 
 import numpy as np
 import pytest
@@ -121,7 +121,7 @@ def test_noise_scale_is_that_of_the_sample_covariance(dtype):
 
 
 def constant_prediction(n, distance, spread):
-    """One parameter that counts, the bias: gradients 2 (bias - y), Hessian 2."""
+    """Only one parameter matters, the bias: gradients 2 (bias - y), Hessian 2."""
     net = gd.Network([1, 1], dtype="float64")
     net.biases[0][:] = distance
     return net, np.zeros((n, 1)), np.random.default_rng(1).normal(0, spread, n)
@@ -189,7 +189,7 @@ def test_noise_scale_at_a_minimum_is_infinite():
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "poisson"])
 def test_noise_scale_of_a_trace_is_that_of_the_whole(sampling, reduction):
-    """Steps too small to move: each batch estimates the same two moments."""
+    """Steps too small to change the parameters: each batch estimates the same two moments."""
     net, X, y = constant_prediction(20_000, 1.0, 2.0)
     whole = gd.noise_scale(net, X, y)
     trace = gd.train(
@@ -208,9 +208,9 @@ def test_noise_scale_of_a_trace_is_that_of_the_whole(sampling, reduction):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "poisson"])
 def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
-    """Steps too small to move; batches of less than half the size say nothing.
+    """Steps too small to change the parameters; batches below half the size are not used.
 
-    Of larger ones the first quarter, but 8 samples at least, speak for all samples' squares.
+    The first quarter of a larger batch, at least 8 samples, estimates its mean squared norm.
     """
     net, X, y = problem([4, 3], "huber", "float64", n=174)
     each = gd.per_sample_gradients(net, X, y)
@@ -234,7 +234,7 @@ def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
 
 
 def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
-    """Noiseless lines: squared gradients fall by thirty powers of ten, their ratio hardly."""
+    """Noiseless lines: squared gradients fall by thirty powers of ten, their ratio stays."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 5))
     net = gd.Network([5, 1], dtype="float64", rng=0)
@@ -300,7 +300,7 @@ def test_penalties_are_part_of_the_loss(backend):
 @pytest.mark.parametrize("size", [3e19, 1e-25, 1e-30])
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 2), (40, 2), (3, 4, 2)])
 def test_norms_of_numbers_whose_squares_float32_does_not_hold(size, sizes, backend, isa):
-    """The first layer's input and, by the weight, every delta are that large, or that small."""
+    """The first layer's input and, through the weight, every delta have this size."""
     net = gd.Network(sizes, hidden="identity", loss="absolute_error", rng=0)
     net.params = np.full(net.n_params, 0.5)
     X = np.full((2, sizes[0]), size if size > 1 else 1.0, np.float32)
@@ -323,7 +323,7 @@ def test_a_sample_with_a_huge_gradient_is_clipped_and_not_dropped(sizes, backend
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_vectorised_backend_computes_large_batches_in_pieces(weighted, monkeypatch):
-    """So that Ctrl-C is heard in between; a piece ends in the middle of what is measured."""
+    """Pieces allow Ctrl-C in between; one ends in the middle of the measured samples."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((50, 4)), rng.standard_normal(50)
     weight = rng.random(50) if weighted else None

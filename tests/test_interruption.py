@@ -1,4 +1,4 @@
-"""Signals, forks and Python threads: what must neither hang nor lose a model."""
+"""Signals, forks and Python threads must neither hang a training nor lose its model."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture
 def run():
-    """Return a function that starts a program; what still runs after the test is killed."""
+    """Return a function that starts a program; programs still running after the test are killed."""
     started = []
 
     def run(body, **environment):
@@ -42,9 +42,9 @@ def run():
 
 @pytest.fixture
 def interrupt(run):
-    """Return a function that runs a program, and interrupts it a while after its first line.
+    """Return a function that runs a program and interrupts it some time after its first line.
 
-    It returns what is printed of the end, and when the signal was sent.
+    The function returns the lines printed at the end, and the time of the signal.
     """
 
     def interrupt(body):
@@ -65,7 +65,7 @@ def interrupt(run):
     ("sizes", "batch_size"), [((20, 64, 1), 32), ((200, 1), None), ((30, 1), 1)]
 )
 def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, interrupt):
-    """The signal may come between an epoch and its callback: then one epoch more is done."""
+    """The signal may come between an epoch and its callback: then one more epoch is done."""
     (stopped, kept), sent = interrupt(f"""
         X = rng.standard_normal((20_000, {sizes[0]}))
         y = X[:, 0]
@@ -88,12 +88,12 @@ def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, inte
     """)
     assert kept == "True"
     if backend == "compiled":
-        # 0.1 s is the promise; a loaded machine may take its time to wake the process
+        # 0.1 s is promised; a loaded machine may wake the process later
         assert float(stopped) - sent < 1.0
 
 
 def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(interrupt):
-    """As above; a run that the signal meets before its first epoch has none."""
+    """As above; if the signal comes before a run's first epoch, the run has no epochs."""
     kept, _ = interrupt("""
         X = rng.standard_normal((2000, 20))
         nets = [gd.Network([20, 8, 1], rng=0) for _ in range(4)]
@@ -194,7 +194,7 @@ NEIGHBOUR = "while True: sum(range(100_000))"
 
 @pytest.fixture
 def busy_neighbours():
-    """Let two processes keep the cores busy, as long as the test runs."""
+    """Keep the cores busy with two processes while the test runs."""
     busy = [subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) for _ in range(2)]
     yield
     for process in busy:
@@ -207,9 +207,9 @@ def busy_neighbours():
 def test_more_threads_than_cores_finish_beside_busy_neighbours(
     sizes, trainings, run, busy_neighbours
 ):
-    """Batches that may be empty, and stretches of steps that are given up for taking too long."""
+    """With batches that may be empty, and stretches of steps that are ended for being too slow."""
     process = run(f"""
-        compiled.ALL_THREADS = False  # which would leave a stretch no time limit
+        compiled.ALL_THREADS = False  # True would disable the time limit of a stretch
         X = rng.standard_normal((300, {sizes[0]}))
         for _ in range({trainings}):
             gd.train(gd.Network({sizes}, rng=0), X, X[:, :{sizes[-1]}], batch_size=1, epochs=3,
@@ -221,7 +221,7 @@ def test_more_threads_than_cores_finish_beside_busy_neighbours(
 
 
 def test_a_callback_forks_and_the_child_goes_on(run):
-    """With the same training: a team of threads is its parent's."""
+    """With the same training: each team of threads belongs to the thread that started it."""
     process = run("""
         X = rng.standard_normal((2000, 30))
         children = []
@@ -242,7 +242,7 @@ def test_a_callback_forks_and_the_child_goes_on(run):
 
 @pytest.mark.parametrize("n_signals", [1, 3])
 def test_no_thread_outlives_an_interrupted_train_many(n_signals, run):
-    """Wherever the signal comes, and others while the threads are waited for."""
+    """At any place of the signal, and with more signals while the threads are joined."""
     process = run(f"""
         import threading
         X = rng.standard_normal((500, 20))
@@ -271,7 +271,7 @@ def test_no_thread_outlives_an_interrupted_train_many(n_signals, run):
             alive = [t for t in threading.enumerate() if t.name == "fastgd" and t._started.is_set()]
             before = [net.params.tobytes() for net in nets]
             time.sleep(2e-3)
-            for thread in alive:  # one that was interrupted while it started has nothing to do
+            for thread in alive:  # a thread interrupted during its start has no call to run
                 thread.join(10)
                 assert not thread.is_alive(), k
             assert [net.params.tobytes() for net in nets] == before, k

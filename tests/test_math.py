@@ -17,8 +17,8 @@ from fastgd.engine import kernels
 
 KERNELS = Path(__file__).parents[1] / "src_c" / "kernels"
 
-# Units in the last place, as stated beside the functions in math.inc.c. The first seven may
-# not go above 2.
+# Units in the last place, as stated at the functions in math.inc.c. The first seven may not exceed
+# 2.
 BOUNDS = {
     "exp": 1.1,
     "expm1": 1.5,
@@ -51,8 +51,8 @@ EXACT = {
     "gelu_cdf": lambda x: mpmath.erfc(-min(max(x, -1000), 1000) / mpmath.sqrt(2)) / 2,
     "gelu_pdf": lambda x: mpmath.npdf(x),
 }
-LEAST = {"log": 0.0, "log1p": -1.0}  # where the domain begins
-# Where something happens: limits of exp, of subnormal results, of the polynomials' regions.
+LEAST = {"log": 0.0, "log1p": -1.0}  # lower ends of the domains
+# Special points: limits of exp, of subnormal results, of the polynomials' regions.
 EDGES = {
     "float32": (-104, -103.28, -87.337, 88.7228, -16.6355, 16.6355, -14.17, -12.64, -10.0, 3.83),
     "float64": (-745.14, -708.4, 709.782, -36.7368, 36.7368, -38.47, -37.5, 19.06, 5.86, 8.29),
@@ -64,7 +64,7 @@ def apply(name, x, level):
 
 
 def random_bits(dtype, n, seed=0):
-    """Make numbers of any exponent, with infinities and all kinds of NaN among them."""
+    """Make numbers of any exponent, including infinities and all kinds of NaN."""
     rng = np.random.default_rng(seed)
     return np.frombuffer(rng.bytes(n * np.dtype(dtype).itemsize), dtype).copy()
 
@@ -188,7 +188,7 @@ def test_every_nan_goes_through(name, dtype, isa):
 
 @pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "erf"])
 def test_tiny_arguments(name, dtype, isa):
-    """f(x) is x for the three whose slope at zero is 1, down to the least subnormal number."""
+    """f(x) is x for the functions with slope 1 at zero, down to the smallest subnormal number."""
     info = np.finfo(dtype)
     x = np.ldexp(np.float64([1, 1.5, -1.25]), info.minexp).astype(dtype)
     x = np.concatenate([x, info.smallest_subnormal * np.array([1, -1, 2, 3, -77], dtype)])
@@ -198,7 +198,7 @@ def test_tiny_arguments(name, dtype, isa):
 
 
 def test_overflow_and_underflow_begin_at_the_right_argument(dtype, isa):
-    """One argument's step changes the result by many ulp there: only one can be the last."""
+    """One ulp of the argument changes the result by many ulp there: only one can be the last."""
     info = np.finfo(dtype)
     with mpmath.workprec(130):
         half_ulp = mpmath.ldexp(1, info.maxexp - info.nmant - 2)
@@ -229,7 +229,7 @@ def test_every_fma_level_gives_the_same_bits(name, dtype):
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_neither_place_nor_length_matters(name, dtype, isa):
-    """An element's result is its own, and nothing is written behind the last."""
+    """An element's result does not depend on others, and nothing is written after the last."""
     x = np.linspace(0.01, 3, 40).astype(dtype)
     whole = apply(name, x, isa)
     for start, stop in ((0, 1), (1, 3), (3, 7), (2, 17), (5, 38), (0, 39)):

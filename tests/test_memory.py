@@ -1,4 +1,4 @@
-"""What changes under a run leads no kernel astray: what is read stays, or is refused.
+"""Changes to arrays during a run: their memory stays in place, or the run raises an error.
 
 On a build with the address sanitizer (tools/sanitize.py) a read beyond an array ends the tests.
 """
@@ -29,7 +29,7 @@ def net(request):
 
 
 class Plain:
-    """A sampling that takes the samples as they lie; tests derive mischief from it."""
+    """A sampling in the order of the rows; subclasses in the tests misbehave."""
 
     def __init__(self, act=lambda: None):
         self.act = act
@@ -62,7 +62,7 @@ def test_what_a_run_reads_can_not_be_resized_under_it(which, caller, net):
     with pytest.raises(ValueError, match=HELD):
         gd.train(net, X, y, epochs=3, **options)
     if which != "params":
-        resize(array)  # once the run has ended it may be
+        resize(array)  # allowed after the run
 
 
 def test_a_view_keeps_its_owner_in_place(net):
@@ -107,7 +107,7 @@ def test_an_array_with_other_memory_is_refused(net):
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
 @pytest.mark.parametrize("with_noise", [False, True])
 def test_an_order_is_that_of_when_it_was_checked(dtype, with_noise, net):
-    """Whatever runs between its check and its use: a schedule does, a generator in each step."""
+    """User code runs between check and use: a schedule, and in each step a generator."""
     X, y, _ = data()
     sampling = Plain()
     sampling.order = np.arange(N, dtype=dtype)
@@ -145,7 +145,7 @@ def test_the_samples_of_a_fold_are_those_of_when_it_was_checked():
 
 @dataclass(frozen=True)
 class Kept(schedules.Schedule):
-    """One that gives whatever it was given."""
+    """A schedule that returns the given object."""
 
     given: object = None
 
@@ -199,7 +199,7 @@ def test_a_bit_generator_that_draws_nothing_is_refused():
 
 @dataclass(frozen=True)
 class ManyParameters(gd.Adam):
-    """An optimizer of more hyperparameters than there is room for."""
+    """An optimizer with more hyperparameters than its kernel has room for."""
 
     @property
     def hyperparameters(self):

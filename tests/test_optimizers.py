@@ -1,4 +1,4 @@
-"""Optimizers against torch.optim's algorithms, written out for one number."""
+"""Optimizers compared with torch.optim's algorithms, written for one number."""
 
 import math
 
@@ -227,9 +227,9 @@ def test_a_variance_that_rounding_makes_negative_is_zero(dtype, backend):
     X, y = np.ones((1000, 1)), np.full(1000, 1e30)
     optimizer = gd.RMSprop(1e-6, alpha=0.5, eps=0.1, centered=True)
     gd.train(net, X, y, batch_size=1, epochs=1, optimizer=optimizer, rng=0, backend=backend)
-    share = 0.5 ** np.arange(1, 1001)  # of the mean of 1 that is still that of no gradients
+    share = 0.5 ** np.arange(1, 1001)  # weight of the initial 0 in the running average
     steps = 1e-6 / (np.sqrt(share * (1 - share)) + 0.1)
-    rounding = np.sqrt(1000 * np.finfo(dtype).eps)  # the root of one in the variance
+    rounding = np.sqrt(1000 * np.finfo(dtype).eps)  # root of the variance's error
     np.testing.assert_allclose(net.params, steps.sum(), rtol=rounding)
 
 

@@ -1,4 +1,4 @@
-"""The promise of equal bits: no thread count, no level and no neighbour changes a number."""
+"""Equal bits: results do not depend on the number of threads, the level or memory alignment."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,13 +43,13 @@ OPTIMIZERS |= {
 
 @pytest.fixture(autouse=True)
 def all_threads(monkeypatch):
-    """Put every thread to work, even on steps for which it does not pay."""
+    """Use all threads, even for steps where one is faster."""
     monkeypatch.setattr(compiled, "ALL_THREADS", True)
 
 
 def make_data(sizes, loss, n, dtype):
     rng = np.random.default_rng(7)
-    spread = min(1, 10 / np.sqrt(sizes[0]))  # so that single steps on wide rows do not diverge
+    spread = min(1, 10 / np.sqrt(sizes[0]))  # steps of one sample on wide rows must not diverge
     X = (spread * rng.standard_normal((n, sizes[0]))).astype(dtype)
     if loss == "cross_entropy":
         return X, rng.integers(sizes[-1], size=n)
@@ -59,7 +59,7 @@ def make_data(sizes, loss, n, dtype):
 
 
 def trained_bits(model, *, dtype="float32", optimizer="sgd", n=333, seed=0, **options):
-    """Train, and return everything that came of it as bytes."""
+    """Train, and return all results as bytes."""
     sizes, loss = MODELS[model]
     X, y = make_data(sizes, loss, n, dtype)
     net = gd.Network(sizes, hidden="tanh", loss=loss, dtype=dtype, rng=seed)
@@ -148,7 +148,7 @@ def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, mon
 
 
 def placed(X, offset):
-    """Return a copy whose first byte is `offset` bytes behind a multiple of 64."""
+    """Return a copy whose address is `offset` bytes above a multiple of 64."""
     room = np.empty(X.nbytes + 128, np.uint8)
     start = (offset - room.ctypes.data) % 64
     copy = room[start : start + X.nbytes].view(X.dtype).reshape(X.shape)

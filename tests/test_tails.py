@@ -1,7 +1,7 @@
-"""Losses and activations where they are hard: their tails, mirrored, and at infinite raw outputs.
+"""Losses and activations at difficult arguments: tails, mirrored, and infinite raw outputs.
 
-Every backend, level and dtype against mpmath. A function f of a number z that is itself exact may
-be off by a few roundings of each term that it is made of.
+Every backend, level and dtype is compared with mpmath. A function of an exact number z may differ
+by a few rounding errors of each of its terms.
 """
 
 import math
@@ -20,11 +20,11 @@ from fastgd.engine import sgd
 from fastgd.sklearn import _margins
 
 INF = math.inf
-ROUNDINGS = 12  # in the longest formula: an exponential, a logarithm, a quotient and some sums
+ROUNDINGS = 12  # of the longest formula: an exponential, a logarithm, a quotient and some sums
 SIZES = (0.0, 1e-3, 0.5, 1.0, 5.0, 10.0, 12.0, 15.0, 18.0, 40.0, 87.0, 300.0, 1e10)
 POINTS = [sign * size for size in SIZES for sign in (1, -1)]
 
-# of each loss: targets, and the exact value and derivative as functions of z and y
+# for each loss: targets, and the exact value and derivative as functions of z and y
 SOFT = (0.0, 1.0, 0.25, 0.75, 1 - 2.0**-20)
 
 
@@ -68,7 +68,7 @@ LOSSES = {
         (0.0, 2.0), lambda z, y: mpmath.exp(z) - y * z, lambda z, y: mpmath.exp(z) - y
     ),
 }  # fmt: skip
-# of each loss: a target, an infinite z, and the limits of value and derivative
+# for each loss: a target, an infinite z, and the limits of value and derivative
 LIMITS = {
     "squared_error": [(0.0, INF, INF, INF), (0.0, -INF, INF, -INF)],
     "absolute_error": [(0.0, INF, INF, 1), (0.0, -INF, INF, -1)],
@@ -88,7 +88,7 @@ LIMITS = {
 
 
 def terms(name, z, y):
-    """Return the sizes of a loss's and its derivative's terms, which roundings are relative to."""
+    """Return the sizes of the terms of a loss and its derivative, for relative rounding errors."""
     size = abs(z) + abs(y)
     if name == "log_loss":
         return _log_loss(z, y), max(_sigmoid(-abs(z)), _share(z, y))
@@ -99,7 +99,7 @@ def terms(name, z, y):
 
 
 def plan_of(sizes, loss, X, y, hidden=()):
-    """Return what the backends take; one sample a batch, its loss and gradient alone."""
+    """Return a plan with one sample a batch, for its loss and gradient alone."""
     return Plan(
         sizes=sizes, hidden=hidden, loss=loss, optimizer=gd.SGD(1.0), X=X, y=y, sample_weight=None,
         batch_size=len(X), drop_last=False, reduction="sum", n_threads=0,
@@ -117,7 +117,7 @@ def along_one(backend, loss, z, y, dtype, outputs=1):
 
 
 def assert_near(actual, exact, size, dtype):
-    """Compare with mpmath; what the dtype can not hold is infinite, or lost below its least."""
+    """Compare with mpmath; what the dtype cannot hold is infinite, or lost to underflow."""
     info = np.finfo(dtype)
     if abs(exact) > mpmath.mpf(float(info.max)):
         assert actual == (INF if exact > 0 else -INF)
@@ -173,7 +173,7 @@ def test_log_loss_is_the_same_in_a_mirror(y, backend, dtype):
 
 
 def test_log_loss_of_twelve(backend):
-    """0.07 of it were lost as the difference of 12.0000061 and 12."""
+    """As the difference of 12.0000061 and 12 it would lose a share of 0.07."""
     assert along_one(backend, "log_loss", [12], [1], "float32")[0] == pytest.approx(
         6.1441935e-06, rel=1e-6
     )
@@ -243,7 +243,7 @@ def _cdf(z):
     return mpmath.erfc(-min(max(z, -1000), 1000) / mpmath.sqrt(2)) / 2
 
 
-# of each activation: value and derivative; the sizes of their terms, beside what they are
+# for each activation: value and derivative; the sizes of their terms, if they differ
 EXACT = {
     "identity": (lambda z: z, lambda z: 1),
     "relu": (lambda z: max(z, 0), lambda z: int(z > 0)),
@@ -273,13 +273,13 @@ def derivative_size(name, z):
     if name == "silu":  # 1 - sigmoid(z), times z
         return _sigmoid(z) * (1 + min(abs(z), 60))
     if name == "gelu":
-        # in NumPy of exp(-z^2 / 2) and erfc(-z / sqrt(2)), whose arguments were rounded
+        # in NumPy: exp(-z^2 / 2) and erfc(-z / sqrt(2)), whose arguments are rounded
         return (_cdf(z) + abs(z) * mpmath.npdf(z)) * (1 + min(z * z, 1e4))
     return abs(mpmath.mpf(EXACT[name][1](z)))
 
 
 def through(backend, name, z, dtype):
-    """Return f(z) and f'(z) of a hidden unit: the output, and the gradient of the unit's bias."""
+    """Return f(z) and f'(z) of a hidden unit: its output, and the gradient of its bias."""
     params = np.array([0, z, 1, 0], dtype)
     X, y = np.zeros((1, 1), dtype), np.full((1, 1), np.finfo(dtype).min / 4, dtype)
     plan = plan_of((1, 1, 1), "absolute_error", X, y, (name,))
@@ -297,7 +297,7 @@ def check_activation(name, backend, dtype):
             size = abs(mpmath.mpf(value(z)))
             if name == "gelu":
                 size *= 1 + min(z * z, 1e4)
-            least = float(np.finfo(dtype).smallest_subnormal)  # a factor may be lost below it
+            least = float(np.finfo(dtype).smallest_subnormal)  # a smaller factor may be lost
             size += min(abs(z), 1000) * least / float(np.finfo(dtype).eps)
             assert_near(found, mpmath.mpf(value(z)), size, dtype)
             size = derivative_size(name, z) + min(abs(z), 1000) * least / float(np.finfo(dtype).eps)
@@ -422,7 +422,7 @@ def test_log_loss_of_the_estimators_of_infinite_outputs(y, p, isa):
 @several_levels
 @pytest.mark.parametrize("name", [*LOSSES, "cross_entropy"])
 def test_every_fma_level_gives_the_same_bits(name, dtype, monkeypatch):
-    """Of losses and slopes, with infinities and numbers that are none among the raw outputs."""
+    """Bits of losses and slopes, with infinities and NaN among the raw outputs."""
     rows = [(z, 1.0, -2.0) for z in (*POINTS, INF, -INF, math.nan)]
     y = 0 if name == "cross_entropy" else LOSSES[name][0][-1]
     found = []

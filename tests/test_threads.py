@@ -1,6 +1,6 @@
-"""How many threads there are to use: what the user, the environment and others say.
+"""The number of threads: limits by the user, the environment and the operating system.
 
-Without OpenMP there is one, whatever they say.
+Without OpenMP it is always one.
 """
 
 import os
@@ -32,7 +32,7 @@ def test_the_environment_sets_them(value):
 
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
 def test_a_limit_holds_while_training():
-    """In a process of its own, whose threads the operating system counts: none may be added."""
+    """Run in a new process, and count its threads by the operating system: none may be added."""
     code = f"""
 import os, fastgd as gd, numpy as np
 from fastgd.backends import compiled
@@ -51,7 +51,7 @@ with threadpool_limits(3, user_api="openmp"):
 
 
 def test_very_many_threads_are_cut(monkeypatch):
-    """OpenMP's library crashes from some 100,000 on; a larger number is a slip of the hand."""
+    """OpenMP's library crashes from about 100,000 on; such numbers are typing errors."""
     monkeypatch.setattr(compiled, "max_threads", lambda: 1_000_000)
     assert compiled.threads(0) == compiled.MOST_THREADS
     assert compiled.threads(1_000_000) == compiled.MOST_THREADS
@@ -65,7 +65,7 @@ def test_a_call_lowers_the_number_of_threads_and_does_not_raise_it(wanted, limit
 
 
 def test_fewer_threads_than_were_asked_for_make_the_whole_step():
-    """OpenMP may give a team of any size: here the environment limits what the call wants."""
+    """OpenMP may provide a smaller team: here the environment limits it."""
     code = """
 import numpy as np
 import fastgd as gd
@@ -87,9 +87,9 @@ for sizes in ((40, 1), (40, 200, 200, 1)):
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
 @pytest.mark.parametrize("stacks", [0, 1, 3])
 def test_threads_that_cannot_be_started_are_done_without(stacks):
-    """At a limit on addresses, as at one on processes; OpenMP itself would end the process.
+    """At a limit on addresses, as at one on processes, where OpenMP itself would end the process.
 
-    The limit leaves room for so many threads' stacks and some of the bytes that all else needs.
+    The limit leaves room for the stacks of so many threads and for part of the other memory.
     """
     code = f"""
 import os, resource
