@@ -274,7 +274,7 @@ typedef struct {
 
 /* exp(z^2 / 2) times the normal distribution's probability above z, 0 <= z <= TAIL_END:
  * a polynomial in (z - c) / (z + c), divided by z + c (Shepherd and Laframboise 1981). A second
- * number carries the rounding errors. */
+ * number holds the rounding errors. */
 FGD_INLINE fgd_sum_of_two scaled_tail(V z) {
     const V c = vset1(TAIL_CENTRE), one = vset1(1);
     const V first = vset1(tail_poly[0]), second = vset1(tail_poly[1]);
