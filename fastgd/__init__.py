@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 from fastgd import _interruption, _location, optimizers  # noqa: F401, first of all
 from fastgd._version import __version__
 from fastgd.batches import BatchPlan, plan
+from fastgd.checkpoints import load_checkpoint, save_checkpoint
 from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
-from fastgd.history import DivergenceError, History, load_checkpoint, save_checkpoint
+from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.noise import noise_scale

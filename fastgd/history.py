@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastgd import _files, _generators, _validation, _words
-from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.network import Network, check_network, network_entries, read_network
-from fastgd.optimizers import ASGD, OPTIMIZERS, Optimizer, OptimizerState
+from fastgd import _generators, _words
+from fastgd._typing import FloatArray, IndexArray
+from fastgd.network import Network
+from fastgd.optimizers import ASGD, Optimizer, OptimizerState
 from fastgd.stopping import Waiting
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ __all__ = [
     "DivergenceError",
     "History",
     "check_owner",
-    "load_checkpoint",
     "restore_rng",
-    "save_checkpoint",
 ]
 
 
@@ -265,227 +262,6 @@ def check_owner(name: str, history: History, net: Network) -> None:
                 f"{name} is that of another network, of {moment.size} parameters in "
                 f"{moment.dtype}, and not {net.n_params} in {net.dtype}"
             )
-
-
-_LISTS = ("loss", "validation_loss", "learning_rate", "seconds")
-_COUNTS = ("updates", "sample_gradients")
-
-
-def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History) -> None:
-    """Write a network and all that its training needs to go on.
-
-    Parameters
-    ----------
-    path : path_like
-        The file, in NumPy's npz format without pickle. An older one is replaced, in one move; its
-        permissions are kept.
-    net : Network
-        The network.
-    history : History
-        What `fastgd.train` returned for it, or has given a callback: going on from a file that
-        a callback has written gives the bits of the training that was not interrupted.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When the network or the history is not one, or the history is another network's; or when
-        the training drew from a bit generator that is not NumPy's, or followed a schedule that is
-        a function: what a file can not hold.
-    OSError
-        When the file can not be written: no such folder, a read-only file (for root too), a
-        device, links that lead back to themselves. An older one is then as it was.
-
-    See Also
-    --------
-    load_checkpoint : Read them again.
-    """
-    check_network(net)
-    if not isinstance(history, History) or history.optimizer is None or history._state is None:
-        raise TypeError(f"history must be what fastgd.train returned, not {_words.show(history)}")
-    check_owner("history", history, net)
-    restore_rng(history)  # what could not be resumed is not written
-    entries = network_entries(net)
-    for name in _LISTS:
-        entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
-    for name, values in history.trace.items():
-        entries[f"trace.{name}"] = values
-    if history.start is not None:
-        entries["start"] = history.start
-    for place, moment in enumerate(history._state.moments):
-        entries[f"moment.{place}"] = moment
-    for name, array in (
-        ("best", history._best), ("last", history._last), ("held", history.validation_samples),
-    ):  # fmt: skip
-        if array is not None:
-            entries[name] = array
-    entries["history"] = {name: getattr(history, name) for name in _COUNTS} | {
-        "trace": list(history.trace),
-        "epoch updates": history.epoch_updates,
-        "batch size": history.batch_size,
-        "metrics": history.metrics,
-        "validation metrics": history.validation_metrics,
-        "best epoch": history.best_epoch,
-        "waiting": list(history._waiting),
-        "step": history._state.step,
-        "scalars": history._state.scalars.tolist(),
-        "rng": _generators.to_fields(history._generator_state()),
-        "optimizer": [history.optimizer.name, vars(history.optimizer)],
-        "schedule": None if history.schedule is None else history.schedule.to_entry(),
-        "schedule state": list(history._schedule_state),
-    }
-    _files.write(path, "checkpoint", entries)
-
-
-def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
-    """Read a network and its history, to be given to ``fastgd.train(..., resume=history)``.
-
-    Parameters
-    ----------
-    path : path_like
-        What `save_checkpoint` wrote.
-
-    Returns
-    -------
-    (Network, History)
-        As they were, bit for bit.
-
-    Raises
-    ------
-    OSError
-        When there is no such file, it is a folder, or it may not be read.
-    ValueError
-        When the file is damaged, not fastgd's, holds a network without a history, or is no file
-        but a device or a pipe. Nothing else is raised, whatever a file holds; it may come from
-        somebody who is not trusted.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> import fastgd as gd
-    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-    >>> net = gd.Network([1, 8, 1], rng=0)
-    >>> history = gd.train(net, X, X[:, 0] ** 2, epochs=4, rng=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     gd.save_checkpoint(os.path.join(folder, "run.npz"), net, history)
-    ...     net, history = gd.load_checkpoint(os.path.join(folder, "run.npz"))
-    >>> gd.train(net, X, X[:, 0] ** 2, epochs=6, resume=history).epochs
-    10
-    """
-    with _files.opened(path) as file:
-        net = read_network(file)
-        if "history" not in file.header:
-            raise _files.RefusedError(
-                f"{file.path!r} holds a network without a history: read it with fastgd.load"
-            )
-        return net, _read_history(file, net)
-
-
-def _read_history(file: _files.Contents, net: Network) -> History:
-    """Build the history that a file describes; each value is checked before it is used."""
-    from fastgd._archive import INDICES
-
-    kept = file.header["history"]
-    same = [net.dtype.str[1:]], [net.n_params]
-    name, arguments = kept["optimizer"]
-    optimizer = OPTIMIZERS[name](**{key: _tuple(value) for key, value in arguments.items()})
-    moments = [file.arrays.array(f"moment.{i}", *same) for i in range(optimizer.n_moments)]
-    history = History(
-        **{name: file.arrays.array(f"history.{name}", ["f8"], [None]).tolist() for name in _LISTS},
-        updates=_count("updates", kept["updates"]),
-        sample_gradients=_count("sample_gradients", kept["sample_gradients"]),
-        epoch_updates=[_count("updates", count) for count in kept.get("epoch updates", ())],
-        trace={name: _read_trace(file, name, net) for name in kept["trace"]},
-        start=_optional(file, "start", *same),
-        optimizer=optimizer,
-        batch_size=_whole("batch size", kept.get("batch size")),
-        metrics=_series(kept.get("metrics", {})),
-        validation_metrics=_series(kept.get("validation metrics", {})),
-        best_epoch=_whole("best epoch", kept.get("best epoch")),
-        validation_samples=file.arrays.array("held", INDICES, [None])
-        if "held" in file.arrays
-        else None,
-        _waiting=_waiting(kept.get("waiting")),
-        _best=_optional(file, "best", *same),
-        _last=_optional(file, "last", *same),
-        schedule=_schedule(kept.get("schedule")),
-        _sizes=net.sizes,
-        _state=OptimizerState(
-            _count("step", kept["step"]), tuple(moments), _scalars(kept, optimizer)
-        ),
-        _schedule_state=_numbers("schedule state", kept.get("schedule state", [])),
-        _rng_state=kept["rng"],
-    )
-    if history.schedule is not None:
-        history.schedule.check_state(history._schedule_state, history.epochs)
-    restore_rng(history)
-    return history
-
-
-def _optional(file: _files.Contents, name: str, kinds: Any, shape: Any) -> AnyArray | None:
-    """Return an array that a file may have."""
-    return file.arrays.array(name, kinds, shape) if name in file.arrays else None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _count(name: str, value: Any) -> int:
-    """Return a count that leaves room for more of them."""
-    return _validation.check_int(name, value, at_least=0, at_most=2**62)
-
-
-def _numbers(name: str, values: Any) -> tuple[float, ...]:
-    """Return a list's numbers."""
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise ValueError(f"its {name} is {_words.show(values)}, and not a list of numbers")
-    return tuple(map(float, values))
-
-
-def _read_trace(file: _files.Contents, name: str, net: Network) -> FloatArray:
-    """Return one of the arrays that were recorded, or that a user has added."""
-    from fastgd._archive import NUMBERS
-
-    if name == "params":
-        return file.arrays.array("trace.params", [net.dtype.str[1:]], [None, net.n_params])
-    return file.arrays.array(f"trace.{name}", NUMBERS)
-
-
-def _schedule(entry: list[Any] | None) -> Schedule | None:
-    if entry is None:
-        return None
-    from fastgd.schedules import from_entry  # who has none does not pay for the import
-
-    return from_entry(entry)
-
-
-def _whole(name: str, value: Any) -> int | None:
-    """Return a number from 1 on, or None."""
-    return None if value is None else _validation.check_int(name, value, at_least=1)
-
-
-def _series(kept: Any) -> dict[str, list[float]]:
-    """Return the metrics' values by name."""
-    if not isinstance(kept, dict):
-        raise ValueError(f"its metrics are {_words.show(kept)}")
-    return {name: list(_numbers(name, values)) for name, values in kept.items()}
-
-
-def _waiting(kept: Any) -> Waiting:
-    """Return how long early stopping has waited."""
-    if kept is None:  # a file from before there was any
-        return Waiting()
-    best, epochs = _numbers("waiting", kept)
-    return Waiting(best, _count("waiting", int(epochs)))
-
-
-def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:
-    """Return the optimizer's scalars; files without them were written before there were any."""
-    scalars = np.array(_numbers("scalars", kept.get("scalars", [])), np.float64)
-    if scalars.shape != (len(optimizer.initial_scalars),):
-        raise ValueError(f"its optimizer's scalars are {scalars.tolist()}")
-    return scalars
 
 
 def restore_rng(history: History) -> np.random.Generator:
