@@ -12,7 +12,7 @@ from rich.console import Console
 
 import fastgd as gd
 from fastgd import _columns, plot
-from fastgd.comparison._advice import _ratio
+from fastgd.comparison._comparison import _ratio
 
 X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
 Y = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
