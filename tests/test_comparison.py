@@ -295,7 +295,7 @@ def test_a_narrow_terminal_shows_whole_columns_and_names_the_others():
             console.print(result)
         assert "…" not in capture.get()
         table, caption = re.split("─+", capture.get())
-        _, _, left_out = " ".join(caption.split()).partition(" Left out, as there is no room: ")
+        _, _, left_out = " ".join(caption.split()).partition(" Not shown for lack of space: ")
         names = left_out.rstrip(".").split(", ") if left_out else []
         assert ("mini-batch" in caption) == ("method" not in names)
         assert ("rate" in table) == ("learning rate" not in names)
@@ -353,7 +353,7 @@ def test_the_advice_is_the_first_to_the_goal_and_says_why():
         f"{small.epochs} epochs and {small.updates} updates, and an epoch took 5 times the time."
     )
     assert advice[2] == "Batch size 120 did not get there in 4 epochs."
-    assert advice[3].startswith("Trained to the end, batch size 1 came out best")
+    assert advice[3].startswith("Trained to the end, batch size 1 is best")
     assert "one learning rate" in advice[4]
     assert len(advice) == 5
 
@@ -401,7 +401,7 @@ def test_a_comparison_is_a_sequence_of_its_runs():
         ({"score": 1}, "score must be a function"),
         ({"score": lambda net, X: 0.0}, r"takes \(net\), but .* takes \(net, X\): missing"),
         ({"rng": -1}, "rng is -1"),
-        ({"resume": gd.History()}, "no resume: every run begins with net as it is"),
+        ({"resume": gd.History()}, "no resume: every run starts with net as it is"),
         ({"samplings": "shuffle"}, "no argument 'samplings'.*: did you mean 'sampling'"),
         ({"samplings": "shuffle", "optimizer": None}, "did you mean 'sampling'"),
         (

@@ -1,7 +1,7 @@
-"""`compare`: one network from one start, trained at several batch sizes.
+"""`compare`: train one network from one start at several batch sizes.
 
-Training is the business of `training` and `many`, pictures are that of `plot`, files and options
-that of the command line, which does its comparing here.
+For training see `training` and `many`, for pictures `plot`. The command line handles files and
+options, and calls this package.
 """
 
 from fastgd.comparison._compare import compare

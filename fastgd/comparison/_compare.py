@@ -1,4 +1,4 @@
-"""The runs of a comparison: their checks, side by side or in turn, and what is kept of each."""
+"""`compare`: check the arguments, run the trainings side by side or in turn, collect entries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["compare"]
 OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
 BATCH_SIZES = (1, 8, 32, None)
 REFUSED = {
-    "resume": "every run begins with net as it is",
+    "resume": "every run starts with net as it is",
     "verbose": "its runs are trained side by side",
 }
 
@@ -56,11 +56,10 @@ def compare(
     side_by_side: bool | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Train copies of a network with several batch sizes, and put the results side by side.
+    """Train copies of a network with several batch sizes, and compare the results.
 
-    All runs begin with the parameters of `net`, which itself is not changed, and draw their
-    samples from the same seed. Each has the bits that `fastgd.train` gives it alone. A run that
-    diverges is an entry that says so.
+    All runs start with the parameters of `net`, which itself is not changed, and use the same
+    seed. Each gets the same bits as from `fastgd.train`. The entry of a run that diverged says so.
 
     Parameters
     ----------
@@ -71,35 +70,36 @@ def compare(
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the network's loss takes them.
     batch_sizes : iterable of int or None
-        Samples a batch, each once; None for all. Those that reach the number of samples mean
-        all, too, and are one entry. 1, 8, 32 and None if not given.
+        Samples per batch, without duplicates; None for all samples. All sizes of at least the
+        number of samples mean the same as None, and share one entry. The default is 1, 8, 32 and
+        None.
     epochs : int
-        Passes over the samples of every run.
+        Passes over the samples in every run.
     optimizer : Optimizer, sequence of Optimizer, or callable, optional
-        One for all batch sizes, or a function that takes a batch size (a number, n for None)
-        and returns its own: learning rates that suit one batch size rarely suit another. Of a
-        sequence each is tried, and the one is kept that reaches `goal` in the fewest epochs or,
-        where none does or no goal was given, ends with the lowest loss, on the validation data
-        where there are such data. ``SGD(0.01)`` if not given.
+        One for all batch sizes, or a function from a batch size (a number, n for None) to an
+        optimizer, since a learning rate for one batch size rarely suits another. Every element of
+        a sequence is tried. The one that reaches `goal` in the fewest epochs is kept; if none
+        does, or there is no goal, the one with the lowest final loss, on the validation data if
+        there are any. ``SGD(0.01)`` if not given.
     validation : float, (X, y) or (X, y, sample_weight), optional
-        Data on which the loss is computed after each epoch; a number sets that share of the
-        samples aside, the same for all runs.
+        Data on which the loss is computed after each epoch; a number is the share of the samples
+        to set aside, the same for all runs.
     score : callable, optional
-        Called as ``score(net)`` with each trained network, for a number that is better the
-        higher it is, such as its accuracy on other data.
+        Called as ``score(net)`` with each trained network; returns a number, higher is better,
+        such as the accuracy on other data.
     goal : float, optional
-        The loss to which the entries' times are compared; 98 % of the way from the start's loss
-        to the lowest of all runs, if not given. It is a validation loss where there are
-        validation data.
+        The loss at which the entries' times are compared, a validation loss if there are
+        validation data; if not given, 98 % of the way from the start's loss to the lowest of all
+        runs.
     rng : None, int or numpy.random.Generator
-        Draws the seed that all runs use; a number is that seed.
+        Draws the seed for all runs; an int is that seed.
     n_threads : int, optional
-        The most threads to use: as many as OpenMP would, if not given.
+        The most threads to use; OpenMP's number if not given.
     side_by_side : bool, optional
-        Whether runs are trained at the same time, one a thread (`fastgd.train_many`), which is
-        soonest done, or one after the other, each with all the threads that help it. Either
-        way the results have the same bits, but seconds do not mean the same, see the notes.
-        True for the compiled backend, if not given.
+        Whether to train the runs at the same time, one per thread (`fastgd.train_many`), which
+        is fastest, or one after the other, each with several threads. The results have the same
+        bits either way, but seconds mean something else, see the notes. The default is True for
+        the compiled backend.
     **settings
         Further arguments of `fastgd.train`, for all runs: ``sampling``, ``drop_last``,
         ``reduction``, ``sample_weight``, ``callbacks``, ``record``, ``backend`` and so on.
@@ -115,17 +115,16 @@ def compare(
     TypeError, ValueError
         When an argument is not as above. Nothing was trained then.
     KeyboardInterrupt
-        Within a tenth of a second. `net` is as it was.
+        Raised within a tenth of a second. `net` is unchanged.
 
     Notes
     -----
-    Runs side by side share caches, memory bandwidth and the power that sets the clock: the
-    seconds of each are those of one thread on a busy machine, may be half as many again as
-    those of a run alone, and change from call to call. With ``side_by_side=False`` they are
-    those of a run that has the machine to itself. Compare the seconds of one comparison only;
-    epochs, updates and losses are always exact. Times to a loss count the median epoch's
-    seconds, so that a moment in which the machine does something else does not decide which
-    batch size is fastest.
+    Runs side by side share caches, memory bandwidth and the power budget that sets the clock
+    rate. Their seconds are those of one thread on a busy machine: up to half as many again as for
+    a single run, and different from call to call. With ``side_by_side=False`` each run has the
+    machine to itself. Compare seconds only within one comparison; epochs, updates and losses are
+    always exact. Times to a loss use the median epoch's seconds, so that a short disturbance does
+    not decide which batch size is fastest.
 
     Examples
     --------
@@ -195,7 +194,7 @@ def compare(
 
 
 def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> str:
-    """Return what would have kept the runs from diverging; empty where one did not."""
+    """Return advice for runs that all diverged; empty if one did not."""
     if not all(history.diverged for history in histories):
         return ""
     lowest = min(one.optimizer.learning_rate for one in histories if one.optimizer is not None)
@@ -208,7 +207,7 @@ def _rows(X: FloatArray, y: ArrayLike, weight: ArrayLike | None, rows: IndexArra
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse what `train` does not take, or `compare` decides itself."""
+    """Refuse settings that `train` does not take or `compare` sets itself."""
     allowed = [name for name in allowed_settings() if name not in OWN | {*REFUSED}]
     for name in settings:
         if name in REFUSED:
@@ -217,7 +216,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             raise TypeError("compare takes batch_sizes, such as [1, 32, None], not batch_size")
         if name not in allowed:
             raise unknown_argument(
-                f"compare takes no argument {name!r}; beside its own it passes on to train: "
+                f"compare takes no argument {name!r}; besides its own, it takes train's: "
                 f"{', '.join(allowed)}",
                 name,
                 [*allowed, *(one for one in signature(compare).parameters if one != "settings")],
@@ -227,17 +226,17 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def _plans(
     batch_sizes: Iterable[int | None], n: int, epochs: int, drop_last: bool
 ) -> list[BatchPlan]:
-    """Return how each batch size cuts the samples."""
+    """Return each batch size's plan."""
     sizes = _validation.check_batch_sizes(batch_sizes, n)
     return [plan(n, size, epochs=epochs, drop_last=drop_last) for size in sizes]
 
 
 def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
-    """Return the optimizers that a batch size tries."""
+    """Return the optimizers to try for a batch size."""
     if optimizer is None:
         return [SGD(0.01)]
     made = optimizer
-    if isinstance(optimizer, type):  # which would take the batch size for a learning rate
+    if isinstance(optimizer, type):  # a class would take the batch size for a learning rate
         check_optimizer(optimizer)
     if callable(optimizer):
         made = optimizer(batch_size)
@@ -252,7 +251,7 @@ def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
 
 
 def _seed(rng: RngLike) -> int:
-    """Return the one seed of all runs, which ``gd.train(..., rng=seed)`` takes too."""
+    """Return the seed for all runs; ``gd.train(..., rng=seed)`` accepts it too."""
     generator = _validation.check_rng(rng)
     if isinstance(rng, (int, np.integer)):
         return int(rng)
@@ -273,7 +272,7 @@ def _side_by_side(wanted: bool | None, backend: Any) -> bool:
 def _together(
     nets: list[Network], X: Any, y: ArrayLike, settings: list[dict[str, Any]], n_threads: int | None
 ) -> list[History]:
-    """Train at the same time; what takes longest, the smallest batches, begins first."""
+    """Train at the same time; start with the smallest batches, which take longest."""
     first = sorted(range(len(nets)), key=lambda i: int(settings[i]["batch_size"]))
     done = train_many(
         [nets[i] for i in first],
@@ -289,7 +288,7 @@ def _together(
 def _in_turn(
     nets: list[Network], X: Any, y: ArrayLike, settings: list[dict[str, Any]], n_threads: int | None
 ) -> list[History]:
-    """Train one after the other, once all of them are checked."""
+    """Train one after the other, after checking all of them."""
     _validation.check_threads(n_threads)
     runs = [
         prepare(net, X, y, n_threads=n_threads, **entry)
@@ -307,7 +306,7 @@ def _in_turn(
 def _entry(
     plan: BatchPlan, net: Network, history: History, X: Any, y: ArrayLike, weight: ArrayLike | None
 ) -> Entry:
-    """Measure a trained network."""
+    """Evaluate a trained network, and return its entry."""
     if history.diverged:
         return Entry(plan, net, history, math.nan)
     loss = net.loss_value(X, y, sample_weight=weight)
@@ -328,9 +327,9 @@ def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry
 
 
 def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
-    """Return a batch size's best entry: that soonest at the goal, or with the lowest loss.
+    """Return a batch size's best entry: the first at the goal, or the one with the lowest loss.
 
-    Epochs count, as seconds would give other entries on another day. The first if all diverged.
+    Count epochs, since seconds vary from run to run. If all diverged, return the first.
     """
 
     def rank(entry: Entry) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What `compare` returns: the entries, which of them is best and fastest, and their table."""
+"""The result of `compare`: its entries, the best and the fastest, their table, and advice."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ SHARE_OF_THE_WAY = 0.98
 
 
 class Comparison(Sequence[Entry]):
-    """One network, trained at several batch sizes: what `compare` returns.
+    """The result of `compare`: one network, trained at several batch sizes.
 
-    A sequence of `Entry`. Printed it is a table; notebooks show it as HTML, and the package rich
-    as a table of its own.
+    A sequence of `Entry`. It prints as a table; notebooks show HTML, and the package rich its own
+    kind of table.
 
     Attributes
     ----------
     entries : tuple of Entry
         One for each batch size.
     start : Network
-        The parameters with which all runs began.
+        The network with the initial parameters of all runs.
     start_loss : float
-        Its loss, on the validation data where there are such data.
+        Its loss, on the validation data if there are any.
     seed : int
-        What all runs drew their samples with: ``fastgd.train(start.copy(), X, y, rng=seed, ...)``
-        makes any of them again.
+        The seed of all runs: ``fastgd.train(start.copy(), X, y, rng=seed, ...)`` repeats any of
+        them.
     side_by_side : bool
-        Whether the runs shared the machine, so that seconds are those of a busy one.
+        Whether the runs were trained at the same time, so that seconds are those of a busy machine.
     tried : int
-        How many optimizers each batch size tried; its entry is that of the best.
+        How many optimizers were tried for each batch size; the entry shows the best.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Comparison(Sequence[Entry]):
 
     @classmethod
     def join(cls, parts: Sequence[Comparison]) -> Comparison:
-        """Return one comparison of several that had the same start, data and settings."""
+        """Merge several comparisons with the same start, data and settings."""
         first = parts[0]
         return cls(
             (entry for part in parts for entry in part),
@@ -96,7 +96,7 @@ class Comparison(Sequence[Entry]):
 
     @property
     def kept(self) -> str:
-        """Which of several optimizers an entry is of, in words."""
+        """The rule that chose one of several optimizers, in words."""
         least = f"the one with the lowest {self._judged_by} loss"
         if self._goal is None:
             return f"shown is {least}"
@@ -113,10 +113,10 @@ class Comparison(Sequence[Entry]):
 
     @property
     def goal(self) -> float:
-        """The loss to which times are compared; nan where every run diverged.
+        """The loss at which times are compared; nan if every run diverged.
 
-        What was asked for, or `SHARE_OF_THE_WAY` from the start's loss to the lowest that an
-        entry's `curve` reached: good enough, however long the last bit takes.
+        The `goal` of `compare`, or `SHARE_OF_THE_WAY` from the start's loss to the lowest of the
+        entries' `curve`: the time for the remaining improvement does not count.
         """
         if self._goal is not None:
             return self._goal
@@ -128,7 +128,7 @@ class Comparison(Sequence[Entry]):
     def best(self) -> Entry | None:
         """The entry with the highest score, or else with the lowest loss; None if all diverged.
 
-        Losses are those on the validation data where there are such data.
+        Losses are those on the validation data if there are any.
         """
         return min(self.trained, key=rank, default=None)
 
@@ -144,7 +144,7 @@ class Comparison(Sequence[Entry]):
 
     @property
     def marks(self) -> list[tuple[Entry, str]]:
-        """The entries of which a table says something."""
+        """The entries with remarks, and the remarks."""
         named = (self.fastest, "first to the goal"), (self.best, "best")
         return [(entry, words) for entry, words in named if entry is not None]
 
@@ -154,14 +154,14 @@ class Comparison(Sequence[Entry]):
         return {entry.batch_size: entry.history for entry in self.entries}
 
     def plot(self, against: str = "epoch", **options: Any) -> Any:
-        """Draw the losses: needs the extra ``plot``.
+        """Draw the losses; this needs the extra ``plot``.
 
-        Against seconds every epoch of a run is as wide as its median one, as in `Entry.time_to`.
+        With seconds on the axis, every epoch of a run has its median width, as in `Entry.time_to`.
 
         Parameters
         ----------
         against : {"epoch", "update", "second"}
-            What the horizontal axis counts.
+            The unit of the horizontal axis.
         **options
             Further arguments of `fastgd.plot.loss`: ``target`` is `goal` if not given, and
             ``validation`` is `validated`.
@@ -181,17 +181,17 @@ class Comparison(Sequence[Entry]):
         return import_module("fastgd.plot").loss(histories, against=against, **options)
 
     def advice(self) -> list[str]:
-        """Return in a few sentences which batch size to take, and why.
+        """Recommend a batch size, with reasons, in a few sentences.
 
         Returns
         -------
         list of str
-            Advised is the batch size that reached `goal` in the fewest seconds.
+            The recommended batch size is the one that reached `goal` in the fewest seconds.
         """
         return sentences(self)
 
     def columns(self) -> list[Column]:
-        """Return the columns of the table, those without content left out."""
+        """Return the columns of the table, without empty ones."""
         names = ["method", "batch_size", "updates", "learning_rate", "seconds", "loss"]
         if self.validated:
             names.append("validation_loss")
@@ -212,7 +212,7 @@ class Comparison(Sequence[Entry]):
         )
 
     def _notes(self) -> str:
-        """Say what the columns mean that may be misread."""
+        """Explain the columns that may be misread."""
         notes = []
         if self.tried > 1:
             notes.append(f"Each batch size tried up to {self.tried} optimizers; {self.kept}.")
@@ -229,7 +229,7 @@ class Comparison(Sequence[Entry]):
         return " ".join(notes)
 
     def _marked(self) -> str:
-        """Say of which entries a table says something, where its rows can not."""
+        """Return the remarks on entries as a sentence, for tables whose rows cannot show them."""
         if not self.marks:
             return ""
         said = "; ".join(f"{words}: batch size {entry.batch_size:,}" for entry, words in self.marks)
@@ -242,12 +242,12 @@ class Comparison(Sequence[Entry]):
         return "\n".join([fill(self._title()), "", *table, "", notes]).rstrip()
 
     def __rich__(self) -> Any:
-        """Return a table of the package rich, which calls this."""
+        """Return a table for the package rich, which calls this."""
         notes = f"{self._marked()} {self._notes()}".strip()
         return _columns.as_rich(self.columns(), self, self._title(), notes, self.fastest)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return HTML for notebooks."""
         from html import escape
 
         table = _columns.as_html(self.columns(), self, self._title(), self.marks)
@@ -258,7 +258,7 @@ def _loss_text(value: float) -> str:
     return "" if math.isnan(value) else _columns.number(value, 4)
 
 
-#: the table's columns; the command line's table is made of them too
+#: the table's columns, also used by the command line
 COLUMNS = {
     "method": Column("", "method", 10, lambda entry: entry.method, left=True, spare=5),
     "batch_size": Column(
@@ -298,20 +298,20 @@ def sentences(result: Comparison) -> list[str]:
     ]
     if best is not chosen:
         lines.append(
-            f"Trained to the end, batch size {best.batch_size:,} came out best, with a {kind} loss "
-            f"of {rank(best)[1]:.4g} against {rank(chosen)[1]:.4g}: take that if the last bit is "
+            f"Trained to the end, batch size {best.batch_size:,} is best, with a {kind} loss "
+            f"of {rank(best)[1]:.4g} against {rank(chosen)[1]:.4g}: take it if the improvement is "
             "worth the time."
         )
     if result.tried == 1 and len(result) > 1:
         lines.append(
-            "Each batch size had one learning rate. Larger batches allow longer steps: compare "
+            "Each batch size had one learning rate. Larger batches allow higher rates: compare "
             "several rates before you rule a batch size out."
         )
     return lines
 
 
 def _beside(entry: Entry, chosen: Entry, goal: float) -> str:
-    """Say why an entry took longer than the one that was chosen: more epochs, or longer ones."""
+    """Say why an entry took longer than the chosen one: more epochs, or longer ones."""
     name = f"Batch size {entry.batch_size:,}"
     mine, time = entry.time_to(goal), chosen.time_to(goal)
     assert time is not None
@@ -325,6 +325,6 @@ def _beside(entry: Entry, chosen: Entry, goal: float) -> str:
 
 
 def _ratio(one: float, other: float, times: str, same: str) -> str:
-    """Say how many times as large one number is as the other, or that they are the same."""
+    """Return the ratio of two numbers in words, or that they are the same."""
     text = f"{one / other:.2g}" if other > 0 else "many"
     return same if text == "1" else f"{text} {times}"

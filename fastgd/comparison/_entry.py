@@ -1,4 +1,4 @@
-"""What came of one batch size: its run, what it had done when, and its rank."""
+"""The result of one batch size: its run, its progress over time, and its rank."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Entry", "Reached", "rank"]
 
 
 class Reached(NamedTuple):
-    """What a run had done when its loss was first as low as asked.
+    """The cost of a run until its loss first reached a given value.
 
-    The seconds are those of as many median epochs.
+    The seconds are the number of epochs times those of the median epoch.
     """
 
     epochs: int
@@ -30,23 +30,24 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """What came of one batch size.
+    """The result of one batch size.
 
     Attributes
     ----------
     plan : BatchPlan
-        How the batch size cuts the samples: `fastgd.plan`.
+        The counts of batches and updates, from `fastgd.plan`.
     net : Network
-        The trained network; it holds the last finite epoch's parameters where the run diverged.
+        The trained network; with the last finite epoch's parameters if the run diverged.
     history : History
-        Of the run; where it diverged, of the finite epochs.
+        The history of the run; of its finite epochs if it diverged.
     loss : float
-        Of `net` on all training samples after the last epoch, and thus lower than the last entry
-        of `History.loss`, which each step adds to before its update. nan where the run diverged.
+        The loss of `net` on all training samples after the last epoch. It is usually lower than
+        the last value of `History.loss`, whose terms are from before each update. nan if the run
+        diverged.
     validation_loss : float
-        Of `net` on the validation data; nan without such data and where the run diverged.
+        The loss of `net` on the validation data; nan without such data or if the run diverged.
     score : float
-        What the function given as `score` returned; nan like `validation_loss`.
+        The result of the function `score`; nan without one or if the run diverged.
     """
 
     plan: BatchPlan
@@ -58,7 +59,7 @@ class Entry:
 
     @property
     def batch_size(self) -> int:
-        """Samples that make one update."""
+        """Samples per update."""
         return self.plan.batch_size
 
     @property
@@ -68,23 +69,23 @@ class Entry:
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer; of several that were tried, the one that is shown."""
+        """The optimizer; if several were tried, the one that was kept."""
         assert self.history.optimizer is not None
         return self.history.optimizer
 
     @property
     def epochs(self) -> int:
-        """Passes over the samples; the finite ones where the run diverged."""
+        """Passes over the samples; only finite epochs if the run diverged."""
         return self.history.epochs
 
     @property
     def updates(self) -> int:
-        """How often the parameters moved."""
+        """The number of updates."""
         return self.history.updates
 
     @property
     def sample_gradients(self) -> int:
-        """How many samples' gradients went into the updates."""
+        """The number of samples' gradients in the updates."""
         return self.history.sample_gradients
 
     @property
@@ -94,23 +95,23 @@ class Entry:
 
     @property
     def seconds_an_epoch(self) -> float:
-        """What an epoch takes: the median, which a moment of other work does not change."""
+        """The median seconds of an epoch, which short disturbances do not change."""
         return float(np.median(self.history.seconds)) if self.epochs else math.nan
 
     @property
     def method(self) -> str:
-        """What gradient descent with this batch size is called."""
+        """The name of gradient descent with this batch size."""
         if self.batch_size == self.plan.n_samples:
             return "batch"
         return "stochastic" if self.batch_size == 1 else "mini-batch"
 
     @property
     def curve(self) -> list[float]:
-        """The loss after each epoch: on the validation data, or else as the steps saw it."""
+        """The loss of each epoch: on the validation data, or the steps' mean without any."""
         return self.history.validation_loss or self.history.loss
 
     def time_to(self, loss: float) -> Reached | None:
-        """Return what it took until `curve` was first at or below a loss; None if it never was."""
+        """Return the cost until `curve` first reached a loss; None if it never did."""
         for done, value in enumerate(self.curve, 1):
             if value <= loss:
                 updates = int(self.history._updates_after()[done])
@@ -123,10 +124,10 @@ class Entry:
 
 
 def judged_loss(entry: Entry) -> float:
-    """Return the loss by which entries are compared: on the validation data, if there are any."""
+    """Return the loss for comparing entries: on the validation data if there are any."""
     return entry.loss if math.isnan(entry.validation_loss) else entry.validation_loss
 
 
 def rank(entry: Entry) -> tuple[float, float]:
-    """Return what is lowest for the best entry: its score first, then its loss."""
+    """Return a sort key, lowest for the best entry: its score first, then its loss."""
     return (0.0 if math.isnan(entry.score) else -entry.score), judged_loss(entry)
