@@ -1,9 +1,9 @@
-"""Costs of few parameters whose shape is known, to see what gradient descent does on them.
+"""Costs of few parameters with a known shape, for studying gradient descent.
 
 Each is a finite sum: its cost is the mean of n terms, as a network's cost is the mean of its
 samples' losses, and a batch is some of the terms. Saddles, minima and curvatures are known in
-closed form, so that what a batch size does can be shown and proved. Networks and data have no
-place here: those are trained by `fastgd.train`.
+closed form, so that the effect of a batch size can be shown and proved. For networks and data see
+`fastgd.train`.
 """
 
 from fastgd.landscapes._convexity import ConvexityCheck, is_convex_on

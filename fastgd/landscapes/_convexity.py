@@ -1,4 +1,4 @@
-"""Whether any cost is convex on a segment: the search for a place where it is not."""
+"""Check whether a cost is convex on a segment, by searching for a counter-example."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["ConvexityCheck", "is_convex_on"]
 
 @dataclass(frozen=True, eq=False)
 class ConvexityCheck:
-    """Whether a cost was found to be not convex; `is_convex_on` makes it.
+    """The result of `is_convex_on`.
 
-    It is true, as a truth value, when no counter-example was found, which supports that the cost
-    is convex on the segment but does not prove it; a counter-example proves that it is not.
+    Its truth value is True if no counter-example was found. That supports that the cost is convex
+    on the segment, but does not prove it; a counter-example proves that it is not.
 
     Attributes
     ----------
     convex : bool
-        Whether all points kept the inequality.
+        Whether the inequality holds at all tested points.
     points : int
-        How many points were tried.
+        The number of tested points.
     alpha : float or None
-        Of the counter-example: the share of u in the point where the inequality fails.
+        The weight of u in the point of the counter-example.
     u, v : ndarray or None
-        Its ends: those of the segment, or of a part of it.
+        The ends of the counter-example's segment: the given ones, or points between them.
     chord, value : float or None
-        Its two sides: alpha f(u) + (1 - alpha) f(v), and the larger f(alpha u + (1 - alpha) v).
+        The two sides: alpha f(u) + (1 - alpha) f(v), and the larger f(alpha u + (1 - alpha) v).
     """
 
     convex: bool
@@ -69,42 +69,39 @@ def is_convex_on(
     points: int = 99,
     rtol: float | None = None,
 ) -> ConvexityCheck:
-    r"""Look for a place on a segment where a cost is not convex.
+    r"""Search for a counter-example to a cost's convexity on a segment.
 
-    A cost is convex on the segment from u to v when every two points of it keep
+    A cost is convex on the segment from u to v if every two points of it satisfy
 
     .. math:: \alpha f(u) + (1 - \alpha) f(v) \ge f(\alpha u + (1 - \alpha) v),
               \quad 0 \le \alpha \le 1
 
-    (Boyd & Vandenberghe 2004, Convex Optimization, equation 3.1). This is tried at equally spaced
-    points: first for u and v themselves at every alpha, then for every two points that have one
-    in their middle. A place where it fails proves that the cost is not convex. That there is none
-    among finitely many points supports that it is convex on the segment, and proves nothing.
+    (Boyd & Vandenberghe 2004, Convex Optimization, equation 3.1). This is tested at equally spaced
+    points: first for u and v at every alpha, then for every two points with a third one midway
+    between them. One failure proves that the cost is not convex. If finitely many points show
+    none, this supports that the cost is convex on the segment, but does not prove it.
 
     Parameters
     ----------
     f : callable
-        Takes a parameter vector, returns a number: a `Landscape`, a network's cost in a function,
-        anything.
+        A function from a parameter vector to a number, such as a `Landscape` or a network's cost.
     u, v : array_like of shape (n_params,)
         The ends of the segment.
     points : int
-        How many points between u and v to try, at least 1.
+        How many points between u and v to test, at least 1.
     rtol : float, optional
-        By how much of the largest cost on the segment the inequality may fail, since costs are
-        rounded: 64 epsilon of the coarser dtype of u and v, if not given (8e-6 for float32).
+        The allowed violation for rounding, relative to the largest cost on the segment; if not
+        given, 64 epsilon of the coarser dtype of u and v (8e-6 for float32).
 
     Returns
     -------
     ConvexityCheck
-        False, as a truth value, with the counter-example where the inequality fails most; else
-        true.
+        With truth value False and the counter-example with the largest violation, or True.
 
     Raises
     ------
     TypeError, ValueError
-        When an argument is not as above, u equals v, or f returns something else than a finite
-        number.
+        When an argument is not as above, u equals v, or f does not return a finite number.
 
     Examples
     --------
@@ -175,14 +172,14 @@ def _cost_at(f: Callable[[FloatArray], Any], point: FloatArray) -> float:
 def _worst_chord(
     alphas: FloatArray, values: FloatArray, slack: float
 ) -> tuple[int, int, int] | None:
-    """Return the ends of the segment and the place between that rises most above their chord."""
+    """Return the indices of the ends and of the point between them highest above their chord."""
     gaps = values - (alphas * values[0] + (1 - alphas) * values[-1])
     worst = int(gaps[1:-1].argmax()) + 1
     return (0, worst, len(values) - 1) if gaps[worst] > slack else None
 
 
 def _worst_middle(values: FloatArray, slack: float) -> tuple[int, int, int] | None:
-    """Return two places and the one in their middle that rises most above their chord."""
+    """Return the indices of two points and of their midpoint, the one highest above its chord."""
     found, largest = None, slack
     for reach in range(1, (len(values) - 1) // 2 + 1):
         gaps = values[reach:-reach] - (values[: -2 * reach] + values[2 * reach :]) / 2

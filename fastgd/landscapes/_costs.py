@@ -16,7 +16,7 @@ __all__ = ["Bowl", "Quintic", "Rosenbrock", "Saddle"]
 
 
 def _constant(values: ArrayLike) -> FloatArray:
-    """Return an array that can not be changed, as all landscapes of a class share it."""
+    """Return a read-only array, since all landscapes of a class share it."""
     array = np.array(values, np.float64)
     array.flags.writeable = False
     return array
@@ -25,17 +25,17 @@ def _constant(values: ArrayLike) -> FloatArray:
 def _balanced(n: int, n_params: int, spread: float, rng: np.random.Generator) -> FloatArray:
     """Draw n points between -spread and spread whose sum is 0, exactly and in any order.
 
-    Each point has its opposite (an odd n also has 0). They are multiples of one power of two, so
-    that sums of them do not round, and batch gradient descent sees no slope that is not there.
+    Every point comes with its negative (and 0 for odd n). All are multiples of one power of two,
+    so that their sums are exact and rounding adds no slope to batch gradient descent.
     """
-    quantum = 2.0 ** max(math.frexp(spread)[1] - 30, -1074)  # the smallest number there is
+    quantum = 2.0 ** max(math.frexp(spread)[1] - 30, -1074)  # -1074: the smallest subnormal
     half = np.rint(rng.uniform(-spread, spread, (n // 2, n_params)) / quantum) * quantum
     points = np.concatenate([half, -half, np.zeros((n % 2, n_params))])
     return points[rng.permutation(n)]
 
 
 class _Tilted(Landscape):
-    """A known cost; term i is this cost, tilted: plus a_i . theta. The tilts add up to 0."""
+    """A known cost; term i is this cost plus the tilt a_i . theta. The tilts sum to 0."""
 
     def __init__(self, n: int, spread: float, rng: RngLike) -> None:
         self.n: int = _validation.check_int("n", n, at_least=1)
@@ -82,11 +82,11 @@ class Quintic(_Tilted):
     saddle, and comes ever closer to it; the minimum at 1 only holds rates below 0.64 (see
     `Landscape.largest_learning_rate`). No rate that can end in the minimum ever gets there.
 
-    A single term has no such saddle: where a_i < 0 its slope is below 0 all the way to a minimum
-    on the right, and where a_i > 0 it has a minimum and a maximum of its own near -3/2. This is
-    what carries small batches over. While the spread is at most 3/4, all terms fall from -3.65
-    to -2.78, and rates below 0.64 never step as far to the left: the maximum at -4, behind which
-    the cost has no bound, is out of reach.
+    A single term has no such saddle: if a_i < 0, its slope is negative all the way to a minimum
+    on the right, and if a_i > 0, it has its own minimum and maximum near -3/2. This is why small
+    batches get past the saddle. If the spread is at most 3/4, all terms fall from -3.65 to -2.78,
+    and steps with rates below 0.64 are too short to cross that to the left: they cannot reach the
+    maximum at -4, beyond which the cost is unbounded.
 
     Parameters
     ----------
@@ -141,9 +141,9 @@ class Saddle(_Tilted):
         f_i(x, y) = J(x, y) + a_i x + b_i y, \quad \sum_i a_i = \sum_i b_i = 0 .
 
     The minima are (-1, 0) and (1, 0), the saddle is (0, 0). On the line x = 0 the cost's slope in
-    x is 0: batch gradient descent that begins there ends in the saddle, while any step aside
-    grows, by the factor 1 + learning rate a step (Jin et al. 2017, arXiv:1703.00887, use noise
-    for this on purpose).
+    x is 0. Batch gradient descent that starts there ends in the saddle, while any deviation from
+    the line grows by the factor 1 + learning rate per step (Jin et al. 2017, arXiv:1703.00887,
+    add noise for this purpose).
 
     Parameters
     ----------
@@ -198,10 +198,11 @@ class Bowl(Landscape):
         f_i(\theta) = \frac{1}{2} (\theta - c_i)^T H (\theta - c_i), \quad \sum_i c_i = 0, \qquad
         J(\theta) = \frac{1}{2} \theta^T H \theta + J(0) .
 
-    The terms' minima c_i lie around the cost's, which is 0: single samples pull to and fro there.
+    The terms' minima c_i lie around the cost's minimum at 0, so single samples pull in different
+    directions there.
     The curvatures (eigenvalues of H) go from 1 down to 1 / condition in equal ratios. Batch
-    gradient descent with the best single learning rate shrinks the error by the factor
-    (condition - 1) / (condition + 1) a step (Nesterov 2004, Introductory Lectures on Convex
+    gradient descent with the best constant learning rate reduces the error by the factor
+    (condition - 1) / (condition + 1) per step (Nesterov 2004, Introductory Lectures on Convex
     Optimization, theorem 2.1.15).
 
     Parameters
@@ -277,7 +278,7 @@ class Bowl(Landscape):
         return self._pull(theta[..., None, :] - self.centres[samples])
 
     def _pull(self, away: FloatArray) -> FloatArray:
-        # not @, whose order of summation depends on how many points there are
+        # not @: its order of summation depends on the number of points
         pull: FloatArray = (away[..., None, :] * self._hessian).sum(axis=-1)
         return pull
 
@@ -309,11 +310,11 @@ class Rosenbrock(Landscape):
 
         J(\theta) = \sum_{k=1}^{d-1} 100 (\theta_{k+1} - \theta_k^2)^2 + (1 - \theta_k)^2
 
-    in d parameters; the two squares of each k are two of the n = 2 (d - 1) terms, times n, so
-    that the mean of the terms is J. The minimum (1, ..., 1) is the minimum of every single term
-    too: there the samples agree, the noise vanishes, and small batches settle without a falling
-    learning rate. (From four parameters on there is a second, shallower minimum near
-    (-1, 1, ..., 1), which `minima` leaves out.)
+    in d parameters. Each k gives two of the n = 2 (d - 1) terms, its two squares times n, so that
+    the mean of the terms is J. The minimum (1, ..., 1) is also a minimum of every term: there the
+    noise vanishes, and small batches converge with a constant learning rate. (With four or more
+    parameters there is a second, shallower minimum near (-1, 1, ..., 1), which `minima` does not
+    list.)
 
     Parameters
     ----------
@@ -344,7 +345,7 @@ class Rosenbrock(Landscape):
     def _residuals(
         self, theta: FloatArray, samples: IndexArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the roots of the terms' squares, and their slopes in theta_k and theta_k+1."""
+        """Return the terms' residuals, and their slopes in theta_k and theta_k+1."""
         k, bent = samples // 2, samples % 2 == 0
         shape = np.broadcast_shapes(theta.shape[:-1], samples.shape[:-1])
         k = np.broadcast_to(k, (*shape, k.shape[-1])).astype(np.intp)

@@ -1,4 +1,4 @@
-"""One run on a landscape, with its history: `fastgd.train` for costs of few parameters."""
+"""One run on a landscape: the counterpart of `fastgd.train` for costs of few parameters."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def descend(
     record_every: int = 1,
     rng: RngLike = None,
 ) -> tuple[FloatArray, History]:
-    """Go down a landscape by gradient descent, as `fastgd.train` trains a network.
+    """Minimise a landscape by gradient descent, as `fastgd.train` trains a network.
 
-    An epoch cuts the terms, in the order of the sampling, into batches; each batch makes one
+    An epoch divides the terms, in the order of the sampling, into batches; each batch makes one
     update with the mean of its terms' gradients. Optimizers and samplings are those of
     `fastgd.train`, in NumPy and float64.
 
@@ -54,47 +54,47 @@ def descend(
     landscape : Landscape
         The cost.
     start : array_like of shape (n_params,), optional
-        Where to begin; ``landscape.start`` if not given.
+        The initial parameters; ``landscape.start`` if not given.
     batch_size : int or None
-        Terms a batch, at least 1; None, or n and more, for all: batch gradient descent.
+        Terms per batch, at least 1; None, or at least n, for all: batch gradient descent.
     epochs : int
         Passes over the terms.
     optimizer : Optimizer, optional
-        How parameters move; SGD with half of ``landscape.largest_learning_rate`` if not
+        The rule for updates; SGD with half of ``landscape.largest_learning_rate`` if not
         given.
     schedule : fastgd.schedules.Schedule or callable, optional
-        How the learning rate changes: one of `fastgd.schedules`, or a function from the number
-        of the epoch, counted from 0, to a factor of the optimizer's learning rate.
+        How the learning rate changes: one of `fastgd.schedules`, or a function from the epoch's
+        number, counted from 0, to a factor of the optimizer's learning rate.
     sampling : str or object
         "shuffle", "replacement", "sequential", "poisson", or an object with a method
-        ``epoch(n, rng)``, as for `fastgd.train`; terms have no classes to be stratified by.
-        With "replacement" a batch of n terms is still a random one.
+        ``epoch(n, rng)``, as for `fastgd.train`; terms have no classes to stratify by. With
+        "replacement" a batch of n terms is still random.
     drop_last : bool
-        Whether a last batch that is not full is left out.
+        Whether to drop an incomplete last batch.
     callbacks : sequence of callable
-        Each is called after each epoch as ``callback(theta, history)``; the descent stops after
-        an epoch in which one returns True.
+        Each is called after each epoch as ``callback(theta, history)``; the descent stops if one
+        returns True.
     record : sequence of str
-        What `History.trace` keeps: "loss", the batch's mean before the update, and "params", the
-        parameters after it.
+        What to record in `History.trace`: "loss", the batch's mean before the update, and
+        "params", the parameters after it.
     record_every : int
-        Every how many steps it does.
+        Record every so many steps.
     rng : None, int or numpy.random.Generator
-        Draws the order of the terms; None draws a fresh one.
+        Used to draw the order of the terms; None takes a fresh generator.
 
     Returns
     -------
     theta : ndarray of shape (n_params,)
-        Where the descent ended.
+        The final parameters.
     history : History
-        What it did.
+        The record of the descent.
 
     Raises
     ------
     TypeError, ValueError
         When an argument is not as above.
     DivergenceError
-        When the cost or a parameter stopped being finite. The error's history, and its trace, end
+        When the cost or a parameter stops being finite. The error's history and its trace end
         with the last finite epoch.
 
     Examples
@@ -144,13 +144,13 @@ def descend(
             f"{landscape!r} below {landscape.largest_learning_rate:.3g}."
         ),
     ).finish()
-    history._state = None  # it is that of several runs: no network can go on with it
+    history._state = None  # not a network's state: no training can resume from it
     return runs.params[0].copy(), history
 
 
 @dataclass(frozen=True)
 class _Terms:
-    """A landscape as what `Run` steps over: plan and backend in one."""
+    """Plan and backend in one, so that `Run` can run on a landscape."""
 
     runs: Runs
     batch_size: int
@@ -173,7 +173,7 @@ class _Terms:
         divisor = None if bounds is None else self.batch_size
         ends = batch_bounds(len(order), self.batch_size, self.drop_last)
         ends = ends if bounds is None else bounds
-        with np.errstate(over="ignore", invalid="ignore"):  # found as a loss that is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # detected as a loss that is not finite
             for step, rate in enumerate(rates.tolist()):
                 samples = order[None, ends[step] : ends[step + 1]]
                 loss = float(runs.losses(samples).sum())

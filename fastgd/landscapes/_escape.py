@@ -1,4 +1,4 @@
-"""How many of many runs leave a saddle, by batch size: the count, and the table of it."""
+"""Count how many runs leave a saddle, by batch size, and show the counts as a table."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ __all__ = ["EscapeShares", "escape_share", "wilson_interval"]
 
 @dataclass(frozen=True, eq=False)
 class EscapeShares:
-    """How many of many runs left a saddle, by batch size; `escape_share` makes it.
+    """How many runs left a saddle, by batch size: the result of `escape_share`.
 
     Attributes
     ----------
     landscape : Landscape
-        On which they ran.
+        The landscape of the runs.
     batch_sizes : ndarray of int
         The batch sizes.
     n_seeds : int
-        Runs of each batch size.
+        Runs per batch size.
     updates : int
-        Updates that each run might make.
+        The most updates of a run.
     learning_rate : float
-        Of the optimizer.
+        The optimizer's learning rate.
     confidence : float
-        Of the intervals.
+        The confidence level of the intervals.
     escaped : ndarray of int
         How many runs left the saddle.
     diverged : ndarray of int
-        How many stopped being finite, and so did not.
+        How many runs stopped being finite; they do not count as escaped.
     share, low, high : ndarray of float
-        The share that left it, and its confidence interval.
+        The share of runs that left the saddle, and its confidence interval.
     median_updates : ndarray of float
-        Updates after which half of those that left it had done so; nan where none did.
+        The median of the updates until the escape, over the runs that left; nan if none did.
     """
 
     landscape: Landscape
@@ -65,7 +65,7 @@ class EscapeShares:
     median_updates: FloatArray
 
     def plot(self, **options: Any) -> Any:
-        """Draw the shares with their intervals: needs the extra ``plot``.
+        """Draw the shares with their intervals; this needs the extra ``plot``.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class EscapeShares:
         Returns
         -------
         matplotlib.axes.Axes
-            What `fastgd.plot.escape` returns.
+            The axes from `fastgd.plot.escape`.
         """
         return import_module("fastgd.plot").escape(self, **options)
 
@@ -98,24 +98,24 @@ class EscapeShares:
         return "\n".join([_columns.fill(self._title()), "", _columns.head(columns), *lines])
 
     def __rich__(self) -> Any:
-        """Return a table of the package rich, which calls this."""
+        """Return a table for the package rich, which calls this."""
         return _columns.as_rich(self._columns(), self._rows(), self._title(), "")
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return HTML for notebooks."""
         return _columns.as_html(self._columns(), self._rows(), self._title())
 
 
 class _Row:
     """One batch size of an `EscapeShares`, for its table."""
 
-    diverged = False  # the row as a whole has its shares all the same
+    diverged = False  # not the number of diverged runs: tells `_columns` to show all cells
 
     def __init__(self, shares: EscapeShares, k: int) -> None:
         self.shares, self.k = shares, k
 
     def batch_size(self) -> str:
-        """Return the batch size; all terms are batch gradient descent."""
+        """Return the batch size, with "all" for all terms."""
         size = self.shares.batch_sizes[self.k]
         return f"all {size:,}" if size == self.shares.landscape.n else f"{size:,}"
 
@@ -153,27 +153,28 @@ def escape_share(
     """Count how many runs leave a saddle, by batch size.
 
     A run has left the saddle once it has been near a minimum (`Landscape.escaped`). All batch
-    sizes make the same number of updates, at the same learning rate: they differ in the noise of
-    their gradients alone. Run k takes the steps of ``descend(..., rng=k)``.
+    sizes make the same number of updates with the same learning rate, so they differ only in the
+    noise of their gradients. Run k takes the same steps as ``descend(..., rng=k)``.
 
     Parameters
     ----------
     landscape : Landscape
         One with a saddle: `Quintic` or `Saddle`.
     start : array_like of shape (n_params,), optional
-        Where to begin; ``landscape.start`` if not given.
+        The initial parameters; ``landscape.start`` if not given.
     batch_sizes : iterable of int or None
-        Terms a batch, at least 1; None, or n and more, for all: batch gradient descent.
+        Terms per batch, at least 1; None, or at least n, for all: batch gradient descent.
     n_seeds : int
-        Runs of each batch size: their seeds are 0 to n_seeds - 1.
+        Runs per batch size: their seeds are 0 to n_seeds - 1.
     updates : int
         The most updates that a run makes.
     optimizer, sampling, drop_last
-        As in `descend`, but for "poisson": runs move together, in batches of one size. An own
-        sampling is shared by all runs: its order must depend on its arguments alone.
+        As in `descend`, except that "poisson" is not supported: all runs step together, in
+        batches of one size. All runs share a user's own sampling object, whose order must depend
+        only on its arguments.
     confidence : float
-        How often the intervals hold the true share, between 0 and 1. They are Wilson's (1927, J.
-        Am. Stat. Assoc. 22, 209), which hold for shares near 0 and 1 too.
+        The confidence level of the intervals, between 0 and 1. They are Wilson's (1927, J. Am.
+        Stat. Assoc. 22, 209), which are valid for shares near 0 and 1 too.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def escape_share(
     point = check_start(landscape, start)
     if landscape.escaped(point):
         raise ValueError(
-            f"start is {point.tolist()}, which is near a minimum already: begin on the saddle's "
+            f"start is {point.tolist()}, which is near a minimum already: start on the saddle's "
             "other side"
         )
     sizes = _validation.check_batch_sizes(batch_sizes, landscape.n)
@@ -245,7 +246,7 @@ STAYED, DIVERGED = 0, -1
 def _first_escapes(
     runs: Runs, sampler: Sampler, size: int, updates: int, drop_last: bool
 ) -> NDArray[np.int64]:
-    """Return after how many updates each run has left the saddle; or STAYED, or DIVERGED."""
+    """Return the number of updates until each run left the saddle; or STAYED, or DIVERGED."""
     landscape = runs.landscape
     seeds = np.arange(len(runs.params))
     first = np.full(len(seeds), STAYED)
@@ -258,7 +259,7 @@ def _first_escapes(
             if steps == 0:
                 raise ValueError(
                     f"the sampling's epoch() returned {orders.shape[1]} terms, which drop_last "
-                    f"leaves out with batches of {size}: no update would ever be made"
+                    f"drops with batches of {size}: no update would ever be made"
                 )
             for step in range(min(steps, updates - runs.state.step)):
                 runs.step(orders[:, step * size : (step + 1) * size], learning_rate)
@@ -280,23 +281,23 @@ def wilson_interval(
     Parameters
     ----------
     successes : ndarray of int
-        How often it happened.
+        The numbers of successes.
     trials : int
-        Out of how often.
+        The number of trials.
     confidence : float
-        How often the interval holds the true share.
+        The confidence level.
 
     Returns
     -------
     low, high : ndarray of float
     """
-    from statistics import NormalDist  # costs an import
+    from statistics import NormalDist  # slow to import
 
     z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
     share = successes / trials
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     spread = np.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2)))
     half = spread / (1 + z2 / trials)
-    low = np.where(successes == 0, 0.0, centre - half)  # what rounding would leave beside 0
+    low = np.where(successes == 0, 0.0, centre - half)  # exact, where rounding would miss 0
     high = np.where(successes == trials, 1.0, centre + half)
     return low, high

@@ -1,6 +1,6 @@
-"""What a landscape is: a cost of few parameters, the mean of terms that have gradients.
+"""The base class of landscapes: costs of few parameters, each the mean of terms with gradients.
 
-The costs themselves stand in `_costs`.
+For the costs themselves see `_costs`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ __all__ = ["Landscape"]
 
 
 class Landscape(abc.ABC):
-    """A cost of few parameters, the mean of n terms; use one of its subclasses, or make one.
+    """A cost of few parameters, the mean of n terms; use a subclass, or write one.
 
-    A subclass sets the attributes and gives `losses`, `gradients` and `hessian`. Many parameter
-    vectors are handled at once: they lie along the last axis, and the axes before it are free.
+    A subclass sets the attributes and defines `losses`, `gradients` and `hessian`. The methods
+    take many parameter vectors at once: these lie along the last axis, after any other axes.
 
     Attributes
     ----------
     n : int
-        How many terms the cost is the mean of.
+        The number of terms.
     n_params : int
-        How many parameters it has.
+        The number of parameters.
     start : ndarray of shape (n_params,)
-        Where a descent begins if nothing else is said.
+        The default initial parameters of a descent.
     minima : ndarray of shape (n_minima, n_params)
-        Where the cost has its minima.
+        The cost's minima.
     saddle : ndarray of shape (n_params,), or None
-        Where its slope vanishes without a minimum or maximum.
+        A point where its slope vanishes without a minimum or maximum.
     """
 
     n: int
@@ -52,8 +52,7 @@ class Landscape(abc.ABC):
         theta : ndarray of shape (..., n_params)
             Parameters.
         samples : ndarray of shape (..., batch)
-            The terms' numbers, from 0 to n - 1; the same for all parameter vectors where it has
-            one axis.
+            The terms' indices, from 0 to n - 1; with one axis, the same for all parameter vectors.
 
         Returns
         -------
@@ -116,7 +115,7 @@ class Landscape(abc.ABC):
         return mean
 
     def _batch(self, samples: ArrayLike | None) -> IndexArray:
-        """Return the numbers of a batch's terms; all of them where none are given."""
+        """Return the indices of a batch's terms; all of them for None."""
         return np.arange(self.n) if samples is None else _check_terms(samples, self.n)
 
     def _points(self, theta: ArrayLike) -> FloatArray:
@@ -141,18 +140,19 @@ class Landscape(abc.ABC):
 
     @property
     def largest_learning_rate(self) -> float:
-        """Up to which learning rate batch gradient descent stays at the minima.
+        """The largest learning rate at which batch gradient descent stays at the minima.
 
         Near a minimum the error along each axis of curvature h is multiplied by 1 - rate * h at
-        each step, so that it shrinks for rates below 2 / h; h is the largest at any minimum
-        (Nesterov 2004, Introductory Lectures on Convex Optimization, section 1.2.3).
+        each step, so it shrinks for rates below 2 / h (Nesterov 2004, Introductory Lectures on
+        Convex Optimization, section 1.2.3). The bound uses the largest h at any minimum.
         """
         return 2 / max(float(np.linalg.eigvalsh(self.hessian(m))[-1]) for m in self.minima)
 
     def escaped(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """Return which points have left the saddle for a minimum.
 
-        They are nearer to the minimum than to the saddle, and than the saddle is.
+        A point has left if it is nearer to the minimum than to the saddle, and nearer to the
+        minimum than the saddle is.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Landscape(abc.ABC):
 
 
 def _check_terms(samples: ArrayLike, n: int) -> IndexArray:
-    """Return numbers of terms, of shape (batch,)."""
+    """Return indices of terms, of shape (batch,)."""
     array = np.asarray(samples)
     if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) == 0:
         raise TypeError(

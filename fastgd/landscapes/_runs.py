@@ -1,4 +1,4 @@
-"""Runs on a landscape that are moved together, and the checks of what they begin with."""
+"""Runs on a landscape that step together, and checks of their start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Runs", "check_landscape", "optimizer_or_default", "check_start"]
 
 
 def check_landscape(landscape: Landscape) -> None:
-    """Check that it is one."""
+    """Check that the argument is a landscape."""
     if not isinstance(landscape, Landscape):
         raise TypeError(
             "landscape must be a fastgd.landscapes.Landscape such as Quintic(), not "
@@ -23,23 +23,23 @@ def check_landscape(landscape: Landscape) -> None:
 
 
 def check_start(landscape: Landscape, start: ArrayLike | None) -> FloatArray:
-    """Return where runs begin, checked."""
+    """Return the checked initial parameters."""
     point = landscape.start if start is None else start
     return _data.check_point("start", point, landscape.n_params).astype(np.float64)
 
 
 def optimizer_or_default(landscape: Landscape, optimizer: Optimizer | None) -> Optimizer:
-    """Return the optimizer, checked; without one, what `descend` promises."""
+    """Return the checked optimizer; for None, the default of `descend`."""
     if optimizer is None:
         return SGD(landscape.largest_learning_rate / 2)
     return check_optimizer(optimizer)
 
 
 class Runs:
-    """Several runs on one landscape, moved together, each by its own batches.
+    """Several runs on one landscape that step together, each with its own batches.
 
-    A run's numbers do not depend on how many there are: everything is done element by element,
-    and sums run over a batch.
+    A run's results do not depend on the number of runs: all operations are elementwise, and sums
+    run over a batch.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Runs:
     def step(self, samples: IndexArray, learning_rate: float, divisor: int | None = None) -> None:
         """Make one update of each run with its batch, of shape (n_runs, batch).
 
-        Its gradients' sum is divided by their number, or by the divisor.
+        The sum of a batch's gradients is divided by their number, or by the divisor.
         """
         gradient = self.landscape.gradients(self.params, samples).sum(axis=-2)
         gradient /= samples.shape[-1] if divisor is None else divisor
         self.optimizer.update(self.params, gradient, self.state, learning_rate)
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
-        """Go on with some of the runs only."""
+        """Continue with only some of the runs."""
         self.params = self.params[kept]
         self.state.moments = tuple(moment[kept] for moment in self.state.moments)
