@@ -269,7 +269,7 @@ def test_a_graphs_backward_before_forward(what):
 def test_a_graphs_error_leaves_the_pass_before_and_names_the_node():
     graph = linear_cost(1, 1)
     graph.forward([1.0, 2.0], [1.0, 3.0])
-    with pytest.raises(ValueError, match="node 'error' can not take y, prediction: Minus takes"):
+    with pytest.raises(ValueError, match="node 'error' cannot take y, prediction: Minus takes"):
         graph.forward([5.0, 6.0, 7.0], [1.0, 3.0])
     assert graph.values["x"].tolist() == [1, 2]
     assert graph.backward()["theta1"] == 1
@@ -307,8 +307,13 @@ NODE = Square()
         (["x"], {"cost": (Minus(), "x")}, ValueError, r"takes 2: a, b"),
         (["x"], {"cost": (Square, "x")}, TypeError, "must be a tuple of a node and"),
         (["x"], {"cost": Square()}, TypeError, "must be a tuple of a node and"),
-        (["x"], {"a": (NODE, "x"), "b": (NODE, "a")}, ValueError, "has the node of another name"),
-        (["my x"], {"cost": (Square(), "my x")}, ValueError, "can not name a parameter or input"),
+        (
+            ["x"],
+            {"a": (NODE, "x"), "b": (NODE, "a")},
+            ValueError,
+            "has the same node as another name",
+        ),
+        (["my x"], {"cost": (Square(), "my x")}, ValueError, "cannot name a parameter or input"),
         ([1], {"cost": (Square(), 1)}, TypeError, "must be strings that are not empty, not 1"),
         (["x"], {"cost": (Square(), 1)}, TypeError, "an input of 'cost' must be one of"),
         ("x", {"cost": (Square(), "x")}, TypeError, "inputs must list the inputs' names"),

@@ -1,9 +1,9 @@
 """Backpropagation node by node: what each one computes, and what it passes back.
 
 A node takes NumPy arrays forward, passes gradients back, and can write out its Jacobian, the
-matrix of all derivatives of its outputs by its inputs. A `Graph` joins nodes to a cost. This
-room is for looking at gradient descent, one step at a time; `fastgd.train` computes the same
-numbers in compiled code.
+matrix of all derivatives of its outputs with respect to its inputs. A `Graph` connects nodes to a
+cost. This package is for studying gradient descent, one step at a time; `fastgd.train` computes
+the same numbers in compiled code.
 
 >>> import fastgd as gd
 >>> graph = gd.nodes.linear_cost(theta1=1, theta0=1)

@@ -1,4 +1,4 @@
-"""Nodes of hidden activations, whose formulas stand in `fastgd.activations`."""
+"""Nodes of hidden activations; for their formulas see `fastgd.activations`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class _Activation(Elementwise):
-    """One of `fastgd.activations.ACTIVATIONS`, where its formula stands."""
+    """One of `fastgd.activations.ACTIVATIONS`, which has its formula."""
 
     _function: ClassVar[str]
 
@@ -70,7 +70,7 @@ class ReLU(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """The positive part, and one hundredth of the negative one.
+    """The positive part plus one hundredth of the negative part.
 
     Its input is z, an array of any shape.
 

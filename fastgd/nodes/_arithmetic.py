@@ -126,7 +126,7 @@ class Square(Elementwise):
 
 
 class _Reduction(Node):
-    """A single number made of all elements, in which each counts the same."""
+    """A single number computed from all elements with equal weight."""
 
     def _check(self, inputs: tuple[ArrayLike, ...]) -> tuple[AnyArray, ...]:
         (z,) = super()._check(inputs)
@@ -139,7 +139,7 @@ class _Reduction(Node):
 
     @abc.abstractmethod
     def _share(self, z: FloatArray) -> FloatArray:
-        """Return the derivative by every element."""
+        """Return the derivative with respect to each element."""
 
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray, ...]:
         (z,) = self._inputs
@@ -151,7 +151,7 @@ class _Reduction(Node):
 
 
 class Mean(_Reduction):
-    """The mean of all elements, the cost node: each loss gives 1/n to it and gets 1/n back.
+    """The mean of all elements, the cost node: each loss enters with weight 1/n and gets back 1/n.
 
     Its input is z, an array of any shape.
 
@@ -180,7 +180,7 @@ class Mean(_Reduction):
 
 
 class Sum(_Reduction):
-    """The sum of all elements: the cost when losses are added up, not averaged.
+    """The sum of all elements: the cost if losses are summed, not averaged.
 
     Its input is z, an array of any shape.
 

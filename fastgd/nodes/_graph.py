@@ -1,4 +1,4 @@
-"""Nodes joined to a cost: the order of the passes, and what is added up on the way back."""
+"""Nodes connected to a cost: the forward pass, and the backward pass that sums gradients."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ __all__ = ["Graph"]
 
 
 class Graph:
-    """Nodes joined to a cost: one forward pass through all of them, one backward pass.
+    """Nodes connected to a cost, with a forward pass and a backward pass through all of them.
 
     Parameters
     ----------
     inputs : sequence of str
-        Names of the values that every forward pass is given, such as x and y.
+        Names of the values that every forward pass takes, such as x and y.
     nodes : mapping of str to tuple
         Each node's name, and the tuple of the node and the names of its inputs: those of
         ``inputs``, of ``parameters``, or of nodes before it. The last node is the graph's value.
     parameters : mapping of str to array_like, optional
-        Names and values of what is learned.
+        Names and values of the learned parameters.
 
     Attributes
     ----------
     parameters : dict of str to array_like
-        May be changed, for example to take a step.
+        The parameters; may be changed, for example by a step.
     values : dict of str to ndarray
-        Of the last forward pass: parameters, inputs and nodes.
+        The values of the last forward pass: parameters, inputs and nodes.
     gradients : dict of str to ndarray
-        Of the last backward pass: the derivative of the graph's value by each of ``values``
-        that it reaches.
+        The gradients of the last backward pass: the derivative of the graph's value with respect
+        to each of ``values`` that it reaches.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class Graph:
         for name, entry in nodes.items():
             node, *wires = _check_entry(name, entry, known, nodes)
             if id(node) in taken:
-                raise ValueError(f"{name!r} has the node of another name: make it one of its own")
+                raise ValueError(f"{name!r} has the same node as another name: create a second one")
             self._nodes[name], self._wires[name] = node, tuple(wires)
             known[name] = None
             taken.add(id(node))
@@ -105,7 +105,7 @@ class Graph:
         return f"<Graph of {', '.join(self._leaves)}: {' -> '.join(self._nodes)}>"
 
     def _repr_svg_(self) -> str:
-        """Return the graph as notebooks show it: values go forward (blue), gradients back."""
+        """Return the graph for notebooks, with values (blue) and gradients."""
         return svg(self)
 
     @property
@@ -114,7 +114,7 @@ class Graph:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the values that a forward pass is given."""
+        """The names of the values that a forward pass takes."""
         return self._arguments
 
     @property
@@ -130,7 +130,7 @@ class Graph:
         *arrays : array_like
             Values of ``inputs``, in their order.
         **values : array_like
-            Values by name: of inputs, or of parameters for this pass only.
+            Values by name: inputs, or parameters for this pass only.
 
         Returns
         -------
@@ -140,8 +140,8 @@ class Graph:
         Raises
         ------
         TypeError, ValueError
-            When an input is unknown or missing, or a node can not take its inputs; the graph
-            then keeps the pass before.
+            When an input is unknown or missing, or does not fit its node; the graph then keeps
+            the previous pass.
         """
         leaves = self._given(arrays, values)
         known = dict(leaves)
@@ -151,7 +151,7 @@ class Graph:
             try:
                 checked[name] = node._check(tuple(known[wire] for wire in wires))
             except (TypeError, ValueError) as error:
-                what = f"node {name!r} can not take {', '.join(wires)}"
+                what = f"node {name!r} cannot take {', '.join(wires)}"
                 raise type(error)(f"{what}: {error}") from error
             known[name] = np.asarray(node._value(*checked[name]))
         for name, node in self._nodes.items():
@@ -171,7 +171,7 @@ class Graph:
         for name, value in named.items():
             _validation.check_choice("the name of an input", name, leaves)
             if name in values:
-                raise TypeError(f"{name} was given twice, by its place and by its name")
+                raise TypeError(f"{name} was given twice, by position and by name")
             values[name] = value
         for name in self.parameters:
             _validation.check_choice("the name of a parameter", name, own)
@@ -183,20 +183,20 @@ class Graph:
         return values
 
     def backward(self, upstream: ArrayLike = 1.0) -> dict[str, FloatArray]:
-        """Return the gradient of the graph's value by its parameters and inputs.
+        """Return the gradient of the graph's value with respect to its parameters and inputs.
 
-        Where several nodes use a value, what they pass back is added up.
+        If several nodes use a value, their gradients are summed.
 
         Parameters
         ----------
         upstream : array_like, in the shape of the graph's value
-            The derivative of what comes after by the graph's value; 1 for a cost.
+            The derivative of a later result with respect to the graph's value; 1 for a cost.
 
         Returns
         -------
         dict of str to ndarray
-            In the shapes of the values; inputs that have no derivative, such as class indices,
-            are left out. ``gradients`` holds those of the nodes too.
+            In the shapes of the values, without inputs that have no derivative, such as class
+            indices. ``gradients`` has those of the nodes too.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class Graph:
         return {name: gradients[name] for name in self._leaves if name in gradients}
 
     def gradient(self, /, *arrays: ArrayLike, **values: ArrayLike) -> FloatArray:
-        """Return the gradient by all parameters as one vector, after a pass forward and back.
+        """Return the gradient with respect to all parameters as one vector, after both passes.
 
         Parameters
         ----------
@@ -225,16 +225,16 @@ class Graph:
         Returns
         -------
         ndarray of shape (n_params,)
-            The parameters in their order, each row by row.
+            In the order of the parameters, each row by row.
 
         Raises
         ------
         TypeError, ValueError
-            As `forward` does, and for a graph whose value is not a single number.
+            As for `forward`, and if the graph's value is not a single number.
 
         See Also
         --------
-        fastgd.gradient : The same of a network, in compiled code.
+        fastgd.gradient : The same for a network, in compiled code.
 
         Examples
         --------
@@ -251,10 +251,10 @@ class Graph:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def jacobian(self, name: str) -> FloatArray:
-        """Return the Jacobian of the graph's value by any other value, in the last forward pass.
+        """Return the Jacobian of the graph's value with respect to any other value.
 
-        It is the chain rule, written out: the product of the Jacobians of the nodes on the way,
-        added up over the ways.
+        It is taken at the last forward pass by the chain rule: the product of the nodes' Jacobians
+        along each path, summed over the paths.
 
         Parameters
         ----------
@@ -264,7 +264,7 @@ class Graph:
         Returns
         -------
         ndarray of shape (value.size, input.size)
-            For a cost the one row is the gradient.
+            For a cost, its single row is the gradient.
 
         Raises
         ------
@@ -295,12 +295,12 @@ class Graph:
         return products[name]
 
     def trace(self, /, *arrays: ArrayLike, **values: ArrayLike) -> str:
-        r"""Return a table of one pass forward and back: each value, and what is passed back.
+        r"""Return a table of one forward and backward pass: the values and the gradients.
 
         Parameters
         ----------
         *arrays, **values : array_like
-            As for `forward`. Without any it is about the last forward pass.
+            As for `forward`. Without any, the table shows the last forward pass.
 
         Returns
         -------
@@ -312,8 +312,8 @@ class Graph:
         RuntimeError
             Without arguments, before the first forward pass.
         TypeError, ValueError
-            As `forward` does; and where the graph's value is not a single number and there was
-            no `backward` pass with its upstream gradient.
+            As for `forward`, and if the graph's value is not a single number and there was no
+            `backward` pass with its upstream gradient.
 
         Examples
         --------
@@ -372,23 +372,23 @@ class Graph:
     def _check_passed(self, what: str) -> None:
         if not self.values:
             raise RuntimeError(
-                f"the graph has no forward pass yet, but {what}() is about the last one: call "
+                f"the graph has no forward pass yet, but {what}() uses the last one: call "
                 "forward() first"
             )
 
 
 def _add(sums: dict[str, FloatArray], more: Iterable[tuple[str, FloatArray | None]]) -> None:
-    """Add arrays to those of their names."""
+    """Add each array to the sum of its name."""
     for name, array in more:
         if array is not None:
             sums[name] = np.asarray(sums[name] + array) if name in sums else array
 
 
 def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
-    """Check that a graph is described by a list and two dictionaries."""
+    """Check that the inputs are a list, and the nodes and parameters dictionaries."""
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise TypeError(
-            f"inputs must list the inputs' names, as ['x', 'y'] does, not {_words.show(inputs)}"
+            f"inputs must list the inputs' names, such as ['x', 'y'], not {_words.show(inputs)}"
         )
     if not isinstance(nodes, Mapping):
         raise TypeError(
@@ -402,7 +402,7 @@ def _check_containers(inputs: Any, nodes: Any, parameters: Any) -> None:
 
 
 def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
-    """Check that every name is one, and stands for one thing."""
+    """Check that names are non-empty strings, unique, and usable as keywords."""
     seen = set()
     for name in names:
         if not isinstance(name, str) or not name:
@@ -413,7 +413,7 @@ def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
     for name in leaves:
         if not name.isidentifier():
             raise ValueError(
-                f"{name!r} can not name a parameter or input, as forward() takes it as a keyword: "
+                f"{name!r} cannot name a parameter or input, as forward() takes it as a keyword: "
                 "use letters, digits and underscores"
             )
 
@@ -421,7 +421,7 @@ def _check_names(names: Sequence[Any], leaves: Sequence[Any]) -> None:
 def _check_entry(
     name: str, entry: Any, known: Collection[str], nodes: Collection[str]
 ) -> tuple[Any, ...]:
-    """Return a node and the names of its inputs, all of which are known before it."""
+    """Return a node and the names of its inputs, which must be defined before it."""
     if not isinstance(entry, tuple) or not entry or not isinstance(entry[0], Node):
         raise TypeError(
             f"{name!r} must be a tuple of a node and the names of its inputs, for example "
@@ -441,13 +441,13 @@ def _check_entry(
 
 
 def _check_used(names: Sequence[str], wires: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that there is a node, and that everything but the last is used by one."""
+    """Check that there is a node, and that each value except the last is used by one."""
     if not wires:
         raise ValueError("nodes is empty, but a graph needs at least one node")
     used = {wire for inputs in wires.values() for wire in inputs}
     for name in names[:-1]:
         if name not in used:
             raise ValueError(
-                f"nothing uses {name!r}: leave it out, or give it to a node as input (the value "
+                f"nothing uses {name!r}: remove it, or give it to a node as input (the value "
                 f"of the graph is the last node, {names[-1]!r})"
             )

@@ -1,4 +1,4 @@
-"""Nodes of losses, whose formulas stand in `fastgd.losses`."""
+"""Nodes of losses; for their formulas see `fastgd.losses`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SampleLoss(Node):
 class SoftmaxWithLoss(Node):
     """Softmax and mean cross-entropy in one node: passes back (p - y) / n.
 
-    Where p = softmax(z) are the predicted probabilities (Bishop 2006, Pattern Recognition and
+    Here p = softmax(z) are the predicted probabilities (Bishop 2006, Pattern Recognition and
     Machine Learning, eq. 4.109).
 
     Its inputs are raw outputs z of shape (n, classes), and targets y: class indices of shape

@@ -29,8 +29,8 @@ def linear_cost(theta1: float = 0.0, theta0: float = 0.0) -> Graph:
     Returns
     -------
     Graph
-        Of inputs x and y: arrays of one shape, one element a sample. Its nodes are product,
-        prediction, error, loss and cost.
+        Its inputs are x and y, arrays of one shape with one element per sample. Its nodes are
+        product, prediction, error, loss and cost.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def linear_cost(theta1: float = 0.0, theta0: float = 0.0) -> Graph:
 
     Examples
     --------
-    Two samples: each loss gives one half to the cost, and gets one half back.
+    Two samples: each loss enters the cost with weight one half, and gets back one half.
 
     >>> import fastgd as gd
     >>> graph = gd.nodes.linear_cost(theta1=1, theta0=1)
@@ -67,7 +67,7 @@ def linear_cost(theta1: float = 0.0, theta0: float = 0.0) -> Graph:
 
 
 class _NetworkGraph(Graph):
-    """A graph that takes X and y as the network does."""
+    """A graph that takes X and y like the network."""
 
     def __init__(self, net: Network, nodes: Mapping[str, tuple[Any, ...]]) -> None:
         parameters: dict[str, FloatArray] = {}
@@ -89,23 +89,23 @@ def from_network(net: Network, *, reduction: str = "mean") -> Graph:
     Parameters
     ----------
     net : Network
-        The graph's parameters W1, b1, W2, ... are views on its own: it is seen as it is at
-        each forward pass, also when it was trained meanwhile.
+        The graph's parameters W1, b1, W2, ... are views on the network's: each forward pass uses
+        their current values, also after training.
     reduction : {"mean", "sum"}
         Over the samples.
 
     Returns
     -------
     Graph
-        Of inputs X and y, as `fastgd.gradient` takes them. Layer i is made of an Affine node zi
-        and, but for the last, its activation ai. The mean squared error goes on with the nodes
-        error, loss and cost, the mean cross-entropy with SoftmaxWithLoss; the others with a
-        SampleLoss and the cost.
+        Its inputs are X and y, as for `fastgd.gradient`. Layer i is an Affine node zi and, except
+        for the last, its activation ai. They are followed by the nodes error, loss and cost for
+        the mean squared error, by SoftmaxWithLoss for the mean cross-entropy, and by a SampleLoss
+        and the cost for all other losses.
 
     Raises
     ------
     TypeError, ValueError
-        When net is no network, or reduction is not one of the two.
+        When net is not a network, or reduction is not one of the two.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a node is: forward, backward and Jacobian, and how its inputs are checked."""
+"""The base class of nodes: forward, backward and Jacobian, and the checks of inputs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def as_floats(values: Sequence[Any], names: Sequence[str]) -> tuple[FloatArray, 
 
 
 def total(array: FloatArray) -> FloatArray:
-    """Return the sum of all elements, made in float64, in the array's dtype."""
+    """Return the sum of all elements, computed in float64, in the array's dtype."""
     return np.asarray(array.sum(dtype=np.float64), array.dtype)
 
 
 class Node(abc.ABC):
-    """What all nodes have: forward, backward, and the explicit Jacobian.
+    """The base class of nodes: forward, backward, and the explicit Jacobian.
 
-    A node remembers the inputs of its last forward pass (copies of them), which the backward
-    pass needs. Float32 arrays are computed with in float32, all others in float64.
+    A node keeps copies of the inputs of its last forward pass for the backward pass. Float32
+    arrays are processed in float32, all others in float64.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Node(abc.ABC):
 
     #: the inputs' names, for messages
     _names: ClassVar[tuple[str, ...]] = ("z",)
-    #: what is passed back to each input, with {0}, {1} for the inputs and g for the upstream
+    #: the gradient for each input, with {0}, {1} for the inputs and g for the upstream gradient
     _rules: ClassVar[tuple[str, ...]] = ("g",)
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Node(abc.ABC):
         Parameters
         ----------
         *inputs : array_like
-            As the class says.
+            As documented for the class.
 
         Returns
         -------
@@ -96,13 +96,13 @@ class Node(abc.ABC):
         return output
 
     def backward(self, upstream: ArrayLike = 1.0) -> Any:
-        """Return the gradient by each input: the upstream gradient times the Jacobian.
+        """Return the gradient for each input: the upstream gradient times the Jacobian.
 
         Parameters
         ----------
         upstream : array_like, in the shape of the last forward pass's value
-            The derivative of what comes after by this node's value. The default is that of the
-            cost by itself, for nodes whose value is a single number.
+            The derivative of the cost with respect to this node's value. The default, 1, is for
+            the cost node, whose value is a single number.
 
         Returns
         -------
@@ -119,11 +119,11 @@ class Node(abc.ABC):
         return self._one_or_all(self._gradients(self._check_upstream(upstream)))
 
     def jacobian(self) -> Any:
-        """Return the Jacobian of the last forward pass, by each input.
+        """Return the Jacobian at the last forward pass, for each input.
 
-        Row i holds the derivatives of element i of the value, column j those by element j of
-        the input; arrays of two dimensions are counted row by row. It is what `backward`
-        multiplies by without forming it: for n numbers it holds n x n.
+        Element (i, j) is the derivative of the value's element i with respect to the input's
+        element j, with arrays flattened row by row. `backward` multiplies by it without forming
+        it: for n numbers it has n x n elements.
 
         Returns
         -------
@@ -148,20 +148,20 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray | None, ...]:
-        """Return the gradient by each input; None for one that has no derivative."""
+        """Return the gradient for each input; None for one without a derivative."""
 
     @abc.abstractmethod
     def _jacobians(self) -> tuple[FloatArray | None, ...]:
-        """Return the Jacobian by each input; None for one that has no derivative."""
+        """Return the Jacobian for each input; None for one without a derivative."""
 
     def _rule(self, index: int, names: Sequence[str]) -> str:
-        """Say what is passed back to an input."""
+        """Return the formula of the gradient for an input."""
         return self._rules[index].format(*names)
 
     def _last_output(self, what: str) -> FloatArray:
         if self._output is None:
             raise RuntimeError(
-                f"{self!r} has no forward pass yet, but {what}() is about the last one: "
+                f"{self!r} has no forward pass yet, but {what}() uses the last one: "
                 "call forward() first"
             )
         return self._output
@@ -183,7 +183,7 @@ class Node(abc.ABC):
 
 
 class Elementwise(Node):
-    """A function of single numbers, applied to each; a number beside an array meets all of it."""
+    """A function of single numbers, applied elementwise; single numbers are broadcast."""
 
     def _check(self, inputs: tuple[ArrayLike, ...]) -> tuple[AnyArray, ...]:
         arrays = super()._check(inputs)
@@ -197,7 +197,7 @@ class Elementwise(Node):
 
     @abc.abstractmethod
     def _slopes(self, *inputs: Any) -> tuple[FloatArray, ...]:
-        """Return the derivative by each input, of the value's shape or of shape ()."""
+        """Return the derivative for each input, of the value's shape or of shape ()."""
 
     def _gradients(self, upstream: FloatArray) -> tuple[FloatArray, ...]:
         products = (upstream * slope for slope in self._slopes(*self._inputs))

@@ -1,4 +1,4 @@
-"""A graph as a picture: where its nodes stand, what is written on its wires, and that as SVG.
+"""A graph's picture: the positions of nodes, the texts on wires, and the SVG.
 
 `fastgd.plot.graph` draws the same scene with matplotlib.
 """
@@ -20,7 +20,7 @@ __all__ = ["Box", "Scene", "Wire", "pretty", "scene", "svg"]
 SYMBOLS = {"Multiply": "×", "Plus": "+", "Minus": "\N{MINUS SIGN}", "Square": "( )²", "Sum": "Σ"}
 SIGNS = str.maketrans({"-": "\N{MINUS SIGN}", "*": "·"})
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-#: pixels: of a letter, between rows, a box's half height, and from a box to the text on its wire
+#: pixels: a letter's width, the distance of rows, a box's half height, the gap from box to text
 LETTER, ROW, HALF, GAP = 6.4, 104, 17, 8
 #: arrays of more numbers are shortened in a picture
 MOST_NUMBERS = 3
@@ -28,7 +28,7 @@ MOST_NUMBERS = 3
 
 @dataclass(frozen=True)
 class Box:
-    """A parameter, an input or a node, about (x, y)."""
+    """A parameter, an input or a node, centred at (x, y)."""
 
     name: str
     text: str
@@ -40,7 +40,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Wire:
-    """From a box to those that use its value, and what passes on it, both ways."""
+    """A wire from a box to those that use its value, with the value and the gradient on it."""
 
     source: Box
     #: none for the graph's value
@@ -49,7 +49,7 @@ class Wire:
     bend: float
     forward: str
     passed: str
-    #: how that is made of what comes back, and the Jacobian's shape, each on a line
+    #: the gradient's formula, and the Jacobian's shape, each on a line
     rules: list[str]
 
 
@@ -64,13 +64,13 @@ class Scene:
 
 
 def pretty(name: str) -> str:
-    """Return a name as formulas write it: theta1 is θ₁, W2 is W₂."""
+    """Return a name in formula style: θ₁ for theta1, W₂ for W2."""
     letters = name.rstrip("0123456789")
     return letters.replace("theta", "θ") + name[len(letters) :].translate(SUBSCRIPTS)
 
 
 def scene(graph: Graph) -> Scene:
-    """Return the picture of a graph, with the values of its last passes if it had any."""
+    """Return the picture of a graph, with the values of its last passes if there are any."""
     if graph.values and not graph.gradients and graph.values[graph._output].size == 1:
         graph.backward()
     columns = _columns(graph._leaves, graph._wires)
@@ -103,7 +103,7 @@ def scene(graph: Graph) -> Scene:
 
 
 def _text(graph: Graph, name: str) -> str:
-    """Return what stands in a box."""
+    """Return the text in a box."""
     if name not in graph._nodes:
         return pretty(name)
     kind = type(graph._nodes[name]).__name__
@@ -120,7 +120,7 @@ def _kind(graph: Graph, name: str) -> str:
 
 
 def _columns(leaves: Sequence[str], wires: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Return each name's column: a node behind all its inputs, a leaf just before its first."""
+    """Return each name's column: a node after all its inputs, a leaf just before its first user."""
     columns: dict[str, int] = {}
     for name, inputs in wires.items():
         columns[name] = 1 + max(columns.get(wire, 0) for wire in inputs)
@@ -131,7 +131,7 @@ def _columns(leaves: Sequence[str], wires: Mapping[str, Sequence[str]]) -> dict[
 def _rows(
     output: str, wires: Mapping[str, Sequence[str]], columns: Mapping[str, int]
 ) -> dict[str, float]:
-    """Return each name's row: nodes in line with what they lead to, leaves about them."""
+    """Return each name's row: nodes in line with their users, leaves around them."""
     rows = {output: 0.0}
     for name in reversed(list(wires)):
         inputs = [wire for wire in dict.fromkeys(wires[name]) if wire not in rows]
@@ -151,7 +151,7 @@ def _rows(
 
 
 def _note(graph: Graph, name: str) -> tuple[str, str, list[str]]:
-    """Return a value, what is passed back to it, and how that is made."""
+    """Return a value's text, its gradient's, and the gradient's formulas."""
     value, back = graph.values.get(name), graph.gradients.get(name)
     forward = "" if value is None else brief(value, most=MOST_NUMBERS).translate(SIGNS)
     if back is None or value is None:
@@ -186,7 +186,7 @@ STYLE = """
 
 
 def svg(graph: Graph) -> str:
-    """Return a graph's picture as SVG, which takes the colour of the text around it."""
+    """Return a graph's picture as SVG, which inherits the colour of the surrounding text."""
     drawn = scene(graph)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fgd-graph" role="img" '

@@ -1,4 +1,4 @@
-"""Tables of text for a graph's passes; what stands in them is the business of `_graph`."""
+"""Text tables for a graph's passes; for their contents see `_graph`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fastgd._typing import AnyArray
 
 __all__ = ["Text", "brief", "table"]
 
-#: arrays of more numbers are shortened to the first and the last
+#: longer arrays are shortened to the first and the last number
 MOST_NUMBERS = 6
 
 
 class Text(str):
-    """A string that an interactive session shows as its lines."""
+    """A string whose repr is its lines, for interactive sessions."""
 
     __slots__ = ()
 
@@ -22,7 +22,7 @@ class Text(str):
 
 
 def brief(array: AnyArray, *, shape: bool = False, most: int = MOST_NUMBERS) -> str:
-    """Return an array on one line: its numbers, or two of many and perhaps its shape."""
+    """Return an array on one line: its numbers, or the first and last, and optionally its shape."""
     if array.size <= most:
         return _nested(array)
     first, last = (_number(array.reshape(-1)[i].item(), digits=3) for i in (0, -1))
@@ -38,7 +38,7 @@ def _nested(array: AnyArray) -> str:
 
 
 def _number(value: float, digits: int = 4) -> str:
-    return f"{value + 0:.{digits}g}"  # a sum with 0 has no minus zero
+    return f"{value + 0:.{digits}g}"  # adding 0 turns -0 into 0
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
