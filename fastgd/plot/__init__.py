@@ -1,20 +1,20 @@
 """Pictures of gradient descent; needs matplotlib (``pip install fastgd[plot]``).
 
-Every function draws on the axes that it is given, or on a new figure, and returns the axes. Its
-title says what the picture shows, computed from what is drawn. Lines differ in dashes and
-markers, so that they can be told apart in grey. ``plt.style.use("fastgd.plot.light")``, or
-``"fastgd.plot.dark"``, gives a user's own pictures the same look; where the text of the axes is
-light the functions here take the colours for dark paper by themselves.
+Every function draws on the given axes or on a new figure, and returns the axes. Its title states
+the picture's main finding, computed from the data. Lines differ in dashes and markers, so that
+they can be distinguished in grey. ``plt.style.use("fastgd.plot.light")`` or
+``"fastgd.plot.dark"`` gives a user's own pictures the same look. If the text of the axes is light,
+the functions use the colours for dark backgrounds.
 
-A function checks what it was given, computes all that will be drawn, and only then touches the
-axes. What is drawn comes from the rest of the package: nothing here trains.
+A function checks its arguments and computes everything to draw before it changes the axes.
+Nothing here trains.
 """
 
 try:
-    import matplotlib  # noqa: F401, to say which extra brings it
+    import matplotlib  # noqa: F401, to name the missing extra
 except ImportError as error:
     raise ImportError(
-        "fastgd.plot draws with matplotlib, which can not be imported "
+        "fastgd.plot draws with matplotlib, which cannot be imported "
         f"({error}): pip install 'fastgd[plot]'"
     ) from error
 

@@ -1,4 +1,4 @@
-"""How much of the data the samplings see."""
+"""The share of the data that samplings have drawn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def coverage(
     rng: RngLike = 0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how much of the data the samplings have seen after so many draws.
+    """Draw the share of the data that samplings have seen, against the number of draws.
 
     An epoch without replacement sees every sample once; n draws with replacement see
     1 - (1 - 1/n)^n of them, 63.2 % of a large data set.
@@ -34,17 +34,17 @@ def coverage(
     Parameters
     ----------
     samplings : str, sampler, sequence of str, or dict
-        What ``fastgd.train(sampling=)`` takes, or several, by name.
+        A value for ``fastgd.train(sampling=)``, or several, by name.
     n : int
         Samples in the data set.
     epochs : int
-        How many epochs are drawn.
+        How many epochs to draw.
     labels : array_like of shape (n,), optional
         Each sample's class; "stratified" needs it.
     rng : None, int or numpy.random.Generator
-        Draws the orders; each sampling begins with the same seed.
+        Used to draw the orders; each sampling gets the same seed.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def _samplers(
     samplings: str | Sampler | Iterable[str] | Mapping[str, str | Sampler],
     classes: AnyArray | None,
 ) -> dict[str, Sampler]:
-    """Return the samplings by name; "" names one that has none."""
+    """Return the samplings by name; a single object has the name ""."""
     if callable(getattr(samplings, "epoch", None)):
         given: dict[str, Any] = {"": samplings}
     elif isinstance(samplings, str):
@@ -105,7 +105,7 @@ def _samplers(
         given = {name if isinstance(name, str) else repr(name): name for name in samplings}
     else:
         raise TypeError(
-            f"samplings must name samplings, as in ['shuffle'], not {_words.show(samplings)}"
+            f"samplings must name samplings, such as ['shuffle'], not {_words.show(samplings)}"
         )
     if not given:
         raise ValueError("samplings is empty: there is nothing to draw")
@@ -125,7 +125,7 @@ def _seen(sampler: Sampler, n: int, epochs: int, seed: int) -> FloatArray:
 
 
 def _joined(seen: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return the curves, those that are one under one name: the later would hide the earlier."""
+    """Return the curves, with identical ones merged: the later would hide the earlier."""
     names: list[list[str]] = []
     for name, shares in seen.items():
         same = [group for group in names if np.array_equal(seen[group[0]], shares)]
@@ -134,7 +134,7 @@ def _joined(seen: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _finding(seen: Mapping[str, FloatArray]) -> str:
-    """Say how much was seen: by the sampling that saw least, and by that which saw most."""
+    """Compare the samplings that have seen the smallest and the largest share."""
     ends = {name: float(shares[-1]) for name, shares in seen.items()}
     low, high = min(ends, key=lambda k: ends[k]), max(ends, key=lambda k: ends[k])
     draws = {len(shares) - 1 for shares in seen.values()}

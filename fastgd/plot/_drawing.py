@@ -1,6 +1,6 @@
-"""What all pictures share: names, numbers in words, line styles, axes and titles.
+"""Helpers for all pictures: labels, formatted numbers, line styles, axes and titles.
 
-Nothing here knows what is drawn; that is the business of the modules beside it.
+For the contents of pictures see the other modules of this package.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ __all__ = [
 ]
 
 MARKS_A_LINE = 8
-#: a number above this is taken for one that is not finite: axes need room around their numbers
+#: larger numbers count as not finite: axes need a margin around their numbers
 TOO_LARGE = 1e100
 #: the widest span of a logarithmic axis
 WIDEST = 1e60
-#: what the functions that draw trainings take
+#: the argument of functions that draw trainings
 Histories: TypeAlias = History | Mapping[Any, History]
 
 
 def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
-    """Return what is to be drawn by its label, from one object or a mapping.
+    """Return the objects to draw by label, from one object or a mapping.
 
-    A key that is a whole number stands for a batch size, and None for that of all samples, whose
-    number a history knows.
+    A key that is an int means a batch size, and None a batch of all samples, whose number comes
+    from the history.
     """
     if isinstance(given, kind):
         return {"": given}
@@ -94,36 +94,36 @@ def label(key: Any, value: Any = None) -> str:
 
 
 def capital(text: str) -> str:
-    """Return a sentence with a capital first letter, unless a user's own name begins it."""
+    """Capitalise a sentence, unless it starts with a user's own name."""
     ours = ("batch size ", "the ", "one ", "all ", "no ", "its ", "sampling ")
     return text[:1].upper() + text[1:] if text.startswith(ours) else text
 
 
 def verb(name: str, singular: str, plural: str) -> str:
-    """Return the verb's form for a line's name: all 100 reach what batch size 1 reaches."""
+    """Return the verb in the plural for names such as "all 100", otherwise in the singular."""
     return plural if name.startswith("all ") else singular
 
 
 def safe(text: str) -> str:
-    """Return a label that matplotlib shows as it is: no formulas, and none left out."""
+    """Escape a label so that matplotlib shows it unchanged: no formulas, and not hidden."""
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # a leading _ hides a label
 
 
 def number(value: float) -> str:
-    """Return a number in three digits."""
+    """Format a number with three digits."""
     if math.isfinite(value) and value == round(value) and abs(value) < 1e6:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def ratio(value: float) -> str:
-    """Return how many times one number is another, in two digits or more."""
+    """Format a ratio with two digits or more."""
     return f"{value:.1f}" if value < 10 else number(np.round(value))
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent, never rounded to all or nothing where it is neither."""
+    """Format a share in per cent; only exact ones give 0 % or 100 %."""
     for digits in (1, 2, 3, 4):
         text = f"{100 * share:.{digits}f}"
         if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
@@ -132,7 +132,7 @@ def percent(share: float) -> str:
 
 
 def round_up(value: float) -> float:
-    """Return the least number of two digits that is not below value."""
+    """Round up to two significant digits."""
     if not math.isfinite(value):
         return value
     two_digits = decimal.Context(prec=2, rounding=decimal.ROUND_CEILING)
@@ -141,7 +141,7 @@ def round_up(value: float) -> float:
 
 
 def check_axes(ax: Axes | None) -> None:
-    """Check that ax is what matplotlib draws on; called before anything is computed."""
+    """Check that ax is a matplotlib Axes; called before anything is computed."""
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(
             f"ax must be a matplotlib Axes, such as pyplot.subplots() gives, not {_words.show(ax)}"
@@ -149,10 +149,10 @@ def check_axes(ax: Axes | None) -> None:
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
-    """Return the axes, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is not None:
         return ax
-    from matplotlib import pyplot as plt  # where axes are given, no user interface is needed
+    from matplotlib import pyplot as plt  # given axes need no user interface
 
     made: Axes = plt.subplots(figsize=size, layout="constrained")[1]
     made.spines[["top", "right"]].set_visible(False)
@@ -160,20 +160,20 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
 
 
 def sparse_marks(length: int, place: int) -> tuple[int, int]:
-    """Return markevery for a line: some marks, beside those of the lines before it."""
+    """Return markevery for a line, so that its marks do not cover those of other lines."""
     step = max(1, length // MARKS_A_LINE)
     return (place * step // 3) % step, step
 
 
 def thin(count: int, most: int) -> IndexArray:
-    """Return at most so many of the indices below count, the first and the last among them."""
+    """Return at most `most` evenly spaced indices below count, with the first and the last."""
     if count <= most:
         return np.arange(count)
     return np.linspace(0, count - 1, most).round().astype(np.int64)
 
 
 def title(ax: Axes, text: str) -> None:
-    """Write the finding above the axes, in as many lines as it needs."""
+    """Write the finding above the axes, wrapped to their width."""
     points = min(float(ax.title.get_fontsize()), 11.0)
     figure = ax.get_figure()
     width = ax.bbox.width * 72 / figure.dpi if figure else 400.0
@@ -192,25 +192,25 @@ def progress_label(unit: str) -> str:
 
 
 def epochs_at(run: History, steps: ArrayLike) -> NDArray[np.float64]:
-    """Return after how many epochs, in fractions of them, a training made these updates."""
+    """Convert numbers of updates to epochs and fractions of them."""
     ends = run._updates_after()
     return np.interp(np.asarray(steps, np.float64), ends, np.arange(len(ends)))
 
 
 def whole_ticks(axis: Axis) -> None:
-    """Let an axis that counts have whole numbers only, as 1,000."""
+    """Show only integers on an axis of counts, formatted as 1,000."""
     ticks = MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     axis.set_major_locator(ticks)
     axis.set_major_formatter("{x:,.0f}")
 
 
 def far_apart(low: float, high: float) -> bool:
-    """Return whether an axis from low to high is better logarithmic."""
+    """Return whether an axis from low to high should be logarithmic."""
     return low > 0 and high / max(low, 1 / TOO_LARGE) > 10 and high < WIDEST * low
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Write 0.01 and 1,000 on a logarithmic axis in place of powers; 2 and 5 too on a short one."""
+    """Label a logarithmic axis with 0.01 and 1,000, not powers; a short one also at 2 and 5."""
 
     def text(value: float, place: float | None = None) -> str:
         return f"{value:,.0f}" if 1 <= value < 1e6 and value == round(value) else f"{value:g}"

@@ -22,9 +22,9 @@ def escape(shares: Shares, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     shares : EscapeShares or dict of EscapeShares
-        What `fastgd.landscapes.escape_share` returned, by name.
+        Results of `fastgd.landscapes.escape_share`, by name.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def _size(size: int, *shares: EscapeShares) -> str:
 
 
 def _finding(given: Mapping[str, EscapeShares]) -> str:
-    """Say where most runs escape, and where fewest; of several, where at least half do."""
+    """Compare the highest and lowest shares; for several results, the limits of one half."""
     if len(given) == 1:
         text = _ends(next(iter(given.values())))
     else:
@@ -101,7 +101,7 @@ def _finding(given: Mapping[str, EscapeShares]) -> str:
 
 
 def _ends(shares: EscapeShares) -> str:
-    """Compare the batch size with the highest share and that with the lowest."""
+    """Compare the batch sizes with the highest and the lowest share."""
     ranked = sorted(
         range(len(shares.share)), key=lambda k: (-shares.share[k], shares.batch_sizes[k])
     )

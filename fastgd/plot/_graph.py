@@ -1,4 +1,4 @@
-"""A graph of `fastgd.nodes`: values go forward, gradients come back."""
+"""The picture of a graph of `fastgd.nodes`, with values and gradients on its wires."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fastgd.plot import _drawing
 
 __all__ = ["graph"]
 
-#: of the scene's pixels
+#: resolution of the scene's pixels
 PIXELS_AN_INCH = 96
 
 
 def graph(graph: Graph, *, ax: Axes | None = None) -> Axes:
-    """Draw a graph, with the values of its last pass above the wires and what comes back below.
+    """Draw a graph, with the values of its last pass above the wires and gradients below.
 
-    Below a wire stand the gradient that is passed back, the rule that makes it (g is what the
-    next node was passed), and the shape of that node's Jacobian.
+    Below a wire are the gradient that is passed back, its formula (g is the gradient that the next
+    node received), and the shape of that node's Jacobian.
 
     Parameters
     ----------
     graph : fastgd.nodes.Graph
-        Before a forward pass its nodes alone are drawn.
+        The graph; before a forward pass it is drawn without values.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def _draw_box(ax: Axes, box: Box, looks: _drawing.Looks) -> None:
 
 
 def _finding(graph: Graph) -> str:
-    """Say what the graph's value is, and its gradient where that is a few numbers."""
+    """State the graph's value, and its gradient if that has only a few numbers."""
     name = next(reversed(graph.nodes))
     if not graph.values:
         return f"The graph of {pretty(name)}, before its first forward pass"

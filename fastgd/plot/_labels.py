@@ -1,4 +1,4 @@
-"""The names of lines: at their ends where they fit, else in a legend where it covers least."""
+"""Labels of lines: at the lines' ends if they fit, otherwise in a legend that covers least."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fastgd.plot._drawing import safe
 
 __all__ = ["legend", "name_lines"]
 
-#: how high a line of a legend is, in points, by the size of the font
+#: height of a legend's line in points, by font size
 LEGEND_LINES = {"medium": 16.0, "small": 12.5}
-#: of the lines' lengths: a legend that would cover more stands beside the axes
+#: a legend that would cover a larger share of the lines' lengths is placed beside the axes
 MOST_COVERED = 0.03
-#: where a legend may stand, the first ones rather: across and along, as shares of the room it has
+#: places for a legend, in order of preference: x and y, as shares of the free space
 PLACES = {
     "upper right": (1.0, 1.0),
     "lower left": (0.0, 0.0),
@@ -30,14 +30,14 @@ PLACES = {
     "upper center": (0.5, 1.0),
     "lower center": (0.5, 0.0),
 }
-#: how far right lines must end to be named there, as a share of the axes' width
+#: lines are labelled at their ends if these lie right of this share of the axes' width
 RIGHT = 0.9
-#: how far a name may stand from its line's end, and the height of a name, in points
+#: the largest distance of a label from its line's end, and the height of a label, in points
 MOST_SHIFT, NAME_LINE = 9.0, 12.5
 
 
 def name_lines(ax: Axes, lines: Sequence[Line2D], labels: Sequence[str]) -> None:
-    """Write each line's name behind its end, in its colour; or a legend where that has no room."""
+    """Write each line's name at its end, in its colour; or a legend if there is no room."""
     figure = ax.get_figure()
     heights = _name_heights(ax, lines) if figure and figure.get_layout_engine() else None
     if heights is None:
@@ -52,11 +52,11 @@ def name_lines(ax: Axes, lines: Sequence[Line2D], labels: Sequence[str]) -> None
 
 
 def _name_heights(ax: Axes, lines: Sequence[Line2D]) -> FloatArray | None:
-    """Return where the names stand, as shares of the axes' height; None if they have no room."""
+    """Return the names' positions as shares of the axes' height; None if they do not fit."""
     figure = ax.get_figure()
     if figure is None:
         return None
-    ax.get_xlim(), ax.get_ylim()  # makes them up to date
+    ax.get_xlim(), ax.get_ylim()  # updates the limits
     ends = np.full((len(lines), 2), np.nan)
     for k, line in enumerate(lines):
         points = line.get_transform().transform(np.asarray(line.get_xydata(), np.float64))
@@ -69,7 +69,7 @@ def _name_heights(ax: Axes, lines: Sequence[Line2D]) -> FloatArray | None:
     points_high = ax.bbox.height * 72 / figure.dpi
     order = np.argsort(ends[:, 1])
     wanted = ends[order, 1] * points_high
-    # each as far above the one below as a line is high, all as near to their ends as can be
+    # names at least one line apart, with the least squared distance from their lines' ends
     steps = NAME_LINE * np.arange(len(lines))
     placed = _isotonic(wanted - steps) + steps
     if np.abs(placed - wanted).max() > MOST_SHIFT:
@@ -80,7 +80,7 @@ def _name_heights(ax: Axes, lines: Sequence[Line2D]) -> FloatArray | None:
 
 
 def _isotonic(values: FloatArray) -> FloatArray:
-    """Return the nearest numbers that never fall, by pooling neighbours that do."""
+    """Return the nearest non-decreasing numbers, by pooling adjacent violators."""
     pools: list[list[float]] = []
     for value in values.tolist():
         pools.append([value, 1])
@@ -91,9 +91,10 @@ def _isotonic(values: FloatArray) -> FloatArray:
 
 
 def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: Any) -> Legend:
-    """Add a legend, where it covers least, or beside the axes; it shows the labels as they are.
+    """Add a legend where it covers least, or beside the axes, with labels shown unchanged.
 
-    As many entries as fill the axes' height stand in a column, and no more shrink the axes.
+    A column has at most as many entries as fit the axes' height, so that they do not shrink the
+    axes.
     """
     texts = [safe(text) for text in labels]
     figure = ax.get_figure()
@@ -119,31 +120,31 @@ def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: 
 
 
 def _free_place(ax: Axes, share: tuple[float, float]) -> tuple[Any, float]:
-    """Return the place of the axes in which the least of the lines' lengths lies, and that.
+    """Return the place for a legend that covers the smallest share of the lines, and that share.
 
-    The share is that of the axes' width and height which is to be free.
-
-    matplotlib's own choice, ``loc="best"``, looks at every point whenever the figure is drawn,
-    and warns that this takes long.
+    `share` is the legend's size, relative to the axes' width and height. matplotlib's own choice,
+    ``loc="best"``, tests every point whenever the figure is drawn, and warns that this is slow.
     """
     ax.get_xlim(), ax.get_ylim()  # makes them up to date
     covered = dict.fromkeys(PLACES, 0.0)
     for line in ax.get_lines():
-        if line.get_zorder() < 1:  # a line of the ground
+        if line.get_zorder() < 1:  # a background line
             continue
         points = np.asarray(line.get_xydata(), np.float64)
         points = points[:: max(1, len(points) // 500)]
         places = ax.transAxes.inverted().transform(line.get_transform().transform(points))
         places = places[np.isfinite(places).all(axis=1)]
         weights = np.full(len(places), 1 / max(1, len(places)))
-        if len(places) > 1 and line.get_linestyle() != "None":  # then the way between them counts
+        if (
+            len(places) > 1 and line.get_linestyle() != "None"
+        ):  # then count the segments between points
             parts = np.linspace(0, 1, 10, endpoint=False)[:, None, None]
             ways = np.diff(places, axis=0)
             places = (places[:-1] + parts * ways).reshape(-1, 2)
             weights = np.tile(np.hypot(*ways.T), 10)
             weights /= max(weights.sum(), 1e-9)
         for place in covered if len(places) else ():
-            # from the middle of the legend, so that the edges of the axes are inside
+            # distances from the legend's centre, so that the axes' edges count as covered
             middle = np.multiply(PLACES[place], 1 - np.array(share)) + np.array(share) / 2
             inside = (np.abs(places - middle) <= np.array(share) / 2).all(axis=1)
             covered[place] += float(weights[inside].sum())

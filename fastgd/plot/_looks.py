@@ -1,6 +1,6 @@
-"""The colours of pictures, on light and on dark paper: each mark has a contrast of 3:1 or more.
+"""Colours for light and dark backgrounds; every mark has a contrast of at least 3:1.
 
-``light.mplstyle`` and ``dark.mplstyle`` beside this file are for a user's own pictures too:
+Users can apply ``light.mplstyle`` and ``dark.mplstyle``, beside this file, to their own pictures:
 ``plt.style.use("fastgd.plot.light")``.
 """
 
@@ -22,7 +22,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (
 
 @dataclass(frozen=True)
 class Looks:
-    """Colours: of text and outlines, of what stands behind, of the paper, and of lines."""
+    """Colours: text and outlines, background elements, paper, and lines."""
 
     ink: str
     soft: str
@@ -30,8 +30,8 @@ class Looks:
     lines: tuple[str, ...]
 
 
-#: hues that people tell apart whatever their sight (Okabe & Ito 2008, Color Universal Design),
-#: darker where the contrast with white paper was below 3; in grey, markers and dashes do it
+#: hues that colour-blind people can distinguish (Okabe & Ito 2008, Color Universal Design), darker
+#: where the contrast with white was below 3; in grey, markers and dashes distinguish lines
 LIGHT = Looks(
     "#26313D", "#767F89", "#FFFFFF",
     ("#0072B2", "#C24E00", "#00805A", "#B5558D", "#5B6B7B", "#9A6A00"),
@@ -43,14 +43,14 @@ DARK = Looks(
 
 
 def looks(ax: Axes | None = None) -> Looks:
-    """Return the colours for axes: the dark ones where their text is light."""
+    """Return the colours for axes: those for dark backgrounds if their text is light."""
     if ax is None:
         return LIGHT
     return DARK if _luminance(ax.xaxis.label.get_color()) > 0.4 else LIGHT
 
 
 def styles(names: Sequence[str], ax: Axes | None = None) -> dict[str, dict[str, Any]]:
-    """Return for each name what its line looks like; in grey too no two of 30 are alike."""
+    """Return a line style for each name; 30 lines remain distinct even in grey."""
     chosen = zip(names, cycle(looks(ax).lines), cycle(MARKERS), cycle(DASHES), strict=False)
     return {
         name: {"color": color, "marker": marker, "linestyle": dashes, "markersize": 5.5}

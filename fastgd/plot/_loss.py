@@ -22,7 +22,7 @@ AGAINST = ("epoch", "update", "second")
 
 @dataclass(frozen=True)
 class _Curve:
-    """The losses of one run, at places in epochs, updates or seconds."""
+    """The losses of one run, at positions in epochs, updates or seconds."""
 
     name: str
     x: FloatArray
@@ -31,11 +31,11 @@ class _Curve:
 
     @property
     def lowest(self) -> float:
-        """The lowest loss that is a number; infinite if there is none."""
+        """The lowest finite loss; infinite if there is none."""
         return float(np.min(self.y, where=np.isfinite(self.y), initial=np.inf))
 
     def reaches(self, level: float) -> float | None:
-        """Return where the loss is first at most the level."""
+        """Return the position at which the loss is first at most the level."""
         below = np.flatnonzero(self.y <= level)
         return float(self.x[below[0]]) if len(below) else None
 
@@ -56,16 +56,16 @@ def loss(
     Parameters
     ----------
     histories : History or dict of History
-        What `fastgd.train` returned, by name. A whole number as name stands for a batch size,
-        None for batch gradient descent.
+        Results of `fastgd.train`, by name. An int as name means a batch size, None batch gradient
+        descent.
     against : {"epoch", "update", "second"}
-        What the horizontal axis counts.
+        The unit of the horizontal axis.
     target : float, optional
-        The loss that is to be reached; by default the lowest that all runs reach.
+        The loss to reach; by default the lowest that all runs reach.
     validation : bool
-        Whether the loss on the validation data is drawn in place of the training loss.
+        Whether to draw the validation loss instead of the training loss.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def loss(
 
 
 def _curve(name: str, run: History, against: str, scale: float, validation: bool) -> _Curve:
-    """Return a run's losses, and where they are on the axis."""
+    """Return a run's losses and their positions on the axis."""
     losses = run.validation_loss if validation else run.loss
     if len(losses) not in (0, run.epochs) or len(run.seconds) != run.epochs:
         which = repr(name) if name else "the history"
@@ -162,7 +162,7 @@ def _draw_curves(ax: Axes, curves: Sequence[_Curve]) -> list[Line2D]:
 
 
 def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit: str) -> None:
-    """Take logarithmic scales where the numbers are positive and far apart."""
+    """Use logarithmic scales for positive numbers with a wide range."""
     values = np.concatenate([curve.y for curve in curves] + [[level] if level is not None else []])
     values = values[np.isfinite(values)]
     if _drawing.far_apart(float(values.min()), float(values.max())):
@@ -184,13 +184,13 @@ def _amount(value: float, unit: str) -> str:
 
 
 def _common_level(curves: Sequence[_Curve]) -> float | None:
-    """Return the lowest loss, to two digits, that all runs reach which did not diverge."""
+    """Return the lowest loss, to two digits, that all runs reach; diverged runs do not count."""
     lowest = [curve.lowest for curve in curves if not curve.diverged and curve.lowest < np.inf]
     return _drawing.round_up(max(lowest)) if lowest else None
 
 
 def _finding(curves: Sequence[_Curve], level: float | None, unit: str, given: bool) -> str:
-    """Say which run is first at the level, and which last."""
+    """State which run reaches the level first, and which last."""
     if level is None or (len(curves) == 1 and not given):
         return _loss_change(curves)
     places = {curve.name: curve.reaches(level) for curve in curves}
@@ -227,7 +227,7 @@ def _times(large: float, small: float, words: str) -> str:
 
 
 def _loss_change(curves: Sequence[_Curve]) -> str:
-    """Say how the loss of the first run that has one goes."""
+    """State how the loss of the first run with finite losses changes."""
     curve = next(curve for curve in curves if curve.lowest < np.inf)
     values = curve.y[np.isfinite(curve.y)]
     first, last = _drawing.number(float(values[0])), _drawing.number(float(values[-1]))

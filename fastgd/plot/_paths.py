@@ -1,4 +1,4 @@
-"""The way of a line's two parameters over the cost's contours."""
+"""Paths of a line's two parameters over the contours of the cost."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from fastgd.plot._drawing import Histories
 
 __all__ = ["animate_paths", "paths"]
 
-#: points of a path that are drawn; more of them can not be seen
+#: the most points of a path to draw; more would not be visible
 MOST_POINTS = 20_000
-#: a path of more points that is so many times as long as the straight way is faded, so that
-#: others are seen through it
+#: long paths that wander this many times the straight distance are drawn pale, so that other paths
+#: remain visible
 MANY_POINTS, WANDERS, ALPHA = 100, 3.0, 0.5
-#: what costs more above the least than so many times the starts, or the least, is not shown
+#: points whose cost above the least exceeds this multiple of the starts' (or the least) are cut off
 FAR = 4.0
-#: numbers whose squares are none
+#: larger numbers would overflow when squared
 TOO_FAR = 1e150
 LAST_FRAME_MS = 2000
-#: how much white, or black, the pixels at a line's edge hold
+#: shares of white or black in the pixels at a line's edge
 EDGES = np.linspace(0, 0.9, 10)
 
 
@@ -45,7 +45,8 @@ class _Bowl:
     """The cost of a line through points, mean((theta1 x + theta0 - y)^2), about its minimum.
 
     It is ``least + a u^2 + 2 b u v + v^2``, with u and v the distances of theta1 and theta0 from
-    the minimum, a the mean of x^2 and b the mean of x; so it is never rounded below the least.
+    the minimum, a the mean of x^2 and b the mean of x. In this form it never rounds below the
+    least.
     """
 
     minimum: FloatArray
@@ -55,7 +56,7 @@ class _Bowl:
     unique: bool
 
     def excess(self, theta1: FloatArray, theta0: FloatArray) -> FloatArray:
-        """Return how far the cost is above the least."""
+        """Return the cost minus the least cost."""
         u, v = theta1 - self.minimum[0], theta0 - self.minimum[1]
         with np.errstate(over="ignore", invalid="ignore"):
             result = (v + self.b * u) ** 2 + max(0.0, self.a - self.b**2) * u**2
@@ -64,14 +65,14 @@ class _Bowl:
 
 @dataclass(frozen=True)
 class _Track:
-    """Where the parameters of one run went: (theta1, theta0), and after how many epochs."""
+    """The path of one run: (theta1, theta0), and the epoch of each point."""
 
     name: str
     points: FloatArray
     times: FloatArray
 
     def wandering(self) -> float:
-        """Return the length of the way over that of the straight way to its end."""
+        """Return the length of the path divided by the straight distance to its end."""
         with np.errstate(over="ignore"):
             straight = float(np.hypot(*(self.points[-1] - self.points[0])))
             length = float(np.hypot(*np.diff(self.points, axis=0).T).sum())
@@ -80,7 +81,7 @@ class _Track:
 
 @dataclass(frozen=True)
 class _Scene:
-    """All that one picture of paths shows."""
+    """The contents of one picture of paths."""
 
     bowl: _Bowl
     tracks: list[_Track]
@@ -95,11 +96,11 @@ def paths(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the way of theta1 and theta0 over the contours of the cost.
+    """Draw the paths of theta1 and theta0 over the contours of the cost.
 
     The model is the line theta1 x + theta0, ``fastgd.Network([1, 1])``; the cost the mean of
-    its squared errors. The title compares how much the runs wander: the length of the way over
-    that of the straight way to its end.
+    its squared errors. The title compares how much the runs wander: the length of each path divided
+    by the straight distance to its end.
 
     Parameters
     ----------
@@ -108,11 +109,11 @@ def paths(
     y : array_like of shape (n,) or (n, 1)
         Targets.
     histories : History or dict of History
-        What ``fastgd.train(..., record=("params",))`` returned, by name. A whole number as name
-        stands for a batch size, None for batch gradient descent. A path begins at the history's
-        ``start``; where a training recorded later, after its first recorded update.
+        Results of ``fastgd.train(..., record=("params",))``, by name. An int as name means a
+        batch size, None batch gradient descent. A path starts at the history's ``start``, or, if
+        recording started later, after the first recorded update.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def paths(
 
     See Also
     --------
-    animate_paths : The same as a moving picture.
+    animate_paths : The same as an animation.
 
     Examples
     --------
@@ -166,7 +167,7 @@ def animate_paths(
     fps: int = 12,
     dpi: int = 100,
 ) -> Path:
-    """Write the ways of `paths` as a moving picture, in which all runs pass an epoch together.
+    """Write the paths of `paths` as an animation, in which all runs advance epoch by epoch.
 
     Parameters
     ----------
@@ -177,13 +178,13 @@ def animate_paths(
     histories : History or dict of History
         As for `paths`.
     path : path_like
-        The file, which ends in ``.gif``. An older one is replaced.
+        The file, which ends in ``.gif``. An existing file is replaced.
     frames : int
-        Pictures from the beginning to the end; the last one stays for two seconds.
+        The number of frames; the last one stays for two seconds.
     fps : int
-        Pictures a second.
+        Frames per second.
     dpi : int
-        Pixels an inch; the picture is 6.4 by 5.2 inches large.
+        Pixels per inch; the picture is 6.4 by 5.2 inches large.
 
     Returns
     -------
@@ -215,13 +216,13 @@ def animate_paths(
     if file.suffix.lower() != ".gif":
         raise ValueError(f"path is {os.fspath(path)!r}, but must end in .gif")
     if not file.parent.is_dir():
-        raise ValueError(f"the folder of {os.fspath(path)!r} does not exist; make it first")
+        raise ValueError(f"the folder of {os.fspath(path)!r} does not exist; create it first")
     _write_frames(scene, file, frames, fps, dpi)
     return file
 
 
 def _scene(X: ArrayLike, y: ArrayLike, histories: Histories) -> _Scene:
-    """Check what `paths` takes; compute all that is drawn."""
+    """Check the arguments of `paths`; compute everything to draw."""
     runs = _drawing.named("histories", histories, History, "what fastgd.train returned")
     double = np.dtype(np.float64)
     X = _data.check_X(X, 1, double)
@@ -237,12 +238,12 @@ def _bowl(x: FloatArray, y: FloatArray) -> _Bowl:
     minimum, _, rank, _ = np.linalg.lstsq(columns, y, rcond=None)
     least = float(np.mean((columns @ minimum - y) ** 2))
     if least <= (8 * np.finfo(np.float64).eps) ** 2 * float(np.mean(y**2)):
-        least = 0.0  # all but rounding
+        least = 0.0  # only rounding errors
     return _Bowl(minimum, least, float(np.mean(x**2)), float(np.mean(x)), rank == 2)
 
 
 def _track(name: str, run: History) -> _Track:
-    """Return where a run went, as far as that is finite."""
+    """Return the finite part of a run's path."""
     which = f"histories[{name!r}]" if name else "the history"
     points = run.trace.get("params")
     if points is None:
@@ -264,18 +265,18 @@ def _track(name: str, run: History) -> _Track:
 
 
 def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, float]:
-    """Return a box about the minimum and all that is not far off, with a margin."""
+    """Return a box around the minimum and all points near it, with a margin."""
     starts = np.stack([track.points[0] for track in tracks])
     limit = FAR * max(float(bowl.excess(*starts.T).max()), bowl.least)
     near = [track.points[bowl.excess(*track.points.T) <= limit] for track in tracks]
-    if limit == 0:  # all begin at the minimum, and may leave it
+    if limit == 0:  # all start at the minimum, and may leave it
         near = [track.points for track in tracks]
     shown = np.concatenate([starts, *near] + ([bowl.minimum[None]] if bowl.unique else []))
     low, high = shown.min(axis=0), shown.max(axis=0)
     if not max(np.abs(low).max(), np.abs(high).max()) < TOO_FAR:
         raise ValueError(
-            f"the paths begin at {starts[0].tolist()}, and the minimum is at "
-            f"{bowl.minimum.tolist()}: too far away to be drawn; begin nearer"
+            f"the paths start at {starts[0].tolist()}, and the minimum is at "
+            f"{bowl.minimum.tolist()}: too far away to draw; start nearer"
         )
     size = high - low
     size = np.where(size > 0, size, max(size.max(), 1e-3 * np.abs(shown).max(), 1e-6))
@@ -315,12 +316,12 @@ def _draw_ground(ax: Axes, scene: _Scene) -> None:
 
 
 def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
-    """Draw each run's way and the mark at its end, and the legend."""
+    """Draw each run's path with a mark at its end, and the legend."""
     left, right, bottom, top = scene.box
     looks = _drawing.styles([track.name for track in scene.tracks], ax)
     ink, soft = _drawing.looks(ax).ink, _drawing.looks(ax).soft
     lines, labels = [], []
-    for track in scene.tracks:  # a way that fills an area lies below one that is a line
+    for track in scene.tracks:  # long paths, which fill an area, lie below short ones
         look = looks[track.name]
         wanders = len(track.points) > MANY_POINTS and not track.wandering() < WANDERS
         faded = {"linewidth": 0.8, "alpha": ALPHA, "linestyle": "-", "markersize": 0}
@@ -353,14 +354,14 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
 
 
 def _show(lines: tuple[Line2D, Line2D], points: FloatArray) -> None:
-    """Let a run's way, and the mark at its end, show these points."""
+    """Set the points of a run's path, and of the mark at its end."""
     shown = points[_drawing.thin(len(points), MOST_POINTS)]
     lines[0].set_data(shown[:, 0], shown[:, 1])
     lines[1].set_data(shown[-1:, 0], shown[-1:, 1])
 
 
 def _finding(scene: _Scene) -> str:
-    """Compare how much the runs wander; the end of a run's way where that can not be said."""
+    """Compare how much the runs wander; if that is undefined, state where the best one ends."""
     ratios = {track.name: track.wandering() for track in scene.tracks}
     known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
     if len(known) > 1:
@@ -383,14 +384,14 @@ def _finding(scene: _Scene) -> str:
 
 
 def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) -> None:
-    """Draw the moving picture frame by frame, and write it."""
+    """Draw the animation frame by frame, and write it."""
     figure = Figure(figsize=(6.4, 5.2), dpi=dpi, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     ax = figure.subplots()
     ax.spines[["top", "right"]].set_visible(False)
     _draw_ground(ax, scene)
     lines = _draw_tracks(ax, scene)
-    _drawing.title(ax, _finding(scene))  # the highest title: it makes the room
+    _drawing.title(ax, _finding(scene))  # the tallest title, which sets the layout
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     most = max(float(track.times[-1]) for track in scene.tracks)
@@ -412,13 +413,13 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
 
 
 def _palette(colors: Sequence[Any]) -> Image.Image:
-    """Return an image whose palette holds the lines' colours and what smooth edges make of them.
+    """Return an image whose palette has the lines' colours and those of their smoothed edges.
 
-    One chosen from a frame's pixels would lose the colours of thin lines, and change on the way.
+    A palette from a frame's pixels would lose the colours of thin lines and vary between frames.
     """
     ground = np.linspace([0, 0, 0], [1, 1, 1], 32)
     shades = [ground]
-    for color in dict.fromkeys(colors):  # there are six at most
+    for color in dict.fromkeys(colors):  # at most six
         rgb = np.array(to_rgb(color))
         shades += [rgb + EDGES[:, None] * (end - rgb) for end in (1.0, 0.0)]
         shades += [

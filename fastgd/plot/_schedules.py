@@ -32,19 +32,19 @@ def schedules(
     Parameters
     ----------
     schedules : Schedule or dict of Schedule
-        Schedules, as `fastgd.schedules` has them, by name. What `OnPlateau` does is not known
-        before the training; `History.learning_rate` tells it afterwards.
+        Schedules of `fastgd.schedules`, by name. The rates of `OnPlateau` are only known after
+        the training, from `History.learning_rate`.
     learning_rate : float
-        The optimizer's, from which the schedules start.
+        The optimizer's learning rate, with which the schedules start.
     epochs : int
-        How many epochs are drawn.
+        How many epochs to draw.
     updates_per_epoch : int
-        Batches an epoch, ``fastgd.plan(n, batch_size).batches``; matters for schedules whose
+        Batches per epoch, ``fastgd.plan(n, batch_size).batches``; matters for schedules whose
         unit is the update, and for an axis of updates.
     against : {"epoch", "update"}
-        What the horizontal axis counts.
+        The unit of the horizontal axis.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def schedules(
     Raises
     ------
     TypeError, ValueError
-        When an argument is not as above, or a schedule gives a rate that is none.
+        When an argument is not as above, or a schedule gives an invalid rate.
 
     Examples
     --------
@@ -101,14 +101,14 @@ def schedules(
 def _rates(
     schedule: Schedule, base: float, epochs: int, updates_per_epoch: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the times in epochs at which a rate begins, and the rates; the last one twice."""
+    """Return the times in epochs at which each rate starts, and the rates; the last one twice."""
     pieces = 1 if schedule.unit == "epoch" else updates_per_epoch
     rates = schedule.rates(base, 0, epochs * pieces)
     return np.arange(len(rates) + 1) / pieces, np.append(rates, rates[-1])
 
 
 def _finding(known: Mapping[str, tuple[FloatArray, FloatArray]], epochs: int) -> str:
-    """Say where the learning rates end; of a single one, where it begins and is highest too."""
+    """State the final learning rates; for one schedule, the first and the highest rate too."""
     when = "In the only epoch" if epochs == 1 else f"In the last of {epochs:,} epochs"
     if len(known) > 1:
         ends = {name: float(rates[-1]) for name, (_, rates) in known.items()}

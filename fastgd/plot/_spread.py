@@ -1,4 +1,4 @@
-"""The gradients of single samples beside their mean."""
+"""The gradients of single samples and their mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastgd.plot import _drawing, _labels
 
 __all__ = ["gradient_spread"]
 
-#: points that are drawn of a cloud
+#: the most points of a cloud to draw
 MOST_DOTS = 5_000
 CHUNK_BYTES = 1 << 24
 
@@ -31,12 +31,12 @@ def gradient_spread(
     batch_size: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the gradients of single samples, by two of the parameters, beside their mean.
+    """Draw the gradients of single samples and their mean, for two of the parameters.
 
-    The mean is the gradient of the batch of all samples, which hides how the single ones
-    differ. The ellipses are one standard deviation large: of a sample's gradient, and of the
-    gradient of a batch drawn without replacement, whose variance is (n - B) / (n - 1) / B times
-    as large (Cochran 1977, Sampling Techniques, theorem 2.2).
+    The mean is the gradient of the batch of all samples, which hides how the single ones differ.
+    The ellipses show one standard deviation: of a sample's gradient, and of the gradient of a
+    batch drawn without replacement, whose variance is (n - B) / (n - 1) / B times as large
+    (Cochran 1977, Sampling Techniques, theorem 2.2).
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def gradient_spread(
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
     parameters : sequence of two int
-        Places in ``net.params``; by default the first weight and the last bias, which are
+        Indices in ``net.params``; by default the first weight and the last bias, which are
         theta1 and theta0 of a line.
     batch_size : int, optional
-        A batch whose gradient's spread is drawn too; None draws the mean of all samples alone.
+        Also draw the spread of the gradients of batches of this size; None draws only the mean.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -116,14 +116,14 @@ def gradient_spread(
 
 
 def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, int]:
-    """Return the places of two parameters, counted from 0."""
+    """Return the indices of two parameters, counted from 0."""
     if (
-        isinstance(parameters, (str, Set, Mapping))  # which have no first and second
+        isinstance(parameters, (str, Set, Mapping))  # these have no order
         or not isinstance(parameters, Collection)
         or len(parameters) != 2
     ):
         raise TypeError(
-            "parameters must be two places in net.params, as (0, -1), not "
+            "parameters must be two places in net.params, such as (0, -1), not "
             f"{_words.show(parameters)}"
         )
     places = [
@@ -144,7 +144,7 @@ def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, in
 def _sample_gradients(
     net: Network, X: FloatArray, y: AnyArray, chosen: tuple[int, int]
 ) -> FloatArray:
-    """Return the samples' gradients by two parameters, of shape (n, 2), in float64."""
+    """Return the samples' gradients for two parameters, of shape (n, 2), in float64."""
     rows = max(1, CHUNK_BYTES // (net.n_params * net.dtype.itemsize))
     parts = [
         per_sample_gradients(net, X[k : k + rows], y[k : k + rows])[:, chosen]
@@ -163,7 +163,7 @@ def _ellipse(center: FloatArray, covariance: FloatArray) -> FloatArray:
 
 
 def _parameter_name(sizes: Sequence[int], place: int) -> str:
-    """Return a parameter's name: theta1 and theta0 of a line, else its place in a layer."""
+    """Return a parameter's name: theta1 or theta0 for a line, otherwise its index in a layer."""
     if tuple(sizes) == (1, 1):
         return (r"$\theta_1$", r"$\theta_0$")[place]
     marks = np.zeros(_layout.count(sizes))

@@ -1,4 +1,4 @@
-"""What was recorded of every step: losses, gradients' norms, noise scales."""
+"""The records of a training's steps: losses, gradient norms, noise scales."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from fastgd.plot._drawing import Histories
 __all__ = ["trace"]
 
 AGAINST = ("update", "epoch")
-#: what the axis says of each record, with its unit
+#: the axis label of each record, with its unit
 LABELS = {
     "loss": "loss of each batch (mean of its samples)",
     "gradient_norm": "norm of each batch's gradient (loss per unit)",
     "noise_scale": "noise scale of the gradient (samples)",
 }
-#: of the steps, in the running mean
+#: the share of the steps in the running mean
 WINDOW = 1 / 20
 MOST_POINTS = 20_000
-#: more steps than that are drawn as a band between two of their quantiles
+#: more steps than this are drawn as a band between two quantiles
 MANY_STEPS = 300
 BAND = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What was recorded of one run's steps; nan where that is not finite.
+    """The record of one run's steps; nan where the value is not finite.
 
-    A noise scale that is not is infinite: the mean gradient could not be told from zero.
+    A noise scale is infinite where the mean gradient cannot be distinguished from zero.
     """
 
     name: str
@@ -46,7 +46,7 @@ class _Record:
 
     @property
     def known(self) -> FloatArray:
-        """What is finite."""
+        """The finite values."""
         return self.y[np.isfinite(self.y)]
 
     def smooth(self) -> tuple[FloatArray, FloatArray]:
@@ -59,7 +59,7 @@ class _Record:
         return np.convolve(x, box, "valid"), np.convolve(y, box, "valid")
 
     def band(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the quantiles of neighbouring steps: places, lower and upper ones."""
+        """Return the quantiles of neighbouring steps: positions, lower and upper quantiles."""
         x, y = self.x[np.isfinite(self.y)], self.known
         pieces = min(len(y), 2 * round(1 / WINDOW))
         edges = np.linspace(0, len(y), pieces + 1).round().astype(np.int64)
@@ -71,26 +71,26 @@ class _Record:
 
     @property
     def gaps(self) -> bool:
-        """Whether a step's value is not finite."""
+        """Whether any step's value is not finite."""
         return not bool(np.isfinite(self.y).all())
 
     def median(self, first: float, last: float) -> float:
-        """Return the median between two shares of the steps, in which gaps are infinite."""
+        """Return the median between two shares of the steps; gaps count as infinite."""
         begin = min(int(first * len(self.y)), len(self.y) - 1)
         part = self.y[begin : max(begin + 1, int(np.ceil(last * len(self.y))))]
         return float(np.median(np.where(np.isnan(part), np.inf, part)))
 
     def part(self, first: float, last: float) -> FloatArray:
-        """Return what is finite between two shares of the steps, one value at least."""
+        """Return the finite values between two shares of the steps, at least one value."""
         known = self.known
         begin = min(int(first * len(known)), max(0, len(known) - 1))
         return known[begin : max(begin + 1, int(np.ceil(last * len(known))))]
 
     def roughness(self) -> float:
-        """Return how far the values of the second half go up and down, over their mean.
+        """Return the standard deviation of the second half's values, divided by their mean.
 
-        From the differences of neighbours, so that a trend does not count (von Neumann et al.
-        1941, Ann. Math. Stat. 12, 153: their mean square is twice the variance).
+        It is computed from differences of neighbours, so that a trend does not count (von Neumann
+        et al. 1941, Ann. Math. Stat. 12, 153: their mean square is twice the variance).
         """
         half = self.part(0.5, 1.0)
         mean = abs(float(half.mean())) if len(half) else 0.0
@@ -106,19 +106,19 @@ def trace(
     against: str = "update",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what a training recorded of each step, and its running mean.
+    """Draw the record of each step of a training, and its running mean.
 
     Parameters
     ----------
     histories : History or dict of History
-        What ``fastgd.train(..., record=(name,))`` returned, by name. A whole number as name
-        stands for a batch size, None for batch gradient descent.
+        Results of ``fastgd.train(..., record=(name,))``, by name. An int as name means a batch
+        size, None batch gradient descent.
     name : {"loss", "gradient_norm", "noise_scale"}
-        What is drawn.
+        The record to draw.
     against : {"update", "epoch"}
-        What the horizontal axis counts.
+        The unit of the horizontal axis.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
+        The axes to draw on; a new figure if not given.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def trace(
         raise ValueError(f"histories recorded no finite {name!r}: there is nothing to draw")
 
     ax = _drawing.new_axes(ax)
-    smooth = name != "noise_scale"  # which is one of means already
+    smooth = name != "noise_scale"  # a noise scale already comes from means
     lines = _draw(ax, records, smooth)
     _choose_scales(ax, known, against, smooth)
     ax.set_xlabel(_drawing.progress_label(against))
@@ -169,7 +169,7 @@ def trace(
 
 
 def _record(label: str, run: History, name: str, against: str) -> _Record:
-    """Return a run's record, and where its steps are on the axis."""
+    """Return a run's record, and the positions of its steps on the axis."""
     if name not in run.trace:
         which = f"histories[{label!r}]" if label else "the history"
         raise ValueError(f"{which} has no {name!r}: train with record=({name!r},)")
@@ -182,9 +182,9 @@ def _record(label: str, run: History, name: str, against: str) -> _Record:
 
 
 def _draw(ax: Axes, records: Sequence[_Record], smooth: bool) -> list[Line2D]:
-    """Draw the steps, pale, and above them their running means; or the steps alone.
+    """Draw the steps, pale, and their running means on top; or only the steps.
 
-    Of many steps a band holds the eight tenths in the middle: their line would fill an area.
+    Many steps are drawn as a band of their middle 80 %, since their line would fill an area.
     """
     looks = _drawing.styles([record.name for record in records], ax)
     lines = []
@@ -205,7 +205,7 @@ def _draw(ax: Axes, records: Sequence[_Record], smooth: bool) -> list[Line2D]:
 
 
 def _choose_scales(ax: Axes, records: Sequence[_Record], against: str, smooth: bool) -> None:
-    """Show the lines, and of steps behind them eight tenths; the rest may leave the picture."""
+    """Set limits that show the lines and the middle 80 % of the steps."""
     shown = [record.smooth()[1] if smooth else record.known for record in records]
     low, high = min(float(y.min()) for y in shown), max(float(y.max()) for y in shown)
     inner = np.concatenate([np.quantile(record.known, (0.1, 0.9)) for record in records])
@@ -225,7 +225,7 @@ def _choose_scales(ax: Axes, records: Sequence[_Record], against: str, smooth: b
 
 
 def _finding(records: Sequence[_Record], name: str) -> str:
-    """Compare how rough the losses are; where the other records end."""
+    """Compare the scatter of losses, or the final values of other records."""
     noun = {"loss": "loss", "gradient_norm": "norm of the gradient", "noise_scale": "noise scale"}
     rough = {record.name: record.roughness() for record in records}
     rough = {label: value for label, value in rough.items() if np.isfinite(value)}
