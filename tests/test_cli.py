@@ -280,7 +280,7 @@ def test_a_network_refuses_columns_that_it_can_not_encode(folder, run, use):
     [
         (
             lambda table: {**table, "version": 99},
-            "'m.npz' can not be used: it was saved by a later",
+            "'m.npz' cannot be used: it was saved by a later",
         ),
         (lambda table: {**table, "columns": table["columns"][1:]}, "do not fit together"),
         (lambda table: {}, "its description of the columns is damaged (KeyError('version'))"),
@@ -578,7 +578,7 @@ def test_when_every_batch_size_diverges_nothing_is_saved(folder, run):
     assert code == 1
     assert "Every run diverged. Lower the learning rate.\n" in out
     assert "scale" not in out  # as the command line has done it
-    assert err == "fastgd: no run ended well, so n.npz was not written\n"
+    assert err == "fastgd: every run diverged, so n.npz was not written\n"
     assert not os.path.exists("n.npz")
 
 
@@ -679,7 +679,7 @@ def test_a_name_that_standard_output_can_not_write(folder):
     )  # fmt: skip
     _, err = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert err.startswith("fastgd: error: standard output is ascii, which can not write ")
+    assert err.startswith("fastgd: error: standard output is ascii, which cannot write ")
 
 
 def test_a_folder_that_may_not_be_written_is_said_before_training(folder, monkeypatch, run):

@@ -1,4 +1,4 @@
-"""Everything behind ``python -m fastgd`` and the console script ``fastgd``."""
+"""The command line: ``python -m fastgd`` and the console script ``fastgd``."""
 
 from fastgd.commandline._main import main
 

@@ -1,9 +1,9 @@
 """The command line.
 
-`python -m fastgd` trains one model from one start at several batch sizes and compares them, in a
-table and, with `--html`, on a page; `python -m fastgd predict` uses a model that was saved. Options
-are in `_options`, what is shown in `_report` and `_page`; the work is done in `comparison`,
-`_problem`, `_encoding` and `_tables`.
+`python -m fastgd` trains one model from one start at several batch sizes and compares them in a
+table and, with `--html`, on a page. `python -m fastgd predict` uses a saved model. For options see
+`_options`, for the output `_report` and `_page`, for the work `comparison`, `_problem` and
+`tables`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        What follows the program's name; ``sys.argv[1:]`` if not given.
+        The arguments after the program's name; ``sys.argv[1:]`` if not given.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     raise_again()
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this: >&- in a shell
+        if getattr(sys, name) is None:  # closed by the caller, as by >&- in a shell
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         if words[:1] == ["predict"]:
@@ -101,12 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fastgd: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         _forget_output()
         return 0
     except UnicodeEncodeError as error:
         return _complain(
-            f"standard output is {error.encoding}, which can not write "
+            f"standard output is {error.encoding}, which cannot write "
             f"{error.object[error.start]!r}: set PYTHONIOENCODING=utf-8"
         )
     except OSError as error:
@@ -121,18 +121,18 @@ def _complain(text: str) -> int:
 
 
 def _say(*paragraphs: str) -> None:
-    """Print paragraphs of text, which may hold names from files."""
+    """Print paragraphs of text, which may contain names from files."""
     print(*(fill(visible(text)) for text in paragraphs), sep="\n", flush=True)
 
 
 def _forget_output() -> None:
-    """Send what is still to be printed nowhere, so that nothing fails again at the exit."""
+    """Discard buffered output, so that flushing at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A table and what is to be learned from it: in words, and in numbers."""
+    """A table and what to learn from it: as text, and encoded."""
 
     title: str
     about: list[str]
@@ -145,7 +145,7 @@ def _train(options: argparse.Namespace) -> int:
     """Compare batch sizes; return the exit code."""
     if options.html is not None:
         _check_pictures()
-    backends.load(options.backend)  # what can not run is said before anything is read
+    backends.load(options.backend)  # fail before reading anything if it cannot run
     task = _user_task(options) if options.file is not None else _digits_task(options)
     problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
     tried = _check_learning_rates(
@@ -185,7 +185,7 @@ def _check_pictures() -> None:
 
 
 def _digits_task(options: argparse.Namespace) -> _Task:
-    """Return the job on the data that come with the package."""
+    """Return the task for the package's own data."""
     if options.target not in (None, "digit"):
         raise InputError("--target needs a FILE before it; without one the target is 'digit'")
     images, labels = load_digits()
@@ -203,7 +203,7 @@ def _digits_task(options: argparse.Namespace) -> _Task:
 
 
 def _user_task(options: argparse.Namespace) -> _Task:
-    """Return the job on a user's file."""
+    """Return the task for a user's file."""
     table = _read(options)
     if options.target is None:
         raise InputError(
@@ -230,7 +230,7 @@ def _user_task(options: argparse.Namespace) -> _Task:
 
 
 def _name_columns(table: Table, options: argparse.Namespace) -> None:
-    """Replace the texts of --ignore and --categorical by lists of columns, each in one of them."""
+    """Replace the texts of --ignore and --categorical by lists of columns without overlap."""
     for name in ("ignore", "categorical"):
         columns = split_names(table, getattr(options, name))
         require_columns(table, columns, f"which --{name} names")
@@ -300,14 +300,14 @@ def _read(options: argparse.Namespace) -> Table:
 
 
 def _batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
-    """Return the batch sizes as numbers; none is above that of all rows."""
+    """Return the batch sizes as numbers, at most the number of rows."""
     return [n if size is None else min(size, n) for size in wanted or (1, 32, None)]
 
 
 def _check_learning_rates(
     wanted: list[float] | None, sizes: list[int], problem: Problem
 ) -> dict[int, list[float]]:
-    """Return the learning rates that each batch size tries, those of one given twice together."""
+    """Return the learning rates to try for each batch size; a repeated batch size merges them."""
     if wanted is None:
         rule = StepSizeRule(problem.start, problem.X)
         return {size: rule(size) for size in sizes}
@@ -362,7 +362,7 @@ def _run_one(
 ) -> Comparison:
     """Train at one batch size, with each of the learning rates.
 
-    The span is where this part of the work begins, and how long it is, as shares of the whole.
+    The span is the start and the length of this part of the work, as shares of the whole.
     """
 
     def on_epoch(net: Network, history: History) -> None:
@@ -389,15 +389,15 @@ def _run_one(
         rng=options.seed,
         n_threads=options.threads,
         backend=options.backend,
-        side_by_side=False,  # the seconds are those of a run that has the machine to itself
+        side_by_side=False,  # so that each run's seconds are for the machine to itself
     )
 
 
 def _save(path: str, encoding: Encoding, result: Comparison) -> None:
-    """Write the best network, with what it needs to read a file."""
+    """Write the best network, with the encoding of its columns."""
     best = result.best
     if best is None:
-        print(f"fastgd: no run ended well, so {visible(path)} was not written", file=sys.stderr)
+        print(f"fastgd: every run diverged, so {visible(path)} was not written", file=sys.stderr)
         return
     entries = network_entries(best.net) | {"table": encoding.to_fields()}
     try:
@@ -437,7 +437,7 @@ def _write_page(path: str, result: Comparison, **texts: Any) -> None:
 
 
 def _load(path: str) -> tuple[Network, Encoding]:
-    """Read what `_save` has written."""
+    """Read a file that `_save` wrote."""
     if Path(path).is_file() and not zipfile.is_zipfile(path):
         raise InputError(f"{path!r} is not a model: give first the file that --save has written")
     try:
@@ -449,7 +449,7 @@ def _load(path: str) -> tuple[Network, Encoding]:
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"the model {path!r}: {error.strerror or error}") from error
-    fields, net._table = net._table, None  # its inputs are encoded here
+    fields, net._table = net._table, None  # the inputs are encoded here
     if fields is None:
         raise InputError(
             f"{path!r} holds a network without the columns it reads: only what `python -m fastgd "
@@ -491,17 +491,18 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _quoted(text: str) -> str:
-    """Return text so that a spreadsheet takes it for text: an apostrophe before a formula's mark.
+    """Put an apostrophe before text that a spreadsheet would run as a formula.
 
-    The marks are those of OWASP's page on CSV injection; numbers stay numbers.
+    The first characters of formulas are those of OWASP's page on CSV injection; numbers stay
+    unchanged.
     """
     return f"'{text}" if text.startswith(FORMULA_MARKS) and not is_number(text) else text
 
 
 @contextlib.contextmanager
 def _output(option: str, path: str | None) -> Iterator[IO[str] | Visible]:
-    """Open standard output, or a file that is there only once it is complete."""
-    if path is None:  # on a terminal as text for people, else the table as it is
+    """Open standard output, or a file that appears only once it is complete."""
+    if path is None:  # escaped on a terminal, otherwise unchanged
         yield Visible(sys.stdout) if sys.stdout.isatty() else sys.stdout
         return
     in_place = Path(path).exists() and not Path(path).is_file()  # a device or a pipe
@@ -509,6 +510,6 @@ def _output(option: str, path: str | None) -> Iterator[IO[str] | Visible]:
         with open(path, "wb") if in_place else replacing(path) as file:
             stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
-            stream.detach()  # writes what is left; the file is closed by who has opened it
+            stream.detach()  # flushes; the file is closed where it was opened
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror or error}") from error

@@ -1,6 +1,6 @@
-"""The command line's options: their names, what they may be, and the help.
+"""The command line's options: names, allowed values, and help.
 
-What the options do is the business of `cli`.
+For their effect see `_main`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ terminal:  Control characters are shown as \\x1b; a file or a pipe gets them as
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the command line are."""
+    """A parser whose errors are one line, like all errors of the command line."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")
@@ -105,7 +105,7 @@ class _Parser(argparse.ArgumentParser):
         return options
 
     def _about(self, rest: list[str], options: argparse.Namespace) -> str:
-        """Say what is wrong with words that are left over, and what may be meant."""
+        """Return a message about surplus arguments, with a suggestion."""
         for word in rest:
             if word.startswith("-"):
                 name = word.split("=")[0]
@@ -215,11 +215,11 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
 
 
 def train_parser() -> argparse.ArgumentParser:
-    """Return the parser of what trains and compares."""
+    """Return the parser of `compare`."""
     parser = _parser("python -m fastgd", USAGE, DESCRIPTION, EPILOG)
     parser.add_argument(
         "file", nargs="?", metavar="FILE",
-        help='a CSV file, plain or packed by gzip, bzip2 or xz; "-" is standard input',
+        help='a CSV file, plain or compressed by gzip, bzip2 or xz; "-" is standard input',
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"fastgd {__version__}")
     data = parser.add_argument_group("what to learn")
@@ -241,7 +241,7 @@ def train_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     data.add_argument(
         "--missing", choices=["error", "drop"], default="error",
-        help="rows with missing values: an error, or left out (default: error)",
+        help="rows with missing values: an error, or dropped (default: error)",
     )  # fmt: skip
     data.add_argument(
         "--validation", type=_fraction, default=0.2, metavar="SHARE",
@@ -261,11 +261,11 @@ def train_parser() -> argparse.ArgumentParser:
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--hidden", type=_hidden, default=[64], metavar="N,N",
-        help="units of the hidden layers; none: a linear model (default: 64)",
+        help="units of the hidden layers, or none for a linear model (default: 64)",
     )  # fmt: skip
     group.add_argument(
         "--batch-size", type=_batch_sizes, metavar="N,N",
-        help="rows that make one update; full, or more than there are: all (default: 1,32,full)",
+        help="rows per update; full, or more than there are: all (default: 1,32,full)",
     )  # fmt: skip
     group.add_argument(
         "--epochs", type=_positive, default=20, metavar="N",
@@ -281,7 +281,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--seed", type=_seed, default=0, metavar="N",
-        help="of the split, the start and the order of the rows (default: 0)",
+        help="seed for the split, the start and the order of the rows (default: 0)",
     )  # fmt: skip
     group.add_argument(
         "--threads", type=_positive, metavar="N",
@@ -300,7 +300,7 @@ def predict_parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
     parser.add_argument(
         "file", metavar="FILE",
-        help='a CSV file, plain or packed by gzip, bzip2 or xz; "-" is standard input',
+        help='a CSV file, plain or compressed by gzip, bzip2 or xz; "-" is standard input',
     )  # fmt: skip
     parser.add_argument(
         "--output", metavar="OUT.csv", help="where to write (default: standard output)"

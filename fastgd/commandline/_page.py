@@ -1,7 +1,6 @@
-"""The HTML page of a comparison: one file that needs no other, and no network.
+"""The HTML page of a comparison: a single file without external resources.
 
-What its sentences say is the business of `comparison` and `_report`, what its pictures show that
-of `plot`.
+For its sentences see `comparison` and `_report`, for its pictures `plot`.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from fastgd.config import show_config
 
 __all__ = ["page", "require_pictures"]
 
-#: what the pictures' horizontal axes count, and what to look for there
+#: captions, by the unit of the pictures' horizontal axis
 PICTURES = {
     "epoch": "Against epochs: what each pass over the rows is worth.",
     "update": "Against updates: what each step is worth. Steps of larger batches cost more rows.",
     "second": "Against time: what counts in the end, on the machine that ran this.",
 }
-#: the columns of what is predicted for batch sizes that were not compared, too
+#: the columns of the table of predictions, which includes batch sizes that were not compared
 PREDICTED = (
     Column("batch", "size", 9, lambda row: f"{row.batch_size:,}", names_rows=True),
     Column("microseconds", "a step", 9, lambda row: _number(row.step_seconds * 1e6)),
     Column("updates", "(relative)", 9, lambda row: _number(row.relative_updates)),
     Column("time", "(fastest: 1)", 9, lambda row: _number(row.relative_time)),
 )
-WIDTH, HEIGHT = 4.5, 3.6  # inches: narrow, so that the letters can be read on a phone
+WIDTH, HEIGHT = 4.5, 3.6  # inches: narrow, so that text is readable on a phone
 
 
 def require_pictures() -> None:
-    """Raise ImportError, which names the extra to install, when pictures can not be drawn."""
+    """Raise ImportError that names the extra to install if pictures cannot be drawn."""
     import_module("fastgd.plot")
 
 
@@ -56,7 +55,7 @@ def page(
     command: str,
     predicted: Advice | None,
 ) -> str:
-    """Return the page; all texts are plain ones, which are escaped here."""
+    """Return the page; texts are plain and are escaped here."""
     template = resources.files("fastgd.commandline").joinpath("comparison.html").read_text("utf-8")
     facts = show_config("dicts") or {}
     return string.Template(template).substitute(
@@ -77,7 +76,7 @@ def page(
 
 
 def escape(text: str) -> str:
-    """Return text that may hold names from files as HTML."""
+    """Escape text, which may contain names from files, for HTML."""
     return html_escape(visible(text))
 
 
@@ -97,7 +96,7 @@ def _number(value: float) -> str:
 
 
 def _predicted(advice: Advice) -> str:
-    """Return the section on what the gradient's noise and the time of a step predict."""
+    """Return the section on the prediction from the gradient's noise and the time of a step."""
     (chosen,) = (row for row in advice.candidates if row.batch_size == advice.batch_size)
     lead = (
         "From the noise of the gradient and the time of a step alone, without a training to the "
@@ -122,7 +121,7 @@ def _pictures(result: Comparison) -> str:
 
 
 def _figure(result: Comparison, against: str, text: str) -> str:
-    """Return a picture as SVG inside an img element, whose alternative text says its finding."""
+    """Return a picture as SVG inside an img element, with its finding as alternative text."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # not pyplot, which may open a display
 

@@ -1,7 +1,7 @@
-"""The command line's paths: what a command writes is none of what it reads or writes besides.
+"""Check the command line's paths: a command must not write a file that it reads or writes twice.
 
-One function, called once for every command before any work is done. An option that names a file is
-entered here, as what is read or what is written.
+`check_places` is called once for every command, before any work. Every option that names a file is
+listed here, as read or written.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from fastgd.tables._csv import InputError
 
 __all__ = ["READ", "WRITTEN", "check_places"]
 
-#: the arguments that name files, and what messages call them
+#: the arguments that name files, and their names in messages
 READ = {"file": "FILE", "model": "MODEL.npz"}
 WRITTEN = {"save": "--save", "html": "--html", "output": "--output"}
-#: those of them that may also be a device or a pipe, which are written in place
+#: arguments that may also be a device or a pipe, which is written in place
 STREAMS = ("output",)
 
 
 def check_places(options: argparse.Namespace) -> None:
-    """Check the paths of a command before time is spent on what goes there.
+    """Check the paths of a command before any work.
 
     Raises
     ------
     InputError
-        When a file can not be written, or is one that is read, or is written twice.
+        When a file cannot be written, is also read, or is written twice.
     """
     written = list(_named(options, WRITTEN))
     for name, label, path in written:
@@ -60,14 +60,14 @@ def _named(options: argparse.Namespace, names: dict[str, str]) -> Iterator[tuple
 
 
 def _digits(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
-    """Yield the package's own data, which are read where no FILE is named."""
+    """Yield the package's own data file, which is read if no FILE is named."""
     if getattr(options, "file", "") is None:
         path = os.path.join(os.path.dirname(data.__file__), "digits.npz")
         yield "file", "the file of the digits, which are read without FILE", path
 
 
 def _enter(seen: dict[Hashable, str], place: Hashable, label: str, given: str) -> None:
-    """Enter a place that is written; InputError where something else is there."""
+    """Register a written file; raise InputError if another argument names the same one."""
     if place is None:
         return
     other = seen.setdefault(place, label)
@@ -76,7 +76,7 @@ def _enter(seen: dict[Hashable, str], place: Hashable, label: str, given: str) -
 
 
 def _is_regular(path: str) -> bool:
-    """Return whether a path is, or would be, a file, and no device or pipe."""
+    """Return whether a path is, or would be, a regular file, not a device or pipe."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -85,11 +85,11 @@ def _is_regular(path: str) -> bool:
 
 
 def _place(path: str) -> Hashable:
-    """Return what is equal for two paths of one file; None for what is no file.
+    """Return a key that is equal for all paths of one file; None if it is not a regular file.
 
-    That is the system's own number of a file, whatever links and names lead to it. Of one that is
-    not there yet it is the folder's, with a name whose capitals and accents do not count: many
-    systems do not tell them apart.
+    The key is the file's device and inode number. For a file that does not exist yet, it is the
+    folder's, with the name normalised and in lower case, since many file systems do not
+    distinguish case or the encoding of accents.
     """
     target = os.path.realpath(path)
     with suppress(OSError):
@@ -103,8 +103,10 @@ def _place(path: str) -> Hashable:
 
 
 def _standard_place(stream: object) -> Hashable:
-    """Return the same for the file that standard input or output was sent to."""
-    with suppress(OSError, ValueError, AttributeError):  # replaced by something without a number
+    """Return this key for the file to which standard input or output is redirected."""
+    with suppress(
+        OSError, ValueError, AttributeError
+    ):  # replaced by an object without a file number
         return _number(os.fstat(stream.fileno()))  # type: ignore[attr-defined]
     return None
 

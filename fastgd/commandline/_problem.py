@@ -1,6 +1,6 @@
-"""What the command line compares batch sizes on: data, their split, a start, learning rates.
+"""The problem on which the command line compares batch sizes: data, split, start, learning rates.
 
-Reading files is the business of `_tables` and `_encoding`, training that of `comparison`.
+For reading files see `tables`, for training `comparison`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Problem:
-    """What all runs share: the data, split, and the network's start."""
+    """The data, split and initial network that all runs share."""
 
     encoding: Encoding
     X: Floats
@@ -39,11 +39,11 @@ class Problem:
 
     @property
     def validation(self) -> tuple[Floats, NDArray[Any]]:
-        """The rows to measure on."""
+        """The rows to validate on."""
         return self.X_valid, self.y_valid
 
     def score(self, net: Network) -> float:
-        """Return the accuracy, or the share of variance explained, on the rows to measure on."""
+        """Return the accuracy, or the share of explained variance, on the validation rows."""
         return self.encoding.target.score(net.predict(self.X_valid), self.y_valid)
 
     @classmethod
@@ -55,7 +55,7 @@ class Problem:
         hidden: list[int],
         seed: int,
     ) -> Problem:
-        """Encode the training and validation rows, and draw the network's start."""
+        """Encode the training and validation rows, and draw the initial network."""
         X, y = encoding.features(table), encoding.target.encode(table)
         train_rows, valid_rows = rows
         target = encoding.target
@@ -69,24 +69,23 @@ class Problem:
 
 
 class StepSizeRule:
-    r"""The learning rates that a batch size tries when the user names none.
+    r"""The learning rates to try for a batch size if the user names none.
 
     .. math:: \eta(B) = c \cdot \frac{B}{R^2 + (B - 1) \lambda}
 
-    is, but for its c, the step size of Ma, Bassily & Belkin 2018 (arXiv:1712.06559) for a linear
-    model on B samples at a time: in proportion to small batches, the same for all large ones.
-    Lambda is the largest eigenvalue of the samples' second moment, which limits the steps of
-    batch gradient descent; R^2 is the size of single samples, which limits stochastic ones: the
-    mean of \|x\|^4 over that of \|x\|^2, not their largest \|x\|^2, so that one odd row does not
-    slow all others down.
+    is, up to the factor c, the step size of Ma, Bassily & Belkin 2018 (arXiv:1712.06559) for a
+    linear model on batches of B samples: proportional to B for small batches, constant for large
+    ones. Lambda is the largest eigenvalue of the samples' second moment, which limits the steps of
+    batch gradient descent. R^2 measures single samples, which limit stochastic steps: the mean of
+    \|x\|^4 over the mean of \|x\|^2. The largest \|x\|^2 would let one outlier slow down all steps.
 
-    Here x is what a sample gives the weights of all layers to multiply: its features, and beside
-    them its hidden units at the start. A wide layer on few features so gets steps as short as its
-    units are many. Sizes below the last layer count half, as a relu passes on half of them.
+    Here x are a sample's inputs to the weights of all layers: its features, and its hidden units
+    at the start. A layer with many units on few features therefore gets short steps. Sizes below
+    the last layer count half, as a relu passes on half of them.
 
     For linear models c is 1 over the loss's curvature: 1/2 for the squared error, at least 2 for
-    the cross entropy. Units that change and noisy targets need shorter steps, and often longer
-    ones do well: `FACTOR` begins at an eighth and a half of that, and `MULTIPLES` go on from there.
+    the cross entropy. Changing units and noisy targets need shorter steps, and longer ones often
+    work well too: `FACTOR` is an eighth and a half of these values, and `MULTIPLES` increase it.
     """
 
     FACTOR: ClassVar = {"squared_error": 1 / 16, "cross_entropy": 1}
@@ -95,14 +94,14 @@ class StepSizeRule:
 
     def __init__(self, net: Network, X: Floats) -> None:
         rows = self._inputs(net, X[:: -(-len(X) // self.MOST_ROWS)])
-        squares = np.einsum("ij,ij->i", rows, rows)  # without another array of the rows' size
+        squares = np.einsum("ij,ij->i", rows, rows)  # without a temporary array of the rows' size
         self.single = float(np.mean(squares**2) / squares.mean())
         self.together = self._largest_eigenvalue(rows)
         self.factor = self.FACTOR[net.loss]
 
     @staticmethod
     def _inputs(net: Network, X: Floats) -> NDArray[np.float64]:
-        """Return what the layers multiply, side by side; each bias multiplies a 1."""
+        """Return the inputs of all layers, side by side; with a 1 for each bias."""
         rows = np.ones((len(X), sum(len(W) + 1 for W in net.weights)))
         inputs: NDArray[Any] = X
         begin = 0
@@ -116,7 +115,7 @@ class StepSizeRule:
 
     @staticmethod
     def _largest_eigenvalue(rows: NDArray[np.float64]) -> float:
-        """Return that of rows.T @ rows / n to about a percent, by power iteration."""
+        """Return the largest eigenvalue of rows.T @ rows / n to about 1 %, by power iteration."""
         direction = np.random.default_rng(0).standard_normal(rows.shape[1:])
         length = float(np.linalg.norm(direction))
         for _ in range(50):

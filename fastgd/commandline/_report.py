@@ -1,4 +1,4 @@
-"""What the command line shows: progress, the table row by row, and what it means in words."""
+"""The command line's output: progress, the table row by row, and its explanation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fastgd.tables._encoding import NumberTarget
 
 __all__ = ["Progress", "about_noise", "explain", "table_columns"]
 
-#: the rows from which the noise scale is estimated
+#: the most rows for estimating the noise scale
 MOST_NOISE_ROWS = 10_000
 
 
 class Progress:
-    """One line on a terminal that is overwritten; nothing where there is no terminal."""
+    """A line on a terminal that is overwritten; nothing without a terminal."""
 
     INTERVAL = 0.1
 
@@ -34,7 +34,7 @@ class Progress:
         self.next_time = 0.0
 
     def show(self, text: str, share: float | None = None) -> None:
-        """Show what is being done, and how much is done, at most ten times a second."""
+        """Show the current work and its progress, at most ten times a second."""
         now = time.monotonic()
         if self.stream is None or now < self.next_time:
             return
@@ -54,7 +54,7 @@ class Progress:
 
 
 def _score_name(problem: Problem) -> str:
-    """Return what the score on the validation rows is called."""
+    """Return the name of the score on the validation rows."""
     return "R^2" if isinstance(problem.encoding.target, NumberTarget) else "accuracy"
 
 
@@ -73,7 +73,7 @@ def table_columns(problem: Problem) -> list[Column]:
 
 
 def explain(problem: Problem, result: Comparison) -> list[str]:
-    """Return in a few sentences what the table says."""
+    """Explain the table in a few sentences."""
     trained, best = result.trained, result.best
     lines = []
     if len(trained) < len(result):
@@ -81,7 +81,7 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
         lines.append(
             f"Diverged: batch size{'s' * (len(failed) > 1)} {', '.join(failed)}. "
             "The steps of this learning rate are so long that they "
-            "jump over the minimum, each farther than the last. Give a lower --learning-rate."
+            "overshoot the minimum, each more than the last. Give a lower --learning-rate."
         )
     if len(trained) > 1:
         smallest = min(trained, key=lambda entry: entry.batch_size)
@@ -102,7 +102,7 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
 
 
 def about_noise(problem: Problem, result: Comparison) -> list[str]:
-    """Say how many rows make a gradient that is no longer mostly noise."""
+    """State the noise scale: the rows above which a gradient is no longer mostly noise."""
     if result.fastest is None:
         return []
     X, y = problem.X[:MOST_NOISE_ROWS], problem.y[:MOST_NOISE_ROWS]
@@ -122,7 +122,7 @@ def _rows(number: float) -> str:
 
 
 def _verdict(problem: Problem, best: Entry) -> str:
-    """Say how good the best run is, in words."""
+    """State how good the best run is."""
     target = problem.encoding.target
     if isinstance(target, NumberTarget):
         off = significant(best.validation_loss**0.5 * target.scale)
@@ -138,7 +138,7 @@ def _verdict(problem: Problem, best: Entry) -> str:
 
 
 def _about_losses(problem: Problem) -> str:
-    """Say what the table's losses are."""
+    """State which loss the table shows."""
     if isinstance(problem.encoding.target, NumberTarget):
         return "Losses are mean squared errors of the standardised target."
     return "Losses are mean cross-entropies."
