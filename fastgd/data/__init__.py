@@ -1,4 +1,4 @@
-"""The data that come with the package; README.md beside them names source and licence."""
+"""The package's own data; for source and licence see README.md in this folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     images : ndarray of shape (1797, 64)
         The 8 x 8 pixels of each image, row by row, from 0 (empty) to 16.
     labels : ndarray of shape (1797,)
-        Which digit it is, 0 to 9.
+        The digit of each image, 0 to 9.
 
     References
     ----------

@@ -1,1 +1,1 @@
-"""Tables: reading CSV files, and turning columns into a network's inputs and targets and back."""
+"""Read CSV files, encode columns as a network's inputs and targets, and decode predictions."""

@@ -1,7 +1,6 @@
-"""Tables of text: CSV files read into named columns, every cell still as it was written.
+"""Read CSV files into tables: named columns of text, with every cell unchanged.
 
-Nothing here knows about models. What a column means to one (numbers, categories, a target) is
-the business of `_encoding`.
+For the meaning of columns in a model (numbers, categories, a target) see `_encoding`.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ from fastgd._words import count
 
 __all__ = ["MISSING", "InputError", "Table", "is_number", "read_csv"]
 
-#: an array of strings of any length; short ones cost 16 bytes a cell
+#: an array of strings of any length; short ones take 16 bytes per cell
 Texts: TypeAlias = NDArray[Any]
-#: the lines of some rows, and their cells column by column
+#: the line numbers of some rows, and their cells column by column
 Chunk: TypeAlias = tuple[list[int], list[Texts]]
 TEXT = np.dtypes.StringDType()
 
-#: what stands for a missing value, besides an empty cell
+#: cells that mean a missing value, besides an empty one
 MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "?")
 DELIMITERS = (",", ";", "\t", "|")
-#: byte-order marks; that of UTF-32 begins as that of UTF-16 does
+#: byte-order marks, UTF-32 first: its mark starts with that of UTF-16
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-#: how files begin that are no text, what they are, and what to do
+#: the first bytes of files that are not text, what these are, and what to do
 NO_TEXT = {
     b"PK\3\4": "a zip archive, as workbooks of Excel and saved models are: save the table as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the table as CSV",
@@ -53,31 +52,31 @@ NO_TEXT = {
     b"\0\0\0\0": "binary data, which begin with zeros: save the table as CSV",  # also /dev/zero
     b"PAR1": "a Parquet file: save the table as CSV, for example with pandas",
 }
-#: how compressed files begin, and the modules of the standard library that unpack them
+#: the first bytes of compressed files, and the standard library's modules to decompress them
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 ROWS_AT_ONCE = 8192
 
 
 class InputError(ValueError):
-    """A file or an option that can not be used; the message is meant for the user's eyes."""
+    """A file or an option that cannot be used; the message is shown to the user."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of text, and where they came from.
+    """Named columns of text, and their source.
 
     Attributes
     ----------
     source : str
         The file's name, for messages.
     columns : dict of str to ndarray of StringDType
-        The cells of each column, without the blanks around them; all of one length.
+        The cells of each column, stripped of blanks; all columns have the same length.
     lines : ndarray of int
-        The line of the file in which each row begins.
+        The line of the file in which each row starts.
     decimal : str
         The decimal mark of its numbers.
     unnamed : int
-        How many columns were left out as they have no name.
+        How many columns were dropped because they have no name.
     """
 
     source: str
@@ -91,7 +90,7 @@ class Table:
         return len(self.lines)
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which cells of a column are empty, or a word of `MISSING`."""
+        """Return which cells of a column are empty or in `MISSING`."""
         texts = self.columns[name]
         mask: NDArray[np.bool_] = texts == ""
         for word in MISSING:
@@ -99,7 +98,7 @@ class Table:
         return mask
 
     def numbers(self, name: str) -> NDArray[np.float64] | None:
-        """Return a column's numbers (missing: nan), or None where a cell is no number."""
+        """Return a column's numbers, nan for missing ones, or None if a cell is not a number."""
         if name not in self._numbers:
             self._numbers[name] = self._parse(name)
         return self._numbers[name]
@@ -134,16 +133,16 @@ class Table:
 
     @property
     def _foreign(self) -> str:
-        """What Python would read in a number, but this table does not have there.
+        """The character that Python accepts in a number, but this table does not.
 
-        With decimal commas a point stands between thousands: 1.234 would be read as 1,234.
+        With decimal commas a point separates thousands: 1.234 means 1,234.
         """
         return "_" if self.decimal == "." else "_."
 
     def plain(self, text: str) -> str | None:
-        """Return a cell without what keeps it from being read as a number; None if it is none.
+        """Return a cell's number without other marks, or None if it is not a number.
 
-        That is currency and percent signs, and marks between groups of three digits.
+        The marks are currency and percent signs, and separators between groups of three digits.
         """
         signs = (char for char in text if unicodedata.category(char) != "Sc" and char != "%")
         between = ",."[self.decimal == ","]
@@ -151,12 +150,12 @@ class Table:
         return kept if self.is_number(kept) else None
 
     def take(self, rows: NDArray[Any]) -> Table:
-        """Return a table of some rows, given by a mask or by their numbers."""
+        """Return a table of some rows, given by a mask or by indices."""
         columns = {name: texts[rows] for name, texts in self.columns.items()}
         return Table(self.source, columns, self.lines[rows], self.decimal, self.unnamed)
 
     def where(self, name: str, row: int) -> str:
-        """Say where a cell stands, for messages."""
+        """Return a cell's location, for messages."""
         return f"{self.source}, line {self.lines[row]}, column {name!r}"
 
 
@@ -168,22 +167,22 @@ def read_csv(
     encoding: str | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> Table:
-    """Read a CSV file that has a header.
+    """Read a CSV file with a header.
 
     Parameters
     ----------
     path : str
         The file; "-" is standard input.
     delimiter : str, optional
-        What separates the cells; by default the one of comma, semicolon, tab and bar that
-        occurs most often in the header.
+        The separator of cells; by default the one of comma, semicolon, tab and bar that occurs
+        most often in the header.
     decimal : str
         The decimal mark of the file's numbers.
     encoding : str, optional
-        By default UTF-8, with or without byte-order mark, or UTF-16 or UTF-32 where the mark
-        says so.
+        By default UTF-8, with or without byte-order mark, or UTF-16 or UTF-32 according to the
+        mark.
     on_rows : callable, optional
-        Is called now and then with the number of rows that were read.
+        Called from time to time with the number of rows read so far.
 
     Returns
     -------
@@ -192,7 +191,7 @@ def read_csv(
     Raises
     ------
     InputError
-        When there is no such file, or it is not a table with a header; says in which line.
+        When there is no such file, or it is not a table with a header; names the line.
     """
     source = "standard input" if path == "-" else path
     if path == "-" and sys.stdin is None:
@@ -205,7 +204,7 @@ def read_csv(
             head = stream.peek(6)
             for mark, what in NO_TEXT.items():
                 if head.startswith(mark):
-                    raise InputError(f"{source} is no text but {what}")
+                    raise InputError(f"{source} is not text but {what}")
             if encoding is None:
                 found = (name for mark, name in MARKS.items() if head.startswith(mark))
                 encoding = next(found, "utf-8-sig")
@@ -213,7 +212,7 @@ def read_csv(
             names, chunks = _read(text, source, delimiter, on_rows or (lambda read: None))
     except FileNotFoundError as error:
         raise InputError(f"{source}: {error.strerror or error}{_near_file(path)}") from error
-    except (OSError, EOFError, zlib.error) as error:  # the last two of compressed files
+    except (OSError, EOFError, zlib.error) as error:  # the last two come from compressed files
         said = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{source}: {said}") from error
     except UnicodeDecodeError as error:
@@ -222,39 +221,39 @@ def read_csv(
             f"0x{error.object[error.start]:02x}); save it as UTF-8, or name its encoding, for "
             "example --encoding cp1252"
         ) from error
-    except UnicodeError as error:  # of encodings that are none of single characters
-        raise InputError(f"{source} can not be read with --encoding {encoding}: {error}") from error
+    except UnicodeError as error:  # from multi-byte encodings
+        raise InputError(f"{source} cannot be read with --encoding {encoding}: {error}") from error
     return _assemble(chunks, names, source, decimal)
 
 
 def _unpacked(file: Any, source: str) -> Any:
-    """Return a file's content, decompressed where it is compressed."""
+    """Return a file's content, decompressed if it is compressed."""
     head = file.peek(6)
     name = next((name for mark, name in PACKED.items() if head.startswith(mark)), None)
     if name is None:
         return file
     try:
         module = import_module(name)
-    except ImportError as error:  # a Python that was built without it
+    except ImportError as error:  # a Python built without this module
         raise InputError(f"{source} is compressed ({error}): unpack it first") from error
     return io.BufferedReader(module.open(file, "rb"))
 
 
 def _check_encoding(name: str) -> None:
-    """Refuse a name that stands for no encoding, or for one that does not make text of bytes."""
+    """Refuse an unknown encoding, or one that does not decode bytes to text."""
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=name)
     except (LookupError, ValueError) as error:
         raise InputError(
-            f"{name!r} is no encoding of text that Python knows; such are utf-8, utf-16, cp1252 "
+            f"{name!r} is not a text encoding that Python knows, such as utf-8, utf-16, cp1252 "
             "and shift_jis"
         ) from error
 
 
 def _near_file(path: str) -> str:
-    """Return the end of a message about a file that is not there; empty if none is named so.
+    """Return a suggestion for a missing file: one with a similar name; empty if there is none.
 
-    Names are compared without their extensions, which most files of a folder share.
+    Names are compared without extensions, which most files of a folder share.
     """
     folder, name = os.path.split(path)
     try:
@@ -298,7 +297,7 @@ def _read(
 
 
 def _header(cells: Sequence[str], source: str) -> list[str]:
-    """Check the names of the columns."""
+    """Return the checked names of the columns."""
     names = [cell.strip() for cell in cells]
     if all(is_number(name) for name in names):
         raise InputError(
@@ -328,12 +327,12 @@ def is_number(text: str) -> bool:
 
 
 def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Iterator[Chunk]:
-    """Yield some thousand rows at a time: their lines, and an array of text a column."""
+    """Yield some thousand rows at a time: their line numbers, and an array of text per column."""
     lines: list[int] = []
     rows: list[list[str]] = []
     line = reader.line_num + blank
     for cells in reader:
-        if cells:  # a blank line is no row
+        if cells:  # skip blank lines
             if len(cells) != len(names):
                 title = "remove a title above the header, " if len(names) == 1 else ""
                 raise InputError(
@@ -361,7 +360,7 @@ def _assemble(
     source: str,
     decimal: str,
 ) -> Table:
-    """Join the chunks; leave out columns without a name, as pandas writes its index."""
+    """Join the chunks; drop columns without a name, such as pandas' index."""
     if not chunks:
         raise InputError(f"{source} has a header but no rows")
     columns = {

@@ -1,7 +1,7 @@
-"""Columns of text into numbers and back: standardisation, one-hot, targets, and their memory.
+"""Encode columns of text as numbers and decode predictions: standardisation, one-hot, targets.
 
-An `Encoding` is learned from a table once, is kept in the model's file, and then reads any
-table that has the same columns.
+An `Encoding` is learned from a table once, stored in the model's file, and then encodes any table
+with the same columns.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 
 Floats = NDArray[np.float32]
 VERSION = 1
-#: a numeric target of at most so many different whole numbers is taken for classes
+#: a target with at most this many different whole numbers is guessed to be a class
 MOST_GUESSED_CLASSES = 10
 
 
@@ -57,7 +57,7 @@ class NumberColumn:
 
     @property
     def width(self) -> int:
-        """How many inputs of the network it takes."""
+        """The number of the network's inputs for this column."""
         return 1
 
     def encode(self, table: Table, unknown: str) -> Floats:
@@ -76,14 +76,14 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A column of categories, one-hot: 1 in the column of its value and 0 in the others."""
+    """A column of categories, one-hot encoded."""
 
     name: str
     values: tuple[str, ...]
 
     @property
     def width(self) -> int:
-        """How many inputs of the network it takes."""
+        """The number of the network's inputs for this column."""
         return len(self.values)
 
     def encode(self, table: Table, unknown: str) -> Floats:
@@ -113,10 +113,10 @@ class NumberTarget:
         return ((values - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, predictions: NDArray[Any]) -> list[str]:
-        """Return predictions of shape (n,) as text, in the target's own units.
+        """Return predictions of shape (n,) as text, in the target's units.
 
-        They have the digits that float32 gives of a deviation, without an exponent where people
-        would write none.
+        The decimals match the precision of float32 relative to the deviation; there is no
+        exponent unless numbers are very large or small.
         """
         values = predictions.astype(np.float64) * self.scale + self.mean
         decimals = 5 - math.floor(math.log10(self.scale))
@@ -126,7 +126,7 @@ class NumberTarget:
         return [text.rstrip("0").rstrip(".") for text in texts]
 
     def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
-        """Return the coefficient of determination, R^2; -inf where y does not vary."""
+        """Return the coefficient of determination, R^2; -inf if y is constant."""
         residual = np.square(predictions.astype(np.float64) - y).sum()
         total = np.square(y - y.mean(dtype=np.float64)).sum()
         return float(1 - residual / total) if total > 0 else -np.inf
@@ -144,11 +144,11 @@ class ClassTarget:
 
     @property
     def outputs(self) -> int:
-        """One output a class."""
+        """The number of outputs, one per class."""
         return len(self.classes)
 
     def encode(self, table: Table) -> NDArray[Any]:
-        """Return the classes' numbers, of shape (n,)."""
+        """Return class indices, of shape (n,)."""
         return encode_values(table, self.name, self.classes, "error")
 
     def decode(self, predictions: NDArray[Any]) -> list[str]:
@@ -156,7 +156,7 @@ class ClassTarget:
         return [self.classes[i] for i in predictions.argmax(axis=1)]
 
     def score(self, predictions: NDArray[Any], y: NDArray[Any]) -> float:
-        """Return the accuracy: the share of right predictions."""
+        """Return the accuracy: the share of correct predictions."""
         return float(np.mean(predictions.argmax(axis=1) == y))
 
 
@@ -166,23 +166,23 @@ Target = NumberTarget | ClassTarget
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a table's columns become the network's inputs, and its outputs predictions."""
+    """The mapping from a table's columns to a network's inputs and target."""
 
     columns: tuple[InputColumn, ...]
     target: Target
 
     @property
     def n_features(self) -> int:
-        """How many inputs the network has."""
+        """The number of the network's inputs."""
         return sum(column.width for column in self.columns)
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns that it reads."""
+        """The names of the input columns."""
         return [column.name for column in self.columns]
 
     def describe(self) -> str:
-        """Return what the inputs are, in words."""
+        """Describe the inputs in words."""
         kinds = [
             f"{column.name} ({count(column.width, 'category', 'categories')})"
             if isinstance(column, CategoryColumn)
@@ -198,10 +198,10 @@ class Encoding:
         Parameters
         ----------
         table : Table
-            Has all columns that the encoding was learned from, without missing values.
+            A table with all input columns, without missing values.
         unknown : {"error", "ignore"}
-            What a category does that the training file did not have: raise InputError, or
-            count as none of the known ones (zeros).
+            What to do with a category that the training file did not have: raise InputError, or
+            encode it as zeros.
         """
         X = np.empty((len(table), self.n_features), dtype=np.float32)
         start = 0
@@ -211,7 +211,7 @@ class Encoding:
         return X
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the encoding as plain values that JSON can keep, numbers with all their bits."""
+        """Return the encoding as JSON values, with exact numbers."""
         return {
             "version": VERSION,
             "columns": [asdict(column) for column in self.columns],
@@ -220,7 +220,7 @@ class Encoding:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Encoding:
-        """Return the encoding that `to_fields` described; InputError where it is damaged."""
+        """Return the encoding from the result of `to_fields`; InputError if it is damaged."""
         try:
             if fields["version"] > VERSION:
                 raise InputError("it was saved by a later version of fastgd: install that one")
@@ -235,7 +235,7 @@ class Encoding:
             raise InputError(f"its description of the columns is damaged ({error!r})") from error
 
     def require_fit(self, net: Network) -> None:
-        """Raise InputError where a network can not be the one that reads these columns."""
+        """Raise InputError if a network does not match this encoding."""
         target = self.target
         due = self.n_features, target.outputs, target.loss
         if (net.sizes[0], net.sizes[-1], net.loss) != due:
@@ -249,15 +249,15 @@ def _column(fields: dict[str, Any]) -> InputColumn:
 
 
 def _text(value: Any) -> str:
-    """Return a text from a file; TypeError where it is none."""
+    """Return a text from a file; TypeError for anything else."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
-    value.encode()  # JSON can hold half of a character, which can not be written
+    value.encode()  # JSON allows lone surrogates, which cannot be written
     return value
 
 
 def _texts(values: Any, at_least: int) -> tuple[str, ...]:
-    """Return different texts from a file."""
+    """Return a list of distinct texts from a file."""
     texts = tuple(map(_text, values)) if isinstance(values, list) else ()
     if not at_least <= len(set(texts)) == len(texts):
         raise TypeError("its categories are no list of different texts")
@@ -274,7 +274,7 @@ def _moments(fields: dict[str, Any]) -> tuple[float, float]:
 
 
 def numbers_or_error(table: Table, name: str, why: str) -> NDArray[np.float64]:
-    """Return a column's finite numbers; InputError names the first cell that is none."""
+    """Return a column's numbers; InputError names the first cell without a finite number."""
     values = table.numbers(name)
     if values is None:
         row = table.first_non_number(name)
@@ -292,7 +292,7 @@ def numbers_or_error(table: Table, name: str, why: str) -> NDArray[np.float64]:
 def encode_values(
     table: Table, name: str, values: Sequence[str], unknown: str
 ) -> NDArray[np.int64]:
-    """Return the position of each cell in values; -1 for an ignored unknown one."""
+    """Return the index of each cell in values; -1 for an ignored unknown one."""
     position = {value: i for i, value in enumerate(values)}
     codes = np.array([position.get(text, -1) for text in table.columns[name].tolist()])
     if unknown == "error" and np.any(codes < 0):
@@ -305,7 +305,7 @@ def encode_values(
 
 
 def shorten(words: Iterable[str], most: int = 12) -> str:
-    """Return words as a list for a message, with the rest counted."""
+    """List words for a message; count those beyond the first few."""
     words = list(words)
     shown = [repr(word) for word in words[:most]]
     if len(words) > most:
@@ -314,7 +314,7 @@ def shorten(words: Iterable[str], most: int = 12) -> str:
 
 
 def split_names(table: Table, text: str) -> list[str]:
-    """Return the columns that an option names: one, or several between commas as in a CSV file."""
+    """Return the columns that an option names: one, or several in CSV syntax."""
     if text in table.columns:  # its name may hold commas
         return [text]
     cells = next(csv.reader([text], skipinitialspace=True), [])
@@ -324,10 +324,10 @@ def split_names(table: Table, text: str) -> list[str]:
 def require_columns(
     table: Table, names: Iterable[str], why: str, encoding: Encoding | None = None
 ) -> None:
-    """Raise InputError when the table lacks one of the columns.
+    """Raise InputError if the table lacks one of the columns.
 
-    With the `encoding` of a model the names are not what somebody has typed: what the file has
-    instead is said, but never a column that the model knows under its own name.
+    With a model's `encoding`, the names come from the model, not from the user. The message then
+    suggests a similarly named column of the file, but never one that the model uses itself.
     """
     lacking = [name for name in names if name not in table.columns]
     if not lacking:
@@ -349,7 +349,7 @@ def require_columns(
 
 
 def header_doubt(table: Table) -> str:
-    """Return the end of a message on columns where the first line may be no header."""
+    """Return a question to append to a message if the first line may not be a header."""
     if any(table.is_number(name) for name in table.columns):
         return ": is its first line a header?"
     if table.unnamed > len(table.columns):
@@ -390,17 +390,17 @@ def learn_encoding(
     Parameters
     ----------
     table : Table
-        The whole file, without missing values; its categories and classes are taken from here.
+        The whole file, without missing values; categories and classes are taken from all its rows.
     target : str
         The column to predict.
     task : {"regression", "classification"}
         What kind of target it is.
     train : ndarray of int
-        The training rows: means and deviations come from these alone.
+        The training rows, which alone determine means and deviations.
     categorical, ignore : iterable of str
-        Columns of numbers that are to be one-hot encoded; columns to leave out.
+        Columns of numbers to one-hot encode; columns to ignore.
     max_categories : int
-        More different texts in one column are an error: the column will be an identifier.
+        More different texts in one column are an error: it is probably an identifier.
     """
     left_out = {target, *ignore}
     columns: list[InputColumn] = []
@@ -434,7 +434,7 @@ def _learn_classes(table: Table, target: str, max_categories: int) -> ClassTarge
 
 
 def _categories(table: Table, name: str, most: int, is_target: bool = False) -> tuple[str, ...]:
-    """Return a column's different texts: numbers by value, others by alphabet."""
+    """Return a column's distinct texts: numbers sorted by value, others alphabetically."""
     different = set(table.columns[name].tolist())
     if len(different) > most:
         raise InputError(_too_many(table, name, len(different), most, is_target))
@@ -446,10 +446,10 @@ def _categories(table: Table, name: str, most: int, is_target: bool = False) -> 
 
 
 def refuse_stray_text(table: Table, name: str, option: str) -> None:
-    """Raise InputError for a column of text of whose cells at least half hold numbers.
+    """Raise InputError for a column of text in which at least half of the cells are numbers.
 
-    Such a column is one of numbers in which some cells are wrong, or have marks that numbers do
-    not have here, such as those between thousands. `option` says that categories are meant.
+    It is probably meant as numbers, but some cells are wrong or have unsupported marks, such as
+    thousands separators. `option` is the option for categories.
     """
     missing = table.missing(name)
     texts = Counter(table.columns[name][~missing].tolist())
@@ -467,10 +467,10 @@ def refuse_stray_text(table: Table, name: str, option: str) -> None:
 
 
 def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> list[str]:
-    """Say which columns are categories though most of their different texts are numbers, and why.
+    """Return notes on columns of categories whose distinct texts are mostly numbers.
 
-    Columns that are meant to be categories are left out. Where half of the cells are numbers,
-    `refuse_stray_text` has raised an error; here are those in which one text fills the others.
+    Columns in `meant` are skipped. If half of the cells were numbers, `refuse_stray_text` would
+    have raised an error; in the remaining cases one text fills most of the other cells.
     """
     notes = []
     for column in [*encoding.columns, encoding.target]:
@@ -489,17 +489,17 @@ def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> li
 
 
 def _holds_number(table: Table, text: str) -> bool:
-    """Return whether a cell is a number, or is one but for its marks."""
+    """Return whether a cell is a number, possibly with marks."""
     return table.is_number(text) or table.plain(text) is not None or _decimal_comma(table, text)
 
 
 def _decimal_comma(table: Table, text: str) -> bool:
-    """Return whether a cell is a number once its comma is taken for a decimal mark."""
+    """Return whether a cell is a number with a decimal comma."""
     return table.decimal == "." and "," in text and table.is_number(text.replace(",", "."))
 
 
 def _mending(table: Table, text: str) -> str:
-    """Say what to do about a cell that should be a number."""
+    """Return what to do about a cell that should be a number."""
     plain = table.plain(text)
     ways = [f"write such cells as {plain}"] if plain is not None else []
     if _decimal_comma(table, text):
@@ -508,7 +508,7 @@ def _mending(table: Table, text: str) -> str:
 
 
 def _too_many(table: Table, name: str, found: int, most: int, is_target: bool) -> str:
-    """Say that a column has too many categories, and what may be meant."""
+    """Return a message about too many categories, with what may be meant."""
     kinds = ("class", "classes") if is_target else ("category", "categories")
     numeric = table.numbers(name) is not None
     text = (
@@ -526,7 +526,7 @@ def _too_many(table: Table, name: str, found: int, most: int, is_target: bool) -
 
 
 def _instead(is_target: bool, numeric: bool) -> str:
-    """Say what to do with a column that is too rich to be one of categories."""
+    """Return what to do with a column with too many categories."""
     if not is_target:
         return "Leave it out with --ignore"
     return "Give --task regression" if numeric else "Give another --target"
@@ -535,7 +535,7 @@ def _instead(is_target: bool, numeric: bool) -> str:
 def _mean_and_scale(
     table: Table, name: str, train: NDArray[Any], is_target: bool = False
 ) -> tuple[float, float]:
-    """Return the mean and the deviation of the training rows; 1 for a column that does not vary."""
+    """Return the mean and deviation of the training rows; deviation 1 for a constant column."""
     values = numbers_or_error(table, name, "is numeric")[train]
     ignore = "" if is_target else ", or leave the column out with --ignore"
     with np.errstate(over="ignore", invalid="ignore"):

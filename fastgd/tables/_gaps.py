@@ -1,6 +1,6 @@
-"""Missing values of a table: in which rows and columns they are, and what to do about them.
+"""Find the missing values of a table, and say what to do about them.
 
-What counts as missing is the business of `_tables`.
+For what counts as missing see `_csv`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class Gaps:
-    """What is missing in some columns of a table.
+    """The missing values in some columns of a table.
 
     Attributes
     ----------
     source : str
         The file's name, for messages.
     complete : ndarray of bool
-        Which rows miss nothing.
+        Which rows have no missing value.
     columns : tuple of Gap
         The columns with missing values, the one with the most first.
     """
@@ -57,7 +57,7 @@ class Gaps:
 
     @property
     def n_rows(self) -> int:
-        """How many rows miss something."""
+        """The number of rows with missing values."""
         return int(np.sum(~self.complete))
 
     @property
@@ -66,7 +66,7 @@ class Gaps:
         return [gap.name for gap in self.columns if gap.count == len(self.complete)]
 
     def __str__(self) -> str:
-        """Return all columns with their counts, each with its first line and what is there."""
+        """Return all columns with their counts, and each one's first missing cell."""
         shown = ", ".join(map(str, self.columns[:MOST_NAMED]))
         rest = len(self.columns) - MOST_NAMED
         more = f" and {count(rest, 'more column')}" if rest > 0 else ""
@@ -75,14 +75,14 @@ class Gaps:
 
     @property
     def most(self) -> str:
-        """Which column costs the most rows, in words."""
+        """The column with the most missing values, in words."""
         first = self.columns[0]
         if len(self.columns) == 1:
             return f"all for column {first.name!r}"
         return f"most for column {first.name!r} ({first.count:,})"
 
     def require_values(self, target: str) -> None:
-        """Raise InputError where a column holds no value: to leave out its rows leaves none."""
+        """Raise InputError if a column has no values: dropping its rows would leave none."""
         if target in self.empty:
             raise InputError(f"{self.source}: the target {target!r} holds no values")
         if self.empty:
@@ -95,14 +95,14 @@ class Gaps:
 
 
 def as_names(names: Iterable[str]) -> str:
-    """Return columns' names as --ignore takes them: those with a comma or a quote in quotes."""
+    """Return names of columns in the syntax of --ignore: those with a comma or quote are quoted."""
     return ",".join(
         '"' + name.replace('"', '""') + '"' if set(',"') & set(name) else name for name in names
     )
 
 
 def find_gaps(table: Table, names: Iterable[str]) -> Gaps:
-    """Return what is missing in the named columns."""
+    """Return the missing values of the named columns."""
     complete = np.ones(len(table), dtype=bool)
     found = []
     for name in names:
