@@ -1,6 +1,6 @@
-"""Scores and times of fastgd.sklearn's classes beside scikit-learn's, as Markdown tables.
+"""Compare scores and times of fastgd.sklearn's classes with scikit-learn's, as Markdown tables.
 
-Both train with equal settings on scikit-learn's bundled data, five seeds each, in turn.
+Both train with the same settings on scikit-learn's bundled data, five seeds each, in turn.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LINEAR: Settings = {
     "elastic net": {"penalty": "elasticnet"},
     "average": {"average": True},
 }
-# each family's module in scikit-learn, the beginning of its classes' names, and settings
+# each family's module in scikit-learn, the prefix of its classes' names, and settings
 FAMILIES: dict[str, tuple[Any, str, Settings]] = {
     "networks": (neural_network, "MLP", NETWORKS),
     "linear": (linear_model, "SGD", LINEAR),
@@ -59,7 +59,7 @@ def split(load: Any, dtype: str) -> list[Any]:
 def measure(
     peer: Any, name: str, load: Any, settings: dict[str, Any], dtype: str
 ) -> list[tuple[float, float]]:
-    """Return mean score and median milliseconds of scikit-learn's class and of ours."""
+    """Return mean scores and median milliseconds of scikit-learn's class and ours."""
     X_train, X_test, y_train, y_test = split(load, dtype)
     modules = (peer, fastgd.sklearn)
     scores: list[list[float]] = [[], []]
@@ -94,7 +94,7 @@ def table(family: str) -> None:
 
 
 def main() -> None:
-    """Print the tables that the command line names, or both."""
+    """Print the tables named on the command line, or both."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.beside_scikit_learn", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

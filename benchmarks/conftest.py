@@ -1,7 +1,7 @@
-"""What the timed tests share: the fixture that times an epoch, and the ratios at the end.
+"""Shared by the timed tests: the fixture that times an epoch, and the summary of ratios.
 
-``pytest benchmarks/`` times; ``pytest benchmarks/ --benchmark-disable`` runs every body once on
-tiny data. Neither belongs to the ordinary test run, whose ``testpaths`` is ``tests``.
+``pytest benchmarks/`` times; ``pytest benchmarks/ --benchmark-disable`` runs every test once on
+tiny data. Neither is part of the ordinary test run, whose ``testpaths`` is ``tests``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 RESULTS: pytest.StashKey[dict[str, dict[str, float]]] = pytest.StashKey()
-BUDGET = 0.5  # seconds that the rounds of one benchmark should take together
+BUDGET = 0.5  # target seconds for all rounds of one benchmark
 MAX_ROUNDS = 30
 
 Timer = Callable[..., None]
@@ -34,11 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def time_epoch(benchmark: Any, request: pytest.FixtureRequest) -> Timer:
-    """Time ``epoch()``, one call a round, after a warm-up.
+    """Time ``epoch()``, one call per round, after a warm-up.
 
     Parameters of the returned function: ``group`` and ``backend`` name the table and the row;
-    ``samples`` is what one epoch trains on; ``epoch`` trains one; ``reset`` runs untimed before
-    each round; ``warm_up`` runs once before the rounds and says what share of an epoch it was.
+    ``samples`` is the number of samples per epoch; ``epoch`` trains one epoch; ``reset`` runs
+    untimed before each round; ``warm_up`` runs once before the rounds and returns the share of an
+    epoch that it trained.
     """
 
     def time_it(
@@ -67,7 +68,7 @@ def time_epoch(benchmark: Any, request: pytest.FixtureRequest) -> Timer:
 
 
 def _quiet(reset: Callable[[], object]) -> Callable[[], None]:
-    def setup() -> None:  # pytest-benchmark takes a returned value for arguments
+    def setup() -> None:  # pytest-benchmark would use a returned value as arguments
         reset()
 
     return setup

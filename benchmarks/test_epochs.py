@@ -1,7 +1,7 @@
-"""One epoch by each backend: the definition, vectorised NumPy, and the compiled engine.
+"""Time one epoch with each backend: loops, vectorised NumPy, and the compiled engine.
 
-A group of the table is one model at one batch size; its rows are the backends, on the same data,
-so that the numbers in parentheses are the ratios.
+Each group of the table is one model at one batch size; its rows are the backends on the same data,
+so the numbers in parentheses are their ratios.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import fastgd as gd
 
 @dataclass(frozen=True)
 class Model:
-    """``n`` is what the slowest backend trains on within two seconds or so."""
+    """``n`` is the number of samples that the slowest backend trains in about two seconds."""
 
     name: str
     sizes: tuple[int, ...]
@@ -76,7 +76,7 @@ def test_epoch(model, batch_size, backend, benchmark, time_epoch):
         )
 
     def warm_up():
-        # Seconds long for the loop, which has nothing to warm up: a part of it does.
+        # The loop takes seconds and needs no warm-up: a part of an epoch is enough.
         samples = n if backend == "compiled" else max(n // 20, 256)
         epoch(samples)
         return samples / n

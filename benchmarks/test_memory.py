@@ -1,4 +1,4 @@
-"""Peak memory of a run: the data and less than 10 MB, measured in a process of its own."""
+"""A run adds less than 10 MB of peak memory to the data, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 LIMIT_MB = 10.0
 
-# A peak only ever grows, so one that making the data left behind would hide the run. The data are
-# made in place, and on Linux the peak is set back to what is held just before the run.
+# A peak never falls, so a peak from creating the data would hide the run's. The data are created
+# in place, and on Linux the peak is reset to the current use just before the run.
 SCRIPT = """
 import contextlib, resource, sys
 import numpy as np
@@ -51,5 +51,5 @@ def test_a_run_adds_less_than_ten_megabytes(sizes, batch):
     added = float(done.stdout)
     assert added < LIMIT_MB, (
         f"training {sizes} at batch size {batch or 'n'} added {added:.1f} MB to the data; "
-        f"allowed are {LIMIT_MB:g} MB"
+        f"the limit is {LIMIT_MB:g} MB"
     )

@@ -1,8 +1,8 @@
-"""An epoch over sparse text-like rows: fastgd.sklearn.SGDClassifier beside scikit-learn's.
+"""Compare an epoch over sparse text-like rows in fastgd's SGDClassifier and scikit-learn's.
 
-100,000 rows of 80 words out of 100,000, the frequent ones more often (a word's probability falls
-about as one over its rank). Both estimators train on the same rows in the same order, in turns;
-``pytest benchmarks/test_sparse.py`` prints the milliseconds an epoch and their ratio.
+100,000 rows have 80 words each out of 100,000, with probabilities about proportional to 1 / rank.
+Both estimators train on the same rows in the same order, in turns; ``pytest
+benchmarks/test_sparse.py`` prints the milliseconds per epoch and their ratio.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def seconds(make, X, y, epochs, **settings):
 
 
 def an_epoch(make, X, y, **settings):
-    """Return what the epochs after the first take: the checks of the data are left out."""
+    """Return the time of the epochs after the first, without the checks of the data."""
     return (seconds(make, X, y, 4, **settings) - seconds(make, X, y, 1, **settings)) / 3
 
 
@@ -62,7 +62,7 @@ def test_sparse_epoch(settings, dtype, benchmark, capsys):
             times[make].append(an_epoch(make, X, y, **settings))
     benchmark.group = f"sparse {settings} {dtype}"
     benchmark.pedantic(lambda: seconds(own, X, y, 1, **settings), rounds=1)
-    if not benchmark.enabled:  # times of so few rows say nothing
+    if not benchmark.enabled:  # times of so few rows are meaningless
         return
     theirs, ours = (statistics.median(times[make]) for make in (peer, own))
     benchmark.extra_info.update(sklearn_epoch=theirs, fastgd_epoch=ours)

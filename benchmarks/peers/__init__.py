@@ -1,6 +1,6 @@
-"""fastgd beside its peers: the same epochs, measured in one run on one machine.
+"""Compare fastgd with its peers: the same epochs, measured in one run on one machine.
 
 ``python benchmarks/peers`` (or ``python -m benchmarks.peers``) prints the table; ``--help``
-lists the options. Regression tests of fastgd's own speed do not belong here: they are the
+lists the options. For regression tests of fastgd's own speed see
 ``pytest benchmarks/`` files one folder up.
 """

@@ -1,7 +1,7 @@
 """Run the peers side by side: ``python -m benchmarks.peers --help``.
 
-Each peer has a process of its own for each workload, and they take turns, one at a time, so
-that a machine whose speed drifts is unfair to none.
+Each peer runs in its own process for each workload. The processes take turns, one at a time, so
+that drifts of the machine's speed affect all peers alike.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-BUSY = 0.5  # load average from which the table carries a warning
-PAUSE = 0.05  # seconds between turns: threads that wait by spinning have gone to sleep
+BUSY = 0.5  # load average from which the table has a warning
+PAUSE = 0.05  # seconds between turns, so that spinning threads go to sleep
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{environment['cpu']}, {options.threads} threads; Python {environment['python']}")
     print(f"{versions}")
     if (environment["load"] or 0) > BUSY:
-        print(f"Others are at work here (load {environment['load']:.1f}): times will be too long.")
+        print(f"The machine is busy (load {environment['load']:.1f}): times will be too long.")
     print()
     results = []
     for workload in chosen:
@@ -146,7 +146,7 @@ def measure(workload: Any, peers: list[str], options: argparse.Namespace) -> dic
                 tell(f"{workload.name}: round {k + 1} of {options.rounds}, {name}")
                 time.sleep(PAUSE)
                 answer = worker.ask(seconds)
-                if "note" in answer:  # it failed in the middle: no number from half a run
+                if "note" in answer:  # it failed midway: report no numbers from an incomplete run
                     worker.first = answer
                     raw[name] = {"note": answer["note"], "turns": []}
                 else:
@@ -186,8 +186,8 @@ def check(workloads: list[Any], peers: list[str], threads: int) -> int:
                 continue
             loss_off = abs(a["before"] - a["after"] - fall) / abs(fall)
             step_off = np.abs(a["step"] - middle).max() / np.abs(middle).max()
-            # Orders differ between peers, so losses agree roughly; one step of all the data
-            # has no order, so its parameters agree to rounding.
+            # Peers shuffle differently, so losses agree only roughly. One step on all data does
+            # not depend on the order, so its parameters agree up to rounding.
             verdict = "ok" if loss_off < 0.05 and step_off < 1e-3 else "DIFFERS"
             bad += verdict != "ok"
             print(
@@ -198,7 +198,7 @@ def check(workloads: list[Any], peers: list[str], threads: int) -> int:
 
 
 def tell(text: str) -> None:
-    """Progress on one line of a terminal; nothing in a file or a pipe."""
+    """Show progress on one line of a terminal; nothing in a file or a pipe."""
     if sys.stderr.isatty():
         print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
 

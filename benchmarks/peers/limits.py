@@ -1,4 +1,4 @@
-"""The machine's limits for one workload, measured with NumPy alone, in turns with the peers.
+"""The machine's limits for one workload, measured with NumPy, in turns with the peers.
 
 Reading: every byte of an array as large as the workload's data, in order, and its rows in
 shuffled order. Arithmetic: a large float32 matrix product, on all threads together.
@@ -15,12 +15,12 @@ import numpy as np
 from .workloads import Array, Workload
 
 GEMM = 1536
-AT_LEAST = 64e6  # bytes read in one timing: small data are read several times over
+AT_LEAST = 64e6  # bytes read in one timing: small data are read several times
 BLOCK = 64 * 1024  # floats gathered in one call: the copy stays in cache
 
 
 class Limits:
-    """``turn()`` gives seconds for one pass in order, one in shuffled rows, and flops/s."""
+    """``turn()`` returns seconds for a pass in order and one in shuffled rows, and flops/s."""
 
     def __init__(self, workload: Workload, threads: int) -> None:
         self.threads = threads
@@ -38,7 +38,7 @@ class Limits:
         shares = np.array_split(self.order, self.threads)
         vector = np.ones(self.rows.shape[1], np.float32)
         scores = np.empty(len(self.rows), np.float32)
-        # No one way to read is the fastest at every size; the limit is the best of three.
+        # No way of reading is fastest at every size; the limit is the best of three.
         ordered = min(
             best(passes, repeats, lambda: np.dot(self.rows, vector, out=scores)),
             best(passes, 1, lambda: self._share(halves, lambda a: a.max(), repeats)),

@@ -1,7 +1,7 @@
-"""The one interface that a peer has, and the list of them all.
+"""The interface of a peer, and the list of all peers.
 
 A peer is a module with a function ``setup(workload, X, y, threads)`` that returns a `Run`.
-It imports its library inside, so that a missing library is met late and said.
+It imports its library inside, so that a missing library is reported in the table.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from .workloads import Array, Workload
 class Run:
     """A model ready to train.
 
-    ``epoch()`` shuffles, trains one epoch of mini-batches by plain SGD in float32 and returns
-    when the parameters are done. ``parameters()`` gives weights (inputs, outputs) and biases.
-    ``epochs(k)`` trains k epochs in one call and returns the seconds of each, where a peer has
-    such a call; otherwise they are timed one by one. ``note`` says what a reader of the table
-    must know.
+    ``epoch()`` shuffles, trains one epoch of mini-batches by plain SGD in float32, and returns
+    once the parameters are final. ``parameters()`` returns weights (inputs, outputs) and biases.
+    ``epochs(k)`` trains k epochs in one call and returns the seconds of each, if the peer has
+    such a call; otherwise epochs are timed one by one. ``note`` is a remark for the table.
     """
 
     epoch: Callable[[], object]
@@ -30,8 +29,8 @@ class Run:
     epochs: Callable[[int], list[float]] | None = None
 
 
-class Unsupported(Exception):  # noqa: N818 - an answer, not an error
-    """The peer cannot do this workload; the message says why and stands in the table."""
+class Unsupported(Exception):  # noqa: N818 - a result, not an error
+    """The peer cannot run this workload; the message, shown in the table, says why."""
 
 
 # name in the table -> (module, package that must be installed)

@@ -1,4 +1,4 @@
-"""What the measurements become: lines of a table, a JSON file, a chart."""
+"""Report the measurements: a table, a JSON file, a chart."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Row = dict[str, Any]
 
 
 def summarise(workload: Workload, raw: dict[str, Row]) -> Row:
-    """Medians over the rounds (each a median of its epochs), and shares of the limits.
+    """Return medians over the rounds (each a median of its epochs), and shares of the limits.
 
-    A limit is the best that was seen: seconds the least, rates the most.
+    A limit is the best measured value: the fewest seconds, the highest rates.
     """
     turns = raw.pop("limits")["turns"]
     limits = {
@@ -62,7 +62,7 @@ def summarise(workload: Workload, raw: dict[str, Row]) -> Row:
 
 
 def ratio(rows: list[Row]) -> float | None:
-    """Time of the fastest peer over fastgd's; None if either is missing."""
+    """Return the time of the fastest peer divided by fastgd's; None if either is missing."""
     times = {row["peer"]: row["ms"] for row in rows if row["ms"] is not None}
     own = times.pop("fastgd", None)
     times.pop("fastgd-avx2", None)
@@ -101,7 +101,7 @@ def environment(threads: int) -> Row:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
-    try:  # from a source tree there is no metadata
+    try:  # a source tree has no metadata
         import fastgd
 
         versions["fastgd"] = fastgd.__version__
@@ -122,7 +122,7 @@ def write_json(path: Path, results: list[Row], environment: Row) -> None:
 
 
 def title(results: list[Row]) -> str:
-    """The finding, in words that the numbers give."""
+    """Return the finding in words, computed from the numbers."""
     ratios = [r["ratio"] for r in results if r["ratio"]]
     if not ratios:
         return "Time of one epoch by gradient descent"
@@ -146,7 +146,7 @@ MARKS = {
 
 
 def write_chart(path: Path, results: list[Row], environment: Row) -> None:
-    """One line a workload, one mark a peer; shapes tell the peers apart, colour does not."""
+    """Draw one line per workload and one mark per peer, whose shape identifies the peer."""
     import matplotlib
 
     matplotlib.use("Agg")

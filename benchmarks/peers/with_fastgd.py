@@ -1,4 +1,4 @@
-"""fastgd, through its public API: the epochs of one call of `fastgd.train`, shuffles included."""
+"""fastgd's public API: the epochs of one call of `fastgd.train`, including shuffles."""
 
 from __future__ import annotations
 

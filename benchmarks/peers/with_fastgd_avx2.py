@@ -1,4 +1,4 @@
-"""fastgd as on a CPU without AVX-512: the same, with the instruction level forced."""
+"""fastgd as on a CPU without AVX-512: the same with a forced instruction level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .workloads import Array, Workload
 
 
 def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
-    os.environ["FASTGD_ISA"] = "avx2"  # read once a process, and this one is for this peer alone
+    os.environ["FASTGD_ISA"] = "avx2"  # read once per process; this process runs only this peer
     try:
         return with_fastgd.setup(workload, X, y, threads)
     except ImportError as error:

@@ -1,6 +1,6 @@
 """JAX: a whole epoch in one jitted call, ``lax.scan`` over the batches.
 
-The order is drawn by NumPy outside: JAX's own permutation sorts, which is slower on a CPU.
+NumPy draws the order outside: JAX's own permutation sorts, which is slower on a CPU.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
     def epoch() -> None:
         nonlocal params
         rng.shuffle(order)
-        # A copy: jax may read a NumPy buffer in place, and this one changes next time.
+        # A copy: jax may use a NumPy buffer in place, and the next epoch changes this one.
         params = jax.block_until_ready(jitted(params, X_, y_, jnp.array(order)))
 
     def parameters() -> tuple[list[Array], list[Array]]:

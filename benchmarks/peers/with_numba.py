@@ -1,4 +1,4 @@
-"""The loops written by hand in Numba, the toughest peer at small sizes.
+"""Hand-written loops in Numba, the fastest peer at small sizes.
 
 One output: scalar loops with fastmath, rows read in place, compiled shuffle. Several outputs
 or layers: compiled array code, batches gathered into one buffer, products by BLAS except with
@@ -15,7 +15,7 @@ import numpy as np
 from .peer import Run
 from .workloads import Array, Workload
 
-PARALLEL_WORK = 1 << 16  # numbers in a batch from which a loop on all threads is tried as well
+PARALLEL_WORK = 1 << 16  # numbers in a batch from which a loop on all threads is tried too
 
 
 def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
@@ -137,7 +137,7 @@ def make_scalar(numba, logistic, shuffle):  # type: ignore[no-untyped-def]
 def make_parallel(numba, logistic, shuffle):  # type: ignore[no-untyped-def]
     @numba.njit(fastmath=True)
     def share(X, y, w, bias, rows, g):  # type: ignore[no-untyped-def]
-        """Sum the gradients of some rows into g; the bias's is returned."""
+        """Sum the gradients of some rows into g; return the bias's gradient."""
         one = np.float32(1)
         g[:] = 0
         gb = np.float32(0)
@@ -182,7 +182,7 @@ def make_network(numba, loss, layers, shuffle):  # type: ignore[no-untyped-def]
 
     @numba.njit(fastmath=True)
     def forward(a, W, b, out, hidden):  # type: ignore[no-untyped-def]
-        if W.shape[1] == 1:  # a loop, which is faster than BLAS with one column
+        if W.shape[1] == 1:  # a loop is faster than BLAS with one column
             for i in range(a.shape[0]):
                 z = np.float32(0)
                 for j in range(a.shape[1]):
@@ -215,7 +215,7 @@ def make_network(numba, loss, layers, shuffle):  # type: ignore[no-untyped-def]
 
     @numba.njit(fastmath=True)
     def backward(a, delta, W, gW, out, deeper):  # type: ignore[no-untyped-def]
-        """The weights' gradient, and if there is a layer below, its masked delta."""
+        """Compute the weights' gradient, and the masked delta of the layer below, if any."""
         if W.shape[1] == 1:
             gW[:] = 0
             for i in range(a.shape[0]):

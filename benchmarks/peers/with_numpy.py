@@ -1,4 +1,4 @@
-"""Vectorised NumPy by hand: all arrays made once, every operation writes with ``out=``."""
+"""Hand-written vectorised NumPy: arrays are allocated once, all operations use ``out=``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
 
 
 def make_step(workload, X, y, weights, biases, m):  # type: ignore[no-untyped-def]
-    """One SGD step for batches of exactly m rows, with its work arrays."""
+    """Return a function for one SGD step on batches of exactly m rows, with its work arrays."""
     f4 = np.float32
     a = [np.empty((m, size), f4) for size in workload.sizes]
     delta = [np.empty((m, size), f4) for size in workload.sizes]

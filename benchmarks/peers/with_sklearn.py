@@ -1,6 +1,6 @@
-"""scikit-learn: SGD* at batch 1 for linear models, MLP* otherwise; one ``partial_fit`` an epoch.
+"""scikit-learn: SGD* at batch 1 for linear models, else MLP*; one ``partial_fit`` per epoch.
 
-Its squared error carries a factor of one half, so the learning rate is doubled there.
+Its squared error has a factor of one half, so the learning rate is doubled for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
     single = workload.batch == 1 and workload.sizes[1:] == (1,)
     model = _sgd(workload, rate) if single else _mlp(workload, rate)
     known = {} if classes is None else {"classes": classes}
-    model.partial_fit(X[:64], y[:64], **known)  # makes the arrays that are then overwritten
+    model.partial_fit(X[:64], y[:64], **known)  # allocates the arrays, which are then overwritten
     weights, biases = workload.start()
     if single:
         model.coef_[...] = weights[0][:, 0]

@@ -24,7 +24,7 @@ def setup(workload: Workload, X: Array, y: Array, threads: int) -> Run:
 
 
 def make_model(workload: Workload, threads: int):  # type: ignore[no-untyped-def]
-    """Tensors [W0, b0, W1, ...] with W (outputs, inputs) as torch likes it, and the loss."""
+    """Tensors [W0, b0, W1, ...] with W of shape (outputs, inputs), and the loss."""
     import torch
     from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 

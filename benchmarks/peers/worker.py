@@ -1,4 +1,4 @@
-"""One process for one peer and one workload; it works only when it is asked to."""
+"""The process for one peer and one workload; it is idle between requests."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .limits import Limits
 from .peer import Run, Unsupported, setup
 from .workloads import Array, Workload
 
-# More updates than this and an epoch of a framework takes many seconds: it is tried on a
-# shorter one first, and stays there if a whole one would pass MAX_EPOCH seconds.
+# With more updates, an epoch of a framework takes many seconds: try a shorter epoch first, and
+# keep it if a whole one would exceed MAX_EPOCH seconds.
 MANY_UPDATES = 20_000
 SHORT = 20
 MAX_EPOCH = 2.0
 
 
 def serve(pipe: Connection, peer: str, workload: Workload, threads: int) -> None:
-    """Answer ``("turn", seconds)`` and ``("check",)`` until ``None`` comes."""
+    """Answer ``("turn", seconds)`` and ``("check",)`` until ``None`` arrives."""
     try:
         if peer == "limits":
             limits = Limits(workload, threads)
@@ -50,7 +50,7 @@ def serve(pipe: Connection, peer: str, workload: Workload, threads: int) -> None
 
 
 def turn(run: Run, seconds: float) -> list[float]:
-    """Times of epochs until ``seconds`` have passed, after one that warms the caches again."""
+    """Return times of epochs until ``seconds`` have passed, after one to warm the caches."""
     begin = time.perf_counter()
     run.epoch()
     if run.epochs is not None:
@@ -65,7 +65,7 @@ def turn(run: Run, seconds: float) -> list[float]:
 
 
 def check(pipe: Connection, peer: str, workload: Workload, threads: int) -> None:
-    """Send the losses before and after one shuffled epoch, and one step of all the data."""
+    """Send the losses before and after one shuffled epoch, and one step on all data."""
     try:
         answer: dict[str, Any] = {"ready": True, "note": ""}
         X, y = workload.data()

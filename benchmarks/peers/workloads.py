@@ -1,7 +1,7 @@
-"""What is measured: models, their data, and what an epoch costs a machine at the least.
+"""The workloads: models, their data, and the minimal cost of an epoch.
 
-Every peer gets its data, start and learning rate from here and nothing else, so that all of
-them compute the same thing. The loss is also defined once here, for the check that they do.
+All peers get their data, start and learning rate from here, so that all compute the same. The
+loss is also defined here, for the check that they do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 class Workload:
     """One row of the table: a model, its data's size, and the batch size.
 
-    ``reach`` is the ratio to the best peer that fastgd aims at.
+    ``reach`` is fastgd's target for the ratio to the best peer.
     """
 
     name: str
