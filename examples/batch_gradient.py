@@ -1,8 +1,7 @@
-"""With a batch size of 32: one update made of 32 samples, or 32 updates? One.
+"""Does a batch of 32 samples make one update or 32? One.
 
-A batch's gradient is one quantity, made of all its samples: the mean of theirs. The weights move
-once a batch. This script computes both sides of that sentence, and then what 32 updates of one
-sample each do instead.
+A batch's gradient is the mean of its samples' gradients, and each batch makes one update. This
+script shows both, and compares with 32 updates of one sample each.
 
 Run it: `python examples/batch_gradient.py`
 """
@@ -47,7 +46,7 @@ def main() -> None:
     assert np.allclose(one.params, start.params - LEARNING_RATE * batch, rtol=0, atol=1e-15)
 
     print("\n3. So 32 single updates lead to other weights, even when each is 1/32 as long:")
-    print("   each gradient is taken where the update before has led.")
+    print("   each gradient is taken where the previous update ended.")
     short, _ = one_epoch(start, X, y, batch_size=1, learning_rate=LEARNING_RATE / 32)
     apart = np.linalg.norm(short.params - one.params) / np.linalg.norm(one.params - start.params)
     print(f"   32 short updates end {apart:.1%} of the batch's step away from the batch's end.")

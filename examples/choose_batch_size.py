@@ -1,8 +1,8 @@
 """Choose a batch size: how many epochs, updates and seconds each needs to reach one loss.
 
-Small batches make many updates of little work, large ones few updates of much work. What counts
-is the time until the model is good enough. Each batch size tries several learning rates here and
-keeps its fastest, since no learning rate is fair to all of them.
+Small batches make many cheap updates, large ones few expensive updates. What counts is the time
+until the model is good enough. Each batch size tries several learning rates here and keeps the
+fastest, since no single learning rate suits all of them.
 
 Run it: `python examples/choose_batch_size.py`
 """
@@ -41,7 +41,7 @@ def main() -> None:
         goal=GOAL,
         callbacks=[good_enough],
         rng=0,
-        side_by_side=False,  # so that the seconds are those of a run alone
+        side_by_side=False,  # so that seconds are those of a single run
     )
     print(f"Until the loss on 360 images that are not trained on is below {GOAL}:\n")
     print("batch size  learning rate  epochs  updates  seconds  kB a batch")

@@ -1,9 +1,9 @@
 """Backpropagation node by node: two samples by hand, then a thousand.
 
-The cost of a line is mean((y - (theta1 * x + theta0))^2). The trace shows what each node of it
-computes on the way forward, and what it passes back: with two samples each loss gives one half
-to the cost and gets one half back, the minus node turns the sign, the plus node passes on what
-it gets, the multiply node multiplies by x, and the square node by 2z.
+The cost of a line is mean((y - (theta1 * x + theta0))^2). The trace shows each node's value and
+the gradient that it passes back. With two samples, each loss enters the cost with weight one half
+and gets back one half. The minus node changes the sign, the plus node passes the gradient on
+unchanged, the multiply node multiplies by x, and the square node by 2z.
 
 Run it: `python examples/nodes.py`
 """
@@ -16,7 +16,7 @@ import fastgd as gd
 
 
 def main() -> None:
-    """Print the traces, the Jacobians, and what the compiled engine says."""
+    """Print the traces, the Jacobians, and the compiled engine's gradient."""
     print("Two samples, x = 1, 2 and y = 1, 3, at theta1 = theta0 = 1\n")
     graph = gd.nodes.linear_cost(theta1=1, theta0=1)
     print(graph.trace(x=[1, 2], y=[1, 3]))

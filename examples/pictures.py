@@ -1,4 +1,4 @@
-"""Draw every picture that fastgd has: how batch size, sampling, noise and learning rate act.
+"""Draw every kind of picture in fastgd: effects of batch size, sampling, noise, learning rate.
 
 Run it: `python examples/pictures.py FOLDER`; needs `pip install fastgd[plot]`.
 """
@@ -25,9 +25,9 @@ BATCH_SIZES = (1, 8, 64, None)
 
 
 def main() -> None:
-    """Write the pictures into a folder, and say what each of them shows."""
+    """Write the pictures into a folder, and print each one's title."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where to write; made if it is not there")
+    parser.add_argument("folder", type=Path, help="where to write; created if missing")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():
@@ -42,14 +42,14 @@ def main() -> None:
 
 
 def line_data() -> tuple[np.ndarray, np.ndarray]:
-    """Return points about the line 1.5 x + 4, with x away from 0: a long and narrow bowl."""
+    """Return points around the line 1.5 x + 4, with x away from 0: a long and narrow bowl."""
     rng = np.random.default_rng(1)
     X = rng.uniform(0, 3, size=(256, 1))
     return X, 1.5 * X[:, 0] + 4 + rng.normal(0, 1.5, 256)
 
 
 def line_runs() -> dict[int | None, gd.History]:
-    """Fit the line by each batch size, from (0, 0)."""
+    """Fit the line with each batch size, from (0, 0)."""
     X, y = line_data()
     return {
         size: gd.train(
@@ -61,7 +61,7 @@ def line_runs() -> dict[int | None, gd.History]:
 
 
 def digits_runs() -> dict[int | None, gd.History]:
-    """Train a network on the digits by each batch size, with a learning rate that suits it."""
+    """Train a network on the digits with each batch size, at a suitable learning rate."""
     images, labels = load_digits()
     X, y = (images / 16.0).astype(np.float32), labels.astype(np.int64)
     rates = {1: 0.03, 8: 0.1, 64: 0.4, None: 1.0}
@@ -76,20 +76,20 @@ def digits_runs() -> dict[int | None, gd.History]:
 
 
 def paths() -> plt.Axes:
-    """Draw the ways of theta1 and theta0."""
+    """Draw the paths of theta1 and theta0."""
     X, y = line_data()
     return plot.paths(X, y, line_runs())
 
 
 def spread() -> plt.Axes:
-    """Draw the gradients of single samples at the beginning of the line's training."""
+    """Draw the gradients of single samples at the start of the line's training."""
     net = gd.Network([1, 1], dtype="float64")
     net.params[:] = (0, 4)
     return plot.gradient_spread(net, *line_data(), batch_size=8)
 
 
 def noise() -> plt.Axes:
-    """Draw how the noise scale of a network on the digits grows."""
+    """Draw how the noise scale of a network on the digits grows during training."""
     images, labels = load_digits()
     X, y = (images / 16.0).astype(np.float32), labels.astype(np.int64)
     runs = {
@@ -103,7 +103,7 @@ def noise() -> plt.Axes:
 
 
 def learning_rates() -> plt.Axes:
-    """Draw how the learning rate may fall."""
+    """Draw learning-rate schedules."""
     schedules = gd.schedules
     return plot.schedules(
         {
@@ -118,14 +118,14 @@ def learning_rates() -> plt.Axes:
 
 
 def two_samples() -> plt.Axes:
-    """Draw the graph of a line's cost, with two samples on their way through it."""
+    """Draw the graph of a line's cost, with the values for two samples."""
     graph = gd.nodes.linear_cost(theta1=1, theta0=1)
     graph.forward(x=[1, 2], y=[1, 3])
     return plot.graph(graph)
 
 
 def leave_saddle() -> plt.Axes:
-    """Draw how many runs leave the saddle of the quintic, and that of two dimensions."""
+    """Draw how many runs leave the saddles of the quintic and of the two-dimensional cost."""
     landscapes = gd.landscapes
     return plot.escape(
         {

@@ -1,9 +1,9 @@
-"""A saddle stops batch gradient descent, and small batches leave it.
+"""A saddle stops batch gradient descent, but not small batches.
 
 The cost is a polynomial of the fifth degree whose slope vanishes at -1.5, on the way from the
 start at -3 to the minimum at 1. It is the mean of 64 terms, whose slopes do not vanish there. All
-batch sizes make the same number of updates at the same learning rate: what differs is the noise
-of their gradients alone.
+batch sizes make the same number of updates at the same learning rate, so they differ only in the
+noise of their gradients.
 
 Run it: `python examples/saddle.py`
 """
