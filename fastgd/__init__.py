@@ -3,10 +3,10 @@
 A `Network` is a linear model or a small neural network. `train` trains it in place, with an
 optimizer such as `SGD` or `Adam`, and perhaps one of `schedules`, and returns a `History`;
 `train_many` trains several at once. `compare`, `recommend_batch_size`, `noise_scale` and `plan`
-help to choose a batch size; `gradient`, `per_sample_gradients` and `per_sample_norms` look without
-a step; `nodes` and `landscapes` show how gradient descent works. `fastgd.sklearn`, estimators as
-scikit-learn's, and `fastgd.plot`, pictures, need the extras of these names. The command line is
-`python -m fastgd --help`.
+help to choose a batch size. `gradient`, `per_sample_gradients` and `per_sample_norms` compute
+gradients without an update. `nodes` and `landscapes` show how gradient descent works.
+`fastgd.sklearn` (estimators for scikit-learn) and `fastgd.plot` (pictures) need the extras of
+the same names. The command line is `python -m fastgd --help`.
 
 >>> import numpy as np
 >>> import fastgd as gd
@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fastgd import _interruption, _location, optimizers  # noqa: F401, first of all
+from fastgd import _interruption, _location, optimizers  # noqa: F401, must come first
 from fastgd._version import __version__
 from fastgd.batches import BatchPlan, plan
 from fastgd.checkpoints import load_checkpoint, save_checkpoint
@@ -74,7 +74,7 @@ __all__ = [
 ]
 __all__ += optimizers.__all__  # in the form that type checkers know
 
-#: where the names come from whose modules are imported when they are first asked for
+#: names imported on first use, and the module that each comes from
 _LATE = {
     "Advice": "advice",
     "Comparison": "comparison",
@@ -90,7 +90,7 @@ _LATE = {
 }
 
 
-if not TYPE_CHECKING:  # to a type checker this would say that every name exists
+if not TYPE_CHECKING:  # a type checker would conclude that every name exists
 
     def __getattr__(name: str) -> Any:
         if name not in _LATE:
@@ -104,7 +104,7 @@ if not TYPE_CHECKING:  # to a type checker this would say that every name exists
         return globals()[name]
 
 
-#: modules that need another package, without which `dir` does not show them
+#: modules that need another package; `dir` hides them where it is missing
 _EXTRAS = {"plot": "matplotlib", "sklearn": "sklearn"}
 
 

@@ -1,11 +1,11 @@
-"""NumPy's npz files read without belief in what they declare.
+"""Read NumPy's npz files without trusting what they declare.
 
-Only entries that are asked for are read. What an entry claims to be is compared with what is
-wanted, and with the bytes that the file has, before room is made for it. `numpy.load` evaluates an
-entry's header as Python, and makes room for whatever it claims.
+Only requested entries are read. What an entry declares is compared with what is expected and with
+the size of the file before memory is allocated. `numpy.load` evaluates an entry's header as
+Python, and allocates whatever it declares.
 
-Any exception may come out of here, as the standard library's zipfile names no complete list of its
-own: `_files.opened` makes one of them all.
+This module may raise any exception, since zipfile does not document all of its own:
+`_files.opened` turns them into one.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from fastgd._typing import AnyArray
 
 __all__ = ["FLOATS", "INDICES", "NUMBERS", "Archive"]
 
-#: types of arrays, without their order of bytes
+#: array types, without byte order
 FLOATS = ("f4", "f8")
 INDICES = ("u4", "i8")
 NUMBERS = (*FLOATS, "f2", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
-#: how many bytes one byte can stand for: deflate codes 258 bytes in 2 bits
+#: the most bytes that one byte can expand to: deflate codes 258 bytes in 2 bits
 MOST_OF_A_BYTE = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
-LONGEST_PACKED_TEXT = 1 << 24  # bytes; what is not packed may be as long as the file
-BLOCK = 1 << 20  # bytes that are read at a time
+LONGEST_PACKED_TEXT = 1 << 24  # bytes; uncompressed text may be as long as the file
+BLOCK = 1 << 20  # bytes to read at a time
 #: an entry's header as numpy.save writes it for arrays of numbers or text
 HEADER = re.compile(
     rb"\{'descr': '([<>|=]?)([a-zA-Z]\d{1,18})', 'fortran_order': (True|False), "
@@ -91,18 +91,18 @@ class Archive:
         Parameters
         ----------
         name : str
-            Which one.
+            The entry's name.
         kinds : collection of str
-            The types that it may have, such as `FLOATS`.
+            The allowed types, such as `FLOATS`.
         shape : sequence of int or None, optional
-            The shape that it must have; None stands for any length, or for any shape.
+            The required shape; None stands for any length, or for any shape.
         """
         with self._open(name) as entry:
             if entry.kind not in kinds or not _fits(entry.shape, shape):
-                due = "any shape" if shape is None else f"shape {_show(shape)}"
+                expected = "any shape" if shape is None else f"shape {_show(shape)}"
                 raise ValueError(
                     f"its entry {name!r} has shape {_show(entry.shape)} and type {entry.kind}, "
-                    f"where {due} and {' or '.join(kinds)} is due"
+                    f"but must have {expected} and type {' or '.join(kinds)}"
                 )
             dtype = np.dtype(entry.order + entry.kind)
             count = math.prod(entry.shape)
@@ -117,16 +117,16 @@ class Archive:
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[_Entry]:
-        """Open an entry whose size can be what it claims."""
+        """Open an entry, after checking that its declared size is possible."""
         if name not in self:
             raise ValueError(f"it has no entry {name!r}")
         info = self._zip.getinfo(f"{name}.npy")
         if info.compress_type not in MOST_OF_A_BYTE:
-            raise ValueError(f"its entry {name!r} is packed in a way that fastgd does not read")
+            raise ValueError(f"its entry {name!r} is compressed in a way that fastgd does not read")
         most = MOST_OF_A_BYTE[info.compress_type] * min(info.compress_size, self._size)
         if info.file_size > most:
             raise ValueError(
-                f"its entry {name!r} claims {info.file_size} bytes, more than the file can hold"
+                f"its entry {name!r} declares {info.file_size} bytes, more than the file can hold"
             )
         with self._zip.open(info) as stream:
             start = stream.read(10)
@@ -162,7 +162,7 @@ def _show(shape: Sequence[int | None]) -> str:
 
 
 def _fill(data: Any, stream: IO[bytes]) -> None:
-    """Read as many bytes as there is room for; the last of them are compared with the checksum."""
+    """Fill data from the stream; reading to its end makes zipfile verify the checksum."""
     view = memoryview(data)
     at = 0
     while at < len(view):

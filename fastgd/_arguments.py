@@ -1,6 +1,6 @@
-"""The names of arguments: a wrong one is an error that says what may be meant.
+"""Names of arguments: the error for an unknown name suggests the one that may be meant.
 
-What the arguments' values may be is checked in `_validation`.
+For the arguments' values see `_validation`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastgd._words import also_called, near_name
 
 __all__ = ["OPTIMIZER_ARGUMENTS", "helpful", "unknown_argument"]
 
-#: the arguments of each optimizer, by its public name; `fastgd.optimizers` enters its own
+#: the arguments of each optimizer, by its public name; filled by `fastgd.optimizers`
 OPTIMIZER_ARGUMENTS: dict[str, list[str]] = {}
 
 P = ParamSpec("P")
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def helpful(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function that says of an argument's wrong name what may be meant."""
+    """Wrap a function so that its error for an unknown argument suggests a name."""
     code = function.__code__
     allowed = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     names = frozenset(allowed)
@@ -43,7 +43,7 @@ def helpful(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def unknown_argument(said: str, name: str, allowed: Collection[str]) -> TypeError:
-    """Return the error for an argument's wrong name: what is `said`, and what may be meant.
+    """Return the error for an unknown argument: `said`, and a suggestion.
 
     Who takes an optimizer may be given what belongs to that.
     """

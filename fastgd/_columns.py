@@ -1,6 +1,6 @@
 """A table's columns, and the three forms of a table: plain text, rich text, HTML.
 
-What the columns of a comparison hold is the business of `comparison`.
+For the columns of a comparison see `comparison`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the two lines above it, its width in characters, and what a row shows in it.
+    """A column: its two heading lines, its width in characters, and the function for its cells.
 
     Where there is no room for all, the one with the highest `spare` is left out first, and those
     with 0 never.
@@ -42,22 +42,22 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The two lines above it as one."""
+        """The heading in one line."""
         return f"{self.upper} {self.lower}".strip()
 
     def pad(self, text: str) -> str:
-        """Return a cell in the column's width."""
+        """Pad a cell to the column's width."""
         return f"{text:<{self.width}}" if self.left else f"{text:>{self.width}}"
 
 
 def cells(columns: Sequence[Column], row: Any) -> list[str]:
-    """Return a row's cells; the last of a run that diverged says so."""
+    """Return a row's cells; the last one says so if the run diverged."""
     texts = [column.cell(row) for column in columns]
     return [*texts[:-1], "diverged"] if getattr(row, "diverged", False) else texts
 
 
 def head(columns: Sequence[Column]) -> str:
-    """Return the lines above the rows."""
+    """Return the heading lines."""
     upper = "".join(column.pad(column.upper) for column in columns)
     lower = "".join(column.pad(column.lower) for column in columns)
     return f"{upper}\n{lower}\n{'-' * len(lower)}"
@@ -70,14 +70,14 @@ def line(columns: Sequence[Column], row: Any) -> str:
 
 
 def fill(text: str) -> str:
-    """Break text into lines that any terminal shows; never inside a word or an --option."""
+    """Break text into lines of at most 79 characters, never inside a word or an --option."""
     import textwrap
 
     return textwrap.fill(text, 79, break_long_words=False, break_on_hyphens=False)
 
 
 def number(value: float, digits: int) -> str:
-    """Return a number of a table's cell: seven characters at most, so that a blank is before it."""
+    """Format a number for a cell in at most 7 characters, so that a blank precedes it."""
     if not abs(value) < 1000:
         return f"{value:.1e}"
     texts = (f"{value:.{some}f}" for some in range(digits, -1, -1))
@@ -85,13 +85,13 @@ def number(value: float, digits: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a time of a table's cell."""
+    """Format a time for a table's cell."""
     digits = 4 if value < 0.01 else 3 if value < 1 else 1
     return f"{value:.{digits}f}"
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """Return a number in words: so many digits, and no exponent where that can be avoided."""
+    """Format a number for a sentence: to some significant digits, if possible without exponent."""
     rounded = float(f"{value:.{digits}g}")
     if 1 <= abs(rounded) < 1e15:
         return f"{rounded:,.{max(0, digits - len(str(int(abs(rounded)))))}f}"
@@ -99,7 +99,7 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def duration(value: float) -> str:
-    """Return a time in words."""
+    """Format a time for a sentence, with its unit."""
     for unit, name in ((1.0, "seconds"), (1e-3, "milliseconds")):
         if value >= unit:
             return f"{value / unit:.3g} {name}"
@@ -113,13 +113,13 @@ def as_rich(
     caption: str,
     marked: Any = None,
 ) -> Any:
-    """Return a table for the package rich, which asks for it; the marked row in bold."""
+    """Return a table that the package rich can print, with the marked row in bold."""
     return _Rich(columns, rows, title, caption, marked)
 
 
 @dataclass(frozen=True)
 class _Rich:
-    """A table that rich draws, with the columns for which there is room."""
+    """A table for rich, with the columns that fit the console."""
 
     columns: Sequence[Column]
     rows: Sequence[Any]
@@ -135,8 +135,8 @@ class _Rich:
         columns, left_out = _fitting(self.columns, self.rows, options.max_width)
         caption = self.caption
         if left_out:
-            caption += f" Left out, as there is no room: {', '.join(left_out)}."
-        # Text, since rich would read square brackets in a str as its markup
+            caption += f" Not shown for lack of space: {', '.join(left_out)}."
+        # Text, since rich would interpret square brackets in a str as markup
         table = Table(
             title=Text(self.title), caption=Text(caption.strip()),
             title_justify="left", caption_justify="left",
@@ -155,7 +155,7 @@ class _Rich:
 def _fitting(
     columns: Sequence[Column], rows: Sequence[Any], width: int
 ) -> tuple[list[Column], list[str]]:
-    """Return the columns that fit, with two blanks between them, and the names of the others."""
+    """Return the columns that fit, two blanks apart, and the names of the others."""
     kept = list(columns)
     while any(column.spare for column in kept):
         texts = zip(*(cells(kept, row) for row in rows), strict=True)
@@ -177,7 +177,7 @@ def as_html(
 ) -> str:
     """Return a table element, with the column that names the rows first.
 
-    `marks` are rows and what is said of them; that of the first is of class marked.
+    `marks` are pairs of a row and its remark; the first one's row has the class "marked".
     """
     from html import escape
 

@@ -1,4 +1,4 @@
-"""The checks of arrays: samples, targets, weights and indices, and their conversions.
+"""Check and convert arrays: samples, targets, weights and indices.
 
 A check returns the array in the form that the engine reads, or raises a TypeError or
 ValueError that says what was given, what is allowed, and what to do. It never changes the
@@ -40,7 +40,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def as_array(name: str, value: Any) -> AnyArray:
-    """Return anything that holds values as an array, of whatever dtype."""
+    """Return array-like values as an array of any dtype."""
     if value is None:
         raise TypeError(f"{name} is None, but must be an array of numbers")
     ma = sys.modules.get("numpy.ma")  # a masked array comes with its module
@@ -62,7 +62,7 @@ def as_array(name: str, value: Any) -> AnyArray:
 
 
 def _how_to_array(name: str, value: Any) -> str:
-    """Return how a value that is no array becomes one; empty if that is not known."""
+    """Return a hint on converting a value that is not an array; empty if there is none."""
     if hasattr(value, "toarray"):
         return (
             f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
@@ -80,9 +80,9 @@ def _how_to_array(name: str, value: Any) -> str:
 
 
 def _from_objects(array: AnyArray) -> AnyArray:
-    """Return an array of numbers where all objects are numbers, as a frame's mixed columns are.
+    """Convert objects that are all numbers, such as a frame's mixed columns, to a numeric array.
 
-    One dimension of whole numbers, such as class indices, stays whole where 64 bits hold it.
+    One dimension of integers, such as class indices, stays integer if 64 bits hold it.
     """
     values = list(array.flat)
     if not all(isinstance(value, (numbers.Real, np.bool_)) for value in values):
@@ -92,7 +92,7 @@ def _from_objects(array: AnyArray) -> AnyArray:
             return plain
         return np.array([float(value) for value in values], np.float64).reshape(array.shape)
     except OverflowError:
-        return array  # a number beyond floats: left to the check that names it
+        return array  # a number too large for a float: a later check reports it
 
 
 def dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
@@ -131,7 +131,7 @@ def _is_float(value: Any) -> bool:
 
 
 def check_numbers(name: str, value: Any) -> AnyArray:
-    """Return an array of real numbers, finite or not, in place where they are one."""
+    """Return an array of real numbers, finite or not; an array of numbers is not copied."""
     array = as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise dtype_error(name, array)
@@ -139,17 +139,17 @@ def check_numbers(name: str, value: Any) -> AnyArray:
 
 
 def check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
-    """Return real numbers as an array of dtype, C-contiguous; in place where they are so."""
+    """Return real numbers as a C-contiguous array of dtype, without a copy if they are one."""
     array = check_numbers(name, value)
-    with np.errstate(over="ignore"):  # what overflows is found as infinite
+    with np.errstate(over="ignore"):  # overflow becomes infinity, which is reported later
         return np.require(array, dtype, ["C", "A"])
 
 
 def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) -> None:
-    """Check that no element is infinite or not a number, without a copy of the data.
+    """Check that all elements are finite, without copying the data.
 
-    What was `given`, before its conversion, tells a number too large from an infinite one, and
-    its indices are those of the message.
+    `given` is the array before conversion: it tells a number that overflowed from an infinite
+    one, and the message uses its indices.
     """
     rows = array.reshape(len(array), -1)
     step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
@@ -182,7 +182,7 @@ def all_finite(array: FloatArray) -> bool:
 def check_X(  # noqa: N802, the field's name for samples
     X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
 ) -> FloatArray:
-    """Return samples of shape (n, n_features), used in place where possible."""
+    """Return samples of shape (n, n_features), without a copy where possible."""
     given = as_array(name, X)
     if given.shape and len(given) == 0:
         raise ValueError(f"{name} has no samples: its shape is {given.shape}")
@@ -239,7 +239,7 @@ def check_y(
 
 
 def _how_to_shape(array: AnyArray, kind: Targets, outputs: int) -> str:
-    """Return what to do about targets of another shape; empty if that is not known."""
+    """Return a hint on reshaping targets; empty if there is none."""
     if array.ndim == 1 and not kind.classes and kind.numbers:
         return "; for one class out of several use loss='cross_entropy'"
     if array.shape[1:] == (1,) and kind.indices:
@@ -250,10 +250,10 @@ def _how_to_shape(array: AnyArray, kind: Targets, outputs: int) -> str:
 
 
 def _check_classes(array: AnyArray, classes: int, loss: str, name: str) -> AnyArray:
-    """Return class indices as int32, in a copy: kernels go where they say.
+    """Return a copy of class indices as int32: kernels use them as addresses.
 
-    The user's array may change during a training, by a callback, and during this check, by
-    another thread: the copy comes first.
+    Copy before checking: another thread may change the user's array during the check, and a
+    callback during the training.
     """
     array = np.array(array)
     if array.dtype.kind == "f":
@@ -309,7 +309,7 @@ def check_point(
 ) -> FloatArray:
     """Return a parameter vector, a copy; a single number is a vector of one.
 
-    Without a dtype it keeps float32 and float64, and is float64 else.
+    Without a dtype, float32 and float64 are kept, and anything else becomes float64.
     """
     given = np.atleast_1d(as_array(name, value))
     if dtype is None:
@@ -358,7 +358,7 @@ def check_samples(samples: Any, n: int) -> IndexArray:
             f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
             "numpy.flatnonzero(mask) turns a mask into indices"
         )
-    array = np.array(array)  # before the check: kernels go where it says
+    array = np.array(array)  # copy before checking: kernels use it as addresses
     _check_within("samples holds", array, n)
     return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
 
@@ -373,7 +373,7 @@ def check_order(order: Any, n: int) -> IndexArray:
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
             f"{array.dtype} of shape {array.shape}"
         )
-    array = np.array(array)  # before the check: kernels go where it says
+    array = np.array(array)  # copy before checking: kernels use it as addresses
     _check_within("the sampling's epoch() returned", array, n)
     return np.ascontiguousarray(array, np.uint32 if array.dtype == np.uint32 else np.int64)
 

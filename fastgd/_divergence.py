@@ -1,4 +1,4 @@
-"""Why a training diverged: what to change, from the size of its data and its learning rate."""
+"""Advice for a training that diverged, from the size of its data and its learning rate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fastgd.losses import LOSSES, REAL
 
 __all__ = ["remedy"]
 
-#: root mean squares from which data are large: standardised ones have 1
+#: data are large above this root mean square; standardised data have 1
 LARGE = 10.0
-#: a learning rate from which it is too high for data of any size
+#: learning rates from here on are too high for data of any size
 HIGH_RATE = 1.0
 MOST_ROWS = 4096
 
@@ -25,11 +25,11 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
     X : array_like of shape (n, n_features)
         The samples.
     y : array_like of shape (n,) or (n, outputs)
-        The targets; their size counts where the loss takes any number.
+        The targets; their size matters if the loss takes any number.
     loss : str
-        Its name.
+        The loss's name.
     learning_rate : float
-        The highest of the epoch.
+        The highest learning rate of the epoch.
     """
     large = [_reach("the features", X)]
     if LOSSES[loss].targets is REAL:
@@ -44,7 +44,7 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
 
 
 def _reach(name: str, values: Any) -> str:
-    """Say how large values are; nothing where the columns' root mean squares are not large."""
+    """Say how large values are; empty unless a column's root mean square is large."""
     array = np.asarray(values)
     some = array[:: -(-len(array) // MOST_ROWS)].reshape(-1, *array.shape[1:]).astype(np.float64)
     with np.errstate(over="ignore"):

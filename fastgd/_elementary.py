@@ -1,7 +1,7 @@
 """Powers and half a cosine wave, with the same bits on every machine.
 
-They are made of additions, multiplications, divisions and the engine's own functions: what the C
-library computes differs between machines.
+They use only additions, multiplications, divisions and the engine's own functions, since results
+of the C library differ between machines.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from fastgd._typing import FloatArray
 
 __all__ = ["half_wave", "real_power", "whole_power"]
 
-LOW_BITS = 10  # of an exponent, whose powers are kept
+LOW_BITS = 10  # the low bits of an exponent, whose powers are tabulated
 
 
 def _by_squaring(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
-    """Return base to whole powers, with multiplications alone."""
+    """Return base to whole powers, using only multiplications."""
     result = np.ones(len(exponent))
     square = base
     with np.errstate(over="ignore", under="ignore"):
@@ -37,7 +37,7 @@ def _low_powers(base: float) -> FloatArray:
 
 
 def whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
-    """Return base to many whole powers, each as the product of two that are computed once."""
+    """Return base to many whole powers, each as a product of two tabulated ones."""
     if len(exponent) == 0:
         return np.ones(0)
     low, high = _low_powers(base), exponent >> LOW_BITS
@@ -51,7 +51,7 @@ def whole_power(base: float, exponent: NDArray[np.integer[Any]]) -> FloatArray:
 
 def real_power(base: FloatArray, exponent: float) -> FloatArray:
     """Return positive numbers to a real power."""
-    from fastgd.engine import kernels  # compiled code is loaded when it is needed
+    from fastgd.engine import kernels  # load compiled code only when needed
 
     logarithm = kernels.math("log", base, np.empty_like(base))
     return kernels.math("exp", exponent * logarithm, np.empty_like(base))
@@ -60,8 +60,8 @@ def real_power(base: FloatArray, exponent: float) -> FloatArray:
 def half_wave(x: FloatArray) -> FloatArray:
     """Return (1 + cos(pi x)) / 2 for x from 0 to 1, to rounding even where it is near 0.
 
-    It is sin(pi (1 - x) / 2)^2, and cos(pi x / 2)^2: Taylor's series of whichever has the
-    smaller argument, up to pi / 4, where the first term left out is below 1e-17.
+    It equals sin(pi (1 - x) / 2)^2 and cos(pi x / 2)^2. Use the Taylor series of whichever has
+    the smaller argument, at most pi / 4, where the first omitted term is below 1e-17.
     """
     late = x > 0.5
     angle = pi / 2 * np.where(late, 1 - x, x)

@@ -1,4 +1,4 @@
-"""How good a network is on data: what a run computes after each epoch, beside its steps."""
+"""Evaluate a network on data: the loss and metrics that a run computes after each epoch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "count_held", "split_rows"]
 
-CHUNK_BYTES = 1 << 22  # of rows that are gathered at a time
+CHUNK_BYTES = 1 << 22  # bytes of rows to gather at a time
 
 
 class Evaluation:
-    """A network's loss and metrics on data that have been checked.
+    """A network's loss and metrics on checked data.
 
     Parameters
     ----------
     net : Network
-        Is evaluated as it is at each call.
+        The network; each call uses its current parameters.
     X, y : ndarray
         Samples and targets, as the engine takes them.
     weight : ndarray of shape (n,), optional
         Factors of the samples' losses, and the samples' weights in the metrics.
     rows : ndarray of int, optional
-        Use only these samples; they are never copied all at once.
+        Use only these samples; they are copied in chunks.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Evaluation:
 
 
 def count_held(n: int, share: float) -> int:
-    """Return how many of n samples a share sets aside: at least one, and never all."""
+    """Return how many of n samples to set aside for a share: at least one, never all."""
     return min(max(1, round(share * n)), n - 1)
 
 
@@ -88,11 +88,11 @@ def split_rows(
     Parameters
     ----------
     rows : ndarray of shape (n,)
-        What is divided.
+        The rows to split.
     share : float
-        Of the rows to validate on; see `count_held`.
+        The share of the rows to validate on; see `count_held`.
     labels : ndarray of shape (n,), optional
-        The rows' classes, whose shares are the same in both parts to within two samples.
+        The rows' classes; both parts have the same share of each, to within two samples.
     rng : numpy.random.Generator
         Draws the rows.
     """

@@ -1,8 +1,8 @@
-"""The file format: NumPy's npz without pickle, written whole or not at all.
+"""The file format: NumPy's npz without pickle, written completely or not at all.
 
-A file holds the entry "fastgd", a JSON text with the format's version, what the file is, and
-everything that is not an array; arrays are entries of their own. Numbers of later versions are
-refused; unknown entries are ignored, so that other code may add its own.
+The entry "fastgd" is a JSON text: the format's version, the kind of file, and everything that is
+not an array. Each array is an entry of its own. Files of later format versions are refused;
+unknown entries are ignored, so that other code may add its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADER = "fastgd"
 
 def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -> None:
     """Write entries, arrays and JSON values alike, to path in one move."""
-    import json  # which is not needed before something is saved
+    import json  # only needed for saving
 
     arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
     header = {name: value for name, value in entries.items() if name not in arrays}
@@ -46,11 +46,11 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
 
 
 class RefusedError(ValueError):
-    """A file that is not damaged and yet refused; the message is complete."""
+    """A file that is refused though it is not damaged; the message is complete."""
 
 
 class Contents:
-    """What an open file holds.
+    """The contents of an open file.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class Contents:
     header : dict
         Everything that is not an array.
     arrays : Archive
-        The arrays, each read when it is asked for.
+        The arrays, each read on request.
     """
 
     def __init__(self, file: IO[bytes], path: str | bytes) -> None:
-        import json  # these are not needed before something is loaded
+        import json  # only needed for loading
 
         from fastgd._archive import Archive
 
@@ -85,10 +85,10 @@ class Contents:
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
-    """Open a file to read.
+    """Open a file for reading.
 
-    Whatever a damaged or hostile file makes Python raise, here or in the with block, is a
-    ValueError that names the file.
+    Anything that a damaged or hostile file makes Python raise, here or in the with block,
+    becomes a ValueError that names the file.
     """
     name = os.fspath(path)
     with _open_regular(name) as file:
@@ -108,7 +108,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Contents]:
 
 
 def _open_regular(name: str | bytes) -> IO[bytes]:
-    """Open a file, but nothing that would never end or keep its reader waiting."""
+    """Open a regular file, and refuse devices and pipes: they may block or never end."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(name, flags)
     mode = os.fstat(handle).st_mode
@@ -123,7 +123,7 @@ def _open_regular(name: str | bytes) -> IO[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    """Return an exception as one line for people, whatever a file has put into it."""
+    """Return an exception's message as one printable line, whatever the file put into it."""
     text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
     line = " ".join(text.split()) or f"it raises {type(error).__name__}"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

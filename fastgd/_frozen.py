@@ -1,4 +1,4 @@
-"""Frozen dataclasses: with hints at wrong arguments, and fields kept in their checked form."""
+"""Frozen dataclasses that suggest names for unknown arguments and keep checked values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(kind: type[T]) -> type[T]:
-    """Return a class as a frozen dataclass that says what a wrong argument's name may mean."""
+    """Make a class a frozen dataclass whose error for an unknown argument suggests a name."""
     made = dataclass(frozen=True)(kind)
     made.__init__ = helpful(made.__init__)  # type: ignore[method-assign]
     return made
 
 
 def set_fields(instance: Any, **values: Any) -> None:
-    """Set fields of a frozen dataclass; for its ``__post_init__`` alone."""
+    """Set fields of a frozen dataclass; only for its ``__post_init__``."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)

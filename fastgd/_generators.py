@@ -1,7 +1,7 @@
-"""NumPy's bit generators by their states: into a file and out of it.
+"""Save the states of NumPy's bit generators to a file, and restore them.
 
-A state is checked number by number before a generator gets it: NumPy itself takes a position
-behind the end of its words, and reads there.
+Every number of a state is checked first: NumPy itself accepts a position beyond the end of the
+generator's array, and reads there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["restore", "to_fields"]
 
-#: half of a 64-bit draw that is left for the next 32-bit one
+#: half of a 64-bit draw, kept for the next 32-bit one
 HALF = {"has_uint32": 1, "uinteger": 2**32 - 1}
 PCG = {"state": {"state": 2**128 - 1, "inc": 2**128 - 1}, **HALF}
 #: each state's fields: the largest value of a number, or (dtype, length) of an array
@@ -41,7 +41,7 @@ def to_fields(state: Any) -> Any:
 
 
 def restore(state: Any) -> np.random.Generator:
-    """Return a generator in a state that was read from one, or from a file.
+    """Return a generator in a state taken from one, or read from a file.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def restore(state: Any) -> np.random.Generator:
         )
     checked = _checked(name, state, FIELDS[name])
     inner = checked["state"]
-    # from these states every draw is 0 for ever, and what draws until it fits never ends
+    # from these states every draw is 0, and rejection sampling never ends
     if "inc" in inner and inner["inc"] % 2 == 0:
         raise ValueError(f"the state of {name} is damaged: its 'inc' is even")
     if "pos" in inner and not (inner["key"][0] >> 31 or inner["key"][1:].any()):
@@ -67,7 +67,7 @@ def restore(state: Any) -> np.random.Generator:
 
 
 def _checked(name: str, values: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a state, each as NumPy takes it."""
+    """Return the checked fields of a state, in the form that NumPy takes."""
     checked: dict[str, Any] = {}
     for field, form in fields.items():
         value = values.get(field) if isinstance(values, Mapping) else None

@@ -1,8 +1,8 @@
-"""Where the package's modules are taken from; acts when `fastgd` imports it, before all others.
+"""Find the folder with the compiled modules; runs on import, before all other modules.
 
-In a source folder the compiled modules are missing until they are built there. Python looks in
-the current folder first, so that ``pip install .`` followed by ``python -m fastgd`` would find
-the source, and not what was just installed.
+In a source folder the compiled modules are missing until they are built there. Python searches
+the current folder first, so after ``pip install .``, ``python -m fastgd`` would find the source
+and not the installed package.
 """
 
 import os
@@ -16,12 +16,12 @@ COMPILED = "fastgd.engine.engine"
 
 
 def complete(path: MutableSequence[str]) -> MutableSequence[str]:
-    """Return the package's path if the compiled modules are there, else an installed one's.
+    """Return the package's path if it has the compiled modules, else an installed package's.
 
     Raises
     ------
     ImportError
-        When they are in neither.
+        When neither has them.
     """
     if _has_engine(path):
         return path
@@ -36,7 +36,7 @@ def complete(path: MutableSequence[str]) -> MutableSequence[str]:
 
 
 def _has_engine(path: MutableSequence[str]) -> bool:
-    """Whether the compiled engine stands in a package with this path."""
+    """Return whether a package with this path has the compiled engine."""
     return bool(PathFinder.find_spec(COMPILED, [os.path.join(part, "engine") for part in path]))
 
 

@@ -1,6 +1,6 @@
-"""What one run needs, and the count of its batches.
+"""The plan of a run: the checked data and settings that a backend receives.
 
-A `Plan` is the only thing that a backend receives: checked, converted, and never changed.
+A `Plan` is checked, converted and never changed.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class Plan:
     loss : str
         The loss's name.
     optimizer : Optimizer
-        How the parameters move.
+        The rule for updates.
     X : ndarray of shape (n, sizes[0])
         Samples, C-contiguous, in the dtype of the computation.
     y : ndarray
         Targets of shape (n, sizes[-1]) in that dtype, or (n,) class indices in int32.
     sample_weight : ndarray of shape (n,), or None
-        Factors of the samples' losses.
+        Factors for the samples' losses.
     batch_size : int
-        Samples a batch.
+        Samples per batch.
     drop_last : bool
-        Whether a last batch that is not full is left out.
+        Whether to drop an incomplete last batch.
     reduction : {"mean", "sum"}
-        How a batch's samples make one gradient.
+        How to combine the gradients of a batch's samples.
     n_threads : int
-        The most threads to use; 0 for as many as OpenMP would.
+        The most threads to use; 0 for OpenMP's number.
     l1, l2 : float
-        Factors of the penalty: of the weights' sizes, and of half their squares.
+        Penalty factors: for the weights' absolute values, and for half their squares.
     penalty_of_sum : bool
         Whether the penalty is added to the sum of a batch's losses, and divided with it, not to
         their mean.
@@ -55,12 +55,13 @@ class Plan:
         The largest size of an element of a batch's gradient, the largest norm of that gradient,
         and of a sample's.
     noise_multiplier : float
-        The standard deviation of the noise in a batch's summed gradient, in clip_per_sample.
+        The standard deviation of the noise in a batch's summed gradient, in units of
+        clip_per_sample.
     dropout : tuple of float
-        Shares of the hidden layers' units that are left out of a step; empty for none.
+        Probability that a unit is dropped, for each hidden layer; empty for none.
     mean_weight : ndarray of shape (n,), or None
-        Where it is given, a batch's mean divides by the sum of its samples' entries, not by how
-        many they are. No batch is empty then.
+        If given, a batch's mean divides by the sum of its samples' entries, not by their number.
+        No batch is empty then.
     """
 
     sizes: tuple[int, ...]
@@ -85,7 +86,7 @@ class Plan:
     mean_weight: FloatArray | None = None
 
     def bounds(self, n_samples: int) -> IndexArray:
-        """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
+        """Return where each batch of an epoch over n_samples indices starts, and the end."""
         return batch_bounds(n_samples, self.batch_size, self.drop_last)
 
     def scales(self, order: IndexArray, bounds: IndexArray | None) -> FloatArray | None:
@@ -98,11 +99,11 @@ class Plan:
 
 
 class StepPlan(Protocol):
-    """What a run itself reads of a plan; the rest is between the plan and its backend."""
+    """The part of a plan that a run reads; only the backend reads the rest."""
 
     @property
     def batch_size(self) -> int:
-        """Samples a batch."""
+        """Samples per batch."""
 
     @property
     def drop_last(self) -> bool:
@@ -110,8 +111,8 @@ class StepPlan(Protocol):
 
     @property
     def reduction(self) -> str:
-        """How a batch's samples make one gradient: "mean" or "sum"."""
+        """How to combine the gradients of a batch's samples: "mean" or "sum"."""
 
     @property
     def optimizer(self) -> Optimizer:
-        """How the parameters move."""
+        """The rule for updates."""

@@ -1,4 +1,4 @@
-"""What ``verbose`` shows of a run: a line an epoch, or a bar."""
+"""Show a run's progress for ``verbose``: a line per epoch, or a bar."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Progress", "check_verbose", "load_tqdm", "make_progress"]
 
 
 class Progress(Protocol):
-    """Something that shows how far a run is."""
+    """Shows the progress of a run."""
 
     def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
-        """Show what an epoch has come to."""
+        """Show an epoch's values."""
 
     def close(self) -> None:
         """End the display."""
 
 
 class Lines:
-    """One line an epoch, on standard output.
+    """One line per epoch, on standard output.
 
     Parameters
     ----------
@@ -39,35 +39,35 @@ class Lines:
         print(f"epoch {epoch:>{width}}/{self._total}: {shown} ({seconds:.3g} s)", flush=True)
 
     def close(self) -> None:
-        """Do nothing: lines need no end."""
+        """Do nothing: there is nothing to close."""
 
 
 class Bar:
-    """A bar that moves once an epoch.
+    """A bar that advances once per epoch.
 
     Parameters
     ----------
     done, total : int
         Epochs at the start and at the end.
     tqdm : module
-        What draws it.
+        The module tqdm, which draws the bar.
     """
 
     def __init__(self, done: int, total: int, tqdm: Any) -> None:
         self._bar = tqdm.tqdm(initial=done, total=total, unit="epoch")
 
     def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
-        """Move the bar, with the epoch's values behind it."""
+        """Advance the bar, and show the epoch's values after it."""
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
         self._bar.update()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """End the bar, and leave it on the screen."""
         self._bar.close()
 
 
 def check_verbose(verbose: Any) -> int | str:
-    """Return 0 (nothing), 1 (a line an epoch) or "bar"."""
+    """Return 0 (nothing), 1 (a line per epoch) or "bar"."""
     if isinstance(verbose, str):
         return _validation.check_choice("verbose", verbose, ("bar",))
     if not hasattr(verbose, "__index__"):
@@ -76,7 +76,7 @@ def check_verbose(verbose: Any) -> int | str:
 
 
 def make_progress(verbose: int | str, done: int, total: int) -> Progress | None:
-    """Return what shows a run; lines where a bar is wanted but tqdm is missing."""
+    """Return the display for a run; lines instead of a bar if tqdm is missing."""
     if not verbose:
         return None
     tqdm = load_tqdm() if verbose == "bar" else None
@@ -84,7 +84,7 @@ def make_progress(verbose: int | str, done: int, total: int) -> Progress | None:
 
 
 def load_tqdm() -> Any:
-    """Return tqdm's module for terminals and notebooks, or None where it is not installed."""
+    """Return tqdm's module for terminals and notebooks, or None if it is not installed."""
     try:
         return importlib.import_module("tqdm.auto")
     except ImportError:

@@ -1,4 +1,4 @@
-"""The learning rates of a run: the one way from a schedule to the rates of its steps."""
+"""The learning rates of a run's steps, from its schedule."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Rates"]
 
-AHEAD = 256  # epochs whose learning rates are computed at a time: a call costs more than a rate
+AHEAD = 256  # epochs to compute learning rates for at a time: the call dominates the cost
 
 
 class Rates:
-    """What a schedule makes of a learning rate, epoch by epoch.
+    """The learning rates that a schedule gives, epoch by epoch.
 
     Parameters
     ----------
     base : float
         The optimizer's learning rate.
     schedule : Schedule or None
-        How it changes; None: it does not.
+        How the learning rate changes; None if it does not.
     history : History
-        Says how many epochs and updates were made, and keeps the schedule's state.
+        Counts epochs and updates, and keeps the schedule's state.
     """
 
     def __init__(self, base: float, schedule: Schedule | None, history: History) -> None:
         self._base = base
         self._schedule = schedule
         self._history = history
-        self._ahead: list[float] = []  # of epochs to come, the next one last
+        self._ahead: list[float] = []  # rates of future epochs, the next one last
 
     def of_epoch(self, steps: int, epochs_left: int) -> FloatArray:
         """Return the learning rates of the next epoch's steps.
@@ -43,9 +43,9 @@ class Rates:
         Parameters
         ----------
         steps : int
-            The epoch's steps.
+            The number of steps in the epoch.
         epochs_left : int
-            How many epochs there can still be, this one among them.
+            The most epochs still to run, including this one.
         """
         schedule, history = self._schedule, self._history
         if schedule is None:
@@ -61,7 +61,7 @@ class Rates:
         return np.full(steps, self._ahead.pop())
 
     def observe(self, loss: float) -> None:
-        """Show the schedule the loss after an epoch."""
+        """Pass the loss after an epoch to the schedule."""
         if self._schedule is not None:
             history = self._history
             history._schedule_state = self._schedule.observe(history._schedule_state, loss)

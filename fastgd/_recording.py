@@ -1,4 +1,4 @@
-"""What a training records of its steps: the room for it, and how `History.trace` comes of it."""
+"""Record the steps of a training: the buffers, and the `History.trace` made from them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ RECORDS = ("loss", "params", "gradient_norm", "noise_scale")
 
 
 class Recording:
-    """What one run records.
+    """The record of one run's steps.
 
     Parameters
     ----------
     record : set of str
         Some of `RECORDS`.
     every : int
-        Every how many steps, counted from the first of all.
+        Record every so many steps, counted from the first step of the whole training.
     params : ndarray of shape (n_params,)
         The run's parameters.
     plan : StepPlan
-        The run's.
+        The run's plan.
     first_step : int
-        Steps made before.
+        The number of earlier steps.
     steps : int
-        Steps that are expected; a user's own sampling may draw more.
+        The number of expected steps; a user's own sampling may draw more.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Recording:
         self.every = every
         self.plan = plan
         self.first_step = first_step
-        self.step = first_step  # made so far, in epochs that have ended well
-        self.kept = 0  # those of them that are recorded
+        self.step = first_step  # steps so far, in completed epochs
+        self.kept = 0  # how many of them are recorded
         self.poisson = False
         room = self._count(steps)
-        self.sizes: FloatArray = np.zeros(room)  # of the recorded steps' batches
+        self.sizes: FloatArray = np.zeros(room)  # batch sizes of the recorded steps
         noise = "noise_scale" in record
         self.trace = Trace(
             every,
@@ -67,7 +67,7 @@ class Recording:
         return (self.step + steps) // self.every - self.step // self.every
 
     def room(self, steps: int) -> Trace:
-        """Return where the next epoch leaves what it records."""
+        """Return the buffers for the next epoch."""
         count = self._count(steps)
         if self.kept + count > len(self.sizes):
             self.sizes = np.concatenate([self.sizes, np.zeros(count)])
@@ -75,9 +75,9 @@ class Recording:
         return self.trace.behind(self.kept)
 
     def end_epoch(self, steps: int, used: int, bounds: IndexArray | None) -> None:
-        """Keep what an epoch of so many steps and samples has left.
+        """Keep the record of an epoch with this many steps and samples.
 
-        Its batches end at `bounds`, where they are not all of one size.
+        `bounds` has the ends of its batches if their sizes differ.
         """
         count = self._count(steps)
         self.poisson = bounds is not None
@@ -96,9 +96,9 @@ class Recording:
     def recorded(
         self, earlier: Mapping[str, FloatArray], *, last: bool = False
     ) -> dict[str, FloatArray]:
-        """Return the trace: what an earlier training has recorded, and this one behind it.
+        """Return the trace: an earlier training's record followed by this one's.
 
-        The last time it is made in place, of what the steps have left.
+        The last call computes it in place, in the buffers.
         """
         trace, sizes = self.trace.before(self.kept), self.sizes[: self.kept]
         before = self.first_step // self.every
@@ -112,7 +112,7 @@ class Recording:
             variances = trace.sample_squares if last else trace.sample_squares.copy()
             in_place = last and "gradient_norm" not in self.record
             squares = self._gradient_squares(trace.gradient_norm, in_place)
-            # a last batch of few samples says next to nothing, but would count as much
+            # an estimate from a small last batch is poor, but would have the same weight
             sizes = np.where(sizes < self.plan.batch_size / 2, 0, sizes)
             unbiased_each(variances, squares, sizes)
             series["gradient_variance"], series["gradient_square"] = variances, squares
@@ -131,6 +131,6 @@ class Recording:
         sizes = self.sizes[: self.kept]
         if self.plan.reduction == "sum":
             squares /= np.maximum(sizes, 1) ** 2
-        elif self.poisson:  # whose mean divides by the batch size
+        elif self.poisson:  # the mean divides by the batch size
             squares *= (self.plan.batch_size / np.maximum(sizes, 1)) ** 2
         return squares

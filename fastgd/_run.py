@@ -1,7 +1,7 @@
-"""The only epoch loop: order of the samples, learning rates, history, stopping, callbacks.
+"""The epoch loop: order of the samples, learning rates, history, stopping, callbacks.
 
-``for epoch in run:`` runs one epoch after the other. What a step computes belongs in the backends,
-what is recorded of steps in `_recording`, what `train` accepts in `_settings`.
+``for epoch in run:`` runs one epoch after another. For the computation of a step see the backends,
+for the record of steps `_recording`, for what `train` accepts `_settings`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Job", "Run", "Watch"]
 
 
 class Starter(Protocol):
-    """A backend, as far as a run knows it; see `fastgd.backends`."""
+    """The part of a backend that a run uses; see `fastgd.backends`."""
 
     def start(
         self, plan: Any, params: FloatArray, state: OptimizerState, rng: np.random.Generator
@@ -45,24 +45,24 @@ class Starter(Protocol):
 
 @dataclass
 class Job:
-    """What a run works on.
+    """The objects that a run works on.
 
     Attributes
     ----------
     backend : Starter
         The backend's module.
     plan : StepPlan
-        What the backend is given.
+        Passed to the backend.
     params : ndarray of shape (n_params,)
         Trained in place.
     state : OptimizerState
-        The optimizer's, moved on in place.
+        The optimizer's state, updated in place.
     sampler : Sampler
-        Gives the order of the samples.
+        Determines the order of the samples.
     n_samples : int
         Samples to draw from.
     rng : numpy.random.Generator
-        Draws their order.
+        Used to draw their order.
     """
 
     backend: Starter
@@ -75,7 +75,7 @@ class Job:
 
 
 class Watch:
-    """Ends a run that has stopped improving, and remembers its best epoch.
+    """Stops a run that no longer improves, and keeps its best epoch.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Watch:
     series : callable
         Returns the list of values to watch, from the history.
     sign : float
-        1 where lower values are better, -1 where higher ones are.
+        1 if lower values are better, -1 if higher ones are.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Watch:
         self._sign = sign
 
     def begin(self, history: History, params: FloatArray) -> None:
-        """Go on where an earlier run ended, with the whole patience if it had run out."""
+        """Continue after an earlier run, with the full patience if it was exhausted."""
         if history._last is not None and history._best is not None:
             if np.array_equal(params, history._best):
                 params[:] = history._last
@@ -104,7 +104,7 @@ class Watch:
             history._waiting = history._waiting._replace(epochs=0)
 
     def observe(self, history: History, params: FloatArray) -> bool:
-        """Judge the epoch that has just ended; return whether it was the last."""
+        """Evaluate the epoch that has just ended; return whether to stop."""
         rule = self.stopping.rule
         value = self._sign * self._series(history)[-1]
         history._waiting = rule.observe(history._waiting, value)
@@ -115,7 +115,7 @@ class Watch:
         return rule.exhausted(history._waiting)
 
     def end(self, history: History, params: FloatArray) -> None:
-        """Go back to the best parameters; keep the last ones for a run that goes on."""
+        """Restore the best parameters; keep the last ones for a resumed run."""
         wanted = self.stopping.restore_best and history._best is not None
         if wanted and history.best_epoch != history.epochs:
             history._last = params.copy()
@@ -125,41 +125,41 @@ class Watch:
 class Run:
     """The epochs of one training.
 
-    Iterate over it: each turn runs one epoch and gives its number. Whoever leaves the loop early
-    leaves everything as that epoch left it.
+    Each iteration runs one epoch and yields its number. Breaking out of the loop leaves
+    everything in the state after that epoch.
 
     Parameters
     ----------
     job : Job
-        What is trained, on what, by which backend.
+        The parameters, data and backend.
     history : History
-        What is added to.
+        The results are appended to it.
     epochs : int
         The most epochs to run.
     schedule : Schedule, optional
         How the learning rate changes.
     begin : callable, optional
-        Is called before the first epoch: the place for draws from the generator.
+        Called before the first epoch; may draw from the generator.
     evaluate : callable, optional
-        Is called after each epoch, to add validation losses and metrics to the history.
+        Called after each epoch, to add validation losses and metrics to the history.
     watch : Watch, optional
-        Ends the run when it has stopped improving.
+        Stops the run when it no longer improves.
     recording : Recording, optional
-        What to record of the steps.
+        Records the steps.
     callbacks : sequence of callable
-        Are called after each epoch, without arguments; one that returns True ends the run. They may
+        Called after each epoch, without arguments; one that returns True ends the run. They may
         change the parameters.
     after_moves : callable, optional
-        Is called where callbacks have changed the parameters, to check them.
+        Called if callbacks have changed the parameters, to check them.
     progress : Progress, optional
-        Shows each epoch.
+        Displays each epoch.
     quantity : str
-        What the loss is called in messages.
+        The name of the loss in messages.
     hint : callable
-        Takes the learning rate, and returns the end of the message about a loss that is not
-        finite: what to do.
+        Takes the learning rate, and returns what to do about a loss that is not finite: the end
+        of the error message.
     pins : sequence
-        Objects that keep the user's arrays where they are as long as they live.
+        Objects that prevent the user's arrays from being resized while they exist.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Run:
 
     @property
     def rng(self) -> np.random.Generator:
-        """The generator that the run draws from."""
+        """The run's random generator."""
         return self.job.rng
 
     def finish(self) -> History:
@@ -233,12 +233,12 @@ class Run:
             self._close()
 
     def _start(self) -> Callable[..., float]:
-        """Return the function that runs an epoch, from the parameters as they are."""
+        """Return the function that runs an epoch, starting at the current parameters."""
         job = self.job
         return job.backend.start(job.plan, job.params, job.state, job.rng)
 
     def _epoch(self, run_epoch: Callable[..., float], epochs_left: int) -> None:
-        """Run one epoch, and add to the history what it did; DivergenceError where it diverged."""
+        """Run one epoch and add it to the history; raise DivergenceError if it diverges."""
         plan, history = self.job.plan, self.history
         begun = time.perf_counter()
         order, bounds = draw_batches(self.job.sampler, self.job.n_samples, self.job.rng)
@@ -264,7 +264,7 @@ class Run:
             self._recording.end_epoch(steps, used, bounds)
 
     def _after_epoch(self) -> bool:
-        """Judge the epoch, show it, call the callbacks; return whether it is to be the last."""
+        """Evaluate and show the epoch, call the callbacks; return whether to stop."""
         history = self.history
         validated = len(history.validation_loss)
         if self._evaluate is not None:
@@ -280,11 +280,11 @@ class Run:
         return stop or any(map(_validation.is_true, answers))
 
     def recorded(self, earlier: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        """Return the trace up to the last complete epoch, behind that of an earlier training."""
+        """Return the trace up to the last complete epoch, after that of an earlier training."""
         return earlier if self._recording is None else self._recording.recorded(earlier)
 
     def _close(self) -> None:
-        """Leave in the history what a later run needs to go on."""
+        """Store in the history what a resumed run needs."""
         history = self.history
         history._under_way = None
         if self._recording is not None:
@@ -296,7 +296,7 @@ class Run:
 
 
 def _count(plan: StepPlan, order: IndexArray, bounds: IndexArray | None) -> tuple[int, int]:
-    """Return how many steps an epoch makes, and how many samples they use."""
+    """Return the number of steps in an epoch, and of the samples that they use."""
     if bounds is not None:
         return len(bounds) - 1, len(order)
     steps = count_steps(len(order), plan.batch_size, plan.drop_last)

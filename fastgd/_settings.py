@@ -1,7 +1,7 @@
-"""The settings of a training, once they are checked: what `train` accepts beside its data.
+"""The checked settings of a training: what `train` accepts besides its data.
 
-Names and defaults stand in the signature of `fastgd.train` alone. What can only be checked with
-the data at hand (batch size, sampling, weights) is checked in `training`.
+Names and defaults are defined only in the signature of `fastgd.train`. Settings that depend on
+the data (batch size, sampling, weights) are checked in `training`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT_OPTIMIZER = SGD(0.01)
 
 
 class Settings(NamedTuple):
-    """What `train` accepts, in the form that a run computes with.
+    """The arguments of `train`, in the form that a run computes with.
 
     Each attribute is the argument of the same name.
     """
@@ -56,12 +56,12 @@ class Settings(NamedTuple):
 
     @classmethod
     def check(cls, net: Network, given: Mapping[str, Any]) -> Settings:
-        """Return the settings that are meant; raise where one is not as `train` says.
+        """Return the checked settings; raise if one is not as `train` documents.
 
         Parameters
         ----------
         net : Network
-            To be trained.
+            The network to train.
         given : mapping
             All of `train`'s keyword arguments.
         """
@@ -105,7 +105,7 @@ class Settings(NamedTuple):
             self._check_monitor(self.early_stopping.monitor, validated)
 
     def _check_monitor(self, monitor: str, validated: bool) -> None:
-        """Check that what early stopping watches will be there."""
+        """Check that the value that early stopping watches will be computed."""
         names = ["loss", *(metric.name for metric in self.metrics)]
         after = ["validation_loss", *(f"validation_{metric.name}" for metric in self.metrics)]
         if monitor in after and not validated:
@@ -130,7 +130,7 @@ def _limit(name: str, value: Any) -> float | None:
 
 
 class Beginning(NamedTuple):
-    """Where a training begins: anew, or where an earlier one ended."""
+    """The state in which a training starts: a new one, or the end of an earlier training."""
 
     optimizer: Optimizer
     schedule: Schedule | None
@@ -140,7 +140,7 @@ class Beginning(NamedTuple):
 
     @classmethod
     def check(cls, net: Network, given: Mapping[str, Any]) -> Beginning:
-        """Return where the training begins, by train's optimizer, schedule, rng and resume."""
+        """Return the starting state, from train's optimizer, schedule, rng and resume."""
         optimizer, schedule = given["optimizer"], given["schedule"]
         rng, resume = given["rng"], given["resume"]
         if optimizer is not None:
@@ -173,7 +173,7 @@ class Beginning(NamedTuple):
 
     @classmethod
     def _after(cls, net: Network, resume: History) -> Beginning:
-        """Go on from copies of what another training has left."""
+        """Continue from copies of another training's final state."""
         check_owner("resume", resume, net)
         history = resume.copy()
         history.diverged = False
@@ -185,6 +185,6 @@ class Beginning(NamedTuple):
 
 
 def _make_schedule(value: Any) -> Schedule:
-    from fastgd.schedules import make_schedule  # imported only where there is a schedule
+    from fastgd.schedules import make_schedule  # only imported if there is a schedule
 
     return make_schedule(value)

@@ -1,4 +1,4 @@
-"""Where the steps of a run leave what was asked to be recorded."""
+"""Buffers for the requested records of a run's steps."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = [
 ]
 
 
-@dataclass(eq=False)  # its arrays have no one truth value
+@dataclass(eq=False)  # arrays have no single truth value
 class Trace:
-    """Where steps leave what was asked to be recorded, one behind the other.
+    """Buffers for the requested records, one element per recorded step.
 
     Attributes
     ----------
     every : int
-        Every how many steps one is recorded, counted from the first of all.
+        Record every so many steps, counted from the first step of the whole training.
     loss, penalty, gradient_norm, sample_squares : ndarray of float64, or None
-        With one element a step: the mean loss, the penalty's share of it, the norm of the batch's
+        One element per step: the mean loss, the penalty's share of it, the norm of the batch's
         gradient (before penalties, noise and clipping), and the mean of its first samples'
         gradients' squared norms.
     params : ndarray of shape (steps, n_params), or None
@@ -49,7 +49,7 @@ class Trace:
         norm: float = 0.0,
         squares: float = 0.0,
     ) -> None:
-        """Keep step number `step` of n samples, if wanted; loss and penalty are sums."""
+        """Record step number `step` of n samples, if due; loss and penalty are sums."""
         if step % self.every:
             return
         slot, self._slot = self._slot, self._slot + 1
@@ -65,15 +65,15 @@ class Trace:
             self.params[slot] = params
 
     def before(self, kept: int) -> Trace:
-        """Return what the first steps have left."""
+        """Return the buffers of the first steps."""
         return self._each(lambda room: room[:kept])
 
     def behind(self, kept: int) -> Trace:
-        """Return the room behind the first steps."""
+        """Return the buffers after the first steps."""
         return self._each(lambda room: room[kept:])
 
     def grown(self, steps: int) -> Trace:
-        """Return one with room for as many steps more."""
+        """Return a copy with room for this many more steps."""
         return self._each(
             lambda room: np.concatenate([room, np.empty_like(room, shape=(steps, *room.shape[1:]))])
         )
@@ -87,7 +87,7 @@ class Trace:
         return other
 
     def places(self) -> dict[str, Any]:
-        """Return what the engine's epoch takes."""
+        """Return the arguments for the engine's epoch."""
         return {
             "record_every": self.every,
             "loss": self.loss,

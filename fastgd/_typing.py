@@ -15,5 +15,5 @@ __all__ = ["AnyArray", "FloatArray", "IndexArray", "RngLike"]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IndexArray: TypeAlias = NDArray[np.integer[Any]]
 AnyArray: TypeAlias = NDArray[Any]
-# in one string: pyright does not join several
+# one string: pyright does not concatenate several
 RngLike: TypeAlias = "int | np.integer[Any] | Generator | BitGenerator | SeedSequence | None"

@@ -1,9 +1,9 @@
-"""The checks of user input, and its conversions.
+"""Check and convert user input.
 
-What several arguments must have in common is checked where they meet, such as in `training`. A
-check returns the value in the form that the rest of the package computes with, or raises a
-TypeError or ValueError that says what was given, what is allowed, and what to do. Nothing
-here, and nothing before the last check, changes anything of the user's.
+A check returns the value in the form that the rest of the package computes with, or raises a
+TypeError or ValueError that says what was given, what is allowed, and what to do. Conditions on
+several arguments are checked where these meet, such as in `training`. No check changes a user's
+object, and nothing else does before the last check.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def check_int(name: str, value: Any, *, at_least: int, at_most: int | None = sys.maxsize) -> int:
-    """Return a whole number that is not too small, and that compiled code can hold."""
+    """Return an integer within bounds; the default upper bound is what compiled code can hold."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a whole number, not the truth value {value}")
     try:
@@ -86,10 +86,10 @@ def check_real(
 
 
 def as_float(value: Any) -> float:
-    """Return a real number as a float, infinite where it is beyond all finite ones."""
+    """Return a real number as a float, infinite if it is too large for one."""
     try:
         return float(value)
-    except OverflowError:  # a whole number or a fraction
+    except OverflowError:  # an int or a Fraction
         return math.inf if value > 0 else -math.inf
 
 
@@ -105,7 +105,7 @@ def check_pair(name: str, value: Any, *, at_least: float, below: float) -> tuple
 
 
 def check_bool(name: str, value: Any) -> bool:
-    """Return a truth value that is one."""
+    """Return a truth value."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, not {show(value)}")
     return bool(value)
@@ -124,9 +124,9 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
 
 
 def check_function(name: str, value: Any, *arguments: str) -> None:
-    """Check that a value can be called with so many arguments, which are named here.
+    """Check that a value can be called with as many arguments as are named here.
 
-    One whose signature can not be known, as that of some compiled functions, is not looked at.
+    A function without a readable signature, such as some compiled ones, is accepted.
     """
     takes = f"({', '.join(arguments)})"
     if not callable(value):
@@ -158,12 +158,12 @@ def check_callbacks(callbacks: Any, *arguments: str) -> tuple[Callable[..., Any]
 
 
 def is_true(answer: Any) -> bool:
-    """Return whether a callback's answer is True, Python's or NumPy's: it ends a training."""
+    """Return whether a callback returned Python's or NumPy's True, which ends a training."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def check_record(record: Any, allowed: Collection[str]) -> set[str]:
-    """Return the names of what a trace is to keep."""
+    """Return the names of the quantities that a trace records."""
     if isinstance(record, str) or not isinstance(record, Iterable):
         name = record if isinstance(record, str) else "loss"
         raise TypeError(f"record must list names, as in record=({name!r},), not {show(record)}")
@@ -177,7 +177,7 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    # None, which is float64 to NumPy, would not be the default here
+    # NumPy takes None for float64, which is not the default here
     if dtype is None or checked is None or checked not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
     return checked
@@ -200,7 +200,7 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def check_batch_size(batch_size: int | None, n_samples: int) -> int:
-    """Return the samples a batch; None means all, and so does a number above that of all."""
+    """Return the batch size; None, or a size above n_samples, means all samples."""
     if batch_size is None:
         return n_samples
     if isinstance(batch_size, str):
@@ -211,7 +211,7 @@ def check_batch_size(batch_size: int | None, n_samples: int) -> int:
 
 
 def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
-    """Return the samples a batch of each of several batch sizes; all that mean all are one."""
+    """Return several batch sizes; those that mean all samples count as one."""
     if isinstance(batch_sizes, (str, bytes)) or not isinstance(batch_sizes, Iterable):
         raise TypeError(
             f"batch_sizes must list numbers or None, as [1, 32], not {show(batch_sizes)}"
@@ -226,12 +226,12 @@ def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
 
 
 def check_threads(n_threads: int | None) -> int:
-    """Return the most threads to use; 0 for as many as OpenMP would."""
+    """Return the most threads to use; 0 for OpenMP's number."""
     return 0 if n_threads is None else check_int("n_threads", n_threads, at_least=1)
 
 
 def check_rates(rates: Any, steps: int) -> FloatArray:
-    """Return learning rates that a schedule gave, one a step, in a copy."""
+    """Return a copy of a schedule's learning rates, one per step."""
     array = np.array(rates, np.float64)
     if array.shape != (steps,) or not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(

@@ -1,6 +1,6 @@
-"""What comes from files and is shown to people: without characters that command a terminal.
+"""Escape control characters in text from files before it is shown on a terminal.
 
-A file that stands as it is, such as a table of predictions, is no business of this module.
+Files that are written unchanged, such as a table of predictions, do not use this module.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any
 
 __all__ = ["Visible", "visible"]
 
-#: categories of characters that move, colour or ring, end a line, or are half of a character
+#: categories: control characters, line and paragraph separators, surrogates
 HIDDEN = ("Cc", "Zl", "Zp", "Cs")
-#: those that turn the order of the characters around them: a name could show as another
+#: characters that change the order of text around them: a name could look like another
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def visible(text: str) -> str:
-    r"""Return text with its control characters as Python writes them, such as \x1b.
+    r"""Return text with its control characters as Python escapes, such as \x1b.
 
     >>> print(visible("red \x1b[31m, bell \a, line\nend"))
     red \x1b[31m, bell \x07, line\nend
@@ -33,11 +33,11 @@ def visible(text: str) -> str:
 
 
 class Visible:
-    """A stream whose lines are written as `visible` makes them."""
+    """A stream that passes its lines through `visible`."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> None:
-        """Write lines of text; their ends stay as they are."""
+        """Write lines of text; line ends are kept."""
         self.stream.write("\n".join(map(visible, text.split("\n"))))

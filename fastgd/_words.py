@@ -1,4 +1,4 @@
-"""The words of messages: values, names and counts as a reader sees them."""
+"""Texts for messages: values, names and counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 
-#: what other libraries call a thing, in small letters alone, and its names here: for hints
+#: names in other libraries, in lower case, and the corresponding names here: for hints
 ELSEWHERE = {
     "activation": ("hidden",),
     "alpha": ("l2",),
@@ -70,12 +70,12 @@ ELSEWHERE = {
 
 
 def show(value: Any) -> str:
-    """Return a value for a message: data by their shape, others as they are, cut short."""
+    """Return a value for a message: data as their shape, anything else as a shortened repr."""
     if shape := getattr(value, "shape", ()):
         return f"{kind_of(value)} of shape {shape}"
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # Python writes no whole number of thousands of digits
+    except ValueError:  # Python refuses to print integers of thousands of digits
         return f"{kind_of(value)} too long to write"
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -86,11 +86,11 @@ def kind_of(value: Any) -> str:
 
 
 def near_name(name: str, allowed: Collection[str]) -> str | None:
-    """Return the allowed name that is probably meant by one that is not, or None.
+    """Return the allowed name that an unknown name probably means, or None.
 
-    Capitals and the marks between words do not count, and what others call a thing does.
+    Case and punctuation are ignored; names from other libraries are recognised.
     """
-    import difflib  # only for messages
+    import difflib  # only needed for messages
 
     if meant := also_called(name, allowed):
         return meant
@@ -100,7 +100,7 @@ def near_name(name: str, allowed: Collection[str]) -> str | None:
 
 
 def also_called(name: str, allowed: Collection[str]) -> str | None:
-    """Return the allowed name that differs in capitals and marks alone, or means the same."""
+    """Return the allowed name that differs only in case and punctuation, or means the same."""
     word = _plain(name)
     for one in allowed:
         if _plain(one) == word:
@@ -109,7 +109,7 @@ def also_called(name: str, allowed: Collection[str]) -> str | None:
 
 
 def did_you_mean(name: str, allowed: Collection[str]) -> str:
-    """Return the end of a message about a name that is not allowed; empty if none is near."""
+    """Return a suggestion to append to a message about an unknown name; empty if none is near."""
     near = near_name(name, allowed)
     return f": did you mean {near!r}?" if near else ""
 
@@ -123,7 +123,7 @@ def listed(names: Collection[str]) -> str:
 
 
 def count(number: int, thing: str, things: str = "") -> str:
-    """Return a number of things in words, as in "1 sample" and "2,000 samples"."""
+    """Return a count with its noun, such as "1 sample" or "2,000 samples"."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 

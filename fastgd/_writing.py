@@ -1,7 +1,6 @@
-"""Files that are written whole or not at all: checks of the place, and the move into it.
+"""Write files completely or not at all: check the destination, write beside it, and move.
 
-What is written is the business of others, as is what a command's paths have to do with each other
-(`_places`).
+For how a command's paths relate to each other see `commandline/_places.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ __all__ = ["check_place", "replacing"]
 
 
 def check_place(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
-    """Return the file behind a path and any links, and what is known of it if it is there.
+    """Return the file behind a path and any links, and its stat result if it exists.
 
     Raises
     ------
     OSError
-        When no file can be written there: the message says why, and what to do. A file that
-        nobody may write is refused to root as well, who would not be stopped by the system.
+        When no file can be written there: the message says why, and what to do. A read-only file
+        is refused for root too, though the system would let root write it.
     """
     name = os.fsdecode(path)
     target = os.path.realpath(name)
@@ -34,7 +33,7 @@ def check_place(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | Non
         if error.errno == errno.ELOOP:
             text = "this link leads back to itself: give a file's name"
             raise OSError(errno.ELOOP, text, name) from error
-        found = None  # what else is wrong with the name is seen when the file is made
+        found = None  # any other problem with the name shows when the file is created
     folder = os.path.dirname(target)
     if not os.path.basename(name) or (found is not None and stat.S_ISDIR(found.st_mode)):
         raise IsADirectoryError(errno.EISDIR, "this is a folder: give a file's name", name)
@@ -52,10 +51,10 @@ def check_place(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | Non
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file to write, which takes its place in one move once it is complete.
+    """Open a file for writing that is moved to its destination once it is complete.
 
-    Until then an older one is as it was; its permissions and its owner are kept. What is no file
-    (a folder, a device) is not replaced, nor is what may not be written.
+    Until then an existing file is unchanged; its permissions and owner are kept. Folders, devices
+    and read-only files are not replaced.
     """
     target, found = check_place(path)
     _remove_left_over(target)
@@ -65,7 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if os.name == "posix":  # while the lock is held; elsewhere an open file can not move
+            if os.name == "posix":  # while the lock is held; elsewhere an open file cannot move
                 os.replace(temporary, target)
         if os.name != "posix":
             os.replace(temporary, target)
@@ -76,7 +75,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[str, IO[bytes]]:
-    """Make the file that is written first, beside its place; it is locked while it is open."""
+    """Create the temporary file beside the destination; it is locked while open."""
     import secrets
 
     folder, base = os.path.split(target)
@@ -84,13 +83,13 @@ def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[st
     while True:
         temporary = os.path.join(folder, f".{base}.{secrets.token_hex(4)}")
         try:
-            # not with more permissions than the old file has, even for a moment
+            # never with more permissions than the old file, even for a moment
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             handle = os.open(temporary, flags, mode)
         except OSError as error:
             raise type(error)(error.errno, error.strerror, name) from error
         file = os.fdopen(handle, "wb")
-        # another process may have found it before it was locked
+        # another process may have removed it before it was locked
         if _lock(handle) is not False and os.path.exists(temporary):
             break
         file.close()
@@ -100,17 +99,17 @@ def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[st
 
 
 def _take_over(temporary: str, found: os.stat_result) -> None:
-    """Give a file the owner and the permissions of another."""
-    with contextlib.suppress(OSError):  # some file systems keep none
+    """Give a file another one's owner and permissions."""
+    with contextlib.suppress(OSError):  # some file systems have none
         mine = os.stat(temporary)
         if (mine.st_uid, mine.st_gid) != (found.st_uid, found.st_gid):
-            with contextlib.suppress(OSError, AttributeError):  # root alone may, and not everywhere
+            with contextlib.suppress(OSError, AttributeError):  # only root may, and not everywhere
                 os.chown(temporary, found.st_uid, found.st_gid)
         os.chmod(temporary, stat.S_IMODE(found.st_mode))
 
 
 def _lock(handle: int) -> bool | None:
-    """Lock an open file; return whether that went well, or None where there are no locks.
+    """Lock an open file; return whether that succeeded, or None if locks are not supported.
 
     The system drops the lock when the process ends, however it ends.
     """
@@ -122,13 +121,13 @@ def _lock(handle: int) -> bool | None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # some network folders have none
+    except OSError:  # some network folders have no locks
         return None
     return True
 
 
 def _remove_left_over(target: str) -> None:
-    """Remove what killed processes have left of this file: temporary ones that nobody holds."""
+    """Remove temporary files that killed processes left: those that no process has locked."""
     folder, base = os.path.split(target)
     left_over = re.compile(rf"\.{re.escape(base)}\.[0-9a-f]{{8}}")
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -139,7 +138,7 @@ def _remove_left_over(target: str) -> None:
 
 
 def _remove_unlocked(path: str) -> None:
-    """Remove a file that no process is writing."""
+    """Remove a file unless a process is writing it."""
     handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         if _lock(handle):

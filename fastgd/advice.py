@@ -1,4 +1,4 @@
-"""`recommend_batch_size`: the noise of the gradient and the time of a step make an advice."""
+"""`recommend_batch_size`: advice from the gradient's noise and the time of a step."""
 
 from __future__ import annotations
 
@@ -19,39 +19,38 @@ from fastgd.training import prepare
 
 __all__ = ["Advice", "Candidate", "recommend_batch_size"]
 
-# What one measurement may take, in seconds.
+# Target time of one measurement, in seconds.
 TRIAL = 4e-3
 REPEATS = 3
-# The training during which the noise is measured again.
+# The short training during which the noise is measured again.
 WARM_UP_BATCH = 32
 WARM_UP_UPDATES = 2000
 WARM_UP_EPOCHS = 20
-# Of batch sizes whose time is this near to the shortest, the smallest is advised.
+# Advise the smallest batch size whose time is at most this multiple of the shortest.
 TOLERANCE = 1.1
-# So many samples of a batch the engine works on at a time, at most (MAX_CHUNK in _run.pxd).
+# The most samples of a batch that the engine processes at a time (MAX_CHUNK in _run.pxd).
 CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One batch size, and what a training with it costs.
+    """One batch size, and the cost of a training with it.
 
     Attributes
     ----------
     batch_size : int
-        Samples a batch.
+        Samples per batch.
     step_seconds : float
-        Measured seconds a step; nan where the training diverged.
+        Measured seconds per step; nan if the training diverged.
     relative_updates : float
-        How many times as many updates a training needs to reach some loss as it would with
-        gradients without noise: ``1 + noise_scale / batch_size``, which is S(B) / S_min in
-        `recommend_batch_size`. With an infinite noise scale, as it would with single samples:
-        ``1 / batch_size``.
+        The updates needed to reach some loss, relative to those with noise-free gradients:
+        ``1 + noise_scale / batch_size``, which is S(B) / S_min in `recommend_batch_size`. With an
+        infinite noise scale, relative to those with single samples: ``1 / batch_size``.
     relative_time : float
-        How many times as long that takes as with the fastest candidate: 1 for that one. It goes as
-        ``step_seconds * relative_updates``; nan where the training diverged.
+        The time that this takes, relative to the fastest candidate: proportional to
+        ``step_seconds * relative_updates``; nan if the training diverged.
     batch_bytes : int
-        Bytes of a batch's features.
+        Size of a batch's features in bytes.
     """
 
     batch_size: int
@@ -68,15 +67,15 @@ class Advice:
     Attributes
     ----------
     batch_size : int
-        The advice.
+        The recommended batch size.
     candidates : tuple of Candidate
-        The batch sizes that were looked at.
+        The batch sizes that were compared.
     noise_scale : float
-        The median over a short training; what the advice rests on.
+        The median over a short training; the advice is based on it.
     noise_scale_at_start : float
-        At the parameters as given.
+        The noise scale at the network's initial parameters.
     reasons : tuple of str
-        Sentences.
+        The reasons, as sentences.
     """
 
     batch_size: int
@@ -88,7 +87,7 @@ class Advice:
     def __str__(self) -> str:
         lines = [f"Batch size {self.batch_size:,}", ""]
         lines += [f"- {reason}" for reason in self.reasons]
-        lines += ["", f"{'batch':>9} {'a step':>11} {'updates':>9} {'time':>7} {'batch bytes':>13}"]
+        lines += ["", f"{'batch':>9} {'step':>11} {'updates':>9} {'time':>7} {'batch bytes':>13}"]
         lines += [
             f"{row.batch_size:>9,} {_seconds(row.step_seconds):>11} "
             f"{row.relative_updates:>8.3g}x {row.relative_time:>6.3g}x {row.batch_bytes:>13,}"
@@ -99,7 +98,7 @@ class Advice:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return str(self)  # what an interactive session shows
+        return str(self)  # for interactive sessions
 
 
 @helpful
@@ -113,29 +112,29 @@ def recommend_batch_size(
     n_threads: int | None = None,
     rng: RngLike = None,
 ) -> Advice:
-    r"""Advise on a batch size, from the gradient's noise and the time of a step on this machine.
+    r"""Recommend a batch size from the gradient's noise and the time of a step on this machine.
 
     A training with batches of B samples takes about
 
     .. math:: S(B) = S_\text{min} \left(1 + \frac{B_\text{noise}}{B}\right)
 
     updates to reach a loss (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training",
-    arXiv:1812.06162, equation 2.12 and appendix D), so that the time is S(B) times the measured
-    time of a step. The advice is the smallest batch size within a tenth of the shortest time.
+    arXiv:1812.06162, equation 2.12 and appendix D). Its time is S(B) times the measured time of a
+    step. The advice is the smallest batch size within a tenth of the shortest time.
 
     Parameters
     ----------
     net : Network
-        The network as it would be trained; it is not changed.
+        The network to be trained; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples, at least two.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
     optimizer : Optimizer, optional
-        With which it would be trained; ``SGD(0.01)`` if not given. The learning rate is the one
-        for batches of 32: larger batches bear larger ones.
+        The optimizer to train with; ``SGD(0.01)`` if not given. Its learning rate is meant for
+        batches of 32: larger batches allow larger rates.
     sample_weight : array_like of shape (n,), optional
-        Factors of the samples' losses.
+        Factors for the samples' losses.
     n_threads : int, optional
         The most threads to use.
     rng : None, int or numpy.random.Generator
@@ -144,8 +143,8 @@ def recommend_batch_size(
     Returns
     -------
     Advice
-        With the measured table. It rests on measured times: it may differ between machines, and
-        a little between runs.
+        The batch size, with a table of the measurements. As times are measured, it may differ
+        between machines, and slightly between runs.
 
     Raises
     ------
@@ -179,8 +178,8 @@ def recommend_batch_size(
     except DivergenceError:
         trained, later = net, at_start
         reasons.append(
-            "A short training diverged, so the noise is that of the start only: lower the learning "
-            "rate and ask again."
+            "A short training diverged, so the noise was only measured at the start: lower the "
+            "learning rate and try again."
         )
     sizes = [2**k for k in range(n.bit_length()) if 2**k < n] + [n]
     seconds = [
@@ -192,7 +191,7 @@ def recommend_batch_size(
             "every batch size diverged within an epoch: give an optimizer with a lower learning "
             "rate"
         )
-    noise = max(later, 0.0)  # an estimate without bias may be below 0, the noise itself can't be
+    noise = max(later, 0.0)  # an unbiased estimate may be negative, the noise itself cannot
     updates = [1 + noise / size if math.isfinite(noise) else 1 / size for size in sizes]
     times = np.multiply(seconds, updates)
     times /= np.nanmin(times)
@@ -214,7 +213,7 @@ def recommend_batch_size(
 
 
 def _some(rng: np.random.Generator, n: int, count: int) -> AnyArray:
-    """Return at most so many of n samples, drawn at random."""
+    """Return at most `count` of n samples, drawn at random."""
     return rng.permutation(n)[:count]
 
 
@@ -227,7 +226,7 @@ def _noise_in_training(
     n_threads: int | None,
     rng: np.random.Generator,
 ) -> float:
-    """Train for a short while; return the median of the steps' noise scales."""
+    """Train briefly; return the median of the steps' noise scales."""
     batch_size = min(WARM_UP_BATCH, len(X))
     epochs = max(1, min(WARM_UP_EPOCHS, WARM_UP_UPDATES * batch_size // len(X)))
     history = prepare(
@@ -248,7 +247,7 @@ def _step_seconds(
     n_threads: int | None,
     rng: np.random.Generator,
 ) -> float:
-    """Return the time of a step, the least of a few measurements."""
+    """Return the time of a step, the minimum of a few measurements."""
     steps = int(np.clip(TRIAL / (1e-9 * net.n_params * batch_size + 1e-7), 1, 1000))
     samples = _some(rng, len(X), steps * batch_size)
     steps = -(-len(samples) // batch_size)
@@ -276,7 +275,7 @@ def _reasons(
     later: float,
     optimizer: Optimizer,
 ) -> list[str]:
-    """Say what speaks for the chosen size, and what against its neighbours."""
+    """Give reasons for the chosen size, and against its neighbours."""
     timed = np.flatnonzero(np.isfinite(seconds)).tolist()
     first, last = timed[0], timed[-1]
     one, whole = seconds[first] / sizes[first], seconds[last] / sizes[last]
@@ -291,8 +290,8 @@ def _reasons(
         )
     else:
         reasons.append(
-            "The mean gradient cannot be told from zero beside its noise: the more samples a "
-            "second, the better."
+            "The mean gradient cannot be distinguished from zero in its noise: take the batch "
+            "size with the most samples per second."
         )
     reasons.append(
         f"A sample takes {_seconds(one)} in a batch of {sizes[first]:,}, and {_seconds(whole)} in "
@@ -315,8 +314,8 @@ def _reasons(
         )
     workspace = CHUNK * 2 * sum(net.sizes[1:]) * net.dtype.itemsize
     reasons.append(
-        "Memory does not decide: batches are read where they lie, and the workspace of "
-        f"{workspace / 1e6:.2g} MB at most does not grow with them."
+        "Memory does not matter: batches are not copied, and the workspace of at most "
+        f"{workspace / 1e6:.2g} MB does not grow with them."
     )
     return reasons
 

@@ -1,4 +1,4 @@
-"""Batches: how an epoch is cut into them, and what that amounts to."""
+"""Batches: how an epoch is divided into them, and how many updates that gives."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def count_steps(n_samples: int, batch_size: int, drop_last: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """What an epoch of mini-batches amounts to; `fastgd.plan` makes it.
+    """The counts of batches and updates; `fastgd.plan` returns it.
 
     Attributes
     ----------
     batches : int
         Batches, and so updates, in an epoch.
     last_batch : int
-        Samples in the last of them.
+        Samples in an epoch's last batch.
     updates : int
         Updates in all epochs.
     sample_gradients : int
-        Samples' gradients in all epochs.
+        Gradients of single samples in all epochs.
     batch_bytes : int or None
-        Bytes of one batch's features, where their number is known.
+        Bytes of one batch's features, if their number is given.
     """
 
     n_samples: int
@@ -84,15 +84,15 @@ def plan(
     n_samples : int
         Samples in the data set.
     batch_size : int or None
-        Samples a batch, at least 1; None, and a number above n_samples, for all of them.
+        Samples per batch, at least 1; None, or a number above n_samples, for all samples.
     epochs : int
         Passes over the data.
     drop_last : bool
-        Whether a last batch that is not full is left out.
+        Whether to drop an incomplete last batch.
     n_features : int, optional
-        Features of a sample; gives the bytes of a batch.
+        Features per sample; needed for the bytes of a batch.
     dtype : {"float32", "float64"}
-        Of the features.
+        The dtype of the features.
 
     Returns
     -------
@@ -147,6 +147,6 @@ def sum_of_weights(weights: FloatArray, order: IndexArray, bounds: IndexArray) -
 
 
 def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray:
-    """Return where the batches of an epoch over n_samples indices begin, and the last ends."""
+    """Return where each batch of an epoch over n_samples indices starts, and the end."""
     steps = count_steps(n_samples, batch_size, drop_last)
     return np.minimum(np.arange(steps + 1, dtype=np.int64) * batch_size, n_samples)

@@ -1,4 +1,4 @@
-"""Checkpoints: files that hold a network and what its training needs to go on."""
+"""Checkpoints: files with a network and the state to resume its training."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _COUNTS = ("updates", "sample_gradients")
 
 
 def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History) -> None:
-    """Write a network and all that its training needs to go on.
+    """Write a network and the state to resume its training.
 
     Parameters
     ----------
     path : path_like
-        The file, in NumPy's npz format without pickle. An older one is replaced, in one move; its
-        permissions are kept.
+        The file, in NumPy's npz format without pickle. An existing file is replaced in one move,
+        and its permissions are kept.
     net : Network
         The network.
     history : History
-        What `fastgd.train` returned for it, or has given a callback: going on from a file that
-        a callback has written gives the bits of the training that was not interrupted.
+        The history that `fastgd.train` returned for it or passed to a callback. Resuming from a
+        file that a callback wrote gives the same bits as a training without interruption.
 
     Raises
     ------
     TypeError, ValueError
-        When the network or the history is not one, or the history is another network's; or when
-        the training drew from a bit generator that is not NumPy's, or followed a schedule that is
-        a function: what a file can not hold.
+        When an argument is not a network or a history, or the history belongs to another network;
+        or when the training used a bit generator that is not NumPy's, or a schedule that is a
+        function: a file cannot hold these.
     OSError
-        When the file can not be written: no such folder, a read-only file (for root too), a
-        device, links that lead back to themselves. An older one is then as it was.
+        When the file cannot be written: no such folder, a read-only file (for root too), a
+        device, links that lead back to themselves. An existing file is then unchanged.
 
     See Also
     --------
@@ -56,7 +56,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
     if not isinstance(history, History) or history.optimizer is None or history._state is None:
         raise TypeError(f"history must be what fastgd.train returned, not {_words.show(history)}")
     check_owner("history", history, net)
-    restore_rng(history)  # what could not be resumed is not written
+    restore_rng(history)  # refuse to write what could not be resumed
     entries = network_entries(net)
     for name in _LISTS:
         entries[f"history.{name}"] = np.array(getattr(history, name), np.float64)
@@ -90,12 +90,12 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
-    """Read a network and its history, to be given to ``fastgd.train(..., resume=history)``.
+    """Read a network and its history, for ``fastgd.train(..., resume=history)``.
 
     Parameters
     ----------
     path : path_like
-        What `save_checkpoint` wrote.
+        A file that `save_checkpoint` wrote.
 
     Returns
     -------
@@ -107,9 +107,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
     OSError
         When there is no such file, it is a folder, or it may not be read.
     ValueError
-        When the file is damaged, not fastgd's, holds a network without a history, or is no file
-        but a device or a pipe. Nothing else is raised, whatever a file holds; it may come from
-        somebody who is not trusted.
+        When the file is damaged, not fastgd's, has a network without a history, or is a device or
+        a pipe. No file contents raise anything else: files from untrusted sources are safe to
+        read.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Network, History]:
 
 
 def _read_history(file: _files.Contents, net: Network) -> History:
-    """Build the history that a file describes; each value is checked before it is used."""
+    """Build a history from a file; each value is checked before use."""
     from fastgd._archive import INDICES
 
     kept = file.header["history"]
@@ -176,7 +176,7 @@ def _read_history(file: _files.Contents, net: Network) -> History:
 
 
 def _optional(file: _files.Contents, name: str, kinds: Any, shape: Any) -> AnyArray | None:
-    """Return an array that a file may have."""
+    """Return an array, or None if the file has none of this name."""
     return file.arrays.array(name, kinds, shape) if name in file.arrays else None
 
 
@@ -185,19 +185,19 @@ def _tuple(value: Any) -> Any:
 
 
 def _count(name: str, value: Any) -> int:
-    """Return a count that leaves room for more of them."""
+    """Return a count that can still grow without overflow."""
     return _validation.check_int(name, value, at_least=0, at_most=2**62)
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:
     """Return a list's numbers."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise ValueError(f"its {name} is {_words.show(values)}, and not a list of numbers")
+        raise ValueError(f"its {name} is {_words.show(values)}, not a list of numbers")
     return tuple(map(float, values))
 
 
 def _read_trace(file: _files.Contents, name: str, net: Network) -> FloatArray:
-    """Return one of the arrays that were recorded, or that a user has added."""
+    """Return a recorded array, or one that a user added."""
     from fastgd._archive import NUMBERS
 
     if name == "params":
@@ -208,13 +208,13 @@ def _read_trace(file: _files.Contents, name: str, net: Network) -> FloatArray:
 def _schedule(entry: list[Any] | None) -> Schedule | None:
     if entry is None:
         return None
-    from fastgd.schedules import from_entry  # who has none does not pay for the import
+    from fastgd.schedules import from_entry  # only imported if there is a schedule
 
     return from_entry(entry)
 
 
 def _whole(name: str, value: Any) -> int | None:
-    """Return a number from 1 on, or None."""
+    """Return an integer of at least 1, or None."""
     return None if value is None else _validation.check_int(name, value, at_least=1)
 
 
@@ -226,15 +226,15 @@ def _series(kept: Any) -> dict[str, list[float]]:
 
 
 def _waiting(kept: Any) -> Waiting:
-    """Return how long early stopping has waited."""
-    if kept is None:  # a file from before there was any
+    """Return the state of early stopping."""
+    if kept is None:  # a file from before early stopping existed
         return Waiting()
     best, epochs = _numbers("waiting", kept)
     return Waiting(best, _count("waiting", int(epochs)))
 
 
 def _scalars(kept: Mapping[str, Any], optimizer: Optimizer) -> FloatArray:
-    """Return the optimizer's scalars; files without them were written before there were any."""
+    """Return the optimizer's scalars; older files have none."""
     scalars = np.array(_numbers("scalars", kept.get("scalars", [])), np.float64)
     if scalars.shape != (len(optimizer.initial_scalars),):
         raise ValueError(f"its optimizer's scalars are {scalars.tolist()}")

@@ -1,4 +1,4 @@
-"""`show_config`: what the build has and what this process uses."""
+"""`show_config`: features of the build, and what this process uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients at the parameters as they are, without a step."""
+"""Gradients at the current parameters, without an update."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def gradient(
 
     See Also
     --------
-    per_sample_gradients : Of which it is the mean.
+    per_sample_gradients : Gradients whose mean this is.
     """
     module, plan = plan_all(net, X, y, sample_weight, reduction, backend)
     result: FloatArray = module.gradient(plan, net.params)
@@ -97,7 +97,7 @@ def per_sample_gradients(
     Returns
     -------
     ndarray of shape (n, n_params)
-        A sample's gradient a row, laid out as ``net.params``.
+        One sample's gradient per row, laid out as ``net.params``.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def per_sample_gradients(
 
     See Also
     --------
-    per_sample_norms : Their norms, without n * n_params numbers in memory.
+    per_sample_norms : Their norms, without storing n * n_params numbers.
     gradient : Their mean.
 
     Examples
@@ -139,8 +139,8 @@ def per_sample_norms(
 
     .. math:: |g_i|^2 = \sum_{\text{layers}} (|a_i|^2 + 1) \, |\delta_i|^2
 
-    (Goodfellow 2015, "Efficient Per-Example Gradient Computations", arXiv:1510.01799), where the
-    one is the bias's share.
+    (Goodfellow 2015, "Efficient Per-Example Gradient Computations", arXiv:1510.01799), where 1 is
+    the bias's part.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def plan_all(
     reduction: str,
     backend: str,
 ) -> tuple[ModuleType, Plan]:
-    """Check the arguments; return the backend, and a plan of one batch of all samples."""
+    """Check the arguments; return the backend, and a plan with all samples in one batch."""
     check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)

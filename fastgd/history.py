@@ -1,4 +1,4 @@
-"""`History`: what a training has done, and what it needs to go on."""
+"""`History`: the record of a training, and the state to resume it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 class DivergenceError(ArithmeticError):
     """The loss, or a parameter, stopped being finite.
 
-    The network holds the parameters of the last epoch in which all was finite.
+    The network has the parameters of the last epoch in which everything was finite.
 
     Attributes
     ----------
     history : History
-        Of the epochs before.
+        The history up to that epoch.
     """
 
     def __init__(self, message: str, history: History) -> None:
@@ -42,28 +42,28 @@ class DivergenceError(ArithmeticError):
         self.history = history
 
     def __reduce__(self) -> tuple[type[DivergenceError], tuple[str, History]]:
-        return type(self), (str(self), self.history)  # a worker process sends it back
+        return type(self), (str(self), self.history)  # a worker process pickles it
 
 
 class UnderWay(Protocol):
-    """A training that has not ended: what its history asks it for, once somebody reads it."""
+    """A running training: its history gets values from it when they are read."""
 
     @property
     def rng(self) -> np.random.Generator:
-        """What the training draws from."""
+        """The training's random generator."""
 
     def recorded(self, earlier: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        """Return the trace up to the last complete epoch, behind that of an earlier training."""
+        """Return the trace up to the last complete epoch, after that of an earlier training."""
 
 
-_NOTHING: dict[str, FloatArray] = None  # type: ignore[assignment] # a dataclass wants no default that can be written to
+_NOTHING: dict[str, FloatArray] = None  # type: ignore[assignment] # a dataclass refuses mutable defaults
 
 
 class LiveTrace:
-    """`History.trace`: what was kept, or while a training is under way what it says when asked."""
+    """`History.trace`: the stored trace, or while a training runs, its trace so far."""
 
     def __get__(self, history: History | None, kind: type[History]) -> dict[str, FloatArray]:
-        if history is None:  # the dataclass asks for the field's default
+        if history is None:  # dataclass reads the field's default
             return _NOTHING
         under_way = history._under_way
         kept: dict[str, FloatArray] = vars(history)["_trace"]
@@ -73,59 +73,57 @@ class LiveTrace:
         vars(history)["_trace"] = {} if values is _NOTHING else values
 
 
-@dataclass(eq=False)  # its arrays have no one truth value
+@dataclass(eq=False)  # arrays have no single truth value
 class History:
-    """What a training has done.
+    """The record of a training.
 
-    A callback's history is up to date with the epoch before it, in all that is read of it, copied
-    or saved.
+    In a callback it is up to date with the last epoch, whether it is read, copied or saved.
 
     Attributes
     ----------
     loss : list of float
-        Each epoch's mean training loss, as seen by the steps: of each sample before its batch's
-        update.
+        Each epoch's mean training loss, with each sample's loss taken before its batch's update.
     validation_loss : list of float
         The mean loss on the validation data after each epoch; empty without such data.
     metrics, validation_metrics : dict of str to list of float
-        What ``metrics`` asked for, a value an epoch: on the training samples as the epoch left the
-        network, and on the validation data. NaN for epochs before it was asked for.
+        The requested ``metrics``, one value per epoch: on the training samples after the epoch,
+        and on the validation data. NaN for epochs before a metric was requested.
     learning_rate : list of float
-        Each epoch's learning rate, in its first step.
+        The learning rate of each epoch's first step.
     seconds : list of float
-        How long each epoch took, validation and callbacks left out.
+        How long each epoch took, without validation and callbacks.
     updates : int
-        How often the parameters moved: once a batch.
+        The number of updates, one per batch.
     epoch_updates : list of int
-        Each epoch's updates: as many as there were batches.
+        The number of updates in each epoch.
     sample_gradients : int
-        How many samples' gradients went into these updates.
+        The number of samples' gradients in these updates.
     trace : dict of str to ndarray
-        What ``record`` asked for, an array whose first dimension counts the recorded steps:
-        "step", their numbers, from 1; "loss", the mean loss of the batch before its update;
+        The quantities requested by ``record``, as arrays with one element or row per recorded
+        step: "step", its number, from 1; "loss", the mean loss of the batch before its update;
         "params" of shape (steps, n_params), the parameters after it; "gradient_norm", the norm of
-        the batch's gradient, before penalties, noise and clipping (but of samples' gradients as
-        ``clip_per_sample`` leaves them); and with "noise_scale" its parts too,
-        "gradient_variance" and "gradient_square" (see `fastgd.noise_scale`), whose means over the
-        last 100 recorded steps it divides, leaving out batches that are less than half full; it
-        is infinite where the mean gradient can not be told from zero. The variance is that of a
-        batch's first quarter, but of 8 samples at least.
+        the batch's gradient, before penalties, noise and clipping (but after
+        ``clip_per_sample``); and "noise_scale" with its parts "gradient_variance" and
+        "gradient_square" (see `fastgd.noise_scale`). It is the ratio of their means over the last
+        100 recorded steps, without batches that are less than half full, and infinite if the mean
+        gradient cannot be distinguished from zero. The variance is measured on a batch's first
+        quarter, but on at least 8 samples.
     start : ndarray of shape (n_params,), or None
-        The parameters before the first update, where ``record`` had "params" from there on.
+        The parameters before the first update, if ``record`` has had "params" since then.
     optimizer : Optimizer
         The optimizer that was used.
     schedule : Schedule or None
-        How its learning rate changed; None where it did not.
+        How its learning rate changed; None if it did not.
     diverged : bool
         Whether the training ended because the loss stopped being finite.
     batch_size : int or None
-        Samples a batch in the last training: the number of all where none was given or a larger
-        one. None in files that were written before it was kept.
+        Samples per batch in the last training: the number of samples if it was None or larger
+        than that. None in files written before it was stored.
     best_epoch : int or None
-        With ``early_stopping``, the number of the epoch, from 1, in which what it watches was
-        best: the epoch whose parameters the network holds, if it restores the best ones.
+        With ``early_stopping``, the number of the best epoch, from 1. If the best parameters are
+        restored, the network has those of this epoch.
     validation_samples : ndarray of int, or None
-        Which samples ``validation=0.2`` has set aside: indices into X.
+        The samples that ``validation=0.2`` set aside, as indices into X.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -145,19 +143,21 @@ class History:
     batch_size: int | None = None
     best_epoch: int | None = None
     validation_samples: IndexArray | None = None
-    _sizes: tuple[int, ...] = field(default=(), repr=False)  # the network's; older ones have none
+    _sizes: tuple[int, ...] = field(
+        default=(), repr=False
+    )  # the network's; empty in older histories
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
-    _waiting: Waiting = field(default=Waiting(), repr=False)  # of early stopping
+    _waiting: Waiting = field(default=Waiting(), repr=False)  # state of early stopping
     _best: FloatArray | None = field(default=None, repr=False)  # the best epoch's parameters
     _last: FloatArray | None = field(
         default=None, repr=False
-    )  # the last's, where not the network's
+    )  # the last epoch's parameters, if the network has others
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
     _under_way: UnderWay | None = field(default=None, init=False, repr=False)
 
     def copy(self) -> History:
-        """Return a history of its own, as this one is now: a training leaves it alone."""
+        """Return an independent copy, which a running training does not change."""
         return replace(
             self,
             loss=list(self.loss),
@@ -178,7 +178,7 @@ class History:
         return vars(self.copy())
 
     def _generator_state(self) -> Mapping[str, Any] | None:
-        """Return the state of the generator that the training draws from."""
+        """Return the state of the training's random generator."""
         if self._under_way is None:
             return self._rng_state
         state: Mapping[str, Any] = self._under_way.rng.bit_generator.state
@@ -191,7 +191,7 @@ class History:
             series.setdefault(metric, [math.nan] * (self.epochs - 1)).append(value)
 
     def _latest(self) -> dict[str, float]:
-        """Return what is known of the last epoch, by name."""
+        """Return the values of the last epoch, by name."""
         found = {"loss": self.loss[-1]}
         found |= {name: values[-1] for name, values in self.metrics.items()}
         if self.validation_loss:
@@ -201,21 +201,21 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were run."""
+        """The number of epochs."""
         return len(self.loss)
 
     @property
     def forward_passes(self) -> int:
-        """How many samples went forward in the steps: one for each of ``sample_gradients``.
+        """The number of samples' forward passes in the steps, equal to ``sample_gradients``.
 
-        Those of the validation data are not among them.
+        Forward passes on the validation data are not counted.
         """
         return self.sample_gradients
 
     def _updates_after(self) -> FloatArray:
-        """Return how many updates there were after 0, 1, 2, ... epochs."""
+        """Return the number of updates after 0, 1, 2, ... epochs."""
         each = self.epoch_updates
-        if len(each) != self.epochs:  # a file that was written before they were counted
+        if len(each) != self.epochs:  # a file written before they were stored
             return np.linspace(0, self.updates, self.epochs + 1)
         return np.concatenate(([0.0], np.cumsum(each, dtype=np.float64)))
 
@@ -224,7 +224,7 @@ class History:
         """The average of the parameters that `fastgd.ASGD` keeps, laid out as Network.params."""
         if not isinstance(self.optimizer, ASGD) or self._state is None:
             raise ValueError(
-                f"the optimizer was {self.optimizer}; fastgd.ASGD alone averages the parameters"
+                f"the optimizer was {self.optimizer}; only fastgd.ASGD averages the parameters"
             )
         return self._state.moments[0].copy()
 
@@ -238,13 +238,13 @@ class History:
 
 
 def check_owner(name: str, history: History, net: Network) -> None:
-    """Check that a history is that of a network of these sizes and this dtype.
+    """Check that a history belongs to a network of these sizes and this dtype.
 
-    Whoever gives its state to the engine relies on it: there, arrays are no more than addresses.
+    The engine relies on this check, since it receives arrays only as addresses.
     """
     if history._sizes not in ((), net.sizes):
         raise ValueError(
-            f"{name} is that of another network, whose sizes are {list(history._sizes)}, and not "
+            f"{name} belongs to another network, with sizes {list(history._sizes)} instead of "
             f"{list(net.sizes)}"
         )
     state, optimizer = history._state, history.optimizer
@@ -254,16 +254,16 @@ def check_owner(name: str, history: History, net: Network) -> None:
     if kept != (optimizer.n_moments, len(optimizer.initial_scalars)):
         raise ValueError(
             f"{name} has the state of another kind of optimizer than {optimizer}, to which its "
-            "attribute optimizer was set: begin a training of its own with that one"
+            "attribute optimizer was set: start a new training with that optimizer"
         )
     for moment in state.moments:
         if moment.shape != net.params.shape or moment.dtype != net.dtype:
             raise ValueError(
-                f"{name} is that of another network, of {moment.size} parameters in "
-                f"{moment.dtype}, and not {net.n_params} in {net.dtype}"
+                f"{name} belongs to another network, with {moment.size} parameters in "
+                f"{moment.dtype} instead of {net.n_params} in {net.dtype}"
             )
 
 
 def restore_rng(history: History) -> np.random.Generator:
-    """Return a generator in the state in which the training left its own."""
+    """Return a generator in the state at the end of the training."""
     return _generators.restore(history._generator_state())

@@ -1,4 +1,4 @@
-"""`train_many`: several networks at the same time, one a thread."""
+"""`train_many`: train several networks at the same time, one per thread."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ def train_many(
 ) -> list[History]:
     """Train several networks on the same data at the same time, each on one thread.
 
-    For seeds, learning rates, batch sizes, folds. Many small networks fill all cores this way,
-    where the steps of a single one are too short to be shared out. Each network gets the bits
-    that `fastgd.train` gives it alone.
+    For several seeds, learning rates, batch sizes or folds. This keeps all cores busy with small
+    networks, whose single steps are too short to be divided between threads. Each network gets
+    the same bits as from `fastgd.train`.
 
     Parameters
     ----------
     nets : sequence of Network
-        Are trained in place.
+        The networks, trained in place.
     X : array_like of shape (n, n_features)
-        Samples; they are converted at most once a dtype.
+        Samples; they are converted at most once per dtype.
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the networks' losses take them.
     settings : mapping, or sequence of mappings
         The keyword arguments of `fastgd.train`: one mapping for all networks, or one for each.
-        Beside them "samples" may hold an array of indices: only these samples are trained on,
-        without a copy of the data. "n_threads", "backend" and "verbose" are not among them. A seed
-        may be that of several networks, a generator or bit generator of one only.
+        "n_threads", "backend" and "verbose" are not allowed. The additional key "samples" is an
+        array of indices of the samples to train on, without a copy of the data. Several networks
+        may have the same seed, but not the same generator or bit generator.
     n_threads : int, optional
-        The most networks to train at the same time. It may lower the number of threads that
-        OpenMP would use, which is what is used if it is not given; it does not raise it.
+        The most networks to train at the same time; OpenMP's number of threads if not given, and
+        never more than that.
 
     Returns
     -------
     list of History
-        One for each network. A network whose loss stopped being finite holds the parameters of
-        its last finite epoch, and its history has ``diverged`` set: the others go on.
+        One for each network. If a network's loss stops being finite, it keeps the parameters of
+        its last finite epoch, its history has ``diverged`` set, and the others continue.
 
     Raises
     ------
     TypeError, ValueError
         When an argument is not as above. Nothing has changed then.
     KeyboardInterrupt
-        As soon as every thread has stopped, which takes some hundredths of a second. Each network
-        then holds the parameters of its last complete epoch. An exception of a callback ends the
-        other runs in the same way.
+        Once every thread has stopped, which takes some hundredths of a second. Each network then
+        has the parameters of its last complete epoch. An exception in a callback ends the other
+        runs in the same way.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def train_many(
 
 
 def _go(run: Run) -> History:
-    """Run; return the history, of a run that diverged too."""
+    """Run, and return the history even if the run diverged."""
     try:
         return run.finish()
     except DivergenceError as error:
@@ -109,7 +109,7 @@ def _go(run: Run) -> History:
 def _settings_of_each(
     nets: list[Network], settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return the settings of each network, checked but for their values."""
+    """Return the settings of each network; their names are checked, not their values."""
     if not isinstance(settings, Iterable):
         raise TypeError(
             "settings must be a mapping of train's arguments, or one for each network, "
@@ -122,7 +122,7 @@ def _settings_of_each(
             f"{len(nets)}: give one mapping for all of them, or one for each"
         )
     if len({id(net) for net in nets}) < len(nets):
-        raise ValueError("nets holds a network twice: use Network.copy() for one of its own")
+        raise ValueError("nets holds a network twice: use Network.copy() for a second one")
     allowed = [name for name in (*allowed_settings(), "samples") if name not in NOT_PER_NETWORK]
     for entry in each:
         if not isinstance(entry, Mapping):
@@ -140,17 +140,17 @@ def _settings_of_each(
 def _prepare_all(
     nets: list[Network], X: ArrayLike, y: ArrayLike, settings: list[Mapping[str, Any]]
 ) -> list[Run]:
-    """Check everything for every network, before any of them changes."""
+    """Check the arguments for every network, before any of them changes."""
     converted: dict[Any, Any] = {}
     runs = []
     for net, entry in zip(nets, settings, strict=True):
         if net.dtype not in converted:
             converted[net.dtype] = _data.check_X(X, net.sizes[0], net.dtype)
         runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
-    bit_generators = [run.rng.bit_generator for run in runs]  # which several generators may share
+    bit_generators = [run.rng.bit_generator for run in runs]  # several generators may share one
     if len(set(map(id, bit_generators))) < len(runs):
         raise ValueError(
-            "settings shares a generator between networks, whose draws would then depend on "
-            "which thread is first: give each a seed, or rng.spawn(n) generators"
+            "settings shares a generator between networks, so draws would depend on which "
+            "thread is first: give each a seed, or rng.spawn(n) generators"
         )
     return runs

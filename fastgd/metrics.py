@@ -1,6 +1,6 @@
-"""Metrics: how good predictions are, beside the loss. Each one's formula, in NumPy.
+"""Metrics: measures of predictions besides the loss. Each one's formula, in NumPy.
 
-A metric has no gradient and no kernel: what training minimises is a loss (`fastgd.losses`).
+A metric has no gradient and no kernel: for what training minimises see `fastgd.losses`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from fastgd.losses import LOSSES, Loss, Targets
 
 __all__ = ["METRICS", "Metric", "check_metrics"]
 
-#: of targets y, predictions and weights or None, all of shape (n,) or (n, outputs): a number
+#: maps targets, predictions of shape (n,) or (n, outputs), and weights or None to a number
 Score = Callable[[AnyArray, FloatArray, FloatArray | None], float]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that says how good predictions are.
+    """A measure of predictions.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Metric:
     value : callable
         (y, prediction, sample_weight) -> float.
     higher_is_better : bool
-        Whether more is better.
+        Whether higher values are better.
     takes : callable
         Whether it is defined for a kind of targets (`Loss.targets`).
     """
@@ -61,8 +61,8 @@ def _mse(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) -> floa
 def _r2(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) -> float:
     """Return 1 - residual / total sum of squares, the mean over the outputs.
 
-    As scikit-learn's r2_score: for constant targets 1 where they are met exactly, else 0. NaN
-    for fewer than two samples.
+    Like scikit-learn's r2_score: for constant targets, 1 if they are predicted exactly, else 0;
+    NaN for fewer than two samples.
     """
     if len(y) < 2:
         return float("nan")
@@ -75,7 +75,7 @@ def _r2(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) -> float
 
 
 def _classes(values: AnyArray, threshold: float) -> AnyArray:
-    """Return each sample's class: an index as it is, the largest of several, or a side."""
+    """Return each sample's class: a given index, the largest column's, or 0 or 1 by threshold."""
     if values.ndim == 2:
         classes: AnyArray = np.argmax(values, axis=1)
         return classes
@@ -91,9 +91,9 @@ def _accuracy(threshold: float) -> Score:
 
 
 def _log_loss(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) -> float:
-    """Return minus the mean logarithm of the probability of what was true.
+    """Return minus the mean logarithm of the true class's probability.
 
-    Probabilities are kept a rounding away from 0 and 1, as in scikit-learn's log_loss.
+    Probabilities are clipped to [eps, 1 - eps], as in scikit-learn's log_loss.
     """
     eps = np.finfo(prediction.dtype).eps
     p = np.clip(prediction.astype(np.float64), eps, 1 - eps)
@@ -116,7 +116,7 @@ def _are_numbers(targets: Targets) -> bool:
     return targets.numbers
 
 
-#: Every metric by name: how to make it for a loss.
+#: Every metric by name: a function from a loss to the metric.
 METRICS: Mapping[str, Callable[[Loss], Metric]] = {
     "accuracy": lambda loss: Metric(
         "accuracy", _accuracy(0.5 if loss.targets.probabilities else 0.0), True, _are_classes
@@ -134,7 +134,7 @@ METRICS: Mapping[str, Callable[[Loss], Metric]] = {
 
 
 def check_metrics(metrics: Any, loss: str) -> tuple[Metric, ...]:
-    """Return the metrics that names and functions stand for, for a network with this loss."""
+    """Return the metrics for names and functions, for a network with this loss."""
     if isinstance(metrics, tuple) and not metrics:
         return ()
     if isinstance(metrics, str) or not isinstance(metrics, Iterable):
@@ -147,7 +147,7 @@ def check_metrics(metrics: Any, loss: str) -> tuple[Metric, ...]:
     names = [metric.name for metric in found]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"metrics has {name!r} twice: History.metrics keeps one list a name")
+            raise ValueError(f"metrics has {name!r} twice: History.metrics keeps one list per name")
     return found
 
 
@@ -166,11 +166,11 @@ def _check_metric(place: int, value: Any, loss: str) -> Metric:
 
 
 def _own_metric(name: str, function: Any) -> Metric:
-    """Return a user's own function as a metric; scikit-learn's naming says which way is better."""
+    """Make a metric of a user's function; its name tells whether lower is better, as in sklearn."""
     _validation.check_function(name, function, "y", "prediction")
     called = getattr(function, "__name__", type(function).__name__)
     if called == "loss" or called.startswith("validation_"):
-        raise ValueError(f"{name} is a function named {called!r}, as the losses are: rename it")
+        raise ValueError(f"{name} is a function named {called!r}, like the losses: rename it")
 
     def value(y: AnyArray, prediction: FloatArray, weight: FloatArray | None) -> float:
         found = function(y, prediction)

@@ -37,14 +37,14 @@ class Network:
         The activation of all hidden layers, or one for each: a name in
         `fastgd.activations.ACTIVATIONS`, such as "relu", "tanh", "gelu" or "identity".
     loss : str
-        What training makes small: a name in `fastgd.losses.LOSSES`, such as "squared_error"
+        What training minimises: a name in `fastgd.losses.LOSSES`, such as "squared_error"
         (the mean over samples and outputs of (prediction - y)^2), "log_loss" (one output, y in
         {0, 1} or probabilities), "cross_entropy" (class indices, or a matrix of probabilities),
         "hinge" (one output, y in {-1, 1}) or "poisson" (counts).
     dtype : {"float32", "float64"}
-        In which everything is computed.
+        The dtype of the parameters and of all computation.
     rng : None, int or numpy.random.Generator
-        Draws the initial weights. Those of a model without hidden layers are zero.
+        Used to draw the initial weights. A model without hidden layers starts with zeros.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Network:
     """
 
     _params: FloatArray
-    #: what a table's columns are to the inputs, if the command line has trained and saved it
+    #: how a table's columns become the inputs, for a network saved by the command line
     _table: dict[str, Any] | None = None
 
     @helpful
@@ -200,7 +200,7 @@ class Network:
         Returns
         -------
         ndarray of shape (n, sizes[-1]), or (n,) for one output
-            Probabilities for the first two, else what y is measured in.
+            Probabilities for the first two; otherwise in the units of y.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class Network:
         y : array_like of shape (n,) or (n, sizes[-1])
             Targets.
         sample_weight : array_like of shape (n,), optional
-            Factors of the samples' losses.
+            Factors for the samples' losses.
         reduction : {"mean", "sum", "none"}
             Over the samples; "mean" divides by their number.
 
@@ -268,19 +268,19 @@ class Network:
         return total / len(X) if reduction == "mean" else total
 
     def _outputs(self, X: FloatArray) -> FloatArray:
-        """Return raw outputs (n, sizes[-1]) of samples that are checked."""
-        from fastgd.backends import compiled  # compiled code is loaded when it is needed
+        """Return the raw outputs (n, sizes[-1]) of checked samples."""
+        from fastgd.backends import compiled  # load compiled code only when needed
 
         return compiled.forward(self._sizes, self._hidden, self.params, X)
 
     def _losses(self, X: FloatArray, y: Any, weight: FloatArray | None) -> FloatArray:
-        """Return the samples' losses, of samples that are checked."""
+        """Return the losses of checked samples."""
         with np.errstate(over="ignore", invalid="ignore"):
             values = LOSSES[self._loss].value(self._outputs(X), y)
         return values if weight is None else weight * values
 
     def copy(self) -> Network:
-        """Return a network of its own with the same parameters."""
+        """Return an independent network with the same parameters."""
         twin: Network = object.__new__(type(self))
         vars(twin).update(vars(self))
         twin._params = self._params.copy()
@@ -289,23 +289,23 @@ class Network:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, in NumPy's npz format, without pickle.
 
-        The file is complete or not there: it is written beside its place and moved into it.
+        The file is written completely or not at all: under a temporary name, and then moved.
 
         Parameters
         ----------
         path : path_like
-            The file. An older one is replaced, and its permissions are kept.
+            The file. An existing file is replaced, and its permissions are kept.
 
         Raises
         ------
         OSError
-            When the file can not be written: no such folder, a read-only file (for root too), a
-            device, links that lead back to themselves. An older one is then as it was.
+            When the file cannot be written: no such folder, a read-only file (for root too), a
+            device, links that lead back to themselves. An existing file is then unchanged.
 
         See Also
         --------
         fastgd.load : Read it again.
-        fastgd.save_checkpoint : Keep what a training needs to go on, too.
+        fastgd.save_checkpoint : Also store the state to resume training.
         """
         kind = "network" if self._table is None else "model"
         _files.write(path, kind, network_entries(self))
@@ -326,19 +326,18 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Notes
     -----
-    The command line's models read a table's columns, which they standardise and one-hot encode. A
-    Network does not do this and can not tell whether it was done: one that was loaded from such a
-    file keeps the columns, means, scales and classes, and `Network.save` writes them again, but it
-    predicts and trains on nothing; the error says what its inputs are. To predict, use ``python -m
-    fastgd predict``.
+    The command line's models standardise and one-hot encode a table's columns. A Network does not,
+    and cannot tell whether its input is encoded. A network loaded from such a file therefore
+    refuses to predict and train, with an error that describes its inputs; `Network.save` writes
+    the columns, means, scales and classes again. To predict, use ``python -m fastgd predict``.
 
     Raises
     ------
     OSError
         When there is no such file, it is a folder, or it may not be read.
     ValueError
-        When the file is damaged, not fastgd's, or no file but a device or a pipe. Nothing else is
-        raised, whatever a file holds; it may come from somebody who is not trusted.
+        When the file is damaged, not fastgd's, or a device or a pipe. No file contents raise
+        anything else: files from untrusted sources are safe to read.
 
     Examples
     --------
@@ -356,9 +355,9 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def check_network(net: Any) -> Network:
-    """Return a network that is one."""
+    """Return a network; raise TypeError for anything else."""
     if not isinstance(net, Network):
-        hint = ": make one of it, as in fastgd.Network([3, 1])" if net is Network else ""
+        hint = ": create an instance, as in fastgd.Network([3, 1])" if net is Network else ""
         raise TypeError(f"net must be a fastgd.Network, not {show(net)}{hint}")
     check_inputs(net)
     return net
@@ -368,7 +367,7 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the units of each layer."""
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
         raise TypeError(
-            f"sizes must list the units of each layer, as [3, 1] does, not {show(sizes)}"
+            f"sizes must list the units of each layer, such as [3, 1], not {show(sizes)}"
         )
     checked = tuple(check_int(f"sizes[{i}]", size, at_least=1) for i, size in enumerate(sizes))
     if len(checked) < 2:
@@ -380,54 +379,54 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
-    """Return the activation of each hidden layer, from one name or one a layer."""
+    """Return the activation of each hidden layer, from one name or one per layer."""
     if isinstance(hidden, str):
         return (check_choice("hidden", hidden, ACTIVATIONS),) * n_hidden
     if not isinstance(hidden, Sequence):
         raise TypeError(
-            f"hidden must be one of {listed(ACTIVATIONS)}, or one such name a hidden layer, "
+            f"hidden must be one of {listed(ACTIVATIONS)}, or one such name per hidden layer, "
             f"not {show(hidden)}"
         )
     if len(hidden) != n_hidden:
         raise ValueError(
             f"hidden names {count(len(hidden), 'activation')}, but sizes has "
-            f"{count(n_hidden, 'hidden layer')}: give one name for all, or one a layer"
+            f"{count(n_hidden, 'hidden layer')}: give one name for all, or one per layer"
         )
     return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
 
 
 def check_params(params: FloatArray) -> None:
-    """Check that a network's parameters, which its user may write to, can be trained."""
+    """Check that a network's parameters are finite: the user may have written to them."""
     if not all_finite(params):
         first = int(np.argmin(np.isfinite(params)))
         raise ValueError(
             f"the network's params[{first}] is {params[first]}: training needs finite parameters "
-            "to begin with; set them, or make a new network"
+            "at the start; set them, or create a new network"
         )
 
 
 def check_inputs(net: Network) -> None:
-    """Refuse to read samples with a network whose inputs are a table's columns, encoded.
+    """Raise for a network whose inputs are encoded columns of a table.
 
-    Whether an array holds them raw or encoded can not be seen.
+    An array does not show whether its columns are raw or encoded.
     """
     if net._table is None:
         return
-    from fastgd.tables._encoding import Encoding  # the command line's models alone need it
+    from fastgd.tables._encoding import Encoding  # only needed for the command line's models
 
     encoding = Encoding.from_fields(net._table)
     raise ValueError(
         f"this network was saved by the command line: it predicts {encoding.target.name!r}, and "
         f"its {encoding.n_features} inputs are the columns {encoding.describe()}, with numbers "
-        "standardised and categories as 0 and 1. It can not do this itself, nor tell whether it "
-        "was done: predict with python -m fastgd predict. For samples that you have encoded in "
-        "this way, make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss) and "
-        "set other.params = net.params"
+        "standardised and categories as 0 and 1. It cannot encode them itself, nor tell "
+        "whether they are encoded: predict with python -m fastgd predict. For samples that you "
+        "have encoded in this way, make other = fastgd.Network(net.sizes, hidden=net.hidden, "
+        "loss=net.loss) and set other.params = net.params"
     )
 
 
 def network_entries(net: Network) -> dict[str, Any]:
-    """Return what a file keeps of a network."""
+    """Return the entries of a file for a network."""
     entries = {
         "sizes": list(net.sizes),
         "hidden": list(net.hidden),
@@ -452,14 +451,14 @@ def read_network(file: _files.Contents) -> Network:
 
 
 def _read_table(file: _files.Contents, net: Network) -> dict[str, Any] | None:
-    """Return how the network's inputs come of a table's columns, where the file says it."""
+    """Return how a table's columns become the network's inputs, or None if the file has none."""
     if "table" not in file.header:
         return None
-    from fastgd.tables._encoding import Encoding  # the command line's models alone have one
+    from fastgd.tables._encoding import Encoding  # only needed for the command line's models
 
     fields: dict[str, Any] = file.header["table"]
     try:
         Encoding.from_fields(fields).require_fit(net)
     except ValueError as error:
-        raise _files.RefusedError(f"{file.path!r} can not be used: {error}") from error
+        raise _files.RefusedError(f"{file.path!r} cannot be used: {error}") from error
     return fields

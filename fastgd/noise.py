@@ -1,6 +1,6 @@
-"""How noisy mini-batch gradients are: the noise scale on data, and of a training's steps.
+"""The noise scale of mini-batch gradients, on data and for a training's steps.
 
-What batch size that advises is the business of `advice`.
+For advice on a batch size see `advice`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,16 @@ from fastgd.network import Network
 
 __all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased", "unbiased_each"]
 
-# The full noise scale: samples that make a random direction, and that measure the curvature along
-# one; how many directions at least, at most, and between that for how many samples each; the most
-# samples that measure the curvature along the gradient.
-PROBE = 16
-PROBES = 32
-MOST_PROBES = 128
-SAMPLES_A_PROBE = 100
-MOST_SIGNAL = 4096
-# Recorded steps whose mean a trace's noise scale takes.
+# For the full noise scale.
+PROBE = 16  # samples for a random direction, and for the curvature along it
+PROBES = 32  # the fewest directions
+MOST_PROBES = 128  # the most directions
+SAMPLES_A_PROBE = 100  # one direction for this many samples, between these bounds
+MOST_SIGNAL = 4096  # the most samples for the curvature along the gradient
+# Recorded steps over which a trace's noise scale is averaged.
 WINDOW = 100
-# Steps whose means are made at a time: in the fast caches, and in memory that is used again.
-STRETCH = 8000
+# Steps to average at a time, so that the buffers stay in cache and are reused.
+BLOCK = 8000
 
 
 def unbiased(
@@ -47,7 +45,7 @@ def unbiased(
     batch_square : ndarray
         Squared norms of the samples' mean gradients.
     n : ndarray
-        How many samples; nan comes of fewer than two.
+        How many samples; fewer than two give nan.
 
     Returns
     -------
@@ -64,24 +62,24 @@ def unbiased(
 
 
 def unbiased_each(sample_squares: FloatArray, batch_square: FloatArray, n: FloatArray) -> None:
-    """Put what `unbiased` returns of each of many batches in the place of what it takes."""
-    for first in range(0, len(n), STRETCH):
-        part = slice(first, first + STRETCH)
+    """Apply `unbiased` to each of many batches, in place."""
+    for first in range(0, len(n), BLOCK):
+        part = slice(first, first + BLOCK)
         sample_squares[part], batch_square[part] = unbiased(
             sample_squares[part], batch_square[part], n[part]
         )
 
 
 def smoothed_ratio(variance: FloatArray, square: FloatArray) -> FloatArray:
-    """Return the noise scale of single batches, each by the means of the last steps up to it.
+    """Return the noise scale at each batch, from means over the last steps up to it.
 
-    A batch's own estimates scatter too much to be divided; the mean squared gradient may even be
-    negative, where it cannot be told from zero: then the noise scale is infinite.
+    A single batch's estimates vary too much for a ratio. The estimated mean squared gradient may
+    be negative if it cannot be distinguished from zero: the noise scale is then infinite.
     """
     ratio = np.empty(len(variance))
-    for first in range(0, len(ratio), STRETCH):
+    for first in range(0, len(ratio), BLOCK):
         lead = min(first, WINDOW)
-        part = slice(first - lead, first + STRETCH)
+        part = slice(first - lead, first + BLOCK)
         unknown = np.isnan(variance[part])
         above, below = (
             _sums_of_last(np.where(unknown, 0, values[part]) if unknown.any() else values[part])
@@ -89,15 +87,15 @@ def smoothed_ratio(variance: FloatArray, square: FloatArray) -> FloatArray:
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(below > 0, above / below, np.inf)
-        ratio[first : first + STRETCH] = found[lead:]
+        ratio[first : first + BLOCK] = found[lead:]
     return ratio
 
 
 def _sums_of_last(values: FloatArray) -> FloatArray:
-    """Return, for each place, the sum of the last values up to it, at most WINDOW.
+    """Return at each index the sum of the last values up to it, at most WINDOW.
 
-    They are made of the sums of 1, 2, 4 ... values. Differences of sums from the first value on
-    would lose all digits, as gradients shrink by many powers of ten in a training.
+    They are built from sums of 1, 2, 4 ... values. Differences of cumulative sums would lose all
+    digits, as gradients shrink by many powers of ten in a training.
     """
     total = np.zeros_like(values)
     part, length, done = values, 1, 0
@@ -119,15 +117,15 @@ class NoiseScale:
     Attributes
     ----------
     simple : float
-        Samples in a batch whose gradient is as large as its noise.
+        The batch size at which the gradient is as large as its noise.
     full : float or None
         The same, with each direction weighted by its curvature.
     gradient_square : float
-        The squared norm of the mean gradient, without bias.
+        An unbiased estimate of the mean gradient's squared norm.
     gradient_variance : float
         The trace of the samples' gradients' covariance.
     n_samples : int
-        How many samples it was measured on.
+        How many samples were used.
     """
 
     simple: float
@@ -149,8 +147,8 @@ def noise_scale(
 ) -> NoiseScale:
     r"""Measure the noise scale of the gradient at the network's parameters.
 
-    Of a loss whose samples' gradients have mean :math:`G` and covariance :math:`\Sigma`, and whose
-    Hessian is :math:`H`, the simple and the full noise scale are
+    If the samples' gradients have mean :math:`G` and covariance :math:`\Sigma`, and the loss has
+    the Hessian :math:`H`, the simple and the full noise scale are
 
     .. math::
 
@@ -163,7 +161,7 @@ def noise_scale(
     Parameters
     ----------
     net : Network
-        Where it is measured; it is not changed.
+        The network; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples, at least two.
     y : array_like of shape (n,) or (n, sizes[-1])
@@ -171,20 +169,20 @@ def noise_scale(
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses.
     full : bool
-        Whether to measure the full noise scale too, which takes the curvature into account: by
-        differences of gradients on parts of the samples, along the gradient and along 32 to 128
-        random directions of the noise, one for each 100 samples. From a thousand samples on that
-        takes no longer than the rest (a few thousand where layers have a thousand units). Where
-        one direction dominates, its standard error is sqrt(2 / directions), 25 to 13 %, and else
-        it is less.
+        Whether to measure the full noise scale too, which takes the curvature into account. It
+        uses differences of gradients on parts of the samples, along the gradient and along 32 to
+        128 random directions of the noise, one for each 100 samples. From a thousand samples on
+        this takes no longer than the rest (from a few thousand if layers have a thousand units).
+        If one direction dominates, the standard error is sqrt(2 / directions), 25 to 13 %;
+        otherwise it is smaller.
     rng : None, int or numpy.random.Generator
-        Draws those directions.
+        Used to draw those directions.
 
     Returns
     -------
     NoiseScale
-        Without bias, so that the gradient's square may come out negative near a minimum: the
-        noise scale is then infinite.
+        Unbiased estimates: the gradient's square may be negative near a minimum, and the noise
+        scale is then infinite.
 
     Raises
     ------
@@ -248,9 +246,9 @@ def _full(
     sizes = [min(max(n // 8, PROBE), MOST_SIGNAL)] + [PROBE] * probes
     bounds = np.cumsum([0, *sizes], dtype=np.int64)
     order = rng.integers(n, size=bounds[-1], dtype=index_dtype(n))
-    # where rounding and the third derivative disturb a central difference alike
+    # the step that balances rounding against the third derivative in a central difference
     reach = np.finfo(params.dtype).eps ** (1 / 3) * (1 + np.sqrt(_square(params)))
     signal, *along_noise = backend.curvatures(plan, params, mean, order, bounds, reach).tolist()
     noise = sum(along_noise) / probes
-    signal -= noise / n  # of the mean's own noise
+    signal -= noise / n  # remove the noise of the mean itself
     return noise / signal if signal > 0 else float("inf")

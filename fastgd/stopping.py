@@ -1,7 +1,7 @@
-"""When a training has stopped improving: the one rule behind everything that waits for it.
+"""The rule for when a training no longer improves.
 
-`EarlyStopping` is what ``train(early_stopping=...)`` takes. `Patience` is the rule itself, which
-schedules that wait for a plateau and the estimators use too.
+`EarlyStopping` is the argument of ``train(early_stopping=...)``. `Patience` is the rule itself,
+which plateau schedules and the estimators use too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["EarlyStopping", "Patience", "Waiting", "check_early_stopping"]
 
 
 class Waiting(NamedTuple):
-    """What a `Patience` keeps from epoch to epoch.
+    """The state of a `Patience` between epochs.
 
     Attributes
     ----------
@@ -33,19 +33,19 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Patience:
-    """How many epochs in a row may pass without an improvement. Lower values are better.
+    """The number of epochs in a row without an improvement to wait for. Lower values are better.
 
     Parameters
     ----------
     epochs : int
-        After this many the patience is exhausted.
+        The patience is exhausted after this many epochs.
     min_delta : float
         A value improves when it is lower than the best by more than this.
     relative : bool
-        Whether `min_delta` is a share of the best value's size.
+        Whether `min_delta` is relative to the best value's magnitude.
     lenient : bool
-        scikit-learn's reading: a value exactly at the bound improves too, and the best value
-        follows every lower one, not only those that count as improvements.
+        scikit-learn's rule: a value exactly at the bound is an improvement too, and every lower
+        value becomes the best, even if it is not an improvement.
     """
 
     epochs: int
@@ -61,7 +61,7 @@ class Patience:
         return Waiting(best, 0 if improved else waiting.epochs + 1)
 
     def improves(self, best: float, value: float) -> bool:
-        """Whether a value improves on the best one. NaN never does."""
+        """Return whether a value improves on the best one. NaN never does."""
         if best == math.inf:
             return value < best  # the first value
         if self.relative:  # best - min_delta * abs(best), for positive values as torch rounds it
@@ -71,25 +71,25 @@ class Patience:
         return value <= bound if self.lenient else value < bound
 
     def exhausted(self, waiting: Waiting) -> bool:
-        """Whether too many epochs have passed."""
+        """Return whether the patience is exhausted."""
         return waiting.epochs >= self.epochs
 
 
 @frozen
 class EarlyStopping:
-    """End a training when it has stopped improving, and go back to its best epoch.
+    """Stop a training that no longer improves, and restore its best epoch.
 
     Parameters
     ----------
     patience : int
-        Epochs in a row without an improvement after which the training ends, at least 1.
+        Stop after this many epochs in a row without an improvement; at least 1.
     min_delta : float
-        By how much a value must be better than the best one to be an improvement, at least 0.
+        How much better than the best a value must be to count as an improvement; at least 0.
     monitor : str
-        What to watch: "validation_loss", "loss" (the training loss), or the name of one of the
-        training's metrics, with ``validation_`` before it for the validation data.
+        The value to watch: "validation_loss", "loss" (the training loss), or the name of one of
+        the training's metrics, with the prefix ``validation_`` for the validation data.
     restore_best : bool
-        Whether the network ends with the parameters of the best epoch, not of the last.
+        Whether to restore the parameters of the best epoch; otherwise keep the last ones.
 
     Examples
     --------
@@ -127,12 +127,12 @@ class EarlyStopping:
 
     @property
     def rule(self) -> Patience:
-        """How epochs without an improvement are counted."""
+        """The rule that counts epochs without an improvement."""
         return Patience(self.patience, self.min_delta)
 
 
 def check_early_stopping(value: Any) -> EarlyStopping | None:
-    """Return what an early stopping, a patience or None stands for."""
+    """Return the `EarlyStopping` that the argument means, or None."""
     if value is None or isinstance(value, EarlyStopping):
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -1,6 +1,6 @@
-"""`train`: from what a user gives to a run.
+"""`train`: check a user's arguments and start a run.
 
-Settings are checked in `_settings`; the epochs belong in `_run`.
+For the checks of settings see `_settings`, for the epoch loop `_run`.
 """
 
 from __future__ import annotations
@@ -78,118 +78,118 @@ def train(
 ) -> History:
     r"""Train a network in place by gradient descent.
 
-    Each epoch cuts the samples, in the order of the sampling, into batches, and each batch
-    makes one update, with the gradient of
+    Each epoch divides the samples, in the order of the sampling, into batches. Each batch makes
+    one update with the gradient of
 
     .. math:: J_B = \frac{1}{|B|} \sum_{i \in B} w_i \ell_i
 
-    (without the division for ``reduction="sum"``). With ``batch_size=1`` this is stochastic,
-    with ``batch_size=None`` batch gradient descent, and in between mini-batch gradient descent.
+    (without the division for ``reduction="sum"``). This is stochastic gradient descent with
+    ``batch_size=1``, batch gradient descent with ``batch_size=None``, and mini-batch gradient
+    descent in between.
 
     Parameters
     ----------
     net : Network
-        Is trained in place.
+        The network, trained in place.
     X : array_like of shape (n, sizes[0])
-        Samples. A C-contiguous array of the network's dtype is read in place, from a memory map
-        too; anything else is converted once.
+        Samples. A C-contiguous array or memory map of the network's dtype is not copied; anything
+        else is converted once.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
     batch_size : int or None
-        Samples a batch, from 1 to n; None for all.
+        Samples per batch, from 1 to n; None for all.
     epochs : int
         Passes over the data.
     optimizer : Optimizer, optional
-        How parameters move; ``SGD(0.01)`` if not given.
+        The rule for updates; ``SGD(0.01)`` if not given.
     schedule : Schedule or callable, optional
         How the optimizer's learning rate changes: one of `fastgd.schedules`, or a function from
-        the number of the epoch, counted from 0, to a factor. A schedule that waits for a plateau
-        looks at the validation loss where there is one, else at the training loss.
+        the epoch's number, counted from 0, to a factor. A schedule that waits for a plateau
+        watches the validation loss if there is one, otherwise the training loss.
     sampling : str or object
         A name in `fastgd.sampling.SAMPLINGS`, such as "shuffle" (without replacement, in a new
         order each epoch), "replacement", "sequential", "stratified" (shuffled, with each class
         spread evenly) or "poisson" (each batch takes each sample with probability
-        batch_size / n, and the mean divides by batch_size, whatever a batch holds), or an object
+        batch_size / n, and the mean always divides by batch_size), or an object
         with a method ``epoch(n, rng)`` that returns sample indices.
     drop_last : bool
-        Whether a last batch that is not full is left out.
+        Whether to drop an incomplete last batch.
     reduction : {"mean", "sum"}
-        How the samples of a batch make one gradient. The sum with a learning rate eta moves as
-        the mean with eta times the batch size.
+        How to combine the gradients of a batch's samples. The sum with learning rate eta makes
+        the same updates as the mean with eta times the batch size.
     sample_weight : array_like of shape (n,), optional
-        Factors of the samples' losses. The mean divides by the number of samples all the same,
-        so that a weight means the same at every batch size.
+        Factors for the samples' losses. The mean still divides by the number of samples, so that
+        a weight has the same effect at every batch size.
     class_weight : "balanced" or mapping of classes to float, optional
-        Factors of the losses by the samples' classes, beside the samples' own; a class that the
-        mapping does not have keeps 1. "balanced" gives n / (number of classes * size of the
-        class).
+        Factors for the losses by class, multiplied with `sample_weight`. Classes missing from the
+        mapping have 1; "balanced" means n / (number of classes * size of the class).
     validation : float, (X, y) or (X, y, sample_weight), optional
-        Data on which the loss is computed after each epoch. A number between 0 and 1 sets that
-        share of the samples aside, drawn from `rng`, with each class's share where the targets
-        are classes; `History.validation_samples` lists them.
+        Data on which the loss is computed after each epoch. A number between 0 and 1 is the share
+        of the samples to set aside, drawn with `rng` and stratified if the targets are classes;
+        `History.validation_samples` lists them.
     early_stopping : int or EarlyStopping, optional
-        End the training when it has stopped improving, and go back to the best epoch; a number is
-        the patience. It watches the validation loss unless an `EarlyStopping` says otherwise.
+        Stop when the training no longer improves, and restore the best epoch's parameters. An int
+        is the patience. The validation loss is watched unless an `EarlyStopping` says otherwise.
     metrics : sequence of str or callable
-        What else to compute after each epoch, on the training samples and on the validation data,
-        for `History.metrics` and `History.validation_metrics`: names in
+        Further values to compute after each epoch, on the training samples and on the validation
+        data, for `History.metrics` and `History.validation_metrics`: names in
         `fastgd.metrics.METRICS`, such as "accuracy", "log_loss", "mae" or "r2", or functions of
-        (y, prediction) that return a number, where ``prediction`` is what `Network.predict`
-        returns. On the training samples this costs a forward pass.
+        (y, prediction) that return a number, where ``prediction`` is the result of
+        `Network.predict`. On the training samples this costs a forward pass.
     callbacks : sequence of callable
-        Each is called after each epoch as ``callback(net, history)``; training stops after an
-        epoch in which one returns True. The next epoch begins with the parameters as they leave
-        them. The history is up to date, to be copied or saved.
+        Each is called after each epoch as ``callback(net, history)``, and may change the
+        parameters; training stops if one returns True. The history is up to date and can be
+        copied or saved.
     l1, l2 : float
         Penalties ``l1 * |w|_1 + l2 / 2 * |w|^2`` on the weights, not on the biases, as part of
-        the loss; that of `l1` by a proximal step after each update, so that weights become
+        the loss; `l1` is applied by a proximal step after each update, so that weights become
         exactly zero.
     clip_value, clip_norm : float, optional
-        The largest size of an element of a batch's gradient, or the largest norm of it, to which
-        a longer one is shortened (as torch's ``clip_grad_value_`` and ``clip_grad_norm_``).
+        Clip the elements of a batch's gradient to this size, or scale the gradient down to this
+        norm (like torch's ``clip_grad_value_`` and ``clip_grad_norm_``).
     clip_per_sample : float, optional
-        The largest norm of a sample's gradient in a batch's.
+        Scale each sample's gradient down to this norm.
     noise_multiplier : float
         Adds Gaussian noise of standard deviation ``noise_multiplier * clip_per_sample`` to the
         sum of a batch's gradients: with ``sampling="poisson"``, differentially private gradient
-        descent (Abadi et al. 2016, arXiv:1607.00133). What privacy that gives is for an
-        accounting library to say.
+        descent (Abadi et al. 2016, arXiv:1607.00133). Use an accounting library to compute the
+        resulting privacy.
     dropout : float or sequence of float
-        The share of a hidden layer's units that each sample of a step goes without, below 1: one
-        for all, or one a layer. The others' outputs are divided by one minus it (Srivastava et
-        al. 2014, JMLR 15, 1929). The losses of the training are those with units left out.
+        The probability, below 1, that a hidden unit is dropped for a sample in a step: one for all
+        hidden layers, or one per layer. The remaining outputs are divided by one minus it
+        (Srivastava et al. 2014, JMLR 15, 1929). Training losses are those with units dropped.
     record : sequence of str
-        What `History.trace` keeps: "loss", "params", "gradient_norm" and "noise_scale".
+        What to record in `History.trace`: "loss", "params", "gradient_norm", "noise_scale".
     record_every : int
-        Every how many steps it does.
+        Record every so many steps.
     rng : None, int or numpy.random.Generator
-        Draws the order of the samples; None draws a fresh one.
+        Used to draw the order of the samples; None takes a fresh generator.
     n_threads : int, optional
-        The most threads to use. It may lower OpenMP's number (one a core, or what
-        ``OMP_NUM_THREADS`` or threadpoolctl say), which is used if it is not given; it does not
-        raise it. The engine uses fewer where that is faster. The results do not depend on it.
+        The most threads to use; OpenMP's number if not given (one per core, or as set by
+        ``OMP_NUM_THREADS`` or threadpoolctl), and never more than that. The engine uses fewer if
+        that is faster. The results do not depend on it.
     backend : {"compiled", "vectorized", "loop"}
-        Which implementation runs: they compute the same.
+        The implementation to use: all compute the same.
     resume : History, optional
-        Go on where this training ended, with its optimizer and schedule, and their state and
-        the generator's: 4 epochs and then 6 give the bits of 10.
+        Continue this training, with its optimizer, schedule and generator and their states:
+        4 epochs and then 6 give the same bits as 10.
     verbose : {0, 1, "bar"}
-        Nothing, a line an epoch, or a bar (tqdm's; lines where it is not installed).
+        Print nothing, a line per epoch, or a bar (with tqdm; lines if it is not installed).
 
     Returns
     -------
     History
-        Of this training; with ``resume``, of the whole.
+        The record of this training; with ``resume``, of the whole training.
 
     Raises
     ------
     TypeError, ValueError
         When an argument is not as above. Nothing has changed then.
     DivergenceError
-        When the loss stopped being finite: the learning rate may be too high. The network then
-        holds the parameters of the last finite epoch.
+        When the loss stops being finite: the learning rate may be too high. The network then has
+        the parameters of the last finite epoch.
     KeyboardInterrupt
-        The network then holds the parameters of the last complete epoch.
+        The network then has the parameters of the last complete epoch.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def train(
     return prepare(**locals()).finish()
 
 
-@functools.cache  # reading a signature takes as long as training a small network
+@functools.cache  # inspecting a signature takes as long as training a small network
 def allowed_settings() -> Mapping[str, Any]:
     """Return the names of `train`'s settings, with their defaults."""
     parameters = inspect.signature(train).parameters.values()
@@ -223,9 +223,9 @@ def prepare(
     samples: IndexArray | None = None,
     **given: Any,
 ) -> Run:
-    """Check everything that `train` takes, and return the run, which has changed nothing yet.
+    """Check the arguments of `train`, and return the run, which has changed nothing yet.
 
-    With `samples`, indices into X, only these are trained on.
+    `samples` are the indices in X of the samples to train on; None for all.
     """
     check_network(net)
     known = allowed_settings()
@@ -284,10 +284,10 @@ Given = TypeVar("Given")
 
 
 class _Pins:
-    """Keeps the user's arrays where they are until the run has ended.
+    """Prevents the user's arrays from being resized until the run has ended.
 
-    Whatever is called after their check (another array's conversion, a sampling, a callback) may
-    try to resize them, and the engine reads them by address.
+    The engine reads them by address, and code that runs after their check (another array's
+    conversion, a sampling, a callback) might try to resize them.
     """
 
     def __init__(self) -> None:
@@ -297,7 +297,7 @@ class _Pins:
         self.pins: list[Any] = []
 
     def __call__(self, array: Given) -> Given:
-        """Return an array whose memory stays where it is as long as this object lives."""
+        """Return an array whose memory does not move while this object exists."""
         self.pins += self._pin(array)
         return array
 
@@ -311,7 +311,7 @@ def _plan(
     weight: FloatArray | None,
     batch_size: int,
 ) -> Plan:
-    """Return what the backend is given."""
+    """Return the plan for the backend."""
     return Plan(
         sizes=net.sizes,
         hidden=net.hidden,
@@ -337,7 +337,7 @@ def _plan(
 def _recording(
     net: Network, settings: Settings, plan: Plan, start: Beginning, n: int
 ) -> Recording | None:
-    """Return what records the steps, with room for all of them; None where nothing is wanted."""
+    """Return the recording, with room for all steps; None if nothing is recorded."""
     if "noise_scale" in settings.record and plan.batch_size == 1:
         raise ValueError(
             "record='noise_scale' needs batches of at least 2 samples: one has no variance"
@@ -353,7 +353,7 @@ def _recording(
 
 
 def _watch(settings: Settings) -> Watch | None:
-    """Return what ends the run early; None where nothing does."""
+    """Return the `Watch` that may end the run early, or None."""
     stopping = settings.early_stopping
     if stopping is None:
         return None
@@ -370,16 +370,16 @@ def _watch(settings: Settings) -> Watch | None:
 
 
 class _Evaluations:
-    """What is computed after each epoch: the validation loss, and metrics.
+    """Computes the validation loss and metrics after each epoch.
 
     Parameters
     ----------
     history : History
-        Is added to.
+        The values are appended to it.
     held, trained : Evaluation or None
-        Of the validation data, and of the training samples.
+        Evaluations on the validation data, and on the training samples.
     metrics : sequence of Metric
-        To compute on both.
+        The metrics to compute on both.
     """
 
     def __init__(
@@ -410,8 +410,8 @@ class _Evaluations:
 class _Split:
     """The samples that ``validation=0.2`` sets aside.
 
-    A resumed training keeps those of its beginning. Nothing is drawn from the user's generator
-    before the run begins, as later checks may still fail.
+    A resumed training keeps the samples set aside at its start. Nothing is drawn from the user's
+    generator before the run starts, since later checks may still fail.
     """
 
     def __init__(
@@ -439,8 +439,8 @@ class _Split:
         wanted = count_held(len(self._rows), share)
         if len(kept) != wanted or len(self.held_rows) != wanted:
             raise ValueError(
-                f"resume goes on with the {_words.count(len(kept), 'sample')} that the training "
-                f"set aside when it began, but validation={share:g} of these data would be "
+                f"resume continues with the {_words.count(len(kept), 'sample')} that the training "
+                f"set aside when it started, but validation={share:g} of these data would be "
                 f"{wanted}: give the same share and the same data"
             )
 
@@ -448,7 +448,7 @@ class _Split:
         return split_rows(self._rows, self._share, self._labels, rng)
 
     def begin(self) -> None:
-        """Make the draws from the user's generator, and say in the history what came of them."""
+        """Draw from the user's generator, and store the drawn samples in the history."""
         if self._drawn:
             self._draw(self._start.rng)
             self._start.history.validation_samples = self.held_rows
@@ -461,7 +461,7 @@ def _weights(
     net: Network,
     n: int,
 ) -> FloatArray | None:
-    """Return the samples' factors: their own times their classes'."""
+    """Return the samples' weights: their own times their class's."""
     own = _data.check_sample_weight(sample_weight, n, net.dtype)
     of_class = _data.check_class_weight(class_weight, labels)
     if of_class is None:
@@ -478,7 +478,7 @@ def _weights(
 
 
 def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
-    """Return each sample's class where the targets are classes, for stratified sampling."""
+    """Return each sample's class if the targets are classes, else None."""
     if not LOSSES[net.loss].targets.classes:
         return None
     if LOSSES[net.loss].targets.indices:
@@ -489,7 +489,7 @@ def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
 def _check_validation(
     net: Network, validation: Any, pinned: _Pins
 ) -> tuple[Evaluation | None, float]:
-    """Return the validation data, or the share of the samples that is set aside (0: none)."""
+    """Return the validation data, or the share of the samples to set aside (0 for none)."""
     if validation is None:
         return None, 0.0
     if isinstance(validation, (float, np.floating)):

@@ -163,5 +163,5 @@ def test_networks_that_are_no_list_are_refused():
 
 
 def test_a_class_is_no_network():
-    with pytest.raises(TypeError, match=r"make one of it, as in fastgd\.Network\(\[3, 1\]\)"):
+    with pytest.raises(TypeError, match=r"create an instance, as in fastgd\.Network\(\[3, 1\]\)"):
         gd.train_many([gd.Network] * 2, X, Y, {})
