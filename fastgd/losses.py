@@ -130,11 +130,11 @@ class Loss:
     value : callable
         (z, y) -> the loss of each sample, of shape (n,).
     gradient : callable
-        (z, y) -> its derivative by the raw outputs, of shape (n, outputs).
+        (z, y) -> the derivative with respect to the raw outputs, of shape (n, outputs).
     link : callable
-        z -> the prediction: what the targets are on average.
+        z -> the prediction, the expected target.
     targets : Targets
-        What y may hold.
+        What the targets may hold.
     text : tuple of str
         The formulas of value, gradient and link, in LaTeX with $, for the table of losses.
     """
@@ -160,7 +160,7 @@ def _mean_over_outputs(
     targets: Targets,
     *text: str,
 ) -> Loss:
-    """Make the loss of a sample from that of one output, as the mean over its outputs."""
+    """Extend a loss for one output to the mean over a sample's outputs."""
 
     def mean_value(z: FloatArray, y: AnyArray) -> FloatArray:
         result: FloatArray = value(z, y).mean(axis=1)
@@ -183,33 +183,33 @@ def _huber(z: FloatArray, y: AnyArray) -> FloatArray:
 
 
 def _shortfall(z: FloatArray, y: AnyArray) -> FloatArray:
-    """Return max(0, 1 - y z): by how much the margin is missed."""
+    """Return max(0, 1 - y z), the shortfall of the margin."""
     result: FloatArray = np.maximum(1 - y * z, 0)
     return result
 
 
 def _of_less_likely(z: FloatArray, y: AnyArray) -> FloatArray:
-    """Return the target's part in the class whose probability is at most a half."""
+    """Return the target's share of the class with predicted probability at most 1/2."""
     return np.where(z > 0, 1 - y, y)
 
 
 def log_loss(z: FloatArray, y: AnyArray) -> FloatArray:
-    """Return log(1 + exp(z)) - y z, as a sum of what is at least 0: nothing cancels."""
+    """Return log(1 + exp(z)) - y z, as a sum of non-negative terms to avoid cancellation."""
     share, size = _of_less_likely(z, y), np.abs(z)
-    # no share counts nothing, even where z is infinite
+    # a share of 0 contributes 0, even for infinite z
     result: FloatArray = np.log1p(np.exp(-size)) + np.where(share == 0, 0, size) * share
     return result
 
 
 def log_loss_slope(z: FloatArray, y: AnyArray) -> FloatArray:
-    """Return sigmoid(z) - y, from the smaller of sigmoid(z) and sigmoid(-z)."""
+    """Return sigmoid(z) - y, computed from the smaller of sigmoid(z) and sigmoid(-z)."""
     excess = sigmoid(-np.abs(z)) - _of_less_likely(z, y)
     return np.where(z > 0, -excess, excess)
 
 
 def _poisson(z: FloatArray, y: AnyArray) -> FloatArray:
     rate = np.exp(z)
-    # y = 0 counts nothing, and a rate beyond all numbers more than anything, even for infinite z
+    # y = 0 contributes 0, and an infinite rate gives an infinite loss, even for infinite z
     return np.where(rate == np.inf, rate, rate - y * np.where(y == 0, 0, z))
 
 
@@ -220,7 +220,7 @@ def _softmax(z: FloatArray) -> FloatArray:
 
 
 def _probabilities(z: FloatArray, y: AnyArray) -> AnyArray:
-    """Return targets as a matrix of probabilities, whether given so or as class indices."""
+    """Return targets, probabilities or class indices, as a matrix of probabilities."""
     if y.ndim == 2:
         return y
     one_hot = np.zeros_like(z)
@@ -231,9 +231,9 @@ def _probabilities(z: FloatArray, y: AnyArray) -> AnyArray:
 def _numerators(
     z: FloatArray,
 ) -> tuple[FloatArray, FloatArray, tuple[IndexArray, IndexArray]]:
-    """Return each output's distance below the largest, their exponentials, and its place.
+    """Return each output's distance below the largest, its exponential, and the largest's index.
 
-    The exponentials are the softmax's numerators, but for 0 in the place of the largest.
+    The exponentials are the softmax's numerators, with 0 for the largest.
     """
     most = z.max(axis=1, keepdims=True)
     below = np.where(z == most, 0, most - z)
@@ -246,7 +246,7 @@ def _numerators(
 def _cross_entropy(z: FloatArray, y: AnyArray) -> FloatArray:
     below, others, _ = _numerators(z)
     p = _probabilities(z, y)
-    # a probability of zero counts nothing, even where the raw output is minus infinity
+    # a probability of 0 contributes 0, even if the raw output is minus infinity
     expected = (p * np.where(p == 0, 0, below)).sum(axis=1)
     result: FloatArray = np.log1p(others.sum(axis=1)) + expected
     return result
