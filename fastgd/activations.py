@@ -30,7 +30,7 @@ class Activation:
         The formula, in LaTeX with $, for the table of activations.
     gain : float
         Variance of the initial weights times the number of inputs: 2 for relu, which drops half
-        of its input (He et al. 2015, doi:10.1109/ICCV.2015.123), and what is like it, otherwise 1.
+        of its input (He et al. 2015, doi:10.1109/ICCV.2015.123), and similar ones, otherwise 1.
     """
 
     name: str
@@ -54,7 +54,7 @@ def log1p_exp(z: FloatArray) -> FloatArray:
 
 
 def _damped(z: FloatArray, factor: FloatArray) -> FloatArray:
-    """Return z times a factor that falls faster than z grows: 0 where it is 0, for infinite z."""
+    """Return z times a factor that falls faster than z grows: 0 if it is 0, even for infinite z."""
     result: FloatArray = np.where(factor == 0, z.dtype.type(0), z) * factor
     return result
 
@@ -79,7 +79,7 @@ def _tanh_derivative(z: FloatArray) -> FloatArray:
 
 
 def _sigmoid_derivative(z: FloatArray) -> FloatArray:
-    lesser = sigmoid(-np.abs(z))  # the derivative of a large z is as exact as that of a small one
+    lesser = sigmoid(-np.abs(z))  # as accurate for large z as for small z
     result: FloatArray = lesser * (1 - lesser)
     return result
 
