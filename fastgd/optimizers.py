@@ -1,4 +1,4 @@
-"""Optimizers: how parameters move along a gradient.
+"""Optimizers: the rules that update parameters from a gradient.
 
 Arithmetic and defaults are torch.optim's, where the learning rate is called lr. `update` is the
 specification, in NumPy; the kernels are in src_c/kernels/update.inc.c.
@@ -24,16 +24,16 @@ __all__ = ["SGD", "ASGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Nadam"]
 
 @dataclass(eq=False)
 class OptimizerState:
-    """What an optimizer carries from step to step.
+    """An optimizer's state between steps.
 
     Attributes
     ----------
     step : int
-        How many steps were made.
+        The number of steps so far.
     moments : tuple of ndarray
         Running averages, each laid out as the parameters.
     scalars : ndarray of float64
-        Numbers that belong to no parameter.
+        Further state, not per parameter.
     """
 
     step: int
@@ -41,12 +41,12 @@ class OptimizerState:
     scalars: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def copy(self) -> OptimizerState:
-        """Return a state of its own."""
+        """Return an independent copy."""
         moments = tuple(moment.copy() for moment in self.moments)
         return OptimizerState(self.step, moments, self.scalars.copy())
 
     def assign(self, other: OptimizerState) -> None:
-        """Take over what another state holds, in place."""
+        """Copy another state's values into this one."""
         self.step = other.step
         for moment, value in zip(self.moments, other.moments, strict=True):
             moment[:] = value
@@ -55,11 +55,11 @@ class OptimizerState:
 
 @frozen
 class Optimizer(abc.ABC):
-    """What all optimizers have; use one of its subclasses."""
+    """The base class of optimizers; use a subclass."""
 
     #: how many moments the optimizer keeps
     n_moments: ClassVar[int] = 0
-    #: what it remembers besides, before the first step
+    #: further state, before the first step
     initial_scalars: ClassVar[tuple[float, ...]] = ()
     #: the type's name in saved files
     name: ClassVar[str] = ""
@@ -67,7 +67,7 @@ class Optimizer(abc.ABC):
     learning_rate: float
 
     def __post_init__(self) -> None:
-        """Check the parameters that every optimizer has."""
+        """Check the parameters that all optimizers share."""
         rate = _validation.check_real("learning_rate", self.learning_rate, above=0)
         set_fields(self, learning_rate=rate)
 
@@ -79,7 +79,7 @@ class Optimizer(abc.ABC):
     @property
     @abc.abstractmethod
     def hyperparameters(self) -> tuple[float, ...]:
-        """What its kernel takes beside the learning rate, in the kernel's order."""
+        """The kernel's arguments besides the learning rate, in its order."""
 
     def initial_state(self, params: FloatArray) -> OptimizerState:
         """Return the state before the first step."""
@@ -93,14 +93,14 @@ class Optimizer(abc.ABC):
         state: OptimizerState,
         learning_rate: float,
     ) -> None:
-        """Move params one step along the gradient, in place.
+        """Update params by one step, in place.
 
         Parameters
         ----------
         params, gradient : ndarray of shape (n_params,)
             The parameters, and the batch's gradient at them.
         state : OptimizerState
-            Moves on too; it counts the step.
+            Updated in place too, with the step counted.
         learning_rate : float
             The step size.
         """
@@ -120,7 +120,7 @@ class Optimizer(abc.ABC):
 
 @frozen
 class SGD(Optimizer):
-    r"""Stochastic gradient descent, with momentum if wanted.
+    r"""Stochastic gradient descent, optionally with momentum.
 
     .. math::
 
@@ -134,11 +134,11 @@ class SGD(Optimizer):
     learning_rate : float
         The step size eta, above 0.
     momentum : float
-        The share mu of the last velocity that is kept, at least 0 and below 1.
+        The decay factor mu of the velocity, at least 0 and below 1.
     nesterov : bool
-        Whether to look ahead along the velocity; it needs momentum.
+        Whether to use Nesterov's momentum; needs momentum above 0.
     weight_decay : float
-        The factor lambda of the parameters that is added to the gradient, at least 0.
+        The factor lambda of the L2 term that is added to the gradient, at least 0.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class SGD(Optimizer):
 
     @property
     def n_moments(self) -> int:  # type: ignore[override]
-        """One velocity, where there is momentum."""
+        """One velocity if there is momentum, else none."""
         return int(self.momentum > 0)
 
     @property
@@ -197,9 +197,9 @@ class SGD(Optimizer):
 
 
 def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Return the quotient, and 0 for 0 / 0: with eps=0, what has had no gradient yet stays.
+    """Return the quotient, and 0 for 0 / 0: with eps=0, parameters without a gradient do not move.
 
-    There torch divides, and the parameter is not a number from then on.
+    torch divides, which makes such parameters NaN.
     """
     tiny = np.finfo(denominator.dtype).tiny
     quotient: FloatArray = numerator / np.maximum(denominator, tiny)
@@ -215,11 +215,11 @@ class Adam(Optimizer):
     learning_rate : float
         The step size, above 0.
     betas : (float, float)
-        The shares of the two running averages that are kept, each at least 0 and below 1.
+        The decay factors of the two running averages, each at least 0 and below 1.
     eps : float
-        What is added to the denominator, at least 0.
+        Added to the denominator, at least 0.
     weight_decay : float
-        The factor of the parameters that is added to the gradient, at least 0.
+        The factor of the L2 term that is added to the gradient, at least 0.
 
     Examples
     --------
@@ -251,13 +251,13 @@ class Adam(Optimizer):
         return self.weight_decay, *self.betas, self.eps
 
     def _decay(self, params: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
-        """Apply the weight decay; return the gradient to go on with."""
+        """Apply the weight decay; return the gradient to use."""
         return gradient + params.dtype.type(self.weight_decay) * params
 
     def _averages(
         self, gradient: FloatArray, state: OptimizerState
     ) -> tuple[FloatArray, FloatArray]:
-        """Move the running averages of the gradients and of their squares; return both."""
+        """Update the running averages of the gradients and of their squares; return both."""
         first, second = state.moments
         scalar = first.dtype.type
         beta1, beta2 = self.betas
@@ -289,19 +289,19 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
-    The decay shrinks the parameters by the factor 1 - learning_rate * weight_decay before the
-    step, and stays out of the averages. As torch.optim.AdamW.
+    The decay multiplies the parameters by 1 - learning_rate * weight_decay before the step, and
+    does not enter the averages. As torch.optim.AdamW.
 
     Parameters
     ----------
     learning_rate : float
         The step size, above 0.
     betas : (float, float)
-        The shares of the two running averages that are kept, each at least 0 and below 1.
+        The decay factors of the two running averages, each at least 0 and below 1.
     eps : float
-        What is added to the denominator, at least 0.
+        Added to the denominator, at least 0.
     weight_decay : float
-        The rate of the shrinking, at least 0.
+        The rate of the decay, at least 0.
 
     Examples
     --------
@@ -337,15 +337,15 @@ class Nadam(Adam):
     learning_rate : float
         The step size eta, above 0.
     betas : (float, float)
-        The shares of the two running averages that are kept, each at least 0 and below 1.
+        The decay factors of the two running averages, each at least 0 and below 1.
     eps : float
-        What is added to the denominator, at least 0.
+        Added to the denominator, at least 0.
     weight_decay : float
-        The factor of the parameters that is added to the gradient, at least 0.
+        The factor of the L2 term that is added to the gradient, at least 0.
     momentum_decay : float
         How fast the momentum mu rises to beta_1: psi, at least 0.
     decoupled_weight_decay : bool
-        Whether the decay shrinks the parameters instead, as `AdamW`'s does.
+        Whether to shrink the parameters instead, as `AdamW` does.
 
     Examples
     --------
@@ -407,7 +407,7 @@ class Nadam(Adam):
 
 @frozen
 class Adagrad(Optimizer):
-    r"""Each parameter's own step size (Duchi, Hazan & Singer 2011, JMLR 12, 2121).
+    r"""A separate step size for each parameter (Duchi, Hazan & Singer 2011, JMLR 12, 2121).
 
     .. math::
 
@@ -423,11 +423,11 @@ class Adagrad(Optimizer):
     lr_decay : float
         How fast the step size falls: gamma, at least 0.
     weight_decay : float
-        The factor lambda of the parameters that is added to the gradient, at least 0.
+        The factor lambda of the L2 term that is added to the gradient, at least 0.
     initial_accumulator_value : float
-        The sum s to begin with, at least 0.
+        The initial sum s, at least 0.
     eps : float
-        What is added to the denominator, at least 0.
+        Added to the denominator, at least 0.
 
     Examples
     --------
@@ -485,21 +485,21 @@ class RMSprop(Optimizer):
         b \leftarrow \mu b + \frac{g}{\sqrt{v} + \epsilon}, \quad p \leftarrow p - \eta b
 
     and centered with :math:`\sqrt{v - m^2}`, m the running average of the gradients (Graves 2013,
-    arXiv:1308.0850, eq. 38-45). As torch.optim.RMSprop; a variance that rounding makes negative
-    is taken as 0, where torch's becomes not a number.
+    arXiv:1308.0850, eq. 38-45). As torch.optim.RMSprop, except that a variance that rounding makes
+    negative is taken as 0, where torch's gives NaN.
 
     Parameters
     ----------
     learning_rate : float
         The step size eta, above 0.
     alpha : float
-        The share of the running averages that is kept, at least 0 and below 1.
+        The decay factor of the running averages, at least 0 and below 1.
     eps : float
-        What is added to the denominator, at least 0.
+        Added to the denominator, at least 0.
     weight_decay : float
-        The factor lambda of the parameters that is added to the gradient, at least 0.
+        The factor lambda of the L2 term that is added to the gradient, at least 0.
     momentum : float
-        The share mu of the last velocity b that is kept, at least 0 and below 1.
+        The decay factor mu of the velocity b, at least 0 and below 1.
     centered : bool
         Whether to divide by the gradients' standard deviation.
 
@@ -532,7 +532,7 @@ class RMSprop(Optimizer):
 
     @property
     def n_moments(self) -> int:  # type: ignore[override]
-        """The mean square, the mean if centered, the velocity where there is momentum."""
+        """The mean square, the mean if centered, the velocity if there is momentum."""
         return 1 + int(self.centered) + int(self.momentum > 0)
 
     @property
@@ -581,9 +581,9 @@ class ASGD(Optimizer):
         \bar p \leftarrow \bar p + \frac{p - \bar p}{\max(1, t - 1 - t_0)}, \quad
         \eta_{t+1} = \frac{\eta}{(1 + \lambda_d \eta t)^\alpha}
 
-    As torch.optim.ASGD. The network moves along p; `History.averaged_params` is the average,
-    which begins after step t0: choose t0 below the number of updates. A schedule acts on the
-    step after, as in torch.
+    As torch.optim.ASGD. The network has the parameters p; `History.averaged_params` is the
+    average, which starts after step t0: choose t0 below the number of updates. A schedule takes
+    effect one step later, as in torch.
 
     Parameters
     ----------
@@ -592,11 +592,11 @@ class ASGD(Optimizer):
     lambd : float
         The rate lambda_d of the parameters' and of the step size's decay, at least 0.
     alpha : float
-        The power with which the step size falls, at least 0.
+        The exponent of the step size's decay, at least 0.
     t0 : float
-        The step after which averaging begins, at least 0.
+        The step after which averaging starts, at least 0.
     weight_decay : float
-        The factor lambda of the parameters that is added to the gradient, at least 0.
+        The factor lambda of the L2 term that is added to the gradient, at least 0.
 
     Examples
     --------
@@ -665,7 +665,7 @@ OPTIMIZER_ARGUMENTS |= {
 
 
 def check_optimizer(optimizer: Any) -> Optimizer:
-    """Return an optimizer that is one."""
+    """Return an optimizer; raise TypeError for anything else."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     hint = ""
