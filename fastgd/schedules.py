@@ -1,12 +1,11 @@
-"""Schedules: how the learning rate changes while a training goes on.
+"""Schedules: how the learning rate changes during a training.
 
-A schedule is a formula and no more: what it has to remember from epoch to epoch (`OnPlateau`
-alone has something) is kept by the run, so that one schedule serves several runs, and a resumed
-run goes on where it stopped. Arithmetic is torch.optim.lr_scheduler's.
+A schedule is only a formula. Its state between epochs (only `OnPlateau` has any) is kept by the
+run, so that several runs can share a schedule and a resumed run continues exactly. Arithmetic is
+torch.optim.lr_scheduler's.
 
-Everything is computed with additions, multiplications, divisions and the engine's own
-elementary functions, so that learning rates, as all numbers here, have the same bits on every
-machine.
+All computations use additions, multiplications, divisions and the engine's own elementary
+functions, so that learning rates have the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -47,48 +46,48 @@ def __dir__() -> list[str]:
     return __all__
 
 
-#: What a run keeps for its schedule: numbers, so that a file can hold them.
+#: The state that a run keeps for its schedule: numbers, which files can hold.
 State: TypeAlias = tuple[float, ...]
 Times: TypeAlias = NDArray[np.int64]
 
 UNITS = ("epoch", "update")
-BLOCK = 4096  # times in one pass: what a formula needs for them stays in the cache
+BLOCK = 4096  # times per pass, so that a formula's temporary arrays stay in the cache
 
 
 @frozen
 class Schedule(ABC):
-    """What all schedules have; use one of its subclasses, or derive your own.
+    """The base class of schedules; use a subclass, or derive your own.
 
-    A schedule of one's own is a frozen dataclass that defines `_rates`. One that reacts to the
-    loss defines `initial_state` and `observe` too.
+    Your own schedule is a frozen dataclass that defines `_rates`. If it reacts to the loss, it
+    also defines `initial_state` and `observe`.
 
     Attributes
     ----------
     unit : {"epoch", "update"}
-        What the time t counts: complete epochs, or updates of the parameters. It begins at 0.
+        The unit of the time t: complete epochs, or updates. It starts at 0.
     """
 
     #: the type's name in saved files
     name: ClassVar[str] = ""
-    #: whether `observe` is of any use
+    #: whether `observe` has any effect
     watches_loss: ClassVar[bool] = False
 
     unit: str = field(default="epoch", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check what every schedule has."""
+        """Check the fields that all schedules share."""
         _validation.check_choice("unit", self.unit, UNITS)
 
     def initial_state(self) -> State:
-        """Return what a run keeps for this schedule, before its first epoch."""
+        """Return this schedule's state before the first epoch."""
         return ()
 
     def observe(self, state: State, loss: float) -> State:
-        """Return the state after an epoch that ended with this loss; `state` stays as it is."""
+        """Return the state after an epoch that ended with this loss; `state` is not changed."""
         return state
 
     def check_state(self, state: State, epochs: int) -> None:
-        """Check that a state, which a file holds, is one that `observe` returns in so many epochs.
+        """Check a state from a file: `observe` must be able to return it in this many epochs.
 
         Raises
         ------
@@ -106,11 +105,11 @@ class Schedule(ABC):
         base : float
             The optimizer's learning rate.
         start : int
-            The first time t: epochs, or updates, made before.
+            The first time t: the number of earlier epochs or updates.
         count : int
-            How many learning rates are wanted.
+            The number of learning rates.
         state : tuple of float, optional
-            What `initial_state` or the last `observe` returned; the initial state if not given.
+            The result of `initial_state` or of the last `observe`; the initial state if not given.
 
         Returns
         -------
@@ -156,7 +155,7 @@ class Schedule(ABC):
         Raises
         ------
         ValueError
-            When the schedule is a function or of a type of one's own.
+            When the schedule is a function or of a user's own type.
         """
         if SCHEDULES.get(self.name) is not type(self):
             raise ValueError(
@@ -174,12 +173,12 @@ def _plain(value: Any) -> Any:
 
 @frozen
 class Constant(Schedule):
-    r"""The optimizer's learning rate all the time: :math:`\eta_t = \eta`.
+    r"""A constant learning rate, the optimizer's: :math:`\eta_t = \eta`.
 
     Parameters
     ----------
     unit : {"epoch", "update"}
-        What t counts; it matters in `WarmUp` alone.
+        The unit of t; it only matters in `WarmUp`.
 
     Examples
     --------
@@ -196,7 +195,7 @@ class Constant(Schedule):
 
 @frozen
 class Step(Schedule):
-    r"""Times gamma every few epochs: :math:`\eta_t = \eta \gamma^{\lfloor t / s \rfloor}`.
+    r"""Multiply by gamma every few epochs: :math:`\eta_t = \eta \gamma^{\lfloor t / s \rfloor}`.
 
     As torch's StepLR.
 
@@ -207,7 +206,7 @@ class Step(Schedule):
     gamma : float
         The factor, above 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -235,18 +234,18 @@ class Step(Schedule):
 
 @frozen
 class MultiStep(Schedule):
-    r"""Times gamma at each milestone: :math:`\eta_t = \eta \gamma^k`, k the milestones up to t.
+    r"""Multiply by gamma at each of k milestones up to t: :math:`\eta_t = \eta \gamma^k`.
 
     As torch's MultiStepLR.
 
     Parameters
     ----------
     milestones : sequence of int
-        The times of change, in ascending order; one given twice changes twice.
+        The times of change, in ascending order; a time given twice changes the rate twice.
     gamma : float
         The factor, above 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -282,7 +281,7 @@ class MultiStep(Schedule):
 
 @frozen
 class Exponential(Schedule):
-    r"""Times gamma every time: :math:`\eta_t = \eta \gamma^t`.
+    r"""Multiply by gamma each time: :math:`\eta_t = \eta \gamma^t`.
 
     As torch's ExponentialLR.
 
@@ -291,7 +290,7 @@ class Exponential(Schedule):
     gamma : float
         The factor, above 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -314,9 +313,9 @@ class Exponential(Schedule):
 
 @frozen
 class InverseScaling(Schedule):
-    r"""Slower and slower: :math:`\eta_t = \eta / (t + 1)^p`.
+    r"""Fall with a power of the time: :math:`\eta_t = \eta / (t + 1)^p`.
 
-    Stochastic gradient descent comes to rest in a minimum for 1/2 < p <= 1 (Robbins & Monro
+    Stochastic gradient descent converges to a minimum for 1/2 < p <= 1 (Robbins & Monro
     1951, doi:10.1214/aoms/1177729586: the rates' sum diverges, that of their squares does not).
     As scikit-learn's "invscaling", whose power_t is the power.
 
@@ -325,7 +324,7 @@ class InverseScaling(Schedule):
     power : float
         The exponent p, at least 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -349,7 +348,7 @@ class InverseScaling(Schedule):
 
 @frozen
 class Cosine(Schedule):
-    r"""Down to a minimum along half a cosine wave.
+    r"""Fall to a minimum along half a cosine wave.
 
     .. math:: \eta_t = m + (\eta - m) \frac{1 + \cos(\pi t / T)}{2}
 
@@ -361,9 +360,9 @@ class Cosine(Schedule):
     period : int
         The time T at which the minimum is reached, at least 1.
     minimum : float
-        The learning rate m that is reached, at least 0.
+        The lowest learning rate m, at least 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -393,7 +392,7 @@ class Cosine(Schedule):
 
 @frozen
 class CosineRestarts(Schedule):
-    r"""Half cosine waves, one after the other, each as long as the last or some times longer.
+    r"""Repeated half cosine waves, each as long as the previous one or several times longer.
 
     .. math:: \eta_t = m + (\eta - m) \frac{1 + \cos(\pi t_i / T_i)}{2}
 
@@ -406,11 +405,11 @@ class CosineRestarts(Schedule):
     period : int
         The time from the start to the first restart, at least 1.
     factor : int
-        By how many times each wave is longer than the one before, at least 1.
+        The length of each wave divided by that of the previous one, at least 1.
     minimum : float
-        The learning rate m that a wave leads to, at least 0.
+        The learning rate m at the end of a wave, at least 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -451,26 +450,26 @@ class CosineRestarts(Schedule):
 class OneCycle(Schedule):
     r"""One rise to the optimizer's learning rate and one long fall (Smith & Topin 2018).
 
-    It begins at eta / div_factor, is at eta, the optimizer's learning rate, after the share
-    pct_start of the steps, and ends at eta / (div_factor * final_div_factor); with three_phase
-    it falls first to where it began, in the time of its rise. As torch's OneCycleLR
+    It starts at eta / div_factor, reaches eta, the optimizer's learning rate, after the share
+    pct_start of the steps, and ends at eta / (div_factor * final_div_factor). With three_phase it
+    first falls back to its start, in the time of its rise. As torch's OneCycleLR
     (arXiv:1708.07120) with max_lr=eta and cycle_momentum=False; after the last step, where torch
-    raises an error, the rate stays as it is.
+    raises an error, the rate is constant.
 
     Parameters
     ----------
     total_steps : int
-        The updates (or epochs) of the cycle, at least 1.
+        The number of updates (or epochs) in the cycle, at least 1.
     pct_start : float
-        The share of the rise, from 0 to 1.
+        The share of the steps in the rise, from 0 to 1.
     anneal_strategy : {"cos", "linear"}
-        Rise and fall along half cosine waves or straight lines.
+        Whether to rise and fall along half cosine waves or straight lines.
     div_factor, final_div_factor : float
-        What the peak is divided by at the start, and the start at the end; above 0.
+        The peak divided by the start, and the start divided by the end; above 0.
     three_phase : bool
-        Whether to come down symmetrically first.
+        Whether to fall symmetrically first.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -536,11 +535,11 @@ class OneCycle(Schedule):
 
 @frozen
 class WarmUp(Schedule):
-    r"""A straight rise from a share of the learning rate, and then another schedule.
+    r"""A linear rise from a share of the learning rate, followed by another schedule.
 
     .. math:: \eta_t = \eta \left(s + (1 - s) \frac{t}{n}\right) \quad (t < n)
 
-    and from t = n on the other schedule, whose time begins there. As torch's SequentialLR of a
+    and from t = n on the other schedule, whose time starts there. As torch's SequentialLR of a
     LinearLR and the other (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
 
     Parameters
@@ -548,9 +547,9 @@ class WarmUp(Schedule):
     steps : int
         The time n of the rise, at least 1, in the unit of the schedule that follows.
     then : Schedule
-        What follows; ``Constant(unit="update")`` for a rise that is counted in updates.
+        The following schedule; ``Constant(unit="update")`` for a rise counted in updates.
     start_factor : float
-        The share s of the learning rate to begin with, above 0 and at most 1.
+        The initial share s of the learning rate, above 0 and at most 1.
 
     Examples
     --------
@@ -584,19 +583,19 @@ class WarmUp(Schedule):
 
     @property
     def watches_loss(self) -> bool:  # type: ignore[override]
-        """Whether the schedule that follows does."""
+        """Whether the following schedule watches the loss."""
         return self.then.watches_loss
 
     def initial_state(self) -> State:
-        """Return the initial state of the schedule that follows."""
+        """Return the initial state of the following schedule."""
         return self.then.initial_state()
 
     def observe(self, state: State, loss: float) -> State:
-        """Show the loss to the schedule that follows, during the rise as well."""
+        """Pass the loss to the following schedule, during the rise too."""
         return self.then.observe(state, loss)
 
     def check_state(self, state: State, epochs: int) -> None:
-        """Check that a state is one of the schedule that follows."""
+        """Check that the following schedule can have this state."""
         self.then.check_state(state, epochs)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
@@ -608,31 +607,31 @@ class WarmUp(Schedule):
 
 @frozen
 class OnPlateau(Schedule):
-    r"""Times a factor whenever the loss has stopped falling.
+    r"""Multiply by a factor whenever the loss stops falling.
 
-    After each epoch `observe` sees the loss: the validation loss where there is one, otherwise
+    After each epoch `observe` gets the loss: the validation loss if there is one, otherwise
     the training loss. An epoch is bad unless its loss is below the best so far by the threshold;
-    after more than `patience` bad epochs the learning rate is multiplied by the factor, but
-    falls no lower than `minimum`. As torch's ReduceLROnPlateau with mode="min", whose min_lr is
+    after more than `patience` bad epochs the learning rate is multiplied by the factor, but not
+    reduced below `minimum`. As torch's ReduceLROnPlateau with mode="min", whose min_lr is
     the minimum.
 
     Parameters
     ----------
     factor : float
-        What to multiply by, above 0 and below 1.
+        The factor, above 0 and below 1.
     patience : int
-        How many bad epochs in a row are borne, at least 0.
+        How many bad epochs in a row to accept, at least 0.
     threshold : float
-        What counts as better, at least 0.
+        The smallest improvement that counts, at least 0.
     threshold_mode : {"rel", "abs"}
         Whether better means below best - threshold * abs(best) or below best - threshold. Losses
-        below 0, where torch's best * (1 - threshold) lies above the best, are judged as others.
+        below 0 follow the same rule, while torch's best * (1 - threshold) is then above the best.
     cooldown : int
-        Epochs after a change in which none is counted as bad, at least 0.
+        Epochs after a change that do not count as bad, at least 0.
     minimum : float
         The lowest learning rate, at least 0.
     eps : float
-        Changes of the learning rate that are not larger than this are not made, at least 0.
+        Skip changes of the learning rate that are not larger than this, at least 0.
 
     Examples
     --------
@@ -675,7 +674,7 @@ class OnPlateau(Schedule):
         return inf, 0, 0, 0
 
     def observe(self, state: State, loss: float) -> State:
-        """Return the state after an epoch that ended with this loss; `state` stays as it is."""
+        """Return the state after an epoch that ended with this loss; `state` is not changed."""
         rule = Patience(self.patience + 1, self.threshold, relative=self.threshold_mode == "rel")
         waiting = rule.observe(Waiting(state[0], int(state[1])), loss)
         cooling, changes = state[2:]
@@ -686,9 +685,9 @@ class OnPlateau(Schedule):
         return (*waiting, cooling, changes)
 
     def check_state(self, state: State, epochs: int) -> None:
-        """Check that a state, which a file holds, is one that `observe` returns in so many epochs.
+        """Check a state from a file: `observe` must be able to return it in this many epochs.
 
-        The learning rate is computed change by change: their number must not be just anything.
+        The learning rate is computed change by change, so their number must be bounded.
         """
         super().check_state(state, epochs)
         best, *counts = state
@@ -709,17 +708,17 @@ class OnPlateau(Schedule):
 
 @frozen
 class Function(Schedule):
-    r"""Whatever a function says: :math:`\eta_t = \eta f(t)`.
+    r"""Multiply by a function of time: :math:`\eta_t = \eta f(t)`.
 
-    As torch's LambdaLR. A function can not be written to a file: a training that is resumed from
+    As torch's LambdaLR. A function cannot be written to a file: a training that is resumed from
     one takes the schedule again.
 
     Parameters
     ----------
     function : callable
-        Takes t, a whole number from 0, and returns the factor f(t), finite and at least 0.
+        Takes t, an int from 0, and returns the factor f(t), finite and at least 0.
     unit : {"epoch", "update"}
-        What t counts.
+        The unit of t.
 
     Examples
     --------
@@ -757,10 +756,10 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def make_schedule(value: Any, name: str = "schedule") -> Schedule:
-    """Return the schedule that None (constant), a schedule or a function t -> factor stands for.
+    """Return the schedule for None (constant), a schedule, or a function t -> factor.
 
     A function's t counts epochs; ``Function(function, unit="update")`` counts updates. `name` is
-    what messages call the argument.
+    the argument's name in messages.
     """
     if value is None:
         return Constant()
@@ -782,7 +781,7 @@ def make_schedule(value: Any, name: str = "schedule") -> Schedule:
 
 
 def from_entry(entry: Sequence[Any]) -> Schedule:
-    """Return the schedule that `Schedule.to_entry` wrote down."""
+    """Return the schedule from the result of `Schedule.to_entry`."""
     name, arguments = entry
     name = _validation.check_choice("schedule", name, SCHEDULES)
     if "then" in arguments:
