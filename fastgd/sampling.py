@@ -1,7 +1,7 @@
-"""Samplings: in which order an epoch takes the samples.
+"""Samplings: the order of the samples in an epoch.
 
-All backends take their batches as consecutive slices of the order that a sampling gives, so
-that their trajectories can be compared step for step.
+All backends take batches as consecutive slices of a sampling's order, so that their trajectories
+can be compared step by step.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 
 
 class Sampler(Protocol):
-    """What ``train(sampling=...)`` takes: an object with this method."""
+    """The interface of objects for ``train(sampling=...)``."""
 
     def epoch(self, n: int, rng: np.random.Generator) -> Any:
-        """Return the indices, from 0 to n - 1, of an epoch's samples, in their order."""
+        """Return the indices, from 0 to n - 1, of an epoch's samples, in order."""
 
 
 class Shuffle:
@@ -54,7 +54,7 @@ class Replacement:
 
 
 class Sequential:
-    """Each sample once, as they lie."""
+    """Each sample once, in the order of the data."""
 
     def __init__(self) -> None:
         self._order: IndexArray = np.empty(0, np.uint32)
@@ -69,9 +69,8 @@ class Sequential:
 class Stratified:
     """Each sample once, in a new random order each epoch, the classes spread evenly.
 
-    Any stretch of the order, and so any batch whatever its size, holds of each class its share
-    of the stretch, to within two samples: the members of a class, shuffled, lie at equal
-    distances, from a random place on.
+    Any contiguous part of the order, and so any batch, has each class's share to within two
+    samples: the shuffled members of a class are placed at equal distances, with a random offset.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ class Poisson:
     Parameters
     ----------
     batch_size : int
-        Samples a batch, on average.
+        Samples per batch, on average.
     drop_last : bool
         Whether an epoch has floor(n / batch_size) batches, not ceil(n / batch_size).
     """
@@ -112,16 +111,16 @@ class Poisson:
         self._drop_last = drop_last
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
-        """Return the batches one after the other."""
+        """Return the concatenated batches."""
         return self.batches(n, rng)[0]
 
     def batches(self, n: int, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:
-        """Return the batches one after the other, and where each begins and the last ends."""
+        """Return the concatenated batches, and where each starts and the last ends."""
         steps = count_steps(n, self._batch_size, self._drop_last)
         sizes = rng.binomial(n, self._batch_size / n, steps)
         batches = [rng.choice(n, size, replace=False, shuffle=False) for size in sizes]
         order = np.concatenate([*batches, np.empty(0, np.int64)])
-        if len(order):  # a generator of one's own may draw anything
+        if len(order):  # a user's own generator may return anything
             order = _data.check_order(order, n)
         bounds = np.cumsum([0, *map(len, batches)], dtype=np.int64)
         return order.astype(shuffle.index_dtype(n)), bounds
@@ -130,7 +129,7 @@ class Poisson:
 def draw_batches(
     sampler: Sampler, n: int, rng: np.random.Generator
 ) -> tuple[IndexArray, IndexArray | None]:
-    """Return an epoch's order and, where batches differ in size, where they begin and end."""
+    """Return an epoch's order and, if batches differ in size, their bounds."""
     if isinstance(sampler, Poisson):
         return sampler.batches(n, rng)
     if isinstance(sampler, Subset):
@@ -141,7 +140,7 @@ def draw_batches(
 
 
 class _Checked:
-    """A user's own sampling, whose every order is checked."""
+    """A user's own sampling, with every order checked."""
 
     def __init__(self, sampling: Sampler) -> None:
         self._sampling = sampling
@@ -151,14 +150,14 @@ class _Checked:
 
 
 class Subset:
-    """Another sampling, of some of the samples: a fold of cross-validation, say.
+    """A sampling restricted to some of the samples, such as a fold of cross-validation.
 
     Parameters
     ----------
     sampling : Sampler
-        Draws places in `samples`.
+        Draws positions in `samples`.
     samples : ndarray of shape (m,)
-        The indices that may come.
+        The allowed indices.
     """
 
     def __init__(self, sampling: Sampler, samples: IndexArray) -> None:
@@ -166,12 +165,12 @@ class Subset:
         self.samples = samples
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
-        """Return the samples at the places that the other sampling draws."""
+        """Return the samples at the positions that the other sampling draws."""
         return draw_batches(self, n, rng)[0]
 
 
-#: Every sampling by name: how to make it from the samples' classes (None where they have none),
-#: the batch size, and whether a last batch that is not full is left out.
+#: Every sampling by name: a function of the samples' classes (or None), the batch size, and
+#: whether to drop an incomplete last batch.
 SAMPLINGS: dict[str, Callable[[AnyArray | None, int | None, bool], Sampler]] = {
     "shuffle": lambda labels, batch_size, drop_last: Shuffle(),
     "replacement": lambda labels, batch_size, drop_last: Replacement(),
@@ -202,9 +201,9 @@ def make_sampler(
     batch_size: int | None = None,
     drop_last: bool = False,
 ) -> Sampler:
-    """Return the sampling of a name, or a user's own with its orders checked.
+    """Return the sampling for a name, or a user's own with its orders checked.
 
-    Without a batch size, batches are cut from the order, so that none may set its own bounds.
+    Without a batch size, samplings with their own batch bounds are refused.
     """
     if callable(getattr(sampling, "epoch", None)) and not isinstance(sampling, (str, type)):
         _validation.check_function("the sampling's epoch", sampling.epoch, "n", "rng")
