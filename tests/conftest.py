@@ -1,4 +1,4 @@
-"""Fixtures, data, bounds on errors, and what may be skipped: each stated once."""
+"""Shared fixtures, data, error bounds, and the list of allowed skips."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def pytest_addoption(parser):
 
 
 def cross_section(cases):
-    """Choose cases of each test, so that each value of each parameter occurs in one.
+    """Choose cases of each test such that each value of each parameter occurs in one.
 
     cases: names of cases, and what tells the values of their parameters apart. A checksum orders
     them, so that the choice is the same each time, and values are mixed.
@@ -47,7 +47,7 @@ def cross_section(cases):
 
 
 def parameters(item):
-    """Return what tells the values of a case's parameters apart: pytest keeps them all alive."""
+    """Return the identities of a case's parameters, which are unique as pytest keeps them alive."""
     callspec = getattr(item, "callspec", None)
     return {name: id(value) for name, value in callspec.params.items()} if callspec else {}
 
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item.nodeid in chosen]
 
 
-# What continuous integration may skip: what nobody can install.
+# Skips that are allowed in continuous integration: packages that cannot be installed.
 FORESEEN = (
     ONE_LEVEL,
     "MLPClassifier does not have a decision_function method",  # nor has scikit-learn's
@@ -72,7 +72,7 @@ FORESEEN = (
 
 
 def nothing_is_missing(report):
-    """In continuous integration make a skip that is not foreseen a failure.
+    """In continuous integration, turn an unexpected skip into a failure.
 
     There .ci/run installs all that the tests need: a skip would hide what it could not install.
     """
@@ -108,7 +108,7 @@ def dtype(request):
 
 @pytest.fixture(params=[1, 3])
 def n_threads(request, monkeypatch):
-    """One thread, and more than the machine may have, all at work on the smallest step."""
+    """One thread, and more than the machine may have, with all used even for the smallest step."""
     monkeypatch.setattr(compiled, "ALL_THREADS", request.param > 1)
     return request.param
 
@@ -142,7 +142,7 @@ def make_data(sizes, loss, n=50, dtype="float64", seed=1):
 
 
 def tolerance(dtype, *lengths):
-    """Return a bound on rounding: epsilon times the lengths of the sums that follow each other.
+    """Return a bound on rounding: epsilon times the lengths of the consecutive sums.
 
     A sum of k products is off by at most k epsilon times the sum of their sizes (Higham 2002,
     Accuracy and Stability of Numerical Algorithms, section 3.1); the sizes are of order one in

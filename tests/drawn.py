@@ -1,4 +1,4 @@
-"""What the tests of pictures draw, and how they read a picture."""
+"""Shared by the tests of pictures: data to draw, and functions that read a picture."""
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,7 @@ losses = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=6)
 
 
 def history(losses, *, updates=None, seconds=None, **fields):
-    """A history as it would be after these losses."""
+    """Return a history with these losses."""
     seconds = [0.5] * len(losses) if seconds is None else seconds
     updates = 10 * len(losses) if updates is None else updates
     return gd.History(list(losses), seconds=seconds, updates=updates, **fields)
@@ -37,7 +37,7 @@ def line_data():
 
 
 def traced(points, start=None, epochs=4):
-    """A history whose parameters went this way."""
+    """Return a history whose parameters took this path."""
     points = np.asarray(points, np.float64)
     return history([1.0] * epochs, updates=len(points), trace={"params": points}, start=start)
 
@@ -69,7 +69,7 @@ def title_of(ax):
 
 
 def labels_of(ax):
-    """The names of lines: in the legend, or at the lines' ends."""
+    """Return the names of lines, from the legend or the lines' ends."""
     texts = ax.get_legend().get_texts() if ax.get_legend() else ax.texts
     return [text.get_text() for text in texts]
 

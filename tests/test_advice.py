@@ -1,4 +1,4 @@
-"""recommend_batch_size(): what the advice rests on."""
+"""recommend_batch_size(): the basis of the advice."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_the_smallest_batch_size_near_the_shortest_time_is_advised(step_costs):
 
 
 def compared(result):
-    """Return the reasons that speak of other batch sizes."""
+    """Return the reasons about other batch sizes."""
     return [reason for reason in result.reasons if "would take" in reason]
 
 

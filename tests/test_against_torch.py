@@ -1,4 +1,4 @@
-"""The same 300 steps as PyTorch makes: every optimizer, schedule and loss, in float64.
+"""The same 300 steps as PyTorch: every optimizer, schedule and loss, in float64.
 
 Optimizers act on each number by itself, so one run of torch trains a network for every loss at
 the same time, all of them on one vector of parameters.

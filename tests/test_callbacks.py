@@ -1,4 +1,4 @@
-"""What a callback sees of a training is what the training is at, bit for bit."""
+"""A callback sees the training's current state, bit for bit."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ ONCE = ("optimizer", "schedule", "rng")  # what a resumed training has already
 
 
 def everything(net, history):
-    """All that a training leaves but the seconds, in a form that can be compared."""
+    """Return a training's results without seconds, in a form that can be compared."""
     state = history._state
     return {
         "params": net.params.tobytes(),
@@ -121,7 +121,7 @@ def test_the_average_is_up_to_date_in_callbacks(small_run, backend):
 
 
 def test_a_callback_may_resume_the_training_that_calls_it(small_run):
-    """The one inside goes on from a copy: the outer one's bits stay as they are."""
+    """The inner training continues from a copy: the outer one's bits do not change."""
     start, X, y = small_run
 
     def look_ahead(net, history):

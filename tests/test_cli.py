@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: what it prints, writes and refuses."""
+"""The command line from a user's view: what it prints, writes and refuses."""
 
 import contextlib
 import csv
@@ -437,7 +437,7 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ("--target price", "--target needs a FILE"),
         ("--save nowhere/m.npz", "--save nowhere/m.npz: there is no folder '"),
         ("--save .", "--save .: this is a folder: give a file's name"),
-        ("/dev/zero --target price", "/dev/zero is no text but binary data"),  # and has no end
+        ("/dev/zero --target price", "/dev/zero is not text but binary data"),  # and has no end
         ("predict /dev/zero house.csv", "'/dev/zero' is a device or a pipe"),
         ("predict none.npz house.csv", "there is no model 'none.npz'"),
         ("predict . house.csv", "the model '.': this is a folder: give a file's name"),
@@ -706,7 +706,7 @@ def test_a_wrong_cell_among_numbers_is_an_error(column, text, meant, folder, run
     code, out, err = run("house.csv", "--target", "price", *FAST)
     name = rows[0][column]
     assert (code, out) == (2, "")
-    assert f"house.csv, line 8, column {name!r}: {text!r} is no number, but 58 of" in err
+    assert f"house.csv, line 8, column {name!r}: {text!r} is not a number, but 58 of" in err
     assert f"or give {' '.join(meant)} if categories are meant" in err
     code, out, _ = run("house.csv", "--target", "price", *meant, *FAST)
     assert code == 0

@@ -1,4 +1,4 @@
-"""What tests/conftest.py makes of skips, and which cases it chooses."""
+"""How tests/conftest.py handles skips and chooses cases."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""is_convex_on(): counter-examples are found and true, and none where there is none."""
+"""is_convex_on(): it finds true counter-examples, and none for convex costs."""
 
 import numpy as np
 import pytest

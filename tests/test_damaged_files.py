@@ -78,13 +78,13 @@ def as_member(array):
 
 
 def member(descr="<f4", shape="(13,)", data=b"", order="False", version=b"\1\0"):
-    """Return an entry that says what it likes."""
+    """Return an entry with arbitrary declarations."""
     header = f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header + data
 
 
 def check_loads(path):
-    """Check that what a file holds can be used, or is refused as documented."""
+    """Check that a file's contents can be used, or are refused as documented."""
     loaded = 0
     for load in (gd.load, gd.load_checkpoint):
         try:
@@ -101,7 +101,7 @@ def check_loads(path):
 
 
 def go_on(net, history):
-    """Use all that was loaded: what is no error before must not be a crash in compiled code."""
+    """Use everything that was loaded: damage that raised no error must not crash compiled code."""
     if net.sizes == (2, 3, 1):
         with warnings.catch_warnings(), contextlib.suppress(ValueError, gd.DivergenceError):
             warnings.simplefilter("ignore", RuntimeWarning)  # numbers as large as numbers can be

@@ -1,4 +1,4 @@
-"""Descents on landscapes: the steps of their definition, what is recorded, and where they end."""
+"""Descents on landscapes: equal to their definition, the records, and where they end."""
 
 import inspect
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""The pages: what can be checked without building the site (`tools/check.py docs` does that)."""
+"""Checks of the pages that do not need the built site (`tools/check.py docs` builds it)."""
 
 import doctest
 import importlib.util

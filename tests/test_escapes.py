@@ -1,4 +1,4 @@
-"""Escapes from saddles: who stays, who leaves, and how the shares are counted and shown."""
+"""Escapes from saddles: which runs escape, and how shares are counted and shown."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ def test_batch_gradient_descent_stays_before_the_quintics_saddle(rate):
 
 
 def test_step_is_shorter_than_the_way_to_the_quintics_saddle():
-    """What the proof in the docstring rests on, on a fine grid."""
+    """The premises of the proof in the docstring hold on a fine grid."""
     quintic = Quintic()
     theta = np.linspace(-3, -1.5, 100_000, endpoint=False)[:, None]
     factor = (-quintic.gradient(theta) / (-1.5 - theta)).max()
@@ -37,7 +37,7 @@ def test_step_is_shorter_than_the_way_to_the_quintics_saddle():
 
 
 def test_terms_of_the_quintic_keep_away_from_its_maximum():
-    """What keeps small batches from falling off at -4: all slopes are below 0 on a long way."""
+    """Small batches cannot reach -4: all slopes are negative on an interval longer than a step."""
     quintic = Quintic()
     theta = np.linspace(-3.65, -2.78, 1000)[:, None]
     assert (quintic.gradients(theta, np.arange(quintic.n)) < 0).all()

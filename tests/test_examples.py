@@ -1,4 +1,4 @@
-"""The programs in examples/: they run without a warning, and end as the README says."""
+"""The programs in examples/ run without a warning, with the results that the README states."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""The figures to play with, in a browser: their arithmetic is fastgd's, and anyone can use them."""
+"""The interactive figures in a browser: their arithmetic is fastgd's, and they are accessible."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""train_many(): the bits of train(), whatever runs beside."""
+"""train_many(): the same bits as train(), whatever runs at the same time."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_a_callbacks_error_reaches_the_caller():
 
 
 def test_a_callbacks_error_ends_the_other_runs(monkeypatch):
-    """They would go on for ever; should they, their own callback ends them after a while."""
+    """Without the interruption they would not end; their callback is a safeguard."""
     monkeypatch.setattr(compiled, "threads", lambda n: n)  # two also where OpenMP gives one
     begun, ended = [], []
 

@@ -1,4 +1,4 @@
-"""Metrics: equal to scikit-learn's, in the history, and refused where they have no meaning."""
+"""Metrics: equal to scikit-learn's, in the history, and refused where undefined."""
 
 import numpy as np
 import pytest

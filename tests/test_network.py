@@ -1,4 +1,4 @@
-"""Network, its files, and the definitions it stands on."""
+"""Network, its files, and the definitions behind it."""
 
 import copy
 import os

@@ -71,7 +71,7 @@ every_node = pytest.mark.parametrize(("node", "shapes", "rest"), CASES)
 
 
 def both_ways(node, shapes, rest, dtype):
-    """A forward pass, an upstream gradient, and tuples of what comes back and the Jacobians."""
+    """A forward pass, an upstream gradient, and tuples of the gradients and Jacobians."""
     inputs = draw(*shapes, dtype=dtype)
     output = node.forward(*inputs, *rest)
     (upstream,) = draw(output.shape, dtype=dtype, seed=1)
@@ -114,7 +114,7 @@ def test_jacobians_are_the_finite_differences(node, shapes, rest):
 
 @every_node
 def test_inputs_stay_as_they_are_and_are_remembered(node, shapes, rest):
-    """What the caller does to the arrays after the forward pass does not change the pass."""
+    """Changing the arrays after the forward pass does not change the pass."""
     inputs, _, upstream, back, _ = both_ways(node, shapes, rest, "float64")
     for array, drawn in zip(inputs, draw(*shapes), strict=True):
         np.testing.assert_array_equal(array, drawn)

@@ -1,4 +1,4 @@
-"""What the study notes work out by hand: docs/ names them, these tests hold them."""
+"""The study notes' examples, worked out by hand; docs/ refers to them."""
 
 import numpy as np
 import pytest

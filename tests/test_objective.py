@@ -1,4 +1,4 @@
-"""What the backends offer to optimizers outside, and to scikit-learn's costs."""
+"""The backends' interface for external optimizers, and for scikit-learn's costs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The package as a newcomer meets it: what `fastgd.` offers, costs, and asks for."""
+"""The package from a newcomer's view: its names, import cost, and requirements."""
 
 import os
 import shutil

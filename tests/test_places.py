@@ -1,4 +1,4 @@
-"""The command line writes over nothing that it reads, and writes nothing twice."""
+"""The command line never overwrites a file that it reads, and never writes a file twice."""
 
 import os
 import subprocess

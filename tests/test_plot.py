@@ -1,4 +1,4 @@
-"""Pictures: what the titles say is so, odd input is refused or drawn rightly, images as kept.
+"""Pictures: titles are true, odd input is refused or drawn correctly, images match the stored ones.
 
 The kept images in tests/pictures hold no text, whose pixels differ between versions of
 matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before you keep them.

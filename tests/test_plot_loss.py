@@ -1,4 +1,4 @@
-"""plot.loss() and plot.trace(): what the titles say of the lines is so."""
+"""plot.loss() and plot.trace(): the titles are true."""
 
 import re
 
@@ -164,7 +164,7 @@ def test_a_noise_scale_is_shown_as_a_whole():
 
 
 def test_an_infinite_noise_scale_is_said():
-    """It is no gap to be left out of medians: there is no batch size that would be enough."""
+    """An infinite value counts in medians: no batch size would be large enough."""
     ax = plot.trace(recorded([10.0] * 50 + [np.inf] * 50, "noise_scale"), "noise_scale")
     assert title_of(ax).endswith(
         "is 10 in the first tenth of the steps, beyond measure in the last"

@@ -1,4 +1,4 @@
-"""Pictures of what a method does: schedules, samplings, the spread of gradients, escapes."""
+"""Pictures of schedules, samplings, the spread of gradients, and escapes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""plot.paths() and plot.animate_paths(): where the lines lead, and what the titles say of it."""
+"""plot.paths() and plot.animate_paths(): the lines' points, and the titles."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""verbose: a line an epoch, or a bar."""
+"""verbose: a line per epoch, or a bar."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What earlier versions saved: it loads, predicts the same numbers, and training goes on."""
+"""Files of earlier versions load, predict the same numbers, and resume training."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Early stopping: the rule, what it watches, the epoch that is kept, and how it goes on."""
+"""Early stopping: the rule, the watched value, the restored epoch, and resuming."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_nan_is_no_improvement():
 
 @pytest.fixture
 def noisy():
-    """Return a network that soon learns the noise of 60 samples by heart, and the data."""
+    """Return a network that soon overfits the noise of 60 samples, and the data."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((60, 5)).astype(np.float32)
     y = X[:, 0] + rng.standard_normal(60).astype(np.float32)
@@ -96,7 +96,7 @@ def test_early_stopping_changes_no_bits_before_it_stops(noisy):
 @pytest.mark.parametrize("first", [3, 6, 11])
 @pytest.mark.parametrize("from_file", [False, True])
 def test_it_goes_on_exactly_over_resume(noisy, first, from_file, tmp_path):
-    """The network ends with its best epoch in between, and still goes on from the last."""
+    """The network has its best epoch's parameters in between, but resumes from the last."""
     net, X, y = noisy
     whole, parts = net.copy(), net.copy()
     rule = {"early_stopping": 7, "metrics": ["mae"], "validation": 0.3}

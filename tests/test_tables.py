@@ -71,7 +71,7 @@ def test_other_encodings_are_named(table):
     with pytest.raises(InputError, match=r"is not UTF-8 text \(it has the byte 0xe9\).*cp1252"):
         table(content)
     assert cells(table(content, encoding="cp1252")) == {"é": ["ü"]}
-    with pytest.raises(InputError, match="'klingon' is no encoding of text that Python knows"):
+    with pytest.raises(InputError, match="'klingon' is not a text encoding that Python knows"):
         table(content, encoding="klingon")
 
 
@@ -189,18 +189,30 @@ def test_numbers_with_signs_and_marks_between_thousands(table, text, decimal, nu
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        (("$9", "$1,234"), "line 2, column 'a b': '$9' is no number, but most cells seem to be"),
+        (("$9", "$1,234"), "line 2, column 'a b': '$9' is not a number, but most cells seem to be"),
         (
             ("$9", "$1,234"),
             "some: write such cells as 9, or give --categorical 'a b' if categories",
         ),
-        (("12,426", "5"), "line 2, column 'a b': '12,426' is no number, but 1 of the column's 2"),
+        (
+            ("12,426", "5"),
+            "line 2, column 'a b': '12,426' is not a number, but 1 of the column's 2",
+        ),
         (("1,234", "5"), "such cells as 1234, or give --decimal , if these are decimal commas, or"),
         (("1,5", "2,5"), "some: give --decimal , if these are decimal commas, or give --cat"),
-        (("1", "2", "-"), "line 4, column 'a b': '-' is no number, but 2 of the column's 3 cells"),
+        (
+            ("1", "2", "-"),
+            "line 4, column 'a b': '-' is not a number, but 2 of the column's 3 cells",
+        ),
         (("1", "2", "x"), "cells are: mend the cell (a missing value is an empty one), or give"),
-        (("1", "5%", "NA"), "line 3, column 'a b': '5%' is no number, .* write such cells as 5,"),
-        (("1", "x"), "line 3, column 'a b': 'x' is no number, but 1 of the column's 2 cells are"),
+        (
+            ("1", "5%", "NA"),
+            "line 3, column 'a b': '5%' is not a number, .* write such cells as 5,",
+        ),
+        (
+            ("1", "x"),
+            "line 3, column 'a b': 'x' is not a number, but 1 of the column's 2 cells are",
+        ),
     ],
 )
 def test_text_among_numbers_is_an_error(table, values, hint):
@@ -209,7 +221,7 @@ def test_text_among_numbers_is_an_error(table, values, hint):
     result = table("y;a b\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
     with pytest.raises(InputError, match=pattern):
         learn_encoding(result, "y", "regression", np.arange(len(values)))
-    with pytest.raises(InputError, match=r"is no number, .*, or give --task classification if"):
+    with pytest.raises(InputError, match=r"is not a number, .*, or give --task classification if"):
         guess_task(result, "a b")
 
 
@@ -231,7 +243,7 @@ def test_numbers_beside_one_frequent_text_are_said(table):
     result = table("y,a b\n1,none\n2,none\n3,none\n4,7\n5,8\n")
     encoding = learn_encoding(result, "y", "regression", np.arange(5))
     (note,) = nearly_numbers(result, encoding, ())
-    assert note.startswith("Note: a b is read as categories, as 'none' in line 2 is no number: ")
+    assert note.startswith("Note: a b is read as categories, as 'none' in line 2 is not a number: ")
     assert "--categorical 'a b' that" in note
     assert nearly_numbers(result, encoding, ["a b"]) == []
 

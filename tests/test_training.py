@@ -1,4 +1,4 @@
-"""train(): what the settings mean, what is left behind, and how a training goes on."""
+"""train(): the meaning of settings, the results, and resuming."""
 
 import copy
 import pickle
@@ -158,7 +158,7 @@ def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
 
 
 def test_a_callback_may_write_to_the_classes():
-    """They are those of when the training began: as indices they would lead anywhere."""
+    """Targets changed during the training are ignored: as indices they could point anywhere."""
     X, y = np.ones((8, 2), np.float32), (np.arange(8) % 3).astype(np.int32)
 
     def spoil(net, history):

@@ -1,4 +1,4 @@
-"""Bad input: the documented error, from every backend alike, before anything has changed."""
+"""Bad input raises the documented error with every backend, before anything has changed."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -368,7 +368,7 @@ def test_a_history_stays_with_its_network(optimizer, tmp_path):
 
 
 def test_a_history_stays_with_its_dtype(tmp_path):
-    """What the engine would write there takes twice the room."""
+    """The engine would write twice as many bytes there."""
     single, double = (gd.Network([3, 1], dtype=dtype) for dtype in ("float32", "float64"))
     history = gd.train(single, X, Y, batch_size=5, optimizer=gd.Adam())
     message = "another network, of 4 parameters in float32, and not 4 in float64"
@@ -380,7 +380,7 @@ def test_a_history_stays_with_its_dtype(tmp_path):
 
 @pytest.mark.parametrize("kinds", [(gd.Adam(), gd.SGD(0.1)), (gd.SGD(0.1), gd.Adam())])
 def test_a_history_stays_with_its_kind_of_optimizer(kinds):
-    """The engine would take what is behind the state for more of it."""
+    """The engine would read beyond the end of the state."""
     net = gd.Network([3, 1])
     history = gd.train(net, X, Y, batch_size=5, optimizer=kinds[0])
     history.optimizer = kinds[1]
@@ -423,7 +423,7 @@ DTYPES = st.sampled_from(["f2", "f4", "f8", ">f4", ">f8", "i1", "i8", "u2", "?",
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_any_real_array_gives_the_bits_of_its_plain_copy(data):
-    """Whatever its dtype, strides, order or flags, only an array's values count."""
+    """Only an array's values matter, not its dtype, strides, order or flags."""
     n, width = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 5))
     dtype = np.dtype(data.draw(DTYPES))
     wide = data.draw(

@@ -1,4 +1,4 @@
-"""Files that are written: what becomes of the old one, and of what killed processes leave."""
+"""Writing files: what happens to an existing file, and to leftovers of killed processes."""
 
 import errno
 import os
@@ -134,7 +134,7 @@ def test_what_only_looks_alike_is_left_alone(path, write):
 
 
 def test_saves_side_by_side_all_succeed(path):
-    """None takes the other's temporary file for one that was left over."""
+    """No process removes another's temporary file as a leftover."""
     script = "import sys, fastgd as gd\nfor _ in range(50): gd.Network([2, 1]).save(sys.argv[1])"
     processes = [subprocess.Popen([sys.executable, "-c", script, path]) for _ in range(4)]
     assert [process.wait(timeout=120) for process in processes] == [0] * 4
