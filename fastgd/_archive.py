@@ -75,7 +75,7 @@ class Archive:
         """Return an entry that holds one text."""
         with self._open(name) as entry:
             if entry.kind[0] != "U" or entry.shape or int(entry.kind[1:]) * 4 != entry.n_bytes:
-                raise ValueError(f"its entry {name!r} is no text")
+                raise ValueError(f"its entry {name!r} is not text")
             if entry.packed and entry.n_bytes > LONGEST_PACKED_TEXT:
                 raise ValueError(f"its entry {name!r} is a text of {entry.n_bytes} bytes")
             data = np.empty(entry.n_bytes, np.uint8)
@@ -131,11 +131,11 @@ class Archive:
         with self._zip.open(info) as stream:
             start = stream.read(10)
             if start[:8] != b"\x93NUMPY\1\0" or len(start) < 10:
-                raise ValueError(f"its entry {name!r} is no array")
+                raise ValueError(f"its entry {name!r} is not an array")
             header = stream.read(int.from_bytes(start[8:], "little"))
             match = HEADER.fullmatch(header)
             if match is None:
-                raise ValueError(f"its entry {name!r} is no array of numbers or text")
+                raise ValueError(f"its entry {name!r} is not an array of numbers or text")
             order, kind, fortran, shape = (part.decode("ascii") for part in match.groups())
             yield _Entry(
                 order,

@@ -293,7 +293,7 @@ def check_sample_weight(
     given = as_array(name, weight)
     array = check_array(name, given, dtype)
     if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}, but must have ({n},), one a sample")
+        raise ValueError(f"{name} has shape {array.shape}, but must have ({n},), one per sample")
     if not all_finite(array):
         check_finite(name, array, given)
     if (array < 0).any():
@@ -316,8 +316,8 @@ def check_point(
         dtype = given.dtype if given.dtype in (np.float32, np.float64) else np.dtype(np.float64)
     array = check_array(name, given, dtype).copy()
     if array.ndim != 1 or len(array) != (n_params or len(array)) or len(array) == 0:
-        wanted = "(n_params,)" if n_params is None else f"({n_params},), one value a parameter"
-        raise ValueError(f"{name} has shape {array.shape}, but must have {wanted}")
+        expected = "(n_params,)" if n_params is None else f"({n_params},), one value per parameter"
+        raise ValueError(f"{name} has shape {array.shape}, but must have {expected}")
     check_finite(name, array, given)
     return array
 

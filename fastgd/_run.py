@@ -116,8 +116,8 @@ class Watch:
 
     def end(self, history: History, params: FloatArray) -> None:
         """Restore the best parameters; keep the last ones for a resumed run."""
-        wanted = self.stopping.restore_best and history._best is not None
-        if wanted and history.best_epoch != history.epochs:
+        restores = self.stopping.restore_best and history._best is not None
+        if restores and history.best_epoch != history.epochs:
             history._last = params.copy()
             params[:] = history._best
 

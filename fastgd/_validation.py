@@ -79,9 +79,9 @@ def check_real(
         and (at_most is None or number <= at_most)
     )
     if not inside:
-        wanted = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
+        allowed = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
         given = value if math.isfinite(number) else number
-        raise ValueError(f"{name} is {given}, but must be {' and '.join(['finite', *wanted])}")
+        raise ValueError(f"{name} is {given}, but must be {' and '.join(['finite', *allowed])}")
     return number
 
 

@@ -436,12 +436,12 @@ class _Split:
             return
         aside = np.isin(self._rows, kept)
         self.train_rows, self.held_rows = self._rows[~aside], self._rows[aside]
-        wanted = count_held(len(self._rows), share)
-        if len(kept) != wanted or len(self.held_rows) != wanted:
+        expected = count_held(len(self._rows), share)
+        if len(kept) != expected or len(self.held_rows) != expected:
             raise ValueError(
                 f"resume continues with the {_words.count(len(kept), 'sample')} that the training "
                 f"set aside when it started, but validation={share:g} of these data would be "
-                f"{wanted}: give the same share and the same data"
+                f"{expected}: give the same share and the same data"
             )
 
     def _draw(self, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:

@@ -299,25 +299,27 @@ def _read(options: argparse.Namespace) -> Table:
         progress.clear()
 
 
-def _batch_sizes(wanted: list[int | None] | None, n: int) -> list[int]:
+def _batch_sizes(requested: list[int | None] | None, n: int) -> list[int]:
     """Return the batch sizes as numbers, at most the number of rows."""
-    return [n if size is None else min(size, n) for size in wanted or (1, 32, None)]
+    return [n if size is None else min(size, n) for size in requested or (1, 32, None)]
 
 
 def _check_learning_rates(
-    wanted: list[float] | None, sizes: list[int], problem: Problem
+    requested: list[float] | None, sizes: list[int], problem: Problem
 ) -> dict[int, list[float]]:
     """Return the learning rates to try for each batch size; a repeated batch size merges them."""
-    if wanted is None:
+    if requested is None:
         rule = StepSizeRule(problem.start, problem.X)
         return {size: rule(size) for size in sizes}
-    if len(wanted) not in (1, len(sizes)):
+    if len(requested) not in (1, len(sizes)):
         raise InputError(
-            f"--learning-rate has {count(len(wanted), 'number')} for "
+            f"--learning-rate has {count(len(requested), 'number')} for "
             f"{count(len(sizes), 'batch size')}: give one for all, or one for each"
         )
     tried: dict[int, list[float]] = {}
-    for size, rate in zip(sizes, wanted * (len(sizes) if len(wanted) == 1 else 1), strict=True):
+    for size, rate in zip(
+        sizes, requested * (len(sizes) if len(requested) == 1 else 1), strict=True
+    ):
         rates = tried.setdefault(size, [])
         if rate not in rates:
             rates.append(rate)

@@ -68,7 +68,7 @@ exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} int
 """
 
 PREDICT_DESCRIPTION = """\
-Write a saved model's predictions for the rows of a CSV file: one line a row,
+Write a saved model's predictions for the rows of a CSV file: one line per row,
 below the header "prediction". Classes are written by their own names. The file
 needs the columns that the model was trained on, in any order; the target and
 other columns are not read.

@@ -258,15 +258,15 @@ def _seed(rng: RngLike) -> int:
     return int(generator.integers(2**63))
 
 
-def _side_by_side(wanted: bool | None, backend: Any) -> bool:
+def _side_by_side(requested: bool | None, backend: Any) -> bool:
     """Return whether the runs are trained at the same time."""
-    if wanted is None:
+    if requested is None:
         return bool(backend == "compiled")
-    if _validation.check_bool("side_by_side", wanted) and backend != "compiled":
+    if _validation.check_bool("side_by_side", requested) and backend != "compiled":
         raise ValueError(
             f"side_by_side=True needs the compiled backend, not {backend!r}: leave one of them out"
         )
-    return bool(wanted)
+    return bool(requested)
 
 
 def _together(

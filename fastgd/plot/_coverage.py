@@ -66,7 +66,7 @@ def coverage(
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     classes = None if labels is None else np.asarray(labels)
     if classes is not None and classes.shape != (n,):
-        raise ValueError(f"labels has shape {classes.shape}, but must have ({n},), one a sample")
+        raise ValueError(f"labels has shape {classes.shape}, but must have ({n},), one per sample")
     samplers = _samplers(samplings, classes)
     seed = _validation.check_rng(rng).integers(1 << 63)
     _drawing.check_axes(ax)

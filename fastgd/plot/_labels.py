@@ -68,11 +68,11 @@ def _name_heights(ax: Axes, lines: Sequence[Line2D]) -> FloatArray | None:
         return None
     points_high = ax.bbox.height * 72 / figure.dpi
     order = np.argsort(ends[:, 1])
-    wanted = ends[order, 1] * points_high
+    targets = ends[order, 1] * points_high
     # names at least one line apart, with the least squared distance from their lines' ends
     steps = NAME_LINE * np.arange(len(lines))
-    placed = _isotonic(wanted - steps) + steps
-    if np.abs(placed - wanted).max() > MOST_SHIFT:
+    placed = _isotonic(targets - steps) + steps
+    if np.abs(placed - targets).max() > MOST_SHIFT:
         return None
     heights = np.empty(len(lines))
     heights[order] = placed / points_high

@@ -275,7 +275,7 @@ def _read(
         raise InputError(f"{source} is empty; it needs a header line and rows below it")
     if "\0" in first:
         raise InputError(
-            f"{source} is no text in this encoding (it has a byte 0); if it is a table of text, "
+            f"{source} is not text in this encoding (it has a byte 0); if it is a table of text, "
             "name its encoding, for example --encoding utf-16-le"
         )
     if delimiter is None:

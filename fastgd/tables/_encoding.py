@@ -251,7 +251,7 @@ def _column(fields: dict[str, Any]) -> InputColumn:
 def _text(value: Any) -> str:
     """Return a text from a file; TypeError for anything else."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     value.encode()  # JSON allows lone surrogates, which cannot be written
     return value
 
@@ -260,7 +260,7 @@ def _texts(values: Any, at_least: int) -> tuple[str, ...]:
     """Return a list of distinct texts from a file."""
     texts = tuple(map(_text, values)) if isinstance(values, list) else ()
     if not at_least <= len(set(texts)) == len(texts):
-        raise TypeError("its categories are no list of different texts")
+        raise TypeError("its categories are not a list of different texts")
     return texts
 
 
@@ -269,7 +269,7 @@ def _moments(fields: dict[str, Any]) -> tuple[float, float]:
     mean, scale = fields["mean"], fields["scale"]
     numbers = type(mean) in (int, float) and type(scale) in (int, float)
     if not numbers or not math.isfinite(mean) or not 0 < scale < math.inf:
-        raise TypeError(f"the mean {mean!r} and the deviation {scale!r} are no such numbers")
+        raise TypeError(f"the mean {mean!r} and the deviation {scale!r} are not valid numbers")
     return float(mean), float(scale)
 
 
@@ -461,8 +461,8 @@ def refuse_stray_text(table: Table, name: str, option: str) -> None:
     plain = sum(texts[text] for text in texts if table.is_number(text))
     others = f"{plain:,} of the column's {n:,} cells are" if plain else "most cells seem to be some"
     raise InputError(
-        f"{table.where(name, row)}: {text!r} is no number, but {others}: {_mending(table, text)}, "
-        f"or give {option} if categories are meant"
+        f"{table.where(name, row)}: {text!r} is not a number, but {others}: "
+        f"{_mending(table, text)}, or give {option} if categories are meant"
     )
 
 
@@ -482,7 +482,7 @@ def nearly_numbers(table: Table, encoding: Encoding, meant: Iterable[str]) -> li
             text = str(table.columns[column.name][row])
             notes.append(
                 f"Note: {column.name} is read as categories, as {text!r} in line "
-                f"{table.lines[row]} is no number: {_mending(table, text)}, or say with "
+                f"{table.lines[row]} is not a number: {_mending(table, text)}, or say with "
                 f"--categorical {shlex.quote(as_names([column.name]))} that categories are meant."
             )
     return notes
