@@ -18,15 +18,15 @@ linear_model = pytest.importorskip("sklearn.linear_model", reason="needs the ext
 
 from fastgd.sklearn import SGDClassifier  # noqa: E402, after the checks above
 
-ROWS, WORDS, WORDS_A_ROW = 100_000, 100_000, 80
+ROWS, WORDS, WORDS_PER_ROW = 100_000, 100_000, 80
 ROUNDS = 5
 
 
 def text(n, n_words, rng):
     """Return n rows of word weights, and classes that depend on them."""
-    ranks = np.exp(rng.random((n, WORDS_A_ROW)) * np.log(n_words + 1)).astype(np.int64) - 1
+    ranks = np.exp(rng.random((n, WORDS_PER_ROW)) * np.log(n_words + 1)).astype(np.int64) - 1
     words = rng.permutation(n_words).astype(np.int32)[np.minimum(ranks, n_words - 1)]
-    starts = np.arange(0, words.size + 1, WORDS_A_ROW, dtype=np.int32)
+    starts = np.arange(0, words.size + 1, WORDS_PER_ROW, dtype=np.int32)
     X = sparse.csr_array((rng.random(words.size) + 0.1, words.ravel(), starts), (n, n_words))
     X.sum_duplicates()
     score = X @ rng.standard_normal(n_words) + 0.5 * rng.standard_normal(n)

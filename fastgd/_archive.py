@@ -31,7 +31,7 @@ INDICES = ("u4", "i8")
 NUMBERS = (*FLOATS, "f2", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
 #: the most bytes that one byte can expand to: deflate codes 258 bytes in 2 bits
-MOST_OF_A_BYTE = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
+MOST_EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 LONGEST_PACKED_TEXT = 1 << 24  # bytes; uncompressed text may be as long as the file
 BLOCK = 1 << 20  # bytes to read at a time
 #: an entry's header as numpy.save writes it for arrays of numbers or text
@@ -121,9 +121,9 @@ class Archive:
         if name not in self:
             raise ValueError(f"it has no entry {name!r}")
         info = self._zip.getinfo(f"{name}.npy")
-        if info.compress_type not in MOST_OF_A_BYTE:
+        if info.compress_type not in MOST_EXPANSION:
             raise ValueError(f"its entry {name!r} is compressed in a way that fastgd does not read")
-        most = MOST_OF_A_BYTE[info.compress_type] * min(info.compress_size, self._size)
+        most = MOST_EXPANSION[info.compress_type] * min(info.compress_size, self._size)
         if info.file_size > most:
             raise ValueError(
                 f"its entry {name!r} declares {info.file_size} bytes, more than the file can hold"

@@ -28,8 +28,8 @@ __all__ = [
 class Column:
     """A column: its two heading lines, its width in characters, and the function for its cells.
 
-    Where there is no room for all, the one with the highest `spare` is left out first, and those
-    with 0 never.
+    If not all columns fit, the one with the highest `spare` is dropped first; those with 0 are
+    never dropped.
     """
 
     upper: str

@@ -31,9 +31,9 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
     learning_rate : float
         The highest learning rate of the epoch.
     """
-    large = [_reach("the features", X)]
+    large = [_describe_size("the features", X)]
     if LOSSES[loss].targets is REAL:
-        large.append(_reach("the targets", y))
+        large.append(_describe_size("the targets", y))
     found = " and ".join(filter(None, large))
     scaling = "to mean 0 and variance 1"
     if not found:
@@ -43,7 +43,7 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
     return f"{found[0].upper()}{found[1:]}: scale them {scaling}, or lower the learning rate."
 
 
-def _reach(name: str, values: Any) -> str:
+def _describe_size(name: str, values: Any) -> str:
     """Say how large values are; empty unless a column's root mean square is large."""
     array = np.asarray(values)
     some = array[:: -(-len(array) // MOST_ROWS)].reshape(-1, *array.shape[1:]).astype(np.float64)

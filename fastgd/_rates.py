@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rates"]
 
-AHEAD = 256  # epochs to compute learning rates for at a time: the call dominates the cost
+EPOCHS_AT_ONCE = 256  # epochs to compute learning rates for at a time: the call dominates the cost
 
 
 class Rates:
@@ -55,7 +55,7 @@ class Rates:
             rates = schedule.rates(self._base, history.updates, steps, state)
             return _validation.check_rates(rates, steps)
         if not self._ahead or schedule.watches_loss:
-            count = 1 if schedule.watches_loss else min(AHEAD, epochs_left)
+            count = 1 if schedule.watches_loss else min(EPOCHS_AT_ONCE, epochs_left)
             rates = schedule.rates(self._base, history.epochs, count, state)
             self._ahead = _validation.check_rates(rates, count).tolist()[::-1]
         return np.full(steps, self._ahead.pop())

@@ -72,7 +72,7 @@ class Recording:
         if self.kept + count > len(self.sizes):
             self.sizes = np.concatenate([self.sizes, np.zeros(count)])
             self.trace = self.trace.grown(count)
-        return self.trace.behind(self.kept)
+        return self.trace.after(self.kept)
 
     def end_epoch(self, steps: int, used: int, bounds: IndexArray | None) -> None:
         """Keep the record of an epoch with this many steps and samples.

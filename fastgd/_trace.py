@@ -68,7 +68,7 @@ class Trace:
         """Return the buffers of the first steps."""
         return self._each(lambda room: room[:kept])
 
-    def behind(self, kept: int) -> Trace:
+    def after(self, kept: int) -> Trace:
         """Return the buffers after the first steps."""
         return self._each(lambda room: room[kept:])
 
@@ -79,9 +79,9 @@ class Trace:
         )
 
     def _each(self, change: Callable[[FloatArray], FloatArray]) -> Trace:
-        rooms = ("loss", "penalty", "gradient_norm", "sample_squares", "params")
+        buffers = ("loss", "penalty", "gradient_norm", "sample_squares", "params")
         other = Trace(self.every)
-        for name in rooms:
+        for name in buffers:
             if (room := getattr(self, name)) is not None:
                 setattr(other, name, change(room))
         return other

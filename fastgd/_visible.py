@@ -11,9 +11,9 @@ from typing import Any
 __all__ = ["Visible", "visible"]
 
 #: categories: control characters, line and paragraph separators, surrogates
-HIDDEN = ("Cc", "Zl", "Zp", "Cs")
+CONTROL_CATEGORIES = ("Cc", "Zl", "Zp", "Cs")
 #: characters that change the order of text around them: a name could look like another
-TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def visible(text: str) -> str:
@@ -26,7 +26,7 @@ def visible(text: str) -> str:
         return text
     return "".join(
         char.encode("unicode_escape").decode()
-        if unicodedata.category(char) in HIDDEN or char in TURNING
+        if unicodedata.category(char) in CONTROL_CATEGORIES or char in DIRECTION_MARKS
         else char
         for char in text
     )

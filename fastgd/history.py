@@ -45,7 +45,7 @@ class DivergenceError(ArithmeticError):
         return type(self), (str(self), self.history)  # a worker process pickles it
 
 
-class UnderWay(Protocol):
+class RunningTraining(Protocol):
     """A running training: its history gets values from it when they are read."""
 
     @property
@@ -154,7 +154,7 @@ class History:
         default=None, repr=False
     )  # the last epoch's parameters, if the network has others
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
-    _under_way: UnderWay | None = field(default=None, init=False, repr=False)
+    _under_way: RunningTraining | None = field(default=None, init=False, repr=False)
 
     def copy(self) -> History:
         """Return an independent copy, which a running training does not change."""

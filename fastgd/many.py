@@ -95,10 +95,10 @@ def train_many(
         return []
     from fastgd.backends.compiled import threads
 
-    return run_all([partial(_go, run) for run in runs], threads(workers))
+    return run_all([partial(_run, run) for run in runs], threads(workers))
 
 
-def _go(run: Run) -> History:
+def _run(run: Run) -> History:
     """Run, and return the history even if the run diverged."""
     try:
         return run.finish()

@@ -25,7 +25,7 @@ __all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased", "unbiased_
 PROBE = 16  # samples for a random direction, and for the curvature along it
 PROBES = 32  # the fewest directions
 MOST_PROBES = 128  # the most directions
-SAMPLES_A_PROBE = 100  # one direction for this many samples, between these bounds
+SAMPLES_PER_PROBE = 100  # one direction for this many samples, between these bounds
 MOST_SIGNAL = 4096  # the most samples for the curvature along the gradient
 # Recorded steps over which a trace's noise scale is averaged.
 WINDOW = 100
@@ -242,7 +242,7 @@ def _full(
 ) -> float:
     """Return tr(H Sigma) / (G' H G), from directions whose covariance is Sigma."""
     n = len(plan.X)
-    probes = min(max(PROBES, n // SAMPLES_A_PROBE), MOST_PROBES)
+    probes = min(max(PROBES, n // SAMPLES_PER_PROBE), MOST_PROBES)
     sizes = [min(max(n // 8, PROBE), MOST_SIGNAL)] + [PROBE] * probes
     bounds = np.cumsum([0, *sizes], dtype=np.int64)
     order = rng.integers(n, size=bounds[-1], dtype=index_dtype(n))

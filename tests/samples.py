@@ -22,7 +22,7 @@ WEIGHT_150 = np.random.default_rng(0).uniform(0.1, 2, 150)
 # of SGDClassifier: one model of all classes, in place of one against the others for each
 SOFTMAX = {"loss": "log_loss", "multi_class": "softmax"}
 
-# Of numbers that many steps of two implementations lead to: each goes on from the other's rounding.
+# Tolerance after many steps of two implementations, in which rounding accumulates.
 HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float64).eps))
 
 

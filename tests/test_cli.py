@@ -331,7 +331,7 @@ def test_rows_with_missing_values_can_be_left_out(folder, run):
     with_gaps(folder)
     code, out, _ = run("gaps.csv", "--target", "price", "--missing", "drop", *FAST)
     assert code == 0
-    assert "2 of them with missing values left out, most for column 'area' (1)\n" in out
+    assert "2 of them with missing values dropped, most for column 'area' (1)\n" in out
     assert "30 rows train, 8 validate" in out
 
 

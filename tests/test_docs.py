@@ -58,8 +58,8 @@ def test_every_public_name_is_in_the_reference():
 @pytest.mark.parametrize("name", listed())
 def test_every_name_in_the_reference_is_public(name):
     module, _, last = f"fastgd.{name}".rpartition(".")
-    rooms = {"plot", "sklearn"}  # need extras, and so are no part of `import *`
-    assert last in {*importlib.import_module(module).__all__, *rooms}
+    extras = {"plot", "sklearn"}  # need extras, and so are no part of `import *`
+    assert last in {*importlib.import_module(module).__all__, *extras}
 
 
 @pytest.mark.parametrize("names", [LOSSES, ACTIVATIONS], ids=["losses", "activations"])

@@ -216,7 +216,7 @@ def test_numbers_with_signs_and_marks_between_thousands(table, text, decimal, nu
     ],
 )
 def test_text_among_numbers_is_an_error(table, values, hint):
-    """Of a target's cells too: some 50 classes would be learned for one wrong cell."""
+    """The same for a target: one wrong cell would turn it into some 50 classes."""
     pattern = re.escape(hint).replace(r"\.\*", ".*")
     result = table("y;a b\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
     with pytest.raises(InputError, match=pattern):

@@ -223,7 +223,7 @@ def _user_task(options: argparse.Namespace) -> _Task:
         raise InputError(f"{gaps}. Mend the file, {rows}, or such columns with --ignore")
     if gaps:
         table = table.take(gaps.complete)
-        title += f", {gaps.n_rows:,} of them with missing values left out, {gaps.most}"
+        title += f", {gaps.n_rows:,} of them with missing values dropped, {gaps.most}"
         if len(table) < FEWEST_ROWS:
             raise InputError(f"{title}: {_too_few(len(table))}")
     return _make_task(title, table, options)

@@ -41,11 +41,11 @@ USAGE = """python -m fastgd [options]
 EPILOG = f"""\
 columns:   Columns of numbers are standardised with the training rows' means and
            deviations, other columns are one-hot encoded; the saved model keeps
-           both. Numbers hold no currency or percent signs and no marks between
-           thousands. Where at least half of a column's cells hold a number, one
-           that is none is an error, unless --categorical names the column (for
-           the target: --task classification). A column without a name is left
-           out. A cell is missing when it is empty or one of
+           both. Numbers must not have currency or percent signs or thousands
+           separators. If at least half of a column's cells are numbers, any
+           other cell is an error, unless --categorical names the column (for
+           the target: --task classification). Columns without a name are
+           ignored. A cell is missing when it is empty or one of
            {" ".join(MISSING)}.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
@@ -54,14 +54,14 @@ rates:     Without --learning-rate each batch size B tries three, and the table
            times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
            L the largest eigenvalue of the rows' second moment (Ma, Bassily,
            Belkin 2018), and c 1/16 for a regression, 1 for a classification.
-           With --hidden the hidden units' first values count with a row.
+           With --hidden, a row includes the hidden units' initial values.
 --save:    Keeps the run with the best validation score. In Python fastgd.load
-           reads its parameters; they predict by the command predict alone.
+           reads its parameters; only the command predict can predict with it.
 --goal:    The advice names the batch size that needs the fewest seconds to the
            goal. Without --goal that is 98 % of the way from the start's loss on
-           the validation rows to the lowest of all runs. With it, of several
-           learning rates the one that is there in the fewest epochs is shown.
-compare:   The word may be left out.
+           the validation rows to the lowest of all runs. With it, the table
+           shows the learning rate that reaches it in the fewest epochs.
+compare:   The word is optional.
 predict:   Has its own options: python -m fastgd predict --help. For a data file
            that is itself named "predict" or "compare" write ./predict.
 exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} interrupted.
@@ -69,16 +69,16 @@ exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} int
 
 PREDICT_DESCRIPTION = """\
 Write a saved model's predictions for the rows of a CSV file: one line per row,
-below the header "prediction". Classes are written by their own names. The file
+below the header "prediction". Classes are written by name. The file
 needs the columns that the model was trained on, in any order; the target and
 other columns are not read.
 """
 
 PREDICT_EPILOG = """\
 spreadsheets: A class is written as the training file had it. Spreadsheets run a
-           text that begins with =, +, - or @ as a formula: where the training
+           text that begins with =, +, - or @ as a formula: if the training
            file came from others, give --quote-formulas before you open the
-           predictions in one. Numbers are left as they are.
+           predictions in one. Numbers are unchanged.
 terminal:  Control characters are shown as \\x1b; a file or a pipe gets them as
            the training file had them.
 """

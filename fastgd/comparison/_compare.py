@@ -182,7 +182,7 @@ def compare(
         for (plan, trained, _), history in zip(runs, histories, strict=True)
     ]
     return Comparison(
-        [_with_score(_kept(entries, plan, goal), score) for plan in plans],
+        [_with_score(_best_of(entries, plan, goal), score) for plan in plans],
         goal=goal,
         seed=seed,
         side_by_side=together and len(runs) > 1,
@@ -326,7 +326,7 @@ def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry
         raise TypeError(f"score must return a number, not {_words.show(found)}") from None
 
 
-def _kept(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
+def _best_of(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
     """Return a batch size's best entry: the first at the goal, or the one with the lowest loss.
 
     Count epochs, since seconds vary from run to run. If all diverged, return the first.

@@ -17,7 +17,7 @@ from fastgd.network import Network
 
 __all__ = ["COLUMNS", "Comparison"]
 
-SHARE_OF_THE_WAY = 0.98
+GOAL_SHARE = 0.98
 
 
 class Comparison(Sequence[Entry]):
@@ -115,14 +115,14 @@ class Comparison(Sequence[Entry]):
     def goal(self) -> float:
         """The loss at which times are compared; nan if every run diverged.
 
-        The `goal` of `compare`, or `SHARE_OF_THE_WAY` from the start's loss to the lowest of the
+        The `goal` of `compare`, or `GOAL_SHARE` from the start's loss to the lowest of the
         entries' `curve`: the time for the remaining improvement does not count.
         """
         if self._goal is not None:
             return self._goal
         lowest = min((min(entry.curve) for entry in self.trained), default=math.nan)
         way = max(self.start_loss - lowest, 0.0)
-        return lowest + (1 - SHARE_OF_THE_WAY) * way
+        return lowest + (1 - GOAL_SHARE) * way
 
     @property
     def best(self) -> Entry | None:
@@ -219,7 +219,7 @@ class Comparison(Sequence[Entry]):
         if not math.isnan(self.goal):
             goal = f"The goal is a {self._judged_by} loss of {self.goal:.4g}"
             if self._goal is None:
-                goal += f": {SHARE_OF_THE_WAY:.0%} of the way from the start's to the lowest"
+                goal += f": {GOAL_SHARE:.0%} of the way from the start's to the lowest"
             notes.append(f"{goal}.")
         if self.side_by_side:
             notes.append(
@@ -294,7 +294,11 @@ def sentences(result: Comparison) -> list[str]:
         f"Take batch size {chosen.batch_size:,}: of these it was the first to reach a {kind} loss "
         f"of {result.goal:.4g}, after {_columns.duration(time.seconds)}, "
         f"{count(time.epochs, 'epoch')} and {count(time.updates, 'update')}.",
-        *(_beside(entry, chosen, result.goal) for entry in result.trained if entry is not chosen),
+        *(
+            _compare_times(entry, chosen, result.goal)
+            for entry in result.trained
+            if entry is not chosen
+        ),
     ]
     if best is not chosen:
         lines.append(
@@ -310,7 +314,7 @@ def sentences(result: Comparison) -> list[str]:
     return lines
 
 
-def _beside(entry: Entry, chosen: Entry, goal: float) -> str:
+def _compare_times(entry: Entry, chosen: Entry, goal: float) -> str:
     """Say why an entry took longer than the chosen one: more epochs, or longer ones."""
     name = f"Batch size {entry.batch_size:,}"
     mine, time = entry.time_to(goal), chosen.time_to(goal)

@@ -109,7 +109,7 @@ class EscapeShares:
 class _Row:
     """One batch size of an `EscapeShares`, for its table."""
 
-    diverged = False  # not the number of diverged runs: tells `_columns` to show all cells
+    diverged = False  # tells `_columns` to show all cells; not the number of diverged runs
 
     def __init__(self, shares: EscapeShares, k: int) -> None:
         self.shares, self.k = shares, k

@@ -29,7 +29,7 @@ __all__ = [
     "capital",
     "check_axes",
     "epochs_at",
-    "far_apart",
+    "needs_log_scale",
     "label",
     "looks",
     "named",
@@ -49,7 +49,7 @@ __all__ = [
     "whole_ticks",
 ]
 
-MARKS_A_LINE = 8
+MARKS_PER_LINE = 8
 #: larger numbers count as not finite: axes need a margin around their numbers
 TOO_LARGE = 1e100
 #: the widest span of a logarithmic axis
@@ -161,7 +161,7 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
 
 def sparse_marks(length: int, place: int) -> tuple[int, int]:
     """Return markevery for a line, so that its marks do not cover those of other lines."""
-    step = max(1, length // MARKS_A_LINE)
+    step = max(1, length // MARKS_PER_LINE)
     return (place * step // 3) % step, step
 
 
@@ -204,7 +204,7 @@ def whole_ticks(axis: Axis) -> None:
     axis.set_major_formatter("{x:,.0f}")
 
 
-def far_apart(low: float, high: float) -> bool:
+def needs_log_scale(low: float, high: float) -> bool:
     """Return whether an axis from low to high should be logarithmic."""
     return low > 0 and high / max(low, 1 / TOO_LARGE) > 10 and high < WIDEST * low
 

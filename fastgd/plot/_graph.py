@@ -16,7 +16,7 @@ from fastgd.plot import _drawing
 __all__ = ["graph"]
 
 #: resolution of the scene's pixels
-PIXELS_AN_INCH = 96
+PIXELS_PER_INCH = 96
 
 
 def graph(graph: Graph, *, ax: Axes | None = None) -> Axes:
@@ -57,7 +57,7 @@ def graph(graph: Graph, *, ax: Axes | None = None) -> Axes:
     drawn = scene(graph)
     finding = _finding(graph)
 
-    ax = _drawing.new_axes(ax, (drawn.width / PIXELS_AN_INCH, drawn.height / PIXELS_AN_INCH))
+    ax = _drawing.new_axes(ax, (drawn.width / PIXELS_PER_INCH, drawn.height / PIXELS_PER_INCH))
     ax.set_xlim(0, drawn.width)
     ax.set_ylim(drawn.height, 0)
     ax.set_aspect("equal")

@@ -165,11 +165,11 @@ def _choose_scales(ax: Axes, curves: Sequence[_Curve], level: float | None, unit
     """Use logarithmic scales for positive numbers with a wide range."""
     values = np.concatenate([curve.y for curve in curves] + [[level] if level is not None else []])
     values = values[np.isfinite(values)]
-    if _drawing.far_apart(float(values.min()), float(values.max())):
+    if _drawing.needs_log_scale(float(values.min()), float(values.max())):
         ax.set_yscale("log")
         _drawing.plain_log_ticks(ax.yaxis)
     ends = [float(curve.x[-1]) for curve in curves if len(curve.x)]
-    if unit != "epoch" and _drawing.far_apart(min(ends), max(ends)):
+    if unit != "epoch" and _drawing.needs_log_scale(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
     elif "second" not in unit:

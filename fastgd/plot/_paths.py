@@ -32,9 +32,9 @@ MOST_POINTS = 20_000
 #: remain visible
 MANY_POINTS, WANDERS, ALPHA = 100, 3.0, 0.5
 #: points whose cost above the least exceeds this multiple of the starts' (or the least) are cut off
-FAR = 4.0
+CUT_OFF = 4.0
 #: larger numbers would overflow when squared
-TOO_FAR = 1e150
+TOO_LARGE = 1e150
 LAST_FRAME_MS = 2000
 #: shares of white or black in the pixels at a line's edge
 EDGES = np.linspace(0, 0.9, 10)
@@ -267,13 +267,13 @@ def _track(name: str, run: History) -> _Track:
 def _box(bowl: _Bowl, tracks: Sequence[_Track]) -> tuple[float, float, float, float]:
     """Return a box around the minimum and all points near it, with a margin."""
     starts = np.stack([track.points[0] for track in tracks])
-    limit = FAR * max(float(bowl.excess(*starts.T).max()), bowl.least)
+    limit = CUT_OFF * max(float(bowl.excess(*starts.T).max()), bowl.least)
     near = [track.points[bowl.excess(*track.points.T) <= limit] for track in tracks]
     if limit == 0:  # all start at the minimum, and may leave it
         near = [track.points for track in tracks]
     shown = np.concatenate([starts, *near] + ([bowl.minimum[None]] if bowl.unique else []))
     low, high = shown.min(axis=0), shown.max(axis=0)
-    if not max(np.abs(low).max(), np.abs(high).max()) < TOO_FAR:
+    if not max(np.abs(low).max(), np.abs(high).max()) < TOO_LARGE:
         raise ValueError(
             f"the paths start at {starts[0].tolist()}, and the minimum is at "
             f"{bowl.minimum.tolist()}: too far away to draw; start nearer"

@@ -210,14 +210,14 @@ def _choose_scales(ax: Axes, records: Sequence[_Record], against: str, smooth: b
     low, high = min(float(y.min()) for y in shown), max(float(y.max()) for y in shown)
     inner = np.concatenate([np.quantile(record.known, (0.1, 0.9)) for record in records])
     bottom, top = min(low, float(inner.min())), max(high, float(inner.max()))
-    if _drawing.far_apart(low, high) and bottom > 0:
+    if _drawing.needs_log_scale(low, high) and bottom > 0:
         ax.set_yscale("log")
         _drawing.plain_log_ticks(ax.yaxis)
         ax.set_ylim(bottom * 0.7, top * 1.4)
     elif top > bottom:
         ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
     ends = [float(record.x[-1]) for record in records]
-    if against == "update" and _drawing.far_apart(min(ends), max(ends)):
+    if against == "update" and _drawing.needs_log_scale(min(ends), max(ends)):
         ax.set_xscale("log")
         _drawing.plain_log_ticks(ax.xaxis)
     else:

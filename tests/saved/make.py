@@ -1,6 +1,6 @@
 """Save models for the versions to come.
 
-Writes what this version makes of small models, which tests/test_saved.py loads and goes on with.
+Writes small models of this version, which tests/test_saved.py loads and continues to train.
 Run it with the oldest supported scikit-learn, whose pickles newer ones read.
 """
 
