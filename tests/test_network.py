@@ -102,7 +102,7 @@ def test_a_linear_model_begins_at_zero():
         (([3, 0],), r"sizes\[1\] is 0"),
         (([3, 1.5],), "whole number"),
         (([True, 1],), "truth value"),
-        ((3,), r"list the units of each layer, as \[3, 1\] does, not 3"),
+        ((3,), r"list the units of each layer, such as \[3, 1\], not 3"),
         (("31",), "list the units"),
     ],
 )
@@ -119,7 +119,7 @@ def test_bad_sizes_are_refused(arguments, message):
         ({"hidden": "swish"}, "did you mean 'silu'"),
         ({"hidden": "logistic"}, "did you mean 'sigmoid'"),
         ({"hidden": ["relu"]}, "1 activation, but .* 2 hidden layers"),
-        ({"hidden": np.tanh}, "must be one of 'identity', .* one such name a hidden layer"),
+        ({"hidden": np.tanh}, "must be one of 'identity', .* one such name per hidden layer"),
         ({"loss": "logistic"}, "did you mean 'log_loss'"),
         ({"loss": "mse"}, "must be one of 'squared_error'.*: did you mean 'squared_error'"),
         ({"loss": "log_loss"}, "use loss='cross_entropy'"),
