@@ -159,7 +159,7 @@ class Schedule(ABC):
         """
         if SCHEDULES.get(self.name) is not type(self):
             raise ValueError(
-                f"a schedule of type {type(self).__name__} can not be saved, only "
+                f"a schedule of type {type(self).__name__} cannot be saved, only "
                 f"{', '.join(kind.__name__ for kind in SCHEDULES.values())}"
             )
         return [self.name, {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.init}]

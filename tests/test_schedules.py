@@ -238,7 +238,7 @@ def test_stretches_make_the_whole(schedule):
 @pytest.mark.parametrize("schedule", EVERY, ids=str)
 def test_files_hold_schedules(schedule):
     if isinstance(schedule, s.Function):
-        with pytest.raises(ValueError, match="can not be saved"):
+        with pytest.raises(ValueError, match="cannot be saved"):
             schedule.to_entry()
         return
     assert s.from_entry(json.loads(json.dumps(schedule.to_entry()))) == schedule
