@@ -202,3 +202,54 @@ def test_a_learning_rate_must_be_known():
         ValueError, match=r"instance of 'fastgd\.schedules\.Schedule' or a callable"
     ):
         SGDRegressor(learning_rate=0.1).fit(X, Y)
+
+
+def engine_arrays():
+    """Return what a softmax of three classes over compressed rows gives to the engine."""
+    rows = csr(X)
+    room = np.zeros((X.shape[1], sgd.padded(3)))
+    return {
+        "data": rows.data, "indices": rows.indices, "indptr": rows.indptr,
+        "y": CLASSES.astype(np.int32), "sample_weight": np.ones(120), "weights": room,
+        "average": room.copy(), "paid": room.copy(), "intercepts": room[0].copy(),
+        "average_intercepts": room[0].copy(),
+    }  # fmt: skip
+
+
+def start(arrays):
+    arrays = dict(arrays)
+    rows = (*(arrays.pop(name) for name in ("data", "indices", "indptr")), X.shape[1])
+    first = (arrays.pop(name) for name in ("y", "sample_weight", "weights", "average", "paid"))
+    return sgd.Descent(
+        rows, *first, **arrays, loss="log_loss", parameter=1.0, l1=0.1, l2=0.1,
+        rates=("constant",), intercept_rate=1.0, average_from=1, batch_size=1, n_outputs=3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", engine_arrays())
+def test_the_engine_takes_no_array_of_another_size(name):
+    arrays = engine_arrays()
+    start(arrays)
+    arrays[name] = arrays[name][:-1].copy()
+    with pytest.raises(ValueError, match=r"has \d+ bytes where \d+ are used"):
+        start(arrays)
+
+
+@pytest.mark.parametrize("name", engine_arrays())
+def test_arrays_that_the_engine_uses_stay_where_they_are(name):
+    arrays = engine_arrays()
+    arrays[name] = arrays[name].copy()
+    descent = start(arrays)
+    if name != "y":  # is copied
+        with pytest.raises(ValueError, match="cannot resize"):
+            arrays[name].resize(10**6, refcheck=False)
+    descent.epoch(np.arange(120, dtype=np.uint32), 0.1)
+
+
+def test_the_engine_takes_no_sample_or_class_that_is_not_there():
+    arrays = engine_arrays()
+    with pytest.raises(ValueError, match="order has sample 120 of 120"):
+        start(arrays).epoch(np.array([3, 120], np.uint32), 0.1)
+    arrays["y"][5] = 3
+    with pytest.raises(ValueError, match="classes that are not from 0 to 2"):
+        start(arrays)

@@ -26,6 +26,8 @@ from fastgd.engine.kernels cimport (
     FGD_SQUARED_ERROR,
     FGD_SQUARED_HINGE,
     _address,
+    _is_double,
+    _place,
     _table,
     fgd_kernels,
     fgd_linear,
@@ -34,7 +36,7 @@ from fastgd.engine.kernels cimport (
 
 import numpy as np
 
-from fastgd.engine.kernels import LEVEL
+from fastgd.engine.kernels import LEVEL, pin
 
 
 cdef extern from "Python.h":
@@ -96,7 +98,7 @@ def margin_losses(str loss, double parameter, y, p, str level=LEVEL):
     y, p = (np.ascontiguousarray(a, np.float64) for a in (y, p))
     value, slope = np.empty_like(p), np.empty_like(p)
     kernels.margin_losses(
-        LOSSES[loss], parameter, p.size, <const double *> _address(y),
+        LOSSES[loss], parameter, p.size, <const double *> _place(y, p.nbytes, "y"),
         <const double *> _address(p), <double *> _address(value), <double *> _address(slope),
     )
     return value, slope
@@ -151,6 +153,7 @@ cdef class Descent:
     cdef str _rule
     cdef double _alpha, _offset, _power
     cdef double _row_elements
+    cdef size_t _n_samples
     cdef object _rates, _far
 
     def __cinit__(
@@ -160,28 +163,30 @@ cdef class Descent:
         str level=LEVEL,
     ):
         cdef fgd_linear *model = &self.model
+        cdef size_t item, width
         memset(model, 0, sizeof(fgd_linear))
         memset(&self.rows, 0, sizeof(fgd_rows))
-        self.kernels = _table(level, weights.dtype == np.float64)
+        self.kernels = _table(level, _is_double(weights.dtype))
         self.doubles = _table(level, True)
-        self._kept = [X, y, sample_weight, weights, average, paid, intercepts, average_intercepts]
-        if isinstance(X, tuple):
-            data, indices, indptr, n_columns = X
-            self.rows.columns = <const int32_t *> _address(indices)
-            self.rows.starts = <const int32_t *> _address(indptr)
-            self.rows.n_columns = n_columns
-            self._row_elements = len(indices) / max(1, len(y))
-        else:
-            data = X
-            self.rows.n_columns = X.shape[1]
-            self._row_elements = X.shape[1]
-        self.rows.values = _address(data)
-        model.n_weights = weights.size
-        model.weights = _address(weights)
-        model.average = NULL if average is None else _address(average)
-        model.l1_applied = NULL if paid is None else _address(paid)
-        model.targets = _address(y)
-        model.sample_weight = NULL if sample_weight is None else _address(sample_weight)
+        self._kept = []
+        self._n_samples = len(y)
+        item = self.kernels.itemsize
+        self._take_rows(X)
+        width = padded(n_outputs) if intercepts is not None else 1
+        model.n_weights = (
+            padded(self.rows.n_columns) if intercepts is None else self.rows.n_columns * width
+        )
+        model.weights = self._take(weights, model.n_weights * item, "weights")
+        if average is not None:
+            model.average = self._take(average, model.n_weights * item, "average")
+        if paid is not None:
+            model.l1_applied = self._take(paid, model.n_weights * item, "paid")
+        elif l1 != 0:
+            raise ValueError("paid is needed where l1 is not 0")
+        if sample_weight is not None:
+            model.sample_weight = self._take(
+                sample_weight, self._n_samples * item, "sample_weight"
+            )
         model.scale = model.average_b = model.t = 1
         model.loss, model.parameter = LOSSES[loss], parameter
         model.l1, model.l2 = l1, l2
@@ -193,15 +198,48 @@ cdef class Descent:
             self._alpha, self._offset = rates[1:]
         elif self._rule == "invscaling":
             self._power = rates[1]
-        if intercepts is not None:
-            model.n_outputs, model.ld = n_outputs, len(intercepts)
-            model.intercepts = _address(intercepts)
-            if average_intercepts is not None:
-                model.average_intercepts = _address(average_intercepts)
+        if intercepts is None:
+            model.targets = self._take(y, self._n_samples * item, "y")
+        else:
+            model.n_outputs, model.ld = n_outputs, width
+            model.intercepts = self._take(intercepts, width * item, "intercepts")
+            if average is not None:
+                model.average_intercepts = self._take(
+                    average_intercepts, width * item, "average_intercepts"
+                )
             if y.ndim == 1:
+                y = np.array(y, np.int32)  # nobody changes it behind the check
+                if y.min(initial=0) < 0 or y.max(initial=0) >= n_outputs:
+                    raise ValueError(f"y has classes that are not from 0 to {n_outputs - 1}")
+                model.targets = self._take(y, y.nbytes, "y")
                 model.classes = <const int32_t *> model.targets
+            else:
+                model.targets = self._take(y, self._n_samples * n_outputs * item, "y")
             self._row_elements *= model.ld
         self._far = np.empty(batch_size * max(1, model.ld), np.float64)
+
+    cdef char *_take(self, array, size_t size, str what) except NULL:
+        """Return where an array of exactly so many bytes begins, and keep it there."""
+        self._kept += [array, pin(array)]
+        return _place(array, size, what)
+
+    cdef int _take_rows(self, X) except -1:
+        """Take dense or compressed rows; whoever gives the latter has checked the indices."""
+        cdef size_t item = self.kernels.itemsize, n = self._n_samples
+        if not isinstance(X, tuple):
+            if X.ndim != 2:
+                raise ValueError(f"X must have two dimensions, not {X.ndim}")
+            self.rows.n_columns = X.shape[1]
+            self._row_elements = X.shape[1]
+            self.rows.values = self._take(X, n * self.rows.n_columns * item, "X")
+            return 0
+        data, indices, indptr, n_columns = X
+        self.rows.n_columns = n_columns
+        self._row_elements = len(indices) / max(<size_t> 1, n)
+        self.rows.values = self._take(data, len(indices) * item, "X's data")
+        self.rows.columns = <const int32_t *> self._take(indices, len(indices) * 4, "X's indices")
+        self.rows.starts = <const int32_t *> self._take(indptr, (n + 1) * 4, "X's indptr")
+        return 0
 
     def numbers(self):
         """Return what changes beside the vectors, as `set_numbers` takes it."""
@@ -277,13 +315,14 @@ cdef class Descent:
             Or whatever else a signal handler raises, or `InterruptedError` when told to stop.
         """
         cdef fgd_linear *model = &self.model
-        cdef const uint32_t *samples = <const uint32_t *> _address(order)
         cdef size_t n = len(order), start = 0, count, steps, batch = model.batch_size
+        cdef const uint32_t *samples = self._samples(order, n)
         cdef size_t most = <size_t> max(1.0, STRETCH / ((self._row_elements + 32) * batch))
         cdef void *far = _address(self._far)
         cdef double *rates
         cdef const double *ready = NULL
         cdef bint finite
+        _held = pin(order), pin(given)  # until this returns
         most = min(most, <size_t> 1 << 14, (n + batch - 1) // batch)
         if self._rates is None or len(self._rates) < most:
             self._rates = np.empty(most, np.float64)
@@ -291,7 +330,7 @@ cdef class Descent:
         if given is not None:
             if given.dtype != np.float64 or given.shape != ((n + batch - 1) // batch,):
                 raise ValueError("given must hold a float64 for each step")
-            ready = <const double *> _address(given)
+            ready = <const double *> _place(given, (n + batch - 1) // batch * 8, "given")
         model.loss_sum = model.penalty_sum = 0
         while start < n:
             count = min(most * batch, n - start)
@@ -326,6 +365,17 @@ cdef class Descent:
                 )
             )
         return model.loss_sum, model.penalty_sum, finite
+
+    cdef const uint32_t *_samples(self, order, size_t n) except NULL:
+        """Return where an order begins whose samples all are there."""
+        cdef const uint32_t *samples = <const uint32_t *> _place(order, n * 4, "order")
+        cdef uint32_t largest = 0
+        cdef size_t i
+        for i in range(n):
+            largest = max(largest, samples[i])
+        if n > 0 and largest >= self._n_samples:
+            raise ValueError(f"order has sample {largest} of {self._n_samples}")
+        return samples
 
     cdef int _look_up(self, stop) except -1:
         """See whether someone wants to end this."""
