@@ -160,3 +160,93 @@ def test_a_first_fit_that_fails_leaves_no_model():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         clf.fit(X, CLASSES[1:])
     assert not any(name.endswith("_") for name in vars(clf))
+
+
+@pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
+def test_weights_that_were_set_to_another_precision(make):
+    """Averages and the weights behind them follow coef_: kernels take one dtype."""
+    est, y = make(average=True, random_state=0, max_iter=3), CLASSES
+    est.fit(X, y)
+    est.coef_ = est.coef_.astype(np.float32)
+    est.partial_fit(X, y)
+    assert est.coef_.dtype == est._standard_coef.dtype == est._average_coef.dtype == np.float32
+
+
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("name", ["coef_", "intercept_"])
+def test_weights_that_no_kernel_takes(name, average):
+    reg = SGDRegressor(average=average).fit(X, Y)
+    setattr(reg, name, getattr(reg, name).astype(object))
+    with pytest.raises(ValueError, match=f"{name} has the dtype object, but"):
+        reg.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "name", ["_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept"]
+)
+def test_averages_of_another_shape(name):
+    clf = SGDClassifier(average=True).fit(X, CLASSES)
+    setattr(clf, name, getattr(clf, name)[:1])
+    with pytest.raises(ValueError, match=rf"{name} has the shape \(1,.*ask for \(3,"):
+        clf.partial_fit(X, CLASSES)
+
+
+DAMAGES = {
+    "weights": lambda w: w[:-1],
+    "average": lambda a: a.astype(np.float32),
+    "paid": lambda p: p[::2],
+    "order": lambda o: o[:-1],
+    "numbers": lambda n: n[1:],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_state_is_refused(name):
+    reg = SGDRegressor(penalty="l1", average=True, warm_start="exact", max_iter=2).fit(X, Y)
+    reg._resume[0][name] = DAMAGES[name](reg._resume[0][name])
+    reg._resume[0]["order"] = np.maximum(reg._resume[0]["order"], 1 if name == "order" else 0)
+    with pytest.raises(ValueError, match=f"_resume is damaged: its {name}"):
+        pickle.loads(pickle.dumps(reg)).fit(X, Y)
+
+
+@pytest.mark.parametrize("kept", [None, [1], [{"other": 1}]])
+def test_a_state_of_something_else_is_refused(kept):
+    reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
+    reg._resume = kept
+    with pytest.raises(ValueError, match="_resume is damaged: begin anew"):
+        reg.fit(X, Y)
+
+
+def test_a_damaged_mask_is_refused():
+    reg = SGDRegressor(early_stopping=True, warm_start="exact", max_iter=2).fit(X, Y)
+    reg._held_out = np.arange(120)
+    with pytest.raises(ValueError, match="must be a vector of booleans"):
+        reg.fit(X, Y)
+
+
+@pytest.mark.parametrize("settings", [{}, SOFTMAX])
+def test_exact_resuming_with_a_penalty_that_is_new(settings):
+    """What earlier steps would have owed to L1 is not asked for, and what they did is dropped."""
+    rate = {"learning_rate": "constant", "eta0": 0.1, "alpha": 0.01, "random_state": 0}
+    clf = SGDClassifier(warm_start="exact", max_iter=2, **rate, **settings).fit(X, CLASSES)
+    clf.set_params(penalty="l1", alpha=10.0).fit(X, CLASSES)
+    assert np.count_nonzero(clf.coef_) == 0
+    clf.set_params(penalty="l2", alpha=0.01).fit(X, CLASSES)
+    assert all(state["paid"] is None and state["numbers"][4] == 0 for state in clf._resume)
+
+
+def test_exact_resuming_begins_no_average():
+    reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
+    with pytest.raises(ValueError, match="there are none without average"):
+        reg.set_params(average=True).fit(X, Y)
+
+
+@pytest.mark.parametrize("settings", [{}, SOFTMAX])
+def test_exact_resuming_without_the_average(settings):
+    """Steps go on from the last ones' weights, whatever their average was."""
+    plain = SGDClassifier(warm_start="exact", max_iter=2, random_state=0, **settings)
+    averaged = clone(plain).set_params(average=True).fit(X, CLASSES)
+    averaged.set_params(average=False).fit(X, CLASSES)
+    plain.fit(X, CLASSES).fit(X, CLASSES)
+    np.testing.assert_array_equal(averaged.coef_, plain.coef_)
+    np.testing.assert_array_equal(averaged.intercept_, plain.intercept_)

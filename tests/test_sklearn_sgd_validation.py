@@ -86,3 +86,54 @@ def test_validation_losses_are_those_of_the_epochs(make, settings, y):
 def test_unknown_classes_for_validation():
     with pytest.raises(ValueError, match="y_val has classes that y has not"):
         SGDClassifier().fit(X, CLASSES > 1, X_val=X, y_val=CLASSES)
+
+
+AVERAGED = [
+    (SGDRegressor, {"learning_rate": "constant", "eta0": 0.3}, Y),
+    (SGDClassifier, {}, CLASSES),
+    (SGDClassifier, {}, CLASSES > 0),
+    (SGDClassifier, SOFTMAX, CLASSES),
+]
+
+
+@pytest.mark.parametrize(("make", "settings", "y"), AVERAGED)
+@pytest.mark.parametrize("average", [True, 150])
+def test_the_average_is_scored_once_it_counts(make, settings, y, average):
+    """Each epoch's score is that of the model that a fit of so many epochs leaves."""
+    settings = {"tol": None, "random_state": 0, "restore_best": False, **settings}
+    est = make(average=average, max_iter=5, **settings)
+    est.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    scores = np.transpose(est.validation_scores_)
+    assert len(scores) == 5
+    for epoch, score in enumerate(scores, 1):
+        part = clone(est).set_params(max_iter=epoch).fit(X[:60], y[:60])
+        if make is SGDRegressor or np.ndim(score) == 0:
+            assert part.score(X[60:], y[60:]) == score
+            continue
+        outputs = part.decision_function(X[60:]) > 0
+        np.testing.assert_array_equal((outputs == (y[60:, None] == [0, 1, 2])).mean(axis=0), score)
+
+
+@pytest.mark.parametrize(("make", "settings", "y"), AVERAGED)
+def test_the_best_average_is_restored(make, settings, y):
+    settings = {"tol": None, "random_state": 1, "average": True, "alpha": 0.1, **settings}
+    fit = {"X_val": X[60:], "y_val": y[60:]}
+    est = make(max_iter=12, **settings).fit(X[:60], y[:60], **fit)
+    scores = np.array(est.validation_scores_)
+    best = np.atleast_1d(scores.argmax(axis=-1))
+    assert (best < 11).any()
+    for i, epoch in enumerate(best + 1):
+        part = make(max_iter=epoch, restore_best=False, **settings).fit(X[:60], y[:60], **fit)
+        rows = slice(None) if scores.ndim == 1 else i
+        np.testing.assert_array_equal(est.coef_[rows], part.coef_[rows])
+        np.testing.assert_array_equal(est.intercept_[rows], part.intercept_[rows])
+
+
+def test_an_output_that_stops_before_averaging_begins_keeps_its_weights():
+    plain = SGDClassifier(tol=0.01, n_iter_no_change=2, random_state=0).fit(X, CLASSES)
+    epochs = [len(curve) for curve in plain.loss_curve_]
+    early = int(np.argmin(epochs))
+    assert epochs[early] < max(epochs)
+    clf = clone(plain).set_params(average=epochs[early] * 120 + 1).fit(X, CLASSES)
+    np.testing.assert_array_equal(clf.coef_[early], plain.coef_[early])
+    assert (clf.coef_ != plain.coef_).any()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar, cast
@@ -129,10 +129,23 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
 
-    def _check_dense(self) -> None:
-        """Check that training can go on from coef_."""
-        if sparse.issparse(getattr(self, "coef_", None)):
+    def _check_coef(self) -> None:
+        """Check that training can go on from coef_ and intercept_, which users may have set."""
+        coef = getattr(self, "coef_", None)
+        if coef is None:
+            return
+        if sparse.issparse(coef):
             raise ValueError("coef_ is sparse: call densify() before fitting goes on")
+        for name in ("coef_", "intercept_"):
+            value = np.asarray(getattr(self, name))
+            if value.dtype.kind in "iub":
+                value = value.astype(np.float64)
+            if value.dtype not in (np.float32, np.float64):
+                raise ValueError(
+                    f"{name} has the dtype {value.dtype}, but fitting goes on from float32 or "
+                    f"float64: set it to {name}.astype(np.float64)"
+                )
+            setattr(self, name, value)
 
     def _check_shapes(self, shape: tuple[int, int]) -> None:
         """Check that a user who has set coef_ or intercept_ kept them (n_outputs, n_features)."""
@@ -182,8 +195,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         """Return a mask of the rows that early stopping holds out."""
         n = len(y)
         kept: AnyArray | None = getattr(self, "_held_out", None)
-        if self._resumes() and kept is not None and len(kept) == n:
-            return kept
+        if self._resumes() and kept is not None:
+            if not isinstance(kept, np.ndarray) or kept.dtype != np.bool_ or kept.ndim != 1:
+                raise ValueError("_held_out is damaged: it must be a vector of booleans")
+            if len(kept) == n:
+                return kept
         split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
         train, held = next(split.split(np.zeros((n, 1)), y))
         if not np.any(sample_weight[held] > 0):
@@ -245,7 +261,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 raise ValueError("Provided intercept_init does not match dataset.")
             intercept = given.reshape(n_outputs).copy()
         self.coef_, self.intercept_ = coef, intercept
-        for name in (*AVERAGING, "_resume", "_held_out"):
+        self._drop((*AVERAGING, "_resume", "_held_out"))
+
+    def _drop(self, names: Iterable[str]) -> None:
+        """Forget attributes that may be there."""
+        for name in names:
             self.__dict__.pop(name, None)
 
     def _states(self, settings: Settings, tasks: Sequence[Task], incremental: bool) -> list[State]:
@@ -255,22 +275,29 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         have, all begin to wait for improvement anew.
         """
         if self._resumes():
-            states = [State(**state).copy() for state in self._resume]
-            if len(states) != len(tasks) or states[0].weights.dtype != self.coef_.dtype:
-                raise ValueError(
-                    "warm_start='exact' goes on with the same outputs and dtype: use "
-                    "warm_start=True to begin from coef_, or a new estimator"
-                )
+            shape = np.shape(np.atleast_2d(self.coef_))
+            states = _resumed(self._resume, settings, tasks, shape, self.coef_.dtype)
             if incremental or all(state.done for state in states):
                 for state in states:
                     state.begin_again()
             return states
-        now = np.atleast_2d(self.coef_), np.array(self.intercept_)
-        if self.average:
+        dtype = self.coef_.dtype
+        now = np.atleast_2d(self.coef_), np.array(self.intercept_, dtype)
+        if not self.average:
+            self._drop(AVERAGING)
+        else:
             if not hasattr(self, "_standard_coef"):
                 self._standard_coef, self._standard_intercept = now
                 self._average_coef = np.zeros_like(now[0])
                 self._average_intercept = np.zeros_like(now[1])
+            for name, like in zip(AVERAGING, now * 2, strict=True):
+                value = np.array(getattr(self, name), dtype)
+                if value.shape != like.shape:
+                    raise ValueError(
+                        f"{name} has the shape {value.shape}, but coef_ and intercept_ ask for "
+                        f"{like.shape}: to begin anew call fit with warm_start=False"
+                    )
+                setattr(self, name, value)
             now = self._standard_coef, self._standard_intercept
 
         def part(params: tuple[FloatArray, FloatArray], i: int) -> Params:
@@ -360,13 +387,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     def _take(self, outputs: Sequence[Output]) -> None:
         """Make what the outputs have learnt the estimator's."""
         learnt = [output.learnt() for output in outputs]
-        coef, intercept = _stack([now for now, _ in learnt])
+        coef, intercept = _stack([params.left for params in learnt])
         if self.average:
-            self._standard_coef, self._standard_intercept = coef, intercept
-            average = _stack([average for _, average in learnt if average is not None])
+            self._standard_coef, self._standard_intercept = _stack([p.now for p in learnt])
+            average = _stack([p.average for p in learnt if p.average is not None])
             self._average_coef, self._average_intercept = average
-            if self.average <= self.t_ - 1.0:
-                coef, intercept = average
         self.coef_ = self._shape_coef(coef)
         self.intercept_ = intercept
         single = len(outputs) == 1
@@ -387,6 +412,29 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         """Return what makes a copy of the estimator a fitted one, as of now."""
         names = ("coef_", "intercept_", "t_", "n_iter_", "classes_", "n_features_in_")
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+
+def _resumed(
+    kept: Any, settings: Settings, tasks: Sequence[Task], shape: tuple[int, int], dtype: Any
+) -> list[State]:
+    """Return copies of states that an earlier fit, or a pickle of one, has left.
+
+    Whoever gives them to the engine relies on their shapes and dtypes.
+    """
+    whole = isinstance(kept, Sequence) and all(isinstance(state, Mapping) for state in kept)
+    if not whole or {name for state in kept for name in state} - {*State.__dataclass_fields__}:
+        raise ValueError("_resume is damaged: begin anew with warm_start=False")
+    states = [State(**state).copy() for state in kept]
+    if len(states) != len(tasks) or any(
+        getattr(state.weights, "dtype", None) != dtype for state in states
+    ):
+        raise ValueError(
+            "warm_start='exact' goes on with the same outputs and dtype: use "
+            "warm_start=True to begin from coef_, or a new estimator"
+        )
+    for state, task in zip(states, tasks, strict=True):
+        state.take_over(settings, shape[1], task.n_outputs, len(task.targets))
+    return states
 
 
 def _for_kernels(X: Any) -> Any:

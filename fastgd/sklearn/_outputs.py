@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,14 @@ LEAST_ADAPTIVE_RATE = 1e-6
 
 Params = tuple[FloatArray, Any]  # weights and intercept
 Score = Callable[[FloatArray, Any], tuple[float, float]]  # of data for validation, and the loss
+
+
+class Learnt(NamedTuple):
+    """Parameters of an output at one time."""
+
+    now: Params  # those that the next step begins with
+    average: Params | None
+    left: Params  # the average once it counts: what `fit` leaves, and what is scored
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class State:
     stale: int = 0  # epochs without improvement
     best: float = math.inf  # the least objective, or minus the best score
     best_score: float = -math.inf
-    best_params: tuple[Params, Params | None] | None = None  # and on average
+    best_params: Learnt | None = None
     epochs: int = 0  # of all calls
     schedule: ScheduleState | None = None
     done: bool = False  # it has stopped early
@@ -128,6 +136,57 @@ class State:
         self.stale = 0 if self.done else self.stale
         self.done = False
 
+    def take_over(
+        self, settings: Settings, n_features: int, n_outputs: int, n_samples: int
+    ) -> None:
+        """Check what an earlier fit has left, and let it follow the settings of this one."""
+        softmax = n_outputs > 1
+        width = padded(n_outputs)
+        vectors = {"weights": (n_features, width) if softmax else (padded(n_features),)}
+        if self.average is not None:
+            vectors["average"] = vectors["weights"]
+        if self.paid is not None:
+            vectors["paid"] = vectors["weights"]
+        if softmax:
+            vectors["intercepts"] = (width,)
+            if self.average is not None:
+                vectors["average_intercepts"] = (width,)
+        for name, shape in vectors.items():
+            _check_kept(name, getattr(self, name), shape, self.weights.dtype)
+        if len(self.numbers) != 8:
+            raise ValueError("_resume is damaged: its numbers are not 8")
+        order = self.order
+        if order is not None:
+            _check_kept("order", order, (len(order),), np.uint32)
+            if not np.array_equal(np.sort(order), np.arange(len(order))):
+                raise ValueError("_resume is damaged: its order is no permutation")
+            if len(order) != n_samples:
+                self.order = None
+        if settings.average_from and self.average is None:
+            raise ValueError(
+                "warm_start='exact' goes on with the averages of earlier steps, and there are none "
+                "without average: use warm_start=True to begin an average, or a new estimator"
+            )
+        if self.best_params is not None and len(self.best_params) == 2:  # older pickles
+            now, average = self.best_params
+            self.best_params = Learnt(now, average, now if average is None else average)
+        self._follow(settings)
+
+    def _follow(self, settings: Settings) -> None:
+        """Drop what these settings do not go on with, and make what they need."""
+        intercept, average_intercept, a, b, owed, *rest = self.numbers
+        if not settings.average_from and self.average is not None:
+            self.average = self.average_intercepts = None
+            average_intercept, a, b = 0.0, 0.0, 1.0
+            if self.best_params is not None:
+                now = self.best_params[0]
+                self.best_params = Learnt(now, None, now)
+        if not settings.l1:
+            self.paid, owed = None, 0.0
+        elif self.paid is None:
+            self.paid = np.zeros_like(self.weights)
+        self.numbers = intercept, average_intercept, a, b, owed, *rest
+
     def copy(self) -> State:
         """Return a copy that shares no memory which training writes to."""
         own: dict[str, Any] = {
@@ -135,6 +194,19 @@ class State:
             for name, value in vars(self).items()
         }
         return State(**own)
+
+
+def _check_kept(name: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise where an earlier fit's array is not one that the kernels take."""
+    if (
+        not isinstance(array, np.ndarray)
+        or array.shape != shape
+        or array.dtype != dtype
+        or not array.flags.c_contiguous
+    ):
+        raise ValueError(
+            f"_resume is damaged: its {name} must be an array of {np.dtype(dtype)} of shape {shape}"
+        )
 
 
 def _padded(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
@@ -295,11 +367,17 @@ class Output:
         self.state.done = not self.active
         return self.state.copy()
 
-    def learnt(self) -> tuple[Params, Params | None]:
-        """Return the parameters that training leaves: now and on average, or the best ones."""
-        if self.state.best_params is not None:
-            return self.state.best_params
-        return self.params, None if self.state.average is None else self.average
+    def learnt(self) -> Learnt:
+        """Return the parameters that training leaves, those of the best epoch if they are kept."""
+        return self.state.best_params or self._reached()
+
+    def _reached(self) -> Learnt:
+        """Return the parameters after the last step, in views."""
+        if self.state.average is None:
+            return Learnt(self.params, None, self.params)
+        average = self.average
+        counts = self.descent.t > self.settings.average_from
+        return Learnt(self.params, average, average if counts else self.params)
 
     def epoch(self) -> None:
         """Run one epoch, and see whether it was the last."""
@@ -370,15 +448,15 @@ class Output:
     def _validate(self, score: Score) -> None:
         """Compute the score; keep the parameters where it is the best so far."""
         state = self.state
-        reached, loss = score(*self.params)
+        params = self._reached()
+        reached, loss = score(*params.left)
         self.scores.append(reached)
         self.validation_losses.append(loss)
-        if self.scores[-1] <= state.best_score:
+        if reached <= state.best_score:
             return
-        state.best_score = self.scores[-1]
+        state.best_score = reached
         if self.settings.restore_best:
-            average = None if state.average is None else self.average
-            state.best_params = _copy(self.params), average
+            state.best_params = Learnt(*(p and _copy(p) for p in params))
 
     def _report(self, objective: float) -> None:
         score = f", Validation score: {self.scores[-1]:f}" if self.scores else ""

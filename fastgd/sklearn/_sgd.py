@@ -241,7 +241,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         """
         self._check_together(partial=False)
         if self.warm_start:
-            self._check_dense()
+            self._check_coef()
         original = X, y, sample_weight
         warm = self.warm_start and getattr(self, "coef_", None) is not None
         X, y = self._check_data(X, y, first=not warm)
@@ -278,7 +278,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         """
         first = getattr(self, "coef_", None) is None
         self._check_together(partial=first)
-        self._check_dense()
+        self._check_coef()
         original = X, y, sample_weight
         X, y = self._check_data(X, y, first)
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
@@ -546,7 +546,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         """
         self._check_together(partial=False)
         if self.warm_start:
-            self._check_dense()
+            self._check_coef()
         resumes = self._resumes() and coef_init is None
         if not resumes:
             self.__dict__.pop("classes_", None)
@@ -590,7 +590,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         """
         first = not hasattr(self, "classes_")
         self._check_together(partial=first)
-        self._check_dense()
+        self._check_coef()
         if first and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit. In order to use "
