@@ -18,7 +18,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.engine.side_by_side import run_all
@@ -183,6 +183,13 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         )
         return _for_kernels(X), y
 
+    def _check_weight_val(self, sample_weight: Any, X: Any) -> AnyArray:
+        """Return the weights of data for validation."""
+        weight: AnyArray = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        if not weight.any():
+            raise ValueError("sample_weight_val holds only zeros: no sample would count")
+        return weight
+
     def _mean_loss(self, y: AnyArray, p: FloatArray, sample_weight: AnyArray) -> float:
         """Return the mean loss of one raw output, without the penalty."""
         known = LOSSES[self.loss]
@@ -206,6 +213,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             raise ValueError(
                 "The sample weights for validation set are all zero, consider using a different "
                 "random state."
+            )
+        if not np.any(sample_weight[train]):
+            raise ValueError(
+                "The sample weights of the rows to train on are all zero: only rows that were set "
+                "aside for validation count. Consider using a different random state."
             )
         if len(train) == 0 or len(held) == 0:
             raise ValueError(

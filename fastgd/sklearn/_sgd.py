@@ -16,7 +16,7 @@ from sklearn import linear_model
 from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.sklearn._class_weights import class_factors, shares_of, weigh
 from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import (
     MAX_INT,
@@ -294,10 +295,16 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         if not has_validation(X_val, y_val, sample_weight_val):
             return None
         X, y = self._check_data(X_val, y_val, first=False)
-        weight = _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+        weight = self._check_weight_val(sample_weight_val, X)
         return self._score_on(X, np.asarray(y, X.dtype), weight)
 
     def _score_on(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
+        if len(y) < 2:
+            raise ValueError(
+                "R^2, the score on data for validation, needs at least two samples, and there is "
+                "one: give more in X_val, or raise validation_fraction"
+            )
+
         def score(coef: FloatArray, intercept: float) -> tuple[float, float]:
             p = _raw(X, coef, intercept)
             reached = float(r2_score(y, p, sample_weight=sample_weight))
@@ -642,10 +649,6 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
                 f"{name} has {y.shape[1]} columns, but there are {len(self.classes_)} classes"
             )
 
-    def _shares(self, y: AnyArray) -> FloatArray:
-        """Return how much of each sample is of each class, (n, n_classes)."""
-        return y if y.ndim == 2 else (y[:, None] == self.classes_).astype(np.float64)
-
     def _fit_epochs(
         self,
         original: tuple[Any, Any, Any],
@@ -664,8 +667,10 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             )
         if y.ndim == 2:
             self._check_columns("y", y)
-        hard = y if y.ndim == 1 else self.classes_[y.argmax(axis=1)]
-        class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=hard)
+        factors = None
+        if self.class_weight is not None:
+            shares = shares_of(y, self.classes_)
+            factors = class_factors(self.class_weight, self.classes_, shares)
         weight = _check_sample_weight(
             original[2], X, dtype=X.dtype, **_zero_weights(bool(self.early_stopping))
         )
@@ -679,7 +684,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         weight = np.require(weight, X.dtype, ["C", "A"])
         restore = judge is not None if self.restore_best is None else bool(self.restore_best)
         make = self._one_task if n_classes == 2 or self.multi_class == "softmax" else self._tasks
-        tasks, held_out = make(X, y, weight, class_weight, judge)
+        tasks, held_out = make(X, y, weight, factors, judge, native)
         self._descend(X, tasks, held_out, max_iter, restore, original, native)
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
@@ -691,12 +696,18 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             self._check_columns("y_val", y)
         elif len(unknown := np.setdiff1d(y, self.classes_)):
             raise ValueError(f"y_val has classes that y has not: {unknown[:5]}")
-        return X, y, _check_sample_weight(sample_weight_val, X, dtype=X.dtype)
+        return X, y, self._check_weight_val(sample_weight_val, X)
 
     # -------------------------------------------------------------------- what is trained
 
     def _tasks(
-        self, X: Any, y: AnyArray, weight: AnyArray, class_weight: FloatArray, judge: Any
+        self,
+        X: Any,
+        y: AnyArray,
+        weight: AnyArray,
+        factors: FloatArray | None,
+        judge: Any,
+        whole: bool,
     ) -> tuple[list[Task], AnyArray | None]:
         """Return the tasks that tell each class from the rest."""
         held_out = None
@@ -706,11 +717,15 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(MAX_INT, size=len(self.classes_))
         tasks = []
-        for label, factor, seed in zip(self.classes_, class_weight, seeds, strict=True):
+        for label, factor, seed in zip(
+            self.classes_, np.ones(len(seeds)) if factors is None else factors, seeds, strict=True
+        ):
             member = y == label
             source = check_random_state(int(seed))
             source.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-            weights = np.where(member, X.dtype.type(factor), X.dtype.type(1)) * weight
+            weights = weight
+            if factor != 1:
+                weights = weigh(np.where(member, factor, 1.0), weight, X.dtype, whole=False)
             score = None
             if judge is not None:
                 score = self._binary_score(
@@ -721,7 +736,13 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return tasks, held_out
 
     def _one_task(
-        self, X: Any, y: AnyArray, weight: AnyArray, class_weight: FloatArray, judge: Any
+        self,
+        X: Any,
+        y: AnyArray,
+        weight: AnyArray,
+        factors: FloatArray | None,
+        judge: Any,
+        whole: bool,
     ) -> tuple[list[Task], AnyArray | None]:
         """Return the task that tells two classes from each other, or the softmax of more."""
         binary = len(self.classes_) == 2
@@ -733,15 +754,15 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             hard = y if y.ndim == 1 else y.argmax(axis=1)
             held_out = self._split(hard, weight, StratifiedShuffleSplit)
             judge = X[held_out], y[held_out], weight[held_out]
-        shares = self._shares(y)
-        weights = (shares @ class_weight).astype(X.dtype) * weight
+        if factors is not None:
+            weight = weigh(shares_of(y, self.classes_) @ factors, weight, X.dtype, whole)
         score = None
         if judge is not None:
             make = self._binary_score if binary else self._softmax_score
             score = make(judge[0], self._targets(judge[1], X.dtype), judge[2])
         seed = int(random_state.randint(MAX_INT))
         n_outputs = 1 if binary else len(self.classes_)
-        return [Task(targets, _ones_as_none(weights), seed, score, n_outputs)], held_out
+        return [Task(targets, _ones_as_none(weight), seed, score, n_outputs)], held_out
 
     def _targets(self, y: AnyArray, dtype: Any) -> AnyArray:
         """Return what the loss of one task takes, for classes or probabilities."""
