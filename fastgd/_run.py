@@ -22,7 +22,6 @@ from fastgd._typing import FloatArray, IndexArray
 from fastgd.batches import count_steps
 from fastgd.engine.side_by_side import heed_stop
 from fastgd.history import DivergenceError, History
-from fastgd.optimizers import OptimizerState
 from fastgd.sampling import Sampler, draw_batches
 
 if TYPE_CHECKING:
@@ -31,16 +30,29 @@ if TYPE_CHECKING:
     from fastgd.schedules import Schedule
     from fastgd.stopping import EarlyStopping
 
-__all__ = ["Job", "Run", "Watch"]
+__all__ = ["Job", "Judge", "Run", "Watch"]
 
 
 class Starter(Protocol):
     """The part of a backend that a run uses; see `fastgd.backends`."""
 
     def start(
-        self, plan: Any, params: FloatArray, state: OptimizerState, rng: np.random.Generator
+        self, plan: Any, params: FloatArray, state: Any, rng: np.random.Generator
     ) -> Callable[..., float]:
         """Return the function that runs an epoch."""
+
+
+class Judge(Protocol):
+    """What may end a run: `Watch`, or a rule of somebody else's."""
+
+    def begin(self, history: History, params: FloatArray) -> None:
+        """Prepare for the first epoch."""
+
+    def observe(self, history: History, params: FloatArray) -> bool:
+        """Judge the epoch that has just ended; return whether it was the last."""
+
+    def end(self, history: History, params: FloatArray) -> None:
+        """Leave the parameters that the run is to end with."""
 
 
 @dataclass
@@ -56,7 +68,8 @@ class Job:
     params : ndarray of shape (n_params,)
         Trained in place.
     state : OptimizerState
-        The optimizer's state, updated in place.
+        The optimizer's state, or whatever else the backend keeps beside the parameters; updated
+        in place.
     sampler : Sampler
         Determines the order of the samples.
     n_samples : int
@@ -68,7 +81,7 @@ class Job:
     backend: Starter
     plan: StepPlan
     params: FloatArray
-    state: OptimizerState
+    state: Any
     sampler: Sampler
     n_samples: int
     rng: np.random.Generator
@@ -142,7 +155,7 @@ class Run:
         Called before the first epoch; may draw from the generator.
     evaluate : callable, optional
         Called after each epoch, to add validation losses and metrics to the history.
-    watch : Watch, optional
+    watch : Judge, optional
         Stops the run when it no longer improves.
     recording : Recording, optional
         Records the steps.
@@ -171,7 +184,7 @@ class Run:
         schedule: Schedule | None = None,
         begin: Callable[[], None] | None = None,
         evaluate: Callable[[], None] | None = None,
-        watch: Watch | None = None,
+        watch: Judge | None = None,
         recording: Recording | None = None,
         callbacks: Sequence[Callable[[], Any]] = (),
         after_moves: Callable[[], None] | None = None,

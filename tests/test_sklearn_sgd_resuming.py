@@ -213,7 +213,7 @@ def test_a_damaged_state_is_refused(name):
 def test_a_state_of_something_else_is_refused(kept):
     reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
     reg._resume = kept
-    with pytest.raises(ValueError, match="_resume is damaged: begin anew"):
+    with pytest.raises(ValueError, match=r"_resume is damaged.*begin anew"):
         reg.fit(X, Y)
 
 

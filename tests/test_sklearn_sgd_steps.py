@@ -33,7 +33,7 @@ ROWS = RNG.standard_normal((90, 37)) * (RNG.random((90, 37)) < 0.4)
 
 
 def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3):
-    """Return what some epochs of a Descent make of zeros, as bytes."""
+    """Return what some epochs of a Stepper make of zeros, as bytes."""
     n_columns = X.shape[1]
     shape = (n_columns, sgd.padded(n_outputs)) if n_outputs > 1 else (sgd.padded(n_columns),)
     weights, average, paid = (np.zeros(shape, dtype) for _ in range(3))
@@ -41,10 +41,10 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
     rows = X.astype(dtype)
     if sparse.issparse(rows):
         rows = (rows.data, rows.indices, rows.indptr, n_columns)
-    descent = sgd.Descent(
+    stepper = sgd.Stepper(
         rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, paid,
         loss="log_loss", parameter=1.0, l1=0.01 * (penalty == "l1"), l2=0.01 * (penalty == "l2"),
-        rates=("invscaling", 0.25), intercept_rate=1.0, average_from=1, batch_size=batch_size,
+        rule="given", intercept_rate=1.0, average_from=1, batch_size=batch_size,
         intercepts=intercepts if n_outputs > 1 else None,
         average_intercepts=means if n_outputs > 1 else None,
         n_outputs=n_outputs, level=isa,
@@ -52,8 +52,8 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
     order = np.arange(len(y), dtype=np.uint32)
     for _ in range(epochs):
         sgd.shuffle(order, 7)
-        descent.epoch(order, 0.1)
-    numbers = np.array(descent.numbers())
+        stepper.epoch(order, np.linspace(0.1, 0.03, -(-len(y) // batch_size)))
+    numbers = np.array(stepper.numbers())
     return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
 
 
@@ -220,9 +220,9 @@ def start(arrays):
     arrays = dict(arrays)
     rows = (*(arrays.pop(name) for name in ("data", "indices", "indptr")), X.shape[1])
     first = (arrays.pop(name) for name in ("y", "sample_weight", "weights", "average", "paid"))
-    return sgd.Descent(
+    return sgd.Stepper(
         rows, *first, **arrays, loss="log_loss", parameter=1.0, l1=0.1, l2=0.1,
-        rates=("constant",), intercept_rate=1.0, average_from=1, batch_size=1, n_outputs=3,
+        rule="given", intercept_rate=1.0, average_from=1, batch_size=1, n_outputs=3,
     )  # fmt: skip
 
 
@@ -239,17 +239,17 @@ def test_the_engine_takes_no_array_of_another_size(name):
 def test_arrays_that_the_engine_uses_stay_where_they_are(name):
     arrays = engine_arrays()
     arrays[name] = arrays[name].copy()
-    descent = start(arrays)
+    stepper = start(arrays)
     if name != "y":  # is copied
         with pytest.raises(ValueError, match="cannot resize"):
             arrays[name].resize(10**6, refcheck=False)
-    descent.epoch(np.arange(120, dtype=np.uint32), 0.1)
+    stepper.epoch(np.arange(120, dtype=np.uint32), np.full(120, 0.1))
 
 
 def test_the_engine_takes_no_sample_or_class_that_is_not_there():
     arrays = engine_arrays()
     with pytest.raises(ValueError, match="order has sample 120 of 120"):
-        start(arrays).epoch(np.array([3, 120], np.uint32), 0.1)
+        start(arrays).epoch(np.array([3, 120], np.uint32), np.full(2, 0.1))
     arrays["y"][5] = 3
     with pytest.raises(ValueError, match="classes that are not from 0 to 2"):
         start(arrays)

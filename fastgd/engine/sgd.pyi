@@ -9,7 +9,7 @@ def margin_losses(
     loss: str, parameter: float, y: FloatArray, p: FloatArray, level: str = ...
 ) -> tuple[FloatArray, FloatArray]: ...
 
-class Descent:
+class Stepper:
     intercept: float
     average_intercept: float
     t: float
@@ -27,7 +27,7 @@ class Descent:
         parameter: float,
         l1: float,
         l2: float,
-        rates: tuple[Any, ...],
+        rule: str,
         intercept_rate: float,
         average_from: float,
         batch_size: int,
@@ -49,5 +49,5 @@ class Descent:
         t: float,
     ) -> None: ...
     def epoch(
-        self, order: IndexArray, eta0: float, stop: Callable[[], bool] | None = None
+        self, order: IndexArray, rates: FloatArray, stop: Callable[[], bool] | None = None
     ) -> tuple[float, float, bool]: ...

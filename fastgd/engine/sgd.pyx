@@ -1,14 +1,14 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: freethreading_compatible=True
-"""Epochs of a linear model with one output, over dense or compressed rows: `Descent`.
+"""Epochs of a linear model over dense or compressed rows: `Stepper`.
 
-This room holds what one epoch of scikit-learn's SGD estimators is made of: the order of the
-samples, the learning rate of each step, and stretches of steps without the GIL, short enough that
-Ctrl-C is seen in between. When to stop belongs to fastgd/sklearn/_sgd.py, arithmetic to src_c/.
+This module runs stretches of steps without the GIL, short enough that Ctrl-C is seen in between,
+and shuffles samples as scikit-learn does. The arithmetic is in src_c/kernels/per_sample.inc.c and
+softmax.inc.c.
 """
 
 from libc.stdint cimport int32_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastgd.engine.kernels cimport (
     FGD_EPSILON_INSENSITIVE,
@@ -53,7 +53,7 @@ cdef dict LOSSES = {
     "modified_huber": FGD_MODIFIED_HUBER,
     "log_loss": FGD_LOG_LOSS,
 }
-cdef dict RULES = {"pa1": FGD_PASSIVE_AGGRESSIVE_1, "pa2": FGD_PASSIVE_AGGRESSIVE_2}
+cdef dict RULES = {"given": FGD_GIVEN_RATE, "pa1": FGD_PASSIVE_AGGRESSIVE_1, "pa2": FGD_PASSIVE_AGGRESSIVE_2}
 
 cdef enum:
     STRETCH = 1 << 20  # elements of rows that are walked without a look at signals
@@ -104,7 +104,7 @@ def margin_losses(str loss, double parameter, y, p, str level=LEVEL):
     return value, slope
 
 
-cdef class Descent:
+cdef class Stepper:
     """A model and the data that it is trained on.
 
     Parameters
@@ -126,9 +126,9 @@ cdef class Descent:
         Of the loss: epsilon, or the margin's threshold.
     l1, l2 : float
         Strengths of the penalties l1 |w| and l2 w^2 / 2.
-    rates : tuple
-        ("constant",), ("optimal", alpha, offset) for 1 / (alpha (offset + t - 1)),
-        ("invscaling", power) for eta0 / t^power, or ("pa1",) or ("pa2",).
+    rule : {"given", "pa1", "pa2"}
+        How long a step is: the given learning rate times the slope, or a passive-aggressive step,
+        of which the given rate is the aggressiveness.
     intercept_rate : float
         The intercept's learning rate over the weights'; 0 leaves it alone.
     average_from : float
@@ -148,17 +148,14 @@ cdef class Descent:
     cdef fgd_linear model
     cdef fgd_rows rows
     cdef const fgd_kernels *kernels
-    cdef const fgd_kernels *doubles
     cdef list _kept
-    cdef str _rule
-    cdef double _alpha, _offset, _power
     cdef double _row_elements
     cdef size_t _n_samples
-    cdef object _rates, _far
+    cdef object _far
 
     def __cinit__(
         self, X, y, sample_weight, weights, average, paid, *, str loss, double parameter,
-        double l1, double l2, tuple rates, double intercept_rate, double average_from,
+        double l1, double l2, str rule, double intercept_rate, double average_from,
         Py_ssize_t batch_size, intercepts=None, average_intercepts=None, Py_ssize_t n_outputs=1,
         str level=LEVEL,
     ):
@@ -167,7 +164,6 @@ cdef class Descent:
         memset(model, 0, sizeof(fgd_linear))
         memset(&self.rows, 0, sizeof(fgd_rows))
         self.kernels = _table(level, _is_double(weights.dtype))
-        self.doubles = _table(level, True)
         self._kept = []
         self._n_samples = len(y)
         item = self.kernels.itemsize
@@ -192,12 +188,7 @@ cdef class Descent:
         model.l1, model.l2 = l1, l2
         model.intercept_rate, model.average_from = intercept_rate, average_from
         model.batch_size = batch_size
-        self._rule = rates[0]
-        model.rule = RULES.get(self._rule, FGD_GIVEN_RATE)
-        if self._rule == "optimal":
-            self._alpha, self._offset = rates[1:]
-        elif self._rule == "invscaling":
-            self._power = rates[1]
+        model.rule = RULES[rule]
         if intercepts is None:
             model.targets = self._take(y, self._n_samples * item, "y")
         else:
@@ -288,19 +279,17 @@ cdef class Descent:
         """Of the weights that the last step met."""
         return self.model.squares ** 0.5
 
-    def epoch(self, order, double eta0, stop=None, given=None):
+    def epoch(self, order, rates, stop=None):
         """Run one epoch of steps.
 
         Parameters
         ----------
         order : ndarray of uint32
             The samples, in the order of their use.
-        eta0 : float
-            The learning rate, or what it is made of.
+        rates : ndarray of float64
+            The learning rate of each step.
         stop : callable, optional
             Is asked between stretches whether to give up.
-        given : ndarray of float64, optional
-            The learning rates of all steps, instead of what eta0 makes.
 
         Returns
         -------
@@ -315,45 +304,33 @@ cdef class Descent:
             Or whatever else a signal handler raises, or `InterruptedError` when told to stop.
         """
         cdef fgd_linear *model = &self.model
-        cdef size_t n = len(order), start = 0, count, steps, batch = model.batch_size
-        cdef const uint32_t *samples = self._samples(order, n)
+        cdef size_t n = len(order), start = 0, count, batch = model.batch_size
+        cdef size_t n_steps = (n + batch - 1) // batch
         cdef size_t most = <size_t> max(1.0, STRETCH / ((self._row_elements + 32) * batch))
+        cdef const uint32_t *samples = self._samples(order, n)
+        cdef const double *rate = <const double *> _place(rates, n_steps * sizeof(double), "rates")
         cdef void *far = _address(self._far)
-        cdef double *rates
-        cdef const double *ready = NULL
         cdef bint finite
-        _held = pin(order), pin(given)  # until this returns
-        most = min(most, <size_t> 1 << 14, (n + batch - 1) // batch)
-        if self._rates is None or len(self._rates) < most:
-            self._rates = np.empty(most, np.float64)
-        rates = <double *> _address(self._rates)
-        if given is not None:
-            if given.dtype != np.float64 or given.shape != ((n + batch - 1) // batch,):
-                raise ValueError("given must hold a float64 for each step")
-            ready = <const double *> _place(given, (n + batch - 1) // batch * 8, "given")
+        _held = pin(order), pin(rates)  # until this returns
+        most = min(most, <size_t> 1 << 14, n_steps)
         model.loss_sum = model.penalty_sum = 0
         while start < n:
             count = min(most * batch, n - start)
-            steps = (count + batch - 1) // batch
-            if ready == NULL:
-                self._fill_rates(rates, steps, eta0)
-            else:
-                memcpy(rates, ready + start // batch, steps * sizeof(double))
             if most == 1 and self._row_elements * count > STRETCH:
-                self._large_step(samples + start, count, rates[0], stop)
+                self._large_step(samples + start, count, rate[start // batch], stop)
             else:
                 with nogil:
                     if model.intercepts == NULL:
                         self.kernels.per_sample(
-                            count, samples + start, rates, &self.rows, model, far
+                            count, samples + start, rate + start // batch, &self.rows, model, far
                         )
                     else:
                         self.kernels.softmax_steps(
-                            count, samples + start, rates, &self.rows, model, far
+                            count, samples + start, rate + start // batch, &self.rows, model, far
                         )
             start += count
             if start < n:
-                self._look_up(stop)
+                self._poll_signals(stop)
         with nogil:
             self.kernels.settle(model)
             finite = (
@@ -377,8 +354,8 @@ cdef class Descent:
             raise ValueError(f"order has sample {largest} of {self._n_samples}")
         return samples
 
-    cdef int _look_up(self, stop) except -1:
-        """See whether someone wants to end this."""
+    cdef int _poll_signals(self, stop) except -1:
+        """Raise where a signal's handler does, or where this is to stop."""
         PyErr_CheckSignals()
         if stop is not None and stop():
             raise InterruptedError("told to stop")
@@ -387,7 +364,7 @@ cdef class Descent:
     cdef int _large_step(
         self, const uint32_t *samples, size_t n, double rate, stop
     ) except -1:
-        """Make one step of n samples in parts, and look up in between."""
+        """Make one step of n samples in parts, with looks for signals in between."""
         cdef fgd_linear *model = &self.model
         cdef size_t batch = model.batch_size, start, count
         cdef size_t part = <size_t> max(1.0, STRETCH / (self._row_elements + 32))
@@ -416,27 +393,7 @@ cdef class Descent:
                                 far + start * width,
                             )
                     start += count
-                    self._look_up(stop)
+                    self._poll_signals(stop)
         finally:
             model.batch_size = batch
         return 0
-
-    cdef void _fill_rates(self, double *rate, size_t n, double eta0) noexcept nogil:
-        """Write the learning rates of the next n steps."""
-        cdef size_t i
-        cdef double t = self.model.t
-        if self._offset != 0:
-            for i in range(n):
-                rate[i] = 1 / (self._alpha * (self._offset + t + i - 1))
-        elif self._power != 0:
-            for i in range(n):
-                rate[i] = t + i
-            self.doubles.math("log", n, rate, rate)
-            for i in range(n):
-                rate[i] = -self._power * rate[i]
-            self.doubles.math("exp", n, rate, rate)
-            for i in range(n):
-                rate[i] = eta0 * rate[i]
-        else:
-            for i in range(n):
-                rate[i] = eta0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -21,6 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.backends.sgd import initial_state
 from fastgd.engine.side_by_side import run_all
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
@@ -31,7 +31,7 @@ from fastgd.sklearn._common import (
     count_threads,
 )
 from fastgd.sklearn._margins import LOSSES
-from fastgd.sklearn._outputs import Output, Params, Score, Settings, State, initial_state
+from fastgd.sklearn._outputs import Beginning, Output, Params, Settings, Task
 from fastgd.sklearn._rows import own_rows
 
 __all__ = ["MAX_INT", "LinearDescent", "Task", "keeps_the_model", "with_callbacks"]
@@ -68,17 +68,6 @@ def keeps_the_model(method: Method) -> Method:
             raise
 
     return cast(Method, call)
-
-
-@dataclass
-class Task:
-    """What one output, or a softmax with all of them, is trained on."""
-
-    targets: AnyArray
-    sample_weight: AnyArray | None
-    seed: int
-    score: Score | None = None
-    n_outputs: int = 1
 
 
 class LinearDescent(Loads, CallbackSupport, BaseEstimator):
@@ -280,19 +269,41 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         for name in names:
             self.__dict__.pop(name, None)
 
-    def _states(self, settings: Settings, tasks: Sequence[Task], incremental: bool) -> list[State]:
+    def _beginnings(
+        self, settings: Settings, tasks: Sequence[Task], incremental: bool
+    ) -> list[Beginning]:
         """Return where each task begins in this call.
 
         While some outputs go on, those that have stopped stay so, as in one long call; when all
         have, all begin to wait for improvement anew.
         """
         if self._resumes():
-            shape = np.shape(np.atleast_2d(self.coef_))
-            states = _resumed(self._resume, settings, tasks, shape, self.coef_.dtype)
-            if incremental or all(state.done for state in states):
-                for state in states:
-                    state.begin_again()
-            return states
+            n_features = np.atleast_2d(self.coef_).shape[1]
+            begun = _resumed(self._resume, settings, tasks, n_features, self.coef_.dtype)
+            if incremental or all(output.done for output in begun):
+                for output in begun:
+                    output.begin_again()
+            return begun
+        now, average = self._start_params()
+        epochs = getattr(self, "_n_epochs", 0) if self.t_ > 1 else 0
+
+        def part(params: Any, i: int) -> Params:
+            return params if tasks[i].n_outputs > 1 else (params[0][i], params[1][i])
+
+        return [
+            Beginning(
+                *initial_state(
+                    part(now, i), average and part(average, i), settings.l1, self.t_
+                ),
+                seed=task.seed,
+                eta=settings.eta0,
+                epochs=epochs,
+            )
+            for i, task in enumerate(tasks)
+        ]
+
+    def _start_params(self) -> tuple[Any, Any]:
+        """Return weights and intercepts of all outputs, and where an average is wanted theirs."""
         dtype = self.coef_.dtype
         now = np.atleast_2d(self.coef_), np.array(self.intercept_, dtype)
         if not self.average:
@@ -311,21 +322,8 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                     )
                 setattr(self, name, value)
             now = self._standard_coef, self._standard_intercept
-
-        def part(params: tuple[FloatArray, FloatArray], i: int) -> Params:
-            return params if tasks[i].n_outputs > 1 else (params[0][i], params[1][i])
-
-        return [
-            initial_state(
-                settings,
-                part(now, i),
-                part((self._average_coef, self._average_intercept), i) if self.average else None,
-                self.t_,
-                task.seed,
-                getattr(self, "_n_epochs", 0) if self.t_ > 1 else 0,
-            )
-            for i, task in enumerate(tasks)
-        ]
+            return now, (self._average_coef, self._average_intercept)
+        return now, None
 
     # -------------------------------------------------------------------- the epochs
 
@@ -349,26 +347,22 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         rows: Any = X
         if sparse.issparse(X):
             rows = (X.data, X.indices, X.indptr, X.shape[1])
+        begun = self._beginnings(settings, tasks, incremental=not native)
         outputs = [
-            Output(
-                settings, rows, task.targets, task.sample_weight, state, task.n_outputs, held_out,
-                task.score,
-            )
-            for task, state in zip(
-                tasks, self._states(settings, tasks, incremental=not native), strict=True
-            )
-        ]  # fmt: skip
+            Output(settings, rows, task, beginning, held_out, max_iter)
+            for task, beginning in zip(tasks, begun, strict=True)
+        ]
         watched = self.callbacks is not None or self._has_native_callbacks()
         before, steps = self.t_, -(-X.shape[0] // settings.batch_size)
 
         def take() -> None:
             self.n_iter_ = max(output.n_iter for output in outputs)
             self.t_ = before + self.n_iter_ * steps
-            self._n_epochs = max(output.state.epochs for output in outputs)
+            self._n_epochs = max(output.history.epochs for output in outputs)
             self._take(outputs)
             if self.warm_start == "exact":
                 self._held_out = held_out
-                self._resume = [vars(output.saved()) for output in outputs]
+                self._resume = [output.saved() for output in outputs]
 
         progress = Progress(
             self, max_iter, *original[:2],
@@ -376,16 +370,16 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             self._fitted_attributes, native=native and self._has_native_callbacks(),
         )  # fmt: skip
         work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
-        threads = self._threads()
-        crew = _Crew(threads if work > THREADS_PAY_FROM else 1, outputs)
+        threads = self._threads()  # checks n_jobs
+        threads = threads if work > THREADS_PAY_FROM else 1
         with progress:
             for _ in range(max_iter):
                 progress.begin_epoch()
-                crew.epoch()
+                run_all([output.epoch for output in outputs if output.active], threads)
                 if watched:
                     take()
                 shown = _shown(outputs) if self.verbose == "bar" else {}
-                if progress.end_epoch(**shown) or not crew.has_work():
+                if progress.end_epoch(**shown) or not any(output.active for output in outputs):
                     break
             take()
 
@@ -407,17 +401,17 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         self.coef_ = self._shape_coef(coef)
         self.intercept_ = intercept
         single = len(outputs) == 1
-        curves = [output.loss_curve for output in outputs]
+        curves = [output.history.loss for output in outputs]
         self.loss_curve_ = curves[0] if single else curves
         if outputs[0].score is None:
             self.validation_scores_ = self.best_validation_score_ = None
             self.validation_loss_curve_ = None
             return
-        losses = [output.validation_losses for output in outputs]
+        losses = [output.history.validation_loss for output in outputs]
         self.validation_loss_curve_ = losses[0] if single else losses
         scores = [output.scores for output in outputs]
         self.validation_scores_ = scores[0] if single else scores
-        best = [output.state.best_score for output in outputs]
+        best = [output.best_score for output in outputs]
         self.best_validation_score_ = best[0] if single else best
 
     def _fitted_attributes(self) -> dict[str, Any]:
@@ -427,26 +421,21 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 
 
 def _resumed(
-    kept: Any, settings: Settings, tasks: Sequence[Task], shape: tuple[int, int], dtype: Any
-) -> list[State]:
-    """Return copies of states that an earlier fit, or a pickle of one, has left.
-
-    Whoever gives them to the engine relies on their shapes and dtypes.
-    """
-    whole = isinstance(kept, Sequence) and all(isinstance(state, Mapping) for state in kept)
-    if not whole or {name for state in kept for name in state} - {*State.__dataclass_fields__}:
+    kept: Any, settings: Settings, tasks: Sequence[Task], n_features: int, dtype: Any
+) -> list[Beginning]:
+    """Return where an earlier fit, or a pickle of one, has ended."""
+    if not isinstance(kept, Sequence) or not all(isinstance(output, Mapping) for output in kept):
         raise ValueError("_resume is damaged: begin anew with warm_start=False")
-    states = [State(**state).copy() for state in kept]
-    if len(states) != len(tasks) or any(
-        getattr(state.weights, "dtype", None) != dtype for state in states
-    ):
+    dtypes = {getattr(output.get("weights"), "dtype", dtype) for output in kept}
+    if len(kept) != len(tasks) or dtypes != {dtype}:
         raise ValueError(
             "warm_start='exact' goes on with the same outputs and dtype: use "
             "warm_start=True to begin from coef_, or a new estimator"
         )
-    for state, task in zip(states, tasks, strict=True):
-        state.take_over(settings, shape[1], task.n_outputs, len(task.targets))
-    return states
+    return [
+        Beginning.resumed(output, settings, n_features, task)
+        for output, task in zip(kept, tasks, strict=True)
+    ]
 
 
 def _for_kernels(X: Any) -> Any:
@@ -475,24 +464,8 @@ def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:
 def _shown(outputs: Sequence[Output]) -> dict[str, float]:
     """Return what a progress bar shows: means over the outputs."""
     seen = [output for output in outputs if output.n_iter]
-    shown = {"loss": float(np.mean([output.loss_curve[-1] for output in seen]))}
+    shown = {"loss": float(np.mean([output.history.loss[-1] for output in seen]))}
     if seen[0].scores:
-        shown["val_loss"] = float(np.mean([output.validation_losses[-1] for output in seen]))
+        shown["val_loss"] = float(np.mean([output.history.validation_loss[-1] for output in seen]))
         shown["score"] = float(np.mean([output.scores[-1] for output in seen]))
     return shown
-
-
-class _Crew:
-    """The threads that run an epoch of each output that is not ready yet."""
-
-    def __init__(self, n_threads: int, outputs: Sequence[Output]) -> None:
-        self._n_threads = n_threads
-        self._outputs = outputs
-
-    def has_work(self) -> bool:
-        """Whether an output goes on."""
-        return any(output.active for output in self._outputs)
-
-    def epoch(self) -> None:
-        """Run one epoch of each."""
-        run_all([output.epoch for output in self._outputs if output.active], self._n_threads)

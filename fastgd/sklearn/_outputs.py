@@ -1,35 +1,50 @@
-"""One output of an SGD estimator while it is trained: its steps, its curves, and when it stops.
+"""One output of an SGD estimator while it is trained: a run, its scores, and when it stops.
 
 An estimator has one of these for each number that it predicts: one for a regressor and for two
 classes, one a class for one-versus-rest. What they share is in `Settings`; input was checked by the
-estimator, arithmetic is in fastgd/engine/sgd.pyx.
+estimator, the epochs are those of `fastgd._run.Run`, and the steps those of `fastgd.backends.sgd`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastgd._run import Job, Run
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.engine.sgd import Descent, padded, shuffle
-from fastgd.engine.side_by_side import is_stopped
+from fastgd.backends import sgd
+from fastgd.backends.sgd import Params, Plan, State
+from fastgd.engine.sgd import padded, shuffle
+from fastgd.history import DivergenceError, History
+from fastgd.optimizers import SGD
 from fastgd.schedules import Schedule
-from fastgd.schedules import State as ScheduleState
 from fastgd.sklearn._common import schedule_of
 from fastgd.sklearn._margins import LOSSES
+from fastgd.sklearn._schedules import Adaptive, Inverse, Optimal, typical_weight
+from fastgd.stopping import Patience, Waiting
 
-__all__ = ["Output", "Params", "Score", "Settings", "State", "initial_state"]
+__all__ = ["Beginning", "Output", "Params", "Score", "Settings", "Task"]
 
 SPARSE_INTERCEPT_RATE = 0.01  # of the weights' learning rate, for compressed rows
-LEAST_ADAPTIVE_RATE = 1e-6
+NO_DRAWS = np.random.default_rng(0)  # a run has a generator; nothing draws from this one
 
-Params = tuple[FloatArray, Any]  # weights and intercept
 Score = Callable[[FloatArray, Any], tuple[float, float]]  # of data for validation, and the loss
+
+
+@dataclass
+class Task:
+    """What one output, or a softmax with all of them, is trained on."""
+
+    targets: AnyArray
+    sample_weight: AnyArray | None
+    seed: int
+    score: Score | None = None
+    n_outputs: int = 1
 
 
 class Learnt(NamedTuple):
@@ -48,17 +63,16 @@ class Settings:
     parameter: float
     l1: float
     l2: float
-    rates: tuple[Any, ...]
+    rule: str
     eta0: float
     schedule: Schedule | None
-    adaptive: bool
+    own_schedule: bool  # whether it is the user's: then a new eta0 counts in a run that goes on
     fit_intercept: bool
     average_from: int  # 0: no averaging
     batch_size: int
     shuffle: bool
     early_stopping: bool
-    tol: float  # -inf: never stop early
-    patience: int
+    patience: Patience | None  # None: never stop early
     verbose: int
     restore_best: bool
 
@@ -67,133 +81,165 @@ class Settings:
         """Return the settings that an estimator's parameters make, for n_samples to train on."""
         e = estimator
         known = LOSSES[e.loss]
-        parameter = e.epsilon if known.parameter is None else known.parameter
+        parameter = float(e.epsilon if known.parameter is None else known.parameter)
         ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": e.l1_ratio, None: 0.0}[e.penalty]
         strength = 0.0 if e.penalty is None else e.alpha
         batch_size = n_samples if e.batch_size is None else min(e.batch_size, n_samples)
+        named = isinstance(e.learning_rate, str)
         return cls(
             loss=e.loss,
-            parameter=float(parameter),
+            parameter=parameter,
             l1=float(strength * ratio),
             l2=float(strength * (1 - ratio)),
-            rates=_rates(e, float(parameter)),
+            rule=e.learning_rate if e.learning_rate in ("pa1", "pa2") else "given",
             eta0=float(e.eta0),
-            schedule=schedule_of(e.learning_rate),
-            adaptive=e.learning_rate == "adaptive",
+            schedule=_named(e, parameter) if named else schedule_of(e.learning_rate),
+            own_schedule=not named,
             fit_intercept=bool(e.fit_intercept),
             average_from=int(e.average),
             batch_size=max(1, batch_size),
             shuffle=bool(e.shuffle),
             early_stopping=bool(e.early_stopping),
-            tol=-math.inf if e.tol is None else float(e.tol),
-            patience=int(e.n_iter_no_change),
+            patience=None
+            if e.tol is None or e.tol == -math.inf
+            else Patience(int(e.n_iter_no_change), float(e.tol), lenient=True),
             verbose=0 if isinstance(e.verbose, str) else int(e.verbose),
             restore_best=restore_best,
         )
 
+    def plan(self, rows: Any, task: Task, eta: float) -> Plan:
+        """Return what the steps of an output need."""
+        slow = SPARSE_INTERCEPT_RATE if isinstance(rows, tuple) else 1.0
+        return Plan(
+            rows=rows,
+            targets=task.targets,
+            sample_weight=task.sample_weight,
+            n_outputs=task.n_outputs,
+            loss=self.loss,
+            parameter=self.parameter,
+            l1=self.l1,
+            l2=self.l2,
+            rule=self.rule,
+            intercept_rate=slow if self.fit_intercept else 0.0,
+            average_from=self.average_from,
+            batch_size=self.batch_size,
+            optimizer=SGD(eta),
+        )
 
-def _rates(estimator: Any, parameter: float) -> tuple[Any, ...]:
-    """Return the learning rates' kind and numbers, as `fastgd.engine.sgd.Descent` takes them."""
+
+def _named(estimator: Any, parameter: float) -> Schedule | None:
+    """Return the schedule that scikit-learn's name of a learning rate means."""
     kind, alpha = estimator.learning_rate, float(estimator.alpha)
     if kind == "optimal":
-        # Bottou's heuristic: the first step is as long as a typical weight is large.
-        typical = math.sqrt(1 / math.sqrt(alpha))
-        slope = float(LOSSES[estimator.loss].slope(1.0, np.float64(-typical), parameter))
-        first = typical / max(1.0, slope)
-        return "optimal", alpha, 1 / (first * alpha)
+        output = np.float64(-typical_weight(alpha))
+        return Optimal.of(alpha, float(LOSSES[estimator.loss].slope(1.0, output, parameter)))
     if kind == "invscaling":
-        return "invscaling", float(estimator.power_t)
-    return (kind if kind in ("pa1", "pa2") else "constant",)
+        return Inverse(float(estimator.power_t))
+    return Adaptive() if kind == "adaptive" else None
+
+
+class _History(History):
+    """A history of one call, which counts the epochs of all calls."""
+
+    before = 0
+
+    @property
+    def epochs(self) -> int:
+        return self.before + len(self.loss)
 
 
 @dataclass
-class State:
-    """All that the next epoch depends on, besides data and settings.
-
-    One output has vectors of shape (padded(d),); a softmax has (d, padded(n_outputs)), and a
-    vector of intercepts.
-    """
+class Beginning:
+    """Where an output begins: all that the next epoch depends on, besides data and settings."""
 
     weights: FloatArray
-    average: FloatArray | None
-    paid: FloatArray | None  # to L1
-    intercepts: FloatArray | None
-    average_intercepts: FloatArray | None
-    numbers: tuple[float, ...]  # of Descent.numbers
+    state: State
     seed: int
     eta: float
     order: IndexArray | None = None
-    stale: int = 0  # epochs without improvement
-    best: float = math.inf  # the least objective, or minus the best score
+    waiting: Waiting = Waiting()
     best_score: float = -math.inf
     best_params: Learnt | None = None
     epochs: int = 0  # of all calls
-    schedule: ScheduleState | None = None
+    schedule: tuple[float, ...] | None = None
     done: bool = False  # it has stopped early
 
     def begin_again(self) -> None:
         """Let an output that has stopped go on, with its whole patience."""
-        self.stale = 0 if self.done else self.stale
+        if self.done:
+            self.waiting = self.waiting._replace(epochs=0)
         self.done = False
 
-    def take_over(
-        self, settings: Settings, n_features: int, n_outputs: int, n_samples: int
-    ) -> None:
-        """Check what an earlier fit has left, and let it follow the settings of this one."""
-        softmax = n_outputs > 1
-        width = padded(n_outputs)
-        vectors = {"weights": (n_features, width) if softmax else (padded(n_features),)}
-        if self.average is not None:
-            vectors["average"] = vectors["weights"]
-        if self.paid is not None:
-            vectors["paid"] = vectors["weights"]
+    @classmethod
+    def resumed(
+        cls, kept: Mapping[str, Any], settings: Settings, n_features: int, task: Task
+    ) -> Beginning:
+        """Return where an earlier fit ended, as `Output.saved` keeps it, checked and copied."""
+        kept = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in kept.items()
+        }
+        try:
+            now = cls(
+                weights=kept["weights"],
+                state=State(*(kept[name] for name in KEPT)),
+                waiting=Waiting(kept["best"], kept["stale"]),
+                **{name: kept[name] for name in PLAIN if name in kept},  # older ones have fewer
+            )
+        except KeyError as error:
+            raise ValueError(
+                f"_resume is damaged: it has no {error}: begin anew with warm_start=False"
+            ) from None
+        now._check(n_features, task)
+        now._follow(settings)
+        if now.best_params is not None:
+            now.best_params = _as_learnt(now.best_params, bool(settings.average_from))
+        return now
+
+    def _check(self, n_features: int, task: Task) -> None:
+        """Check what an earlier fit, or a pickle of one, has left: the engine relies on it."""
+        state, width = self.state, padded(task.n_outputs)
+        softmax, dtype = task.n_outputs > 1, self.weights.dtype
+        shape = (n_features, width) if softmax else (padded(n_features),)
+        _check_kept("weights", self.weights, shape, dtype)
+        for name in ("average", "paid"):
+            if getattr(state, name) is not None:
+                _check_kept(name, getattr(state, name), shape, dtype)
         if softmax:
-            vectors["intercepts"] = (width,)
-            if self.average is not None:
-                vectors["average_intercepts"] = (width,)
-        for name, shape in vectors.items():
-            _check_kept(name, getattr(self, name), shape, self.weights.dtype)
-        if len(self.numbers) != 8:
+            _check_kept("intercepts", state.intercepts, (width,), dtype)
+            if state.average is not None:
+                _check_kept("average_intercepts", state.average_intercepts, (width,), dtype)
+        if len(state.numbers) != 8:
             raise ValueError("_resume is damaged: its numbers are not 8")
-        order = self.order
-        if order is not None:
-            _check_kept("order", order, (len(order),), np.uint32)
-            if not np.array_equal(np.sort(order), np.arange(len(order))):
+        if self.order is not None:
+            _check_kept("order", self.order, (len(self.order),), np.uint32)
+            if not np.array_equal(np.sort(self.order), np.arange(len(self.order))):
                 raise ValueError("_resume is damaged: its order is no permutation")
-            if len(order) != n_samples:
+            if len(self.order) != len(task.targets):
                 self.order = None
-        if settings.average_from and self.average is None:
+
+    def _follow(self, settings: Settings) -> None:
+        """Drop what these settings do not go on with, and make what they need."""
+        state = self.state
+        intercept, average_intercept, a, b, owed, *rest = state.numbers
+        if settings.average_from and state.average is None:
             raise ValueError(
                 "warm_start='exact' goes on with the averages of earlier steps, and there are none "
                 "without average: use warm_start=True to begin an average, or a new estimator"
             )
-        if self.best_params is not None and len(self.best_params) == 2:  # older pickles
-            now, average = self.best_params
-            self.best_params = Learnt(now, average, now if average is None else average)
-        self._follow(settings)
-
-    def _follow(self, settings: Settings) -> None:
-        """Drop what these settings do not go on with, and make what they need."""
-        intercept, average_intercept, a, b, owed, *rest = self.numbers
-        if not settings.average_from and self.average is not None:
-            self.average = self.average_intercepts = None
+        if not settings.average_from and state.average is not None:
+            state.average = state.average_intercepts = None
             average_intercept, a, b = 0.0, 0.0, 1.0
-            if self.best_params is not None:
-                now = self.best_params[0]
-                self.best_params = Learnt(now, None, now)
         if not settings.l1:
-            self.paid, owed = None, 0.0
-        elif self.paid is None:
-            self.paid = np.zeros_like(self.weights)
-        self.numbers = intercept, average_intercept, a, b, owed, *rest
+            state.paid, owed = None, 0.0
+        elif state.paid is None:
+            state.paid = np.zeros_like(self.weights)
+        state.numbers = intercept, average_intercept, a, b, owed, *rest
 
-    def copy(self) -> State:
-        """Return a copy that shares no memory which training writes to."""
-        own: dict[str, Any] = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in vars(self).items()
-        }
-        return State(**own)
+
+# What `_resume` holds of an output, by name: of the steps' state, and of what is beside it
+KEPT = ("average", "paid", "intercepts", "average_intercepts", "numbers")
+PLAIN = ("seed", "eta", "order", "best_score", "best_params", "epochs", "schedule", "done")
 
 
 def _check_kept(name: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
@@ -209,264 +255,205 @@ def _check_kept(name: str, array: Any, shape: tuple[int, ...], dtype: Any) -> No
         )
 
 
-def _padded(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
-    """Return weights of shape (d,) or (n_outputs, d), or intercepts, as the kernels keep them."""
-    rows = values.T if softmax and values.ndim == 2 else values
-    out = np.zeros((*rows.shape[:-1], padded(rows.shape[-1])), dtype)
-    out[..., : rows.shape[-1]] = rows
-    return out
+def _as_learnt(kept: tuple[Any, ...], averages: bool) -> Learnt:
+    """Return an earlier fit's best parameters; older pickles have but (now, average)."""
+    now, average = kept[:2]
+    if not averages or average is None:
+        return Learnt(now, None, now)
+    return Learnt(now, average, kept[2] if len(kept) == 3 else average)
 
 
-def initial_state(
-    settings: Settings,
-    start: Params,
-    average: Params | None,
-    t: float,
-    seed: int,
-    epochs: int = 0,
-) -> State:
-    """Return the state of an output, or of a softmax's outputs, before its first epoch.
+class _Order:
+    """The order of the samples, shuffled as scikit-learn does: a sampler.
 
     Parameters
     ----------
-    settings : Settings
-        Of the estimator.
-    start : (ndarray of shape (d,) or (n_outputs, d), float or ndarray of shape (n_outputs,))
-        Weights and intercepts.
-    average : the same, or None
-        On average so far, where an average is wanted.
-    t : float
-        The number of the first step, from 1.
-    seed : int
-        Of the shuffles.
-    epochs : int
-        How many were before.
+    order : ndarray of uint32
+        Is shuffled in place.
+    seed : int or None
+        Of the shuffles; None for none.
+    held_out : ndarray of bool, optional
+        Samples that are not trained on.
     """
-    coef, intercept = start
-    softmax, dtype = coef.ndim == 2, coef.dtype
-    weights = _padded(coef, softmax, dtype)
-    return State(
-        weights=weights,
-        average=None if average is None else _padded(average[0], softmax, dtype),
-        paid=np.zeros_like(weights) if settings.l1 else None,
-        intercepts=_padded(np.asarray(intercept), softmax, dtype) if softmax else None,
-        average_intercepts=(
-            _padded(np.asarray(average[1]), softmax, dtype) if softmax and average else None
-        ),
-        numbers=(
-            0.0 if softmax else float(intercept),
-            0.0 if softmax or average is None else float(average[1]),
-            0.0,  # average_a
-            1.0,  # average_b
-            0.0,  # owed
-            float(np.square(weights).sum()),
-            float(np.abs(weights).sum()),
-            t,
-        ),
-        seed=seed,
-        eta=settings.eta0,
-        epochs=epochs,
-    )
+
+    def __init__(self, order: IndexArray, seed: int | None, held_out: AnyArray | None) -> None:
+        self.order = order
+        self._seed = seed
+        self._held_out = held_out
+
+    def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
+        """Return the samples of the next epoch."""
+        if self._seed is not None:
+            shuffle(self.order, self._seed)
+        if self._held_out is None:
+            return self.order
+        return self.order[~self._held_out[self.order]]
 
 
 class Output:
-    """One output, or those of a softmax, and the data that it is trained on.
+    """One output, or those of a softmax, and the run that trains it.
 
     Parameters
     ----------
     settings : Settings
         Of the estimator.
-    X : ndarray of shape (n, d), or (data, indices, indptr, d)
-        The rows, as `fastgd.engine.sgd.Descent` takes them.
-    y, sample_weight : ndarray of shape (n,)
-        Targets as the loss takes them; weights, or None.
-    state : State
-        Where to begin; it is trained in place.
-    n_outputs : int
-        1, or how many the softmax has.
+    rows : ndarray of shape (n, d), or (data, indices, indptr, d)
+        As `fastgd.backends.sgd.Plan` takes them.
+    task : Task
+        What is trained.
+    beginning : Beginning
+        Where to begin; its arrays are trained in place.
     held_out : ndarray of bool of shape (n,), optional
         Rows that are not trained on.
-    score : callable, optional
-        Returns the score of (coef, intercept) on data for validation, and the mean loss.
+    max_iter : int
+        The most epochs.
     """
 
     def __init__(
         self,
         settings: Settings,
-        X: Any,
-        y: AnyArray,
-        sample_weight: AnyArray | None,
-        state: State,
-        n_outputs: int = 1,
-        held_out: AnyArray | None = None,
-        score: Score | None = None,
+        rows: Any,
+        task: Task,
+        beginning: Beginning,
+        held_out: AnyArray | None,
+        max_iter: int,
     ) -> None:
-        self.settings, self.state, self.score, self.held_out = settings, state, score, held_out
-        self.n_outputs = n_outputs
-        self.n_features = X[3] if isinstance(X, tuple) else X.shape[1]
-        self.n_train = len(y) - (0 if held_out is None else int(held_out.sum()))
-        slow = SPARSE_INTERCEPT_RATE if isinstance(X, tuple) else 1.0
-        self.descent = Descent(
-            X,
-            y,
-            sample_weight,
-            state.weights,
-            state.average,
-            state.paid,
-            loss=settings.loss,
-            parameter=settings.parameter,
-            l1=settings.l1,
-            l2=settings.l2,
-            rates=settings.rates,
-            intercept_rate=slow if settings.fit_intercept else 0.0,
-            average_from=settings.average_from,
-            batch_size=settings.batch_size,
-            intercepts=state.intercepts,
-            average_intercepts=state.average_intercepts,
-            n_outputs=n_outputs,
-        )
-        self.descent.set_numbers(*state.numbers)
-        if state.order is None or len(state.order) != len(y):
-            state.order = np.arange(len(y), dtype=np.uint32)
-        self.active = not state.done
-        self.n_iter = 0
-        self.loss_curve: list[float] = []
+        n = len(task.targets)
+        self.settings, self.score, self._beginning = settings, task.score, beginning
+        self.n_train = n - (0 if held_out is None else int(held_out.sum()))
+        self._base = settings.eta0 if settings.own_schedule else beginning.eta
+        self.plan = settings.plan(rows, task, self._base)
+        self.weights, self.state = beginning.weights, beginning.state
+        self.best_score, self.best_params = beginning.best_score, beginning.best_params
+        self.history = _History(updates=round(self.state.next_step) - 1)
+        self.history.before = beginning.epochs
+        self.history._waiting = beginning.waiting
+        if settings.schedule is not None:
+            kept = beginning.schedule
+            self.history._schedule_state = settings.schedule.initial_state() if not kept else kept
+        order = beginning.order
+        if order is None:
+            order = np.arange(n, dtype=np.uint32)
+        self._order = _Order(order, beginning.seed if settings.shuffle else None, held_out)
         self.scores: list[float] = []
-        self.validation_losses: list[float] = []
+        self.active = not beginning.done
         self.begun = time.perf_counter()
-
-    def _public(self, weights: FloatArray) -> FloatArray:
-        """Return weights of shape (d,) or (n_outputs, d), a view."""
-        if self.state.intercepts is None:
-            return weights[: self.n_features]
-        return weights[:, : self.n_outputs].T
-
-    @property
-    def params(self) -> Params:
-        """Weights, a view, and intercept."""
-        state = self.state
-        if state.intercepts is None:
-            return self._public(state.weights), self.descent.intercept
-        return self._public(state.weights), state.intercepts[: self.n_outputs]
+        self._epochs = iter(Run(
+            Job(sgd, self.plan, self.weights, self.state, self._order, n, NO_DRAWS),
+            self.history,
+            epochs=max_iter,
+            schedule=settings.schedule,
+            evaluate=None if self.score is None else self._validate,
+            watch=self,
+        ))  # fmt: skip
 
     @property
-    def average(self) -> Params:
-        """Weights and intercept on average."""
-        state = self.state
-        assert state.average is not None
-        _, intercept, a, b, *_ = self.descent.numbers()
-        scalar = state.weights.dtype.type
-        average = self._public((state.average + scalar(a) * state.weights) * scalar(1 / b))
-        if state.average_intercepts is None:
-            return average, intercept
-        return average, state.average_intercepts[: self.n_outputs]
+    def n_iter(self) -> int:
+        """Epochs of this call."""
+        return len(self.history.loss)
 
-    def saved(self) -> State:
-        """Return a copy of the state with all that the next epoch needs."""
-        self.state.numbers = self.descent.numbers()
-        self.state.done = not self.active
-        return self.state.copy()
+    def saved(self) -> dict[str, Any]:
+        """Return a copy of all that the next epoch needs, as `Beginning.resumed` takes it."""
+        schedule, history = self.settings.schedule, self.history
+        kept = {
+            "weights": self.weights,
+            **{name: getattr(self.state, name) for name in KEPT},
+            "seed": self._beginning.seed,
+            "eta": schedule.reached(self._base, history._schedule_state)
+            if isinstance(schedule, Adaptive)
+            else self._base,
+            "order": self._order.order,
+            "stale": history._waiting.epochs,
+            "best": history._waiting.best,
+            "best_score": self.best_score,
+            "best_params": None if self.best_params is None else tuple(self.best_params),
+            "epochs": history.epochs,
+            "schedule": history._schedule_state if self.settings.own_schedule else None,
+            "done": not self.active,
+        }
+        return {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in kept.items()
+        }
 
     def learnt(self) -> Learnt:
         """Return the parameters that training leaves, those of the best epoch if they are kept."""
-        return self.state.best_params or self._reached()
+        return self.best_params or self._reached()
 
     def _reached(self) -> Learnt:
         """Return the parameters after the last step, in views."""
+        now = self.state.params(self.plan, self.weights)
         if self.state.average is None:
-            return Learnt(self.params, None, self.params)
-        average = self.average
-        counts = self.descent.t > self.settings.average_from
-        return Learnt(self.params, average, average if counts else self.params)
+            return Learnt(now, None, now)
+        average = self.state.averaged(self.plan, self.weights)
+        counts = self.state.next_step > self.settings.average_from
+        return Learnt(now, average, average if counts else now)
 
     def epoch(self) -> None:
         """Run one epoch, and see whether it was the last."""
-        settings, state = self.settings, self.state
-        assert state.order is not None
-        if settings.verbose:
+        if self.settings.verbose:
             print(f"-- Epoch {self.n_iter + 1}")
-        if settings.shuffle:
-            shuffle(state.order, state.seed)
-        order = state.order
-        if self.held_out is not None:
-            order = order[~self.held_out[order]]
-        given = self._scheduled(len(order))
-        more = {} if given is None else {"given": given}
-        loss, penalty, finite = self.descent.epoch(order, state.eta, is_stopped, **more)
-        self.n_iter += 1
-        state.epochs += 1
-        if not finite:
+        try:
+            next(self._epochs)
+        except DivergenceError:
             raise ValueError(
-                f"Floating-point under-/overflow occurred at epoch #{self.n_iter}. Scaling input "
-                "data with StandardScaler or MinMaxScaler might help."
-            )
-        if settings.rates[0] in ("pa1", "pa2"):
-            penalty = 0.0
-        self.loss_curve.append(loss / self.n_train)
-        self._judge((loss + penalty) / self.n_train)
+                f"Floating-point under-/overflow occurred at epoch #{self.n_iter + 1}. Scaling "
+                "input data with StandardScaler or MinMaxScaler might help."
+            ) from None
 
-    def _scheduled(self, n: int) -> FloatArray | None:
-        """Return the learning rates of an epoch's steps, where a schedule gives them."""
-        schedule, state = self.settings.schedule, self.state
-        if schedule is None:
-            return None
-        if state.schedule is None:
-            state.schedule = schedule.initial_state()
-        n_steps = -(-n // self.settings.batch_size)
-        if schedule.unit == "update":
-            done = round(self.descent.t) - 1
-            return schedule.rates(self.settings.eta0, done, n_steps, state.schedule)
-        rate = schedule.rates(self.settings.eta0, state.epochs, 1, state.schedule)
-        return np.repeat(rate, n_steps)
+    def _validate(self) -> None:
+        """Compute the score; keep the parameters where it is the best so far."""
+        assert self.score is not None
+        params = self._reached()
+        reached, loss = self.score(*params.left)
+        self.scores.append(reached)
+        self.history.validation_loss.append(loss)
+        if reached <= self.best_score:
+            return
+        self.best_score = reached
+        if self.settings.restore_best:
+            self.best_params = Learnt(*(p and (p[0].copy(), np.array(p[1])) for p in params))
 
-    def _judge(self, objective: float) -> None:
-        """Count epochs without improvement; lower an adaptive rate, or stop."""
-        settings, state = self.settings, self.state
-        if self.score is not None:
-            self._validate(self.score)
-        value = -self.scores[-1] if settings.early_stopping and self.scores else objective
-        if settings.schedule is not None and settings.schedule.watches_loss:
-            assert state.schedule is not None
-            watched = (self.validation_losses or self.loss_curve)[-1]
-            state.schedule = settings.schedule.observe(state.schedule, watched)
+    # -------------------------------------------------------------------- what ends the run
+
+    def begin(self, history: History, params: FloatArray) -> None:
+        """Go on waiting where the last call ended."""
+
+    def observe(self, history: History, params: FloatArray) -> bool:
+        """Judge an epoch: count those without improvement; lower an adaptive rate, or stop."""
+        settings = self.settings
+        objective = self.state.objective / self.n_train
+        judged = settings.early_stopping and self.scores
+        value = -self.scores[-1] if judged else objective
         if settings.verbose:
             self._report(objective)
-        stale = settings.tol > -math.inf and value > state.best - settings.tol
-        state.stale = state.stale + 1 if stale else 0
-        state.best = min(state.best, value)
-        if state.stale < settings.patience:
-            return
-        if settings.adaptive and state.eta > LEAST_ADAPTIVE_RATE:
-            state.eta /= 5
-            state.stale = 0
-            return
+        if settings.patience is None:
+            history._waiting = Waiting(min(history._waiting.best, value), 0)
+            return False
+        history._waiting = settings.patience.observe(history._waiting, value)
+        if not settings.patience.exhausted(history._waiting):
+            return False
+        if isinstance(settings.schedule, Adaptive):
+            lower = settings.schedule.lower(self._base, history._schedule_state)
+            if lower is not None:
+                history._schedule_state = lower
+                history._waiting = history._waiting._replace(epochs=0)
+                return False
         self.active = False
         if settings.verbose:
             seconds = time.perf_counter() - self.begun
             print(f"Convergence after {self.n_iter} epochs took {seconds:.2f} seconds")
+        return True
 
-    def _validate(self, score: Score) -> None:
-        """Compute the score; keep the parameters where it is the best so far."""
-        state = self.state
-        params = self._reached()
-        reached, loss = score(*params.left)
-        self.scores.append(reached)
-        self.validation_losses.append(loss)
-        if reached <= state.best_score:
-            return
-        state.best_score = reached
-        if self.settings.restore_best:
-            state.best_params = Learnt(*(p and _copy(p) for p in params))
+    def end(self, history: History, params: FloatArray) -> None:
+        """Leave everything as it is; see `learnt`."""
 
     def _report(self, objective: float) -> None:
         score = f", Validation score: {self.scores[-1]:f}" if self.scores else ""
+        _, intercept = self.state.params(self.plan, self.weights)
         print(
-            f"Norm: {self.descent.norm:.2f}, NNZs: {np.count_nonzero(self.state.weights)}, "
-            f"Bias: {np.mean(self.params[1]):.6f}, T: {self.n_iter * self.n_train}, "
-            f"Avg. loss: {self.loss_curve[-1]:f}, Objective: {objective:f}{score}"
+            f"Norm: {self.state.norm:.2f}, NNZs: {np.count_nonzero(self.weights)}, "
+            f"Bias: {np.mean(intercept):.6f}, T: {self.n_iter * self.n_train}, "
+            f"Avg. loss: {self.history.loss[-1]:f}, Objective: {objective:f}{score}"
         )
         print(f"Total training time: {time.perf_counter() - self.begun:.2f} seconds.")
-
-
-def _copy(params: Params) -> Params:
-    return params[0].copy(), np.array(params[1])

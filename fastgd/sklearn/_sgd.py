@@ -29,12 +29,11 @@ from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import (
     MAX_INT,
     LinearDescent,
-    Task,
     keeps_the_model,
     with_callbacks,
 )
 from fastgd.sklearn._margins import softmax_loss
-from fastgd.sklearn._outputs import Score
+from fastgd.sklearn._outputs import Score, Task
 from fastgd.sklearn._rows import own_rows
 
 __all__ = ["SGDClassifier", "SGDRegressor"]
