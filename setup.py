@@ -194,7 +194,7 @@ if __name__ == "__main__":
                     ["src_c/shuffle.c"],
                     depends=["src_c/shuffle.h", "src_c/shuffle.inc.c"],
                 ),
-                extension("sgd", [], depends=["src_c/fastgd.h"]),
+                extension("sgd", [], depends=HEADERS),
             ],
             language_level=3,
         ),

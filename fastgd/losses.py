@@ -1,20 +1,31 @@
 """Losses: each one's formula in NumPy, which is the specification.
 
 A loss is a function of a sample's raw outputs z and its target y. The kernels of the same names
-are in src_c/kernels/loss.inc.c.
+are in src_c/kernels/loss.inc.c. `MARGIN_LOSSES` are those of the linear SGD estimators, functions of
+y and one raw output p, whose kernels are in src_c/kernels/margin_losses.inc.c.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.activations import sigmoid
 
-__all__ = ["LOSSES", "Loss", "Targets", "log_loss", "log_loss_slope", "with_classes"]
+__all__ = [
+    "LOSSES",
+    "MARGIN_LOSSES",
+    "Loss",
+    "MarginLoss",
+    "Targets",
+    "log_loss",
+    "log_loss_slope",
+    "with_classes",
+]
 
 
 @dataclass(frozen=True)
@@ -363,3 +374,83 @@ def with_classes() -> str:
         f"targets that are classes: the losses {', '.join(indices)} (with class indices), "
         f"{', '.join(others[:-1])} and {others[-1]} have them"
     )
+
+
+@dataclass(frozen=True)
+class MarginLoss:
+    """A loss of one raw output p and its derivative.
+
+    The target y is a number, for the losses of signs -1 or 1, and for `log_loss` a probability.
+
+    Parameters
+    ----------
+    value, slope : callable
+        The loss of (y, p, parameter), and its derivative by p.
+    parameter : float or None
+        The threshold of a margin; None where the estimator's epsilon is meant.
+    signs : bool
+        Whether it tells two classes from each other; else it is a regressor's loss too.
+    kernel : str or None
+        The name in the kernels, where it is another.
+    """
+
+    value: Callable[[Any, Any, float], Any]
+    slope: Callable[[Any, Any, float], Any]
+    parameter: float | None = 1.0
+    signs: bool = True
+    kernel: str | None = None
+
+
+def _huber_margin(y: FloatArray, p: FloatArray, epsilon: float) -> FloatArray:
+    """Return the loss of Huber 1964 (doi:10.1214/aoms/1177703732): (p - y)^2 / 2 near y."""
+    size = np.abs(p - y)
+    return np.where(size <= epsilon, 0.5 * size**2, epsilon * (size - 0.5 * epsilon))
+
+
+def _excess(y: FloatArray, p: FloatArray, epsilon: float) -> FloatArray:
+    return np.maximum(0, np.abs(p - y) - epsilon)
+
+
+def _short_of(y: FloatArray, p: FloatArray, threshold: float) -> FloatArray:
+    return np.maximum(0, threshold - y * p)
+
+
+def _modified_huber(y: FloatArray, p: FloatArray, _: float) -> FloatArray:
+    """Return the loss of Zhang 2004 (doi:10.1145/1015330.1015332), quadratic from -1 to 1."""
+    z = y * p
+    return np.where(z < -1, -4 * z, np.maximum(0, 1 - z) ** 2)
+
+
+def _modified_huber_slope(y: FloatArray, p: FloatArray, _: float) -> FloatArray:
+    z = y * p
+    return np.where(z < -1, -4 * y, -2 * y * np.maximum(0, 1 - z))
+
+
+_HINGE_SLOPE = lambda y, p, at: np.where(y * p <= at, -y, 0.0)  # noqa: E731
+
+#: The losses of the SGD estimators, by scikit-learn's names.
+MARGIN_LOSSES = {
+    "squared_error": MarginLoss(
+        lambda y, p, _: 0.5 * (p - y) ** 2, lambda y, p, _: p - y, signs=False
+    ),
+    "huber": MarginLoss(
+        _huber_margin, lambda y, p, epsilon: np.clip(p - y, -epsilon, epsilon), None, signs=False
+    ),
+    "epsilon_insensitive": MarginLoss(
+        _excess, lambda y, p, epsilon: np.sign(p - y) * (np.abs(p - y) > epsilon), None,
+        signs=False,
+    ),
+    "squared_epsilon_insensitive": MarginLoss(
+        lambda y, p, epsilon: _excess(y, p, epsilon) ** 2,
+        lambda y, p, epsilon: 2 * np.sign(p - y) * _excess(y, p, epsilon),
+        None,
+        signs=False,
+    ),
+    "hinge": MarginLoss(_short_of, _HINGE_SLOPE),
+    "perceptron": MarginLoss(_short_of, _HINGE_SLOPE, 0.0, kernel="hinge"),
+    "squared_hinge": MarginLoss(
+        lambda y, p, at: _short_of(y, p, at) ** 2, lambda y, p, at: -2 * y * _short_of(y, p, at)
+    ),
+    "modified_huber": MarginLoss(_modified_huber, _modified_huber_slope),
+    "log_loss": MarginLoss(lambda y, p, _: log_loss(p, y), lambda y, p, _: log_loss_slope(p, y)),
+}

@@ -71,6 +71,8 @@ class Schedule(ABC):
     name: ClassVar[str] = ""
     #: whether `observe` has any effect
     watches_loss: ClassVar[bool] = False
+    #: whether what `rates` returns needs no check, and nobody else has it
+    trusted: ClassVar[bool] = False
 
     unit: str = field(default="epoch", kw_only=True)
 

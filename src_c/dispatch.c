@@ -23,6 +23,12 @@ FGD_LEVELS(DECLARE)
 #define NAME(level) #level,
 const char *const fgd_levels[] = {FGD_LEVELS(NAME) NULL};
 
+#define FGD_MARGIN_LOSS(name, slope, value) #name,
+const char *const fgd_margin_losses[] = {
+#include "kernels/margin_losses.inc.c"
+};
+#undef FGD_MARGIN_LOSS
+
 #if FGD_X86
 /* The register states that the operating system saves (XCR0), 0 without XSAVE. */
 static uint64_t saved_states(void) {

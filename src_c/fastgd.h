@@ -72,17 +72,13 @@ typedef struct fgd_rows {
     size_t n_columns;
 } fgd_rows;
 
+#define FGD_MARGIN_LOSS(name, slope, value) FGD_MARGIN_##name,
 enum {
-    FGD_SQUARED_ERROR,
-    FGD_HUBER,
-    FGD_EPSILON_INSENSITIVE,
-    FGD_SQUARED_EPSILON_INSENSITIVE,
-    FGD_HINGE,
-    FGD_SQUARED_HINGE,
-    FGD_MODIFIED_HUBER,
-    FGD_LOG_LOSS
+#include "kernels/margin_losses.inc.c"
+    FGD_N_MARGIN_LOSSES
 };
-enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_APPLY_L1 };
+#undef FGD_MARGIN_LOSS
+enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_PAY };
 enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
 
 /* A linear model of one output while per_sample() trains it. Weights, `average` and `l1_applied`
@@ -223,6 +219,9 @@ typedef struct fgd_kernels {
 
 /* The levels compiled in, worst first, NULL at the end. */
 extern const char *const fgd_levels[];
+
+/* The names of the margin losses, in the order of their enum. */
+extern const char *const fgd_margin_losses[FGD_N_MARGIN_LOSSES];
 /* Whether this CPU and its operating system can run the level. */
 int fgd_supports(const char *level);
 /* The kernels of a level, for double or float; NULL for an unknown level. */

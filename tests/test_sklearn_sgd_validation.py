@@ -8,8 +8,8 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from test_sklearn_sgd import CLASSIFICATION, REGRESSION
 
+from fastgd.losses import MARGIN_LOSSES
 from fastgd.sklearn import SGDClassifier, SGDRegressor
-from fastgd.sklearn._margins import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -47,7 +47,7 @@ def losses_by_definition(est, rows, y, weight):
     p = est.decision_function(rows) if hasattr(est, "classes_") else est.predict(rows)
     if getattr(est, "multi_class", "") == "softmax":
         return log_loss(y, est.predict_proba(rows), sample_weight=weight)
-    loss, found = LOSSES[est.loss], []
+    loss, found = MARGIN_LOSSES[est.loss], []
     parameter = est.epsilon if loss.parameter is None else loss.parameter
     for i, column in enumerate(np.atleast_2d(p.T)):
         target = y

@@ -17,7 +17,7 @@ from fastgd._plan import Plan
 from fastgd.activations import ACTIVATIONS
 from fastgd.backends import compiled
 from fastgd.engine import sgd
-from fastgd.sklearn import _margins
+from fastgd.losses import MARGIN_LOSSES
 
 INF = math.inf
 ROUNDINGS = 12  # of the longest formula: an exponential, a logarithm, a quotient and some sums
@@ -307,7 +307,7 @@ def check_activation(name, backend, dtype):
 def test_every_activation_and_loss_is_here():
     assert set(EXACT) == set(AT_INFINITY) == set(ACTIVATIONS)
     assert {*LOSSES, "cross_entropy"} == set(gd.losses.LOSSES)
-    assert set(MARGINS) == set(_margins.LOSSES)
+    assert set(MARGINS) == set(MARGIN_LOSSES)
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -373,7 +373,7 @@ MARGINS = {
 
 
 def margin_parameter(name):
-    parameter = _margins.LOSSES[name].parameter
+    parameter = MARGIN_LOSSES[name].parameter
     return 0.1 if parameter is None else parameter
 
 
@@ -394,7 +394,7 @@ def check_margin(name, dtype, compute):
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_margin_losses_in_numpy(name):
-    loss, parameter = _margins.LOSSES[name], margin_parameter(name)
+    loss, parameter = MARGIN_LOSSES[name], margin_parameter(name)
     check_margin(
         name, "float64", lambda y, p: (loss.value(y, p, parameter), loss.slope(y, p, parameter))
     )
@@ -409,7 +409,7 @@ def test_margin_losses_of_the_kernels(name, isa):
 @pytest.mark.parametrize(("y", "p"), [(1.0, INF), (0.0, -INF)])
 def test_log_loss_of_the_estimators_of_infinite_outputs(y, p, isa):
     y, p = np.array([y]), np.array([p])
-    loss = _margins.LOSSES["log_loss"]
+    loss = MARGIN_LOSSES["log_loss"]
     assert (loss.value(y, p, 1.0), loss.slope(y, p, 1.0)) == (0, 0)
     assert sgd.margin_losses("log_loss", 1.0, y, p, isa) == (0, 0)
 

@@ -119,7 +119,7 @@ class State:
     @property
     def norm(self) -> float:
         """The norm of the weights that the last step met."""
-        return float(self.numbers[5] ** 0.5)
+        return math.sqrt(self.numbers[5])
 
     def params(self, plan: Plan, weights: FloatArray) -> Params:
         """Return weights, a view of shape (d,) or (n_outputs, d), and intercept."""

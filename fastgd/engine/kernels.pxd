@@ -33,14 +33,7 @@ cdef extern from "fastgd.h" nogil:
         double *value, double *slope,
     ) noexcept nogil
     enum:
-        FGD_SQUARED_ERROR
-        FGD_HUBER
-        FGD_EPSILON_INSENSITIVE
-        FGD_SQUARED_EPSILON_INSENSITIVE
-        FGD_HINGE
-        FGD_SQUARED_HINGE
-        FGD_MODIFIED_HUBER
-        FGD_LOG_LOSS
+        FGD_N_MARGIN_LOSSES
         FGD_MEASURE
         FGD_SHRINK
         FGD_MOVE
@@ -178,6 +171,7 @@ cdef extern from "fastgd.h" nogil:
         const fgd_optimizer *(*optimizer)(const char *name) noexcept nogil
 
     const char *const fgd_levels[]
+    const char *const fgd_margin_losses[]
     int fgd_supports(const char *level) noexcept nogil
     const fgd_kernels *fgd_table(const char *level, int is_double) noexcept nogil
     double fgd_sum(size_t n, const double *x) noexcept nogil

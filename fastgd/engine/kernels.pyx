@@ -30,6 +30,9 @@ def compiled_levels():
     return _names(fgd_levels)
 
 
+#: The losses of the SGD estimators' kernels, in the order of src_c/kernels/margin_losses.inc.c.
+MARGIN_LOSSES = tuple([fgd_margin_losses[i].decode() for i in range(FGD_N_MARGIN_LOSSES)])
+
 # Detected once: in a virtual machine each CPU query takes about 30 microseconds.
 cdef tuple _LEVELS = tuple(name for name in compiled_levels() if fgd_supports(name.encode()))
 

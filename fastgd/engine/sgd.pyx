@@ -11,20 +11,12 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memset
 
 from fastgd.engine.kernels cimport (
-    FGD_EPSILON_INSENSITIVE,
     FGD_FINISH,
     FGD_GIVEN_RATE,
-    FGD_HINGE,
-    FGD_HUBER,
-    FGD_LOG_LOSS,
-    FGD_MODIFIED_HUBER,
     FGD_PASSIVE_AGGRESSIVE_1,
     FGD_PASSIVE_AGGRESSIVE_2,
     FGD_APPLY_L1,
     FGD_SHRINK,
-    FGD_SQUARED_EPSILON_INSENSITIVE,
-    FGD_SQUARED_ERROR,
-    FGD_SQUARED_HINGE,
     _address,
     _is_double,
     _place,
@@ -36,23 +28,13 @@ from fastgd.engine.kernels cimport (
 
 import numpy as np
 
-from fastgd.engine.kernels import LEVEL, pin
+from fastgd.engine.kernels import LEVEL, MARGIN_LOSSES, pin
 
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
-cdef dict LOSSES = {
-    "squared_error": FGD_SQUARED_ERROR,
-    "huber": FGD_HUBER,
-    "epsilon_insensitive": FGD_EPSILON_INSENSITIVE,
-    "squared_epsilon_insensitive": FGD_SQUARED_EPSILON_INSENSITIVE,
-    "hinge": FGD_HINGE,
-    "perceptron": FGD_HINGE,
-    "squared_hinge": FGD_SQUARED_HINGE,
-    "modified_huber": FGD_MODIFIED_HUBER,
-    "log_loss": FGD_LOG_LOSS,
-}
+cdef dict LOSSES = {name: i for i, name in enumerate(MARGIN_LOSSES)}
 cdef dict RULES = {"given": FGD_GIVEN_RATE, "pa1": FGD_PASSIVE_AGGRESSIVE_1, "pa2": FGD_PASSIVE_AGGRESSIVE_2}
 
 cdef enum:
@@ -121,7 +103,7 @@ cdef class Stepper:
         In X's dtype, zeros in the padding; they are trained in place. `average` may be None, and
         `paid` too where l1 is 0.
     loss : str
-        One of scikit-learn's names.
+        One of `fastgd.engine.kernels.MARGIN_LOSSES`.
     parameter : float
         Of the loss: epsilon, or the margin's threshold.
     l1, l2 : float

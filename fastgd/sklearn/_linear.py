@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends.sgd import initial_state
 from fastgd.engine.side_by_side import run_all
+from fastgd.losses import MARGIN_LOSSES
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
@@ -30,7 +31,6 @@ from fastgd.sklearn._common import (
     check_epochs,
     count_threads,
 )
-from fastgd.sklearn._margins import LOSSES
 from fastgd.sklearn._outputs import Beginning, Output, Params, Settings, Task
 from fastgd.sklearn._rows import own_rows
 
@@ -181,7 +181,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 
     def _mean_loss(self, y: AnyArray, p: FloatArray, sample_weight: AnyArray) -> float:
         """Return the mean loss of one raw output, without the penalty."""
-        known = LOSSES[self.loss]
+        known = MARGIN_LOSSES[self.loss]
         parameter = self.epsilon if known.parameter is None else known.parameter
         with np.errstate(over="ignore"):
             values = known.value(y, p.astype(np.float64), float(parameter))

@@ -21,10 +21,10 @@ from fastgd.backends import sgd
 from fastgd.backends.sgd import Params, Plan, State
 from fastgd.engine.sgd import padded, shuffle
 from fastgd.history import DivergenceError, History
+from fastgd.losses import MARGIN_LOSSES
 from fastgd.optimizers import SGD
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import schedule_of
-from fastgd.sklearn._margins import LOSSES
 from fastgd.sklearn._schedules import Adaptive, Inverse, Optimal, typical_weight
 from fastgd.stopping import Patience, Waiting
 
@@ -80,14 +80,14 @@ class Settings:
     def of(cls, estimator: Any, n_samples: int, restore_best: bool) -> Settings:
         """Return the settings that an estimator's parameters make, for n_samples to train on."""
         e = estimator
-        known = LOSSES[e.loss]
+        known = MARGIN_LOSSES[e.loss]
         parameter = float(e.epsilon if known.parameter is None else known.parameter)
         ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": e.l1_ratio, None: 0.0}[e.penalty]
         strength = 0.0 if e.penalty is None else e.alpha
         batch_size = n_samples if e.batch_size is None else min(e.batch_size, n_samples)
         named = isinstance(e.learning_rate, str)
         return cls(
-            loss=e.loss,
+            loss=known.kernel or e.loss,
             parameter=parameter,
             l1=float(strength * ratio),
             l2=float(strength * (1 - ratio)),
@@ -132,7 +132,7 @@ def _named(estimator: Any, parameter: float) -> Schedule | None:
     kind, alpha = estimator.learning_rate, float(estimator.alpha)
     if kind == "optimal":
         output = np.float64(-typical_weight(alpha))
-        return Optimal.of(alpha, float(LOSSES[estimator.loss].slope(1.0, output, parameter)))
+        return Optimal.of(alpha, float(MARGIN_LOSSES[estimator.loss].slope(1.0, output, parameter)))
     if kind == "invscaling":
         return Inverse(float(estimator.power_t))
     return Adaptive() if kind == "adaptive" else None

@@ -17,7 +17,9 @@ __all__ = ["Adaptive", "Inverse", "Optimal"]
 
 
 class _Private(Schedule):
-    """A schedule whose arguments an estimator has checked."""
+    """A schedule of positive rates, whose arguments an estimator has checked."""
+
+    trusted = True
 
     def __post_init__(self) -> None:
         """Trust the fields."""
@@ -51,9 +53,11 @@ class Optimal(_Private):
 
     def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
         """Return the learning rates of steps; sums in the order of the older, compiled steps."""
-        t = (self.offset + (start + 1.0)) + np.arange(count)
-        rates: FloatArray = 1 / (self.alpha * (t - 1))
-        return rates
+        rates = np.arange(count, dtype=np.float64)
+        rates += self.offset + (start + 1.0)
+        rates -= 1
+        rates *= self.alpha
+        return np.divide(1, rates, out=rates)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
         return self.rates(base, int(t[0]), len(t), state)
@@ -77,9 +81,14 @@ class Inverse(_Private):
     power: float
     unit: str = field(default="update", kw_only=True)
 
-    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        rates: FloatArray = base * real_power(t + 1.0, -self.power) if self.power else base + 0.0 * t
+    def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
+        """Return the learning rates of steps."""
+        rates = real_power(np.arange(start + 1.0, start + 1.0 + count), -self.power)
+        rates *= base
         return rates
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return self.rates(base, int(t[0]), len(t), state)
 
 
 @frozen

@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
+from fastgd.losses import LOSSES, MARGIN_LOSSES
 from fastgd.sklearn._class_weights import class_factors, shares_of, weigh
 from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import (
@@ -32,7 +33,6 @@ from fastgd.sklearn._linear import (
     keeps_the_model,
     with_callbacks,
 )
-from fastgd.sklearn._margins import softmax_loss
 from fastgd.sklearn._outputs import Score, Task
 from fastgd.sklearn._rows import own_rows
 
@@ -157,6 +157,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **linear_model.SGDRegressor._parameter_constraints,
         **LinearDescent._own_constraints,
+        "loss": [StrOptions({name for name, loss in MARGIN_LOSSES.items() if not loss.signs})],
     }
 
     def __init__(
@@ -461,6 +462,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **linear_model.SGDClassifier._parameter_constraints,
         **LinearDescent._own_constraints,
+        "loss": [StrOptions(set(MARGIN_LOSSES))],
         "multi_class": [StrOptions({"ovr", "softmax"})],
     }
 
@@ -788,11 +790,12 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
 
     def _softmax_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
         label = y if y.ndim == 1 else y.argmax(axis=1)
+        cross_entropy = LOSSES["cross_entropy"].value
 
         def score(coef: FloatArray, intercept: AnyArray) -> tuple[float, float]:
             p = _raw(X, coef, intercept).astype(np.float64)
             reached = float(accuracy_score(label, p.argmax(axis=1), sample_weight=sample_weight))
-            return reached, float(np.average(softmax_loss(y, p), weights=sample_weight))
+            return reached, float(np.average(cross_entropy(p, y), weights=sample_weight))
 
         return score
 

@@ -228,28 +228,17 @@ FGD_INLINE double log_loss(double y, double p, double *slope) {
     return (double)log1p_parts(e)[0] + (share == 0 ? 0 : share * size);
 }
 
-/* The loss at the raw output p and its slope: fastgd/sklearn/_margins.py has the formulas. y is -1
- * or 1 for the margin losses, 0 to 1 for log_loss. */
+/* The loss at the raw output p and its slope there: margin_losses.inc.c has the formulas. y is -1 or
+ * 1 for the margin losses, 0 to 1 for log_loss. */
 FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, double *slope) {
     const double z = y * p, r = p - y, size = r < 0 ? -r : r, sign = r < 0 ? -1 : 1;
     const double excess = size - parameter, short_of = parameter - z;
     switch (loss) {
-    case FGD_SQUARED_ERROR: *slope = r; return 0.5 * r * r;
-    case FGD_HUBER:
-        *slope = excess <= 0 ? r : sign * parameter;
-        return excess <= 0 ? 0.5 * r * r : parameter * (size - 0.5 * parameter);
-    case FGD_EPSILON_INSENSITIVE: *slope = excess > 0 ? sign : 0; return excess > 0 ? excess : 0;
-    case FGD_SQUARED_EPSILON_INSENSITIVE:
-        *slope = excess > 0 ? 2 * sign * excess : 0;
-        return excess > 0 ? excess * excess : 0;
-    case FGD_HINGE: *slope = short_of >= 0 ? -y : 0; return short_of > 0 ? short_of : 0;
-    case FGD_SQUARED_HINGE:
-        *slope = short_of > 0 ? -2 * y * short_of : 0;
-        return short_of > 0 ? short_of * short_of : 0;
-    case FGD_MODIFIED_HUBER:
-        *slope = z >= 1 ? 0 : z >= -1 ? -2 * y * (1 - z) : -4 * y;
-        return z >= 1 ? 0 : z >= -1 ? (1 - z) * (1 - z) : -4 * z;
-    default: /* FGD_LOG_LOSS */ return log_loss(y, p, slope);
+#define FGD_MARGIN_LOSS(name, of_slope, of_value)                                                  \
+    case FGD_MARGIN_##name: *slope = of_slope; return of_value;
+#include "margin_losses.inc.c"
+#undef FGD_MARGIN_LOSS
+    default: *slope = 0; return 0;
     }
 }
 
@@ -270,7 +259,7 @@ FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, dou
     } else {
         step = value / (square + 0.5 / rate);
     }
-    return model->loss == FGD_HINGE ? step * y : y < p ? -step : step;
+    return model->loss == FGD_MARGIN_hinge ? step * y : y < p ? -step : step;
 }
 
 /* Add a sample's loss to the sum, and return the step size along its row. Dense weights are padded
