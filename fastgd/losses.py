@@ -1,8 +1,8 @@
 """Losses: each one's formula in NumPy, which is the specification.
 
 A loss is a function of a sample's raw outputs z and its target y. The kernels of the same names
-are in src_c/kernels/loss.inc.c. `MARGIN_LOSSES` are those of the linear SGD estimators, functions of
-y and one raw output p, whose kernels are in src_c/kernels/margin_losses.inc.c.
+are in src_c/kernels/loss.inc.c. `MARGIN_LOSSES` are those of the linear SGD estimators, functions
+of y and one raw output p, whose kernels are in src_c/kernels/margin_losses.inc.c.
 """
 
 from __future__ import annotations
@@ -437,7 +437,9 @@ MARGIN_LOSSES = {
         _huber_margin, lambda y, p, epsilon: np.clip(p - y, -epsilon, epsilon), None, signs=False
     ),
     "epsilon_insensitive": MarginLoss(
-        _excess, lambda y, p, epsilon: np.sign(p - y) * (np.abs(p - y) > epsilon), None,
+        _excess,
+        lambda y, p, epsilon: np.sign(p - y) * (np.abs(p - y) > epsilon),
+        None,
         signs=False,
     ),
     "squared_epsilon_insensitive": MarginLoss(

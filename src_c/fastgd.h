@@ -78,7 +78,7 @@ enum {
     FGD_N_MARGIN_LOSSES
 };
 #undef FGD_MARGIN_LOSS
-enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_PAY };
+enum { FGD_MEASURE, FGD_SHRINK, FGD_MOVE, FGD_FINISH, FGD_APPLY_L1 };
 enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
 
 /* A linear model of one output while per_sample() trains it. Weights, `average` and `l1_applied`

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from fastgd import schedules
 from fastgd.engine import sgd
 from fastgd.losses import MARGIN_LOSSES
-from fastgd.sklearn import SGDClassifier, SGDRegressor
+from fastgd.sklearn import SGDClassifier, SGDRegressor, _schedules
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -253,3 +253,25 @@ def test_the_engine_takes_no_sample_or_class_that_is_not_there():
     arrays["y"][5] = 3
     with pytest.raises(ValueError, match="classes that are not from 0 to 2"):
         start(arrays)
+
+
+@pytest.mark.parametrize("start", [0, 1, 20_000, 10**9])
+def test_named_learning_rates(start):
+    """They are scikit-learn's formulas, to the rounding of a sum and a power."""
+    t = np.arange(start + 1.0, start + 5001.0)
+    optimal = _schedules.Optimal.of(1e-4, 1.0)
+    expected = 1 / (1e-4 * (optimal.offset + t - 1))
+    np.testing.assert_allclose(optimal.rates(1.0, start, 5000), expected, rtol=1e-15)
+    inverse = _schedules.Inverse(0.25).rates(0.1, start, 5000)
+    np.testing.assert_allclose(inverse, 0.1 / t**0.25, rtol=2e-15)
+
+
+def test_an_adaptive_rate():
+    adaptive, state, seen = _schedules.Adaptive(), (0,), []
+    while state is not None:
+        seen.append(adaptive.rates(0.1, 3, 1, state).item())
+        state = adaptive.lower(0.1, state)
+    expected = [0.1]
+    while expected[-1] > 1e-6:
+        expected.append(expected[-1] / 5)
+    assert seen == expected

@@ -403,7 +403,8 @@ def test_margin_losses_in_numpy(name):
 @pytest.mark.parametrize("name", MARGINS)
 def test_margin_losses_of_the_kernels(name, isa):
     parameter = margin_parameter(name)
-    check_margin(name, "float64", lambda y, p: sgd.margin_losses(name, parameter, y, p, isa))
+    kernel = MARGIN_LOSSES[name].kernel or name
+    check_margin(name, "float64", lambda y, p: sgd.margin_losses(kernel, parameter, y, p, isa))
 
 
 @pytest.mark.parametrize(("y", "p"), [(1.0, INF), (0.0, -INF)])

@@ -4,9 +4,9 @@ Each backend module has the same functions:
 
 ``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``.
 ``epoch`` runs one epoch over the sample indices ``order``, with a learning rate for each step, and
-returns the sum of weight times loss over its samples, each loss computed before the
-sample's batch updates the parameters. ``bounds`` gives where each batch begins, and where the last
-ends, if batches differ in size: their mean then divides by the plan's batch size. ``rng`` draws noise.
+returns the sum of weight times loss over its samples, each loss computed before the sample's batch
+updates the parameters. ``bounds`` gives where each batch begins, and where the last ends, if
+batches differ in size: their mean then divides by the plan's batch size. ``rng`` draws noise.
 ``trace`` is a `fastgd._trace.Trace` to fill. ``params`` and ``state`` are updated in place only if
 the epoch ends with finite losses and parameters. An epoch that diverges returns a sum that is not
 finite, and one that is interrupted raises; both leave them unchanged.
@@ -21,6 +21,9 @@ package (L-BFGS).
 
 Only `compiled` has ``forward``, a network's raw outputs, and ``curvatures``, for the full noise
 scale.
+
+`sgd` is another algorithm, that of the linear SGD estimators: it has ``start`` alone, with a plan
+and a state of its own.
 
 Backends do not use each other, and do not check their arguments.
 """

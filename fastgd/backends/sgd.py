@@ -211,7 +211,9 @@ def start(
     )
     stepper.set_numbers(*state.numbers)
 
-    def epoch(order: IndexArray, rates: FloatArray, trace: None = None, bounds: None = None) -> float:
+    def epoch(
+        order: IndexArray, rates: FloatArray, trace: None = None, bounds: None = None
+    ) -> float:
         loss, penalty, finite = stepper.epoch(order, rates, is_stopped)
         state.numbers = stepper.numbers()
         # passive-aggressive steps minimise the loss alone

@@ -35,7 +35,11 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 cdef dict LOSSES = {name: i for i, name in enumerate(MARGIN_LOSSES)}
-cdef dict RULES = {"given": FGD_GIVEN_RATE, "pa1": FGD_PASSIVE_AGGRESSIVE_1, "pa2": FGD_PASSIVE_AGGRESSIVE_2}
+cdef dict RULES = {
+    "given": FGD_GIVEN_RATE,
+    "pa1": FGD_PASSIVE_AGGRESSIVE_1,
+    "pa2": FGD_PASSIVE_AGGRESSIVE_2,
+}
 
 cdef enum:
     STRETCH = 1 << 20  # elements of rows that are walked without a look at signals

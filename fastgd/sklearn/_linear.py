@@ -292,9 +292,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 
         return [
             Beginning(
-                *initial_state(
-                    part(now, i), average and part(average, i), settings.l1, self.t_
-                ),
+                *initial_state(part(now, i), average and part(average, i), settings.l1, self.t_),
                 seed=task.seed,
                 eta=settings.eta0,
                 epochs=epochs,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,7 +157,7 @@ class Beginning:
     seed: int
     eta: float
     order: IndexArray | None = None
-    waiting: Waiting = Waiting()
+    waiting: Waiting = field(default_factory=Waiting)
     best_score: float = -math.inf
     best_params: Learnt | None = None
     epochs: int = 0  # of all calls
@@ -330,7 +330,7 @@ class Output:
         self.history._waiting = beginning.waiting
         if settings.schedule is not None:
             kept = beginning.schedule
-            self.history._schedule_state = settings.schedule.initial_state() if not kept else kept
+            self.history._schedule_state = kept or settings.schedule.initial_state()
         order = beginning.order
         if order is None:
             order = np.arange(n, dtype=np.uint32)
@@ -412,7 +412,9 @@ class Output:
             return
         self.best_score = reached
         if self.settings.restore_best:
-            self.best_params = Learnt(*(p and (p[0].copy(), np.array(p[1])) for p in params))
+            now, average, left = params
+            best = _copy(now), average and _copy(average)
+            self.best_params = Learnt(*best, best[0] if left is now else best[1] or best[0])
 
     # -------------------------------------------------------------------- what ends the run
 
@@ -457,3 +459,7 @@ class Output:
             f"Avg. loss: {self.history.loss[-1]:f}, Objective: {objective:f}{score}"
         )
         print(f"Total training time: {time.perf_counter() - self.begun:.2f} seconds.")
+
+
+def _copy(params: Params) -> Params:
+    return params[0].copy(), np.array(params[1])

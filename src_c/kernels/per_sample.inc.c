@@ -228,13 +228,13 @@ FGD_INLINE double log_loss(double y, double p, double *slope) {
     return (double)log1p_parts(e)[0] + (share == 0 ? 0 : share * size);
 }
 
-/* The loss at the raw output p and its slope there: margin_losses.inc.c has the formulas. y is -1 or
- * 1 for the margin losses, 0 to 1 for log_loss. */
+/* The loss at the raw output p, and its slope there: margin_losses.inc.c has the formulas. y is -1
+ * or 1 for the margin losses, 0 to 1 for log_loss. */
 FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, double *slope) {
     const double z = y * p, r = p - y, size = r < 0 ? -r : r, sign = r < 0 ? -1 : 1;
     const double excess = size - parameter, short_of = parameter - z;
     switch (loss) {
-#define FGD_MARGIN_LOSS(name, of_slope, of_value)                                                  \
+#define FGD_MARGIN_LOSS(name, of_slope, of_value) \
     case FGD_MARGIN_##name: *slope = of_slope; return of_value;
 #include "margin_losses.inc.c"
 #undef FGD_MARGIN_LOSS
