@@ -371,10 +371,10 @@ def test_a_history_stays_with_its_dtype(tmp_path):
     """The engine would write twice as many bytes there."""
     single, double = (gd.Network([3, 1], dtype=dtype) for dtype in ("float32", "float64"))
     history = gd.train(single, X, Y, batch_size=5, optimizer=gd.Adam())
-    message = "another network, of 4 parameters in float32, and not 4 in float64"
-    with pytest.raises(ValueError, match=f"resume is that of {message}"):
+    message = "another network, with 4 parameters in float32 instead of 4 in float64"
+    with pytest.raises(ValueError, match=f"resume belongs to {message}"):
         gd.train(double, X, Y, batch_size=5, resume=history)
-    with pytest.raises(ValueError, match=f"history is that of {message}"):
+    with pytest.raises(ValueError, match=f"history belongs to {message}"):
         gd.save_checkpoint(tmp_path / "run.npz", double, history)
 
 
