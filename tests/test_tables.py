@@ -106,7 +106,7 @@ def test_standard_input(monkeypatch):
         ("1,2\n3,4\n", "must hold the columns' names, but it begins with 1, 2; add a header"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the header names 2 columns"),
         ("a,b\n1\n", "line 2 has 1 cell, but the header names 2 columns"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "no text in this encoding.*--encoding utf-16-le"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "not text in this encoding.*--encoding utf-16-le"),
         (bytes(9), "not text but binary data, which begin with zeros: save the table as CSV"),
         (
             b"PK\x03\x04\x14\0",
