@@ -1,5 +1,8 @@
 """Registries: what Python defines and what the kernels compute are the same members."""
 
+import json
+from dataclasses import MISSING, fields
+
 import pytest
 from members import optimizers
 
@@ -8,7 +11,7 @@ from fastgd.activations import ACTIVATIONS
 from fastgd.engine import kernels
 from fastgd.losses import LOSSES
 from fastgd.optimizers import OPTIMIZERS
-from fastgd.schedules import SCHEDULES
+from fastgd.schedules import SCHEDULES, from_entry
 
 #: kernels of scikit-learn's optimizers, which have no name in the package
 ESTIMATORS_OWN = {"efficient_adam"}
@@ -50,3 +53,19 @@ def test_every_optimizer_goes_on_from_a_file(optimizer, tmp_path):
     assert history.optimizer == optimizer
     train(parts, 2, resume=history)
     assert parts.params.tobytes() == whole.params.tobytes()
+
+
+def made(kind):
+    """Return a schedule of this kind, with small numbers for what it needs."""
+    small = {"int": 3, "float": 0.5, "Sequence[int]": [1, 4]}
+    needed = [f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    return kind(**{field.name: small[field.type] for field in needed if field.init})
+
+
+@pytest.mark.parametrize("kind", SCHEDULES.values())
+def test_every_schedule_is_the_same_in_parts_and_from_a_file(kind):
+    schedule = made(kind)
+    again = from_entry(json.loads(json.dumps(schedule.to_entry())))
+    whole = schedule.rates(0.1, 0, 12)
+    assert again == schedule
+    assert [again.rates(0.1, t, 1)[0] for t in range(12)] == whole.tolist()
