@@ -475,7 +475,7 @@ def test_too_few_rows_without_gaps_name_the_column_that_costs_most(folder, run):
     write_table("few.csv", rows)
     code, _, err = run("few.csv", "--target", "price", "--missing", "drop")
     assert code == 2
-    assert "left out, most for column 'area' (34): 6 usable rows, but to train" in err
+    assert "dropped, most for column 'area' (34): 6 usable rows, but to train" in err
 
 
 @pytest.mark.parametrize("missing", ["error", "drop"])

@@ -14,7 +14,7 @@ from fastgd.optimizers import OPTIMIZERS
 from fastgd.schedules import SCHEDULES, from_entry
 
 #: kernels of scikit-learn's optimizers, which have no name in the package
-ESTIMATORS_OWN = {"efficient_adam"}
+ESTIMATORS_OWN = {"efficient_adam", "velocity", "nesterov_velocity"}
 
 
 @pytest.mark.parametrize("level", kernels.levels())

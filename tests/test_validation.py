@@ -359,7 +359,7 @@ def test_a_history_stays_with_its_network(optimizer, tmp_path):
     history = gd.train(net, X, Y, batch_size=5, optimizer=optimizer)
     with pytest.raises(ValueError, match="another network"):
         gd.train(other, X, Y, resume=history)
-    with pytest.raises(ValueError, match=r"another network, whose sizes are \[3, 1\], and not"):
+    with pytest.raises(ValueError, match=r"another network, with sizes \[3, 1\] instead of"):
         gd.save_checkpoint(tmp_path / "run.npz", other, history)
     assert not list(tmp_path.iterdir())
     gd.save_checkpoint(tmp_path / "run.npz", net, history)

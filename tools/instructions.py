@@ -36,8 +36,9 @@ FUSED = {
         "dot": 8, "dot_gradient": 9, "dots": 8, "dots_gradient": 12,
     },
 }  # fmt: skip
-# The same in one turn of the loop of each form of RMSprop, which are made of one function.
-RMSPROP = {
+# The same in one turn of the loop of each form that shares one function with others.
+SHARED_LOOPS = {
+    "velocity": 2, "nesterov_velocity": 3,
     "rmsprop": 3, "rmsprop_momentum": 4, "rmsprop_centered": 5, "rmsprop_centered_momentum": 6,
 }  # fmt: skip
 MOST_UPDATING = 6.0
@@ -63,7 +64,7 @@ def updates() -> dict[str, int]:
     for name in counts:
         body = re.search(rf"^static void {name}\(.*?^}}", source, re.MULTILINE | re.DOTALL)
         loop = body[0].partition("EACH_VECTOR {")[2] if body else ""
-        counts[name] = loop.count("vfma(") or RMSPROP[name]
+        counts[name] = loop.count("vfma(") or SHARED_LOOPS[name]
     return counts
 
 
