@@ -28,7 +28,7 @@ WARM_UP_UPDATES = 2000
 WARM_UP_EPOCHS = 20
 # Advise the smallest batch size whose time is at most this multiple of the shortest.
 TOLERANCE = 1.1
-# The most samples of a batch that the engine processes at a time (MAX_CHUNK in _run.pxd).
+# The most samples of a batch that the engine processes at a time (MAX_CHUNK in engine/run.pxd).
 CHUNK = 256
 
 
