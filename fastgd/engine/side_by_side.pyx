@@ -4,13 +4,16 @@
 Python can raise a signal's exception between any two instructions of the main thread. Inside a
 thread pool this can leave a thread running or a lock acquired. It happens in Python code only, so
 the code that must not be interrupted, from the first thread's start to the last one's end, is
-compiled: it keeps an exception, tells the threads to stop, and raises it when they have. Nothing
-here depends on training. The engine checks `Stop` every few milliseconds (poll_signals() in
+compiled: it keeps an exception, tells the threads to stop, and raises it when they have. Threads
+are started by `_thread`: an exception inside threading.Thread.start, which is Python code, comes
+out as a KeyError, and one inside a weak reference's callback to a Thread is lost. Nothing here
+depends on training. The engine checks `Stop` every few milliseconds (poll_signals() in
 run.pxd).
 """
 
 from fastgd.engine.run cimport FGD_FLAG, FGD_RAISE_FLAG
 
+import _thread
 import atexit
 import threading
 import time
@@ -92,55 +95,47 @@ cdef class _Crew:
     cdef list calls, results
     cdef Stop stop, outer
     cdef object error, lock, ended
-    cdef Py_ssize_t next, running
+    cdef Py_ssize_t next, running, alive
 
     def __init__(self, list calls):
         self.calls = calls
         self.results = [None] * len(calls)
         self.stop, self.outer = Stop(), current_stop()
         self.lock, self.ended = threading.Lock(), threading.Lock()
-        self.ended.acquire()  # released when no call is left
+        self.ended.acquire()  # released when no thread is left
 
     cdef list run(self, int n_threads):
-        cdef list threads = []
+        cdef int started = 0
         try:
             for _ in range(n_threads):
-                thread = threading.Thread(target=self.work, name="fastgd", daemon=True)
-                threads.append(thread)
-                thread.start()
+                self.count_thread(1)
+                try:
+                    _thread.start_new_thread(self.work_as_thread, ())
+                except BaseException:
+                    self.count_thread(-1)
+                    raise
+                started += 1
         except RuntimeError:  # no more threads can be started: use those that were
             pass
         except BaseException as error:
             self.fail(error)
-        if not any([thread.ident for thread in threads]):
+        if started == 0:
             self.work()
         self.wait()
-        for thread in threads:
-            self.join(thread)
         if self.error is not None:
             raise self.error
         return self.results
 
     cdef wait(self):
-        """Wait until no call runs and none is left, whatever signal handlers raise."""
+        """Wait until all threads have run their last call, whatever signal handlers raise."""
         while True:
             try:
                 PyErr_CheckSignals()
+                if self.is_done():
+                    return
                 if self.outer is not None and FGD_FLAG(self.outer.raised):
                     raise Stopped
-                if self.ended.acquire(True, POLL_INTERVAL) or self.is_done():
-                    return
-            except BaseException as error:
-                self.fail(error)
-
-    cdef join(self, thread):
-        """Wait for a thread that has run its last call."""
-        while True:
-            try:
-                thread.join()
-                return
-            except RuntimeError:  # the thread was not started
-                return
+                self.ended.acquire(True, POLL_INTERVAL)
             except BaseException as error:
                 self.fail(error)
 
@@ -165,7 +160,9 @@ cdef class _Crew:
 
     cdef bint is_done(self):
         self.acquire_lock()
-        cdef bint done = self.running == 0 and self.next == len(self.calls)
+        cdef bint done = (
+            self.alive == 0 and self.running == 0 and self.next == len(self.calls)
+        )
         self.lock.release()
         return done
 
@@ -184,9 +181,22 @@ cdef class _Crew:
         """Count a call as ended."""
         self.acquire_lock()
         self.running -= 1
-        if self.running == 0 and self.next == len(self.calls) and self.ended.locked():
+        self.lock.release()
+
+    cdef count_thread(self, int change):
+        """Count a thread that starts (1) or ends (-1); the last one to end wakes who waits."""
+        self.acquire_lock()
+        self.alive += change
+        if change < 0 and self.alive == 0 and self.ended.locked():
             self.ended.release()
         self.lock.release()
+
+    def work_as_thread(self):
+        """Run calls on a thread that `run` has started."""
+        try:
+            self.work()
+        finally:
+            self.count_thread(-1)
 
     def work(self):
         """Run calls until none is left; each thread runs this."""
