@@ -87,7 +87,7 @@ class History:
         The mean loss on the validation data after each epoch; empty without such data.
     metrics, validation_metrics : dict of str to list of float
         The requested ``metrics``, one value per epoch: on the training samples after the epoch,
-        and on the validation data. NaN for epochs before a metric was requested.
+        and on the validation data. NaN for earlier epochs in which a metric was not computed.
     learning_rate : list of float
         The learning rate of each epoch's first step.
     seconds : list of float
@@ -188,7 +188,9 @@ class History:
         """Add an epoch's values to `metrics` or `validation_metrics`."""
         series: dict[str, list[float]] = getattr(self, name)
         for metric, value in values.items():
-            series.setdefault(metric, [math.nan] * (self.epochs - 1)).append(value)
+            kept = series.setdefault(metric, [])
+            kept += [math.nan] * (self.epochs - 1 - len(kept))  # epochs without it
+            kept.append(value)
 
     def _latest(self) -> dict[str, float]:
         """Return the values of the last epoch, by name."""

@@ -138,6 +138,15 @@ def test_earlier_epochs_without_a_metric_are_nan(classified):
     assert np.isnan(history.metrics["accuracy"]).tolist() == [True, True, False]
 
 
+def test_a_metric_that_pauses_keeps_its_epochs(classified):
+    net, X, y = classified
+    history = gd.train(net, X, y, epochs=1, rng=0, validation=0.2, metrics=["accuracy"])
+    history = gd.train(net, X, y, epochs=2, resume=history, validation=0.2)
+    history = gd.train(net, X, y, epochs=1, resume=history, validation=0.2, metrics=["accuracy"])
+    for series in (history.metrics, history.validation_metrics):
+        assert [np.isnan(value) for value in series["accuracy"]] == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("metrics", "error", "message"),
     [
