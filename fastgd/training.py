@@ -246,6 +246,7 @@ def prepare(
     if share:
         split = _Split(share, rows, labels, start, len(X))
         rows, begin = split.train_rows, split.begin
+        _check_parts_count(weight, split)
         held = Evaluation(net, X, targets, weight, split.held_rows)
     n = len(X) if rows is None else len(rows)
     batch_size = _validation.check_batch_size(given["batch_size"], n)
@@ -422,7 +423,7 @@ class _Split:
         start: Beginning,
         n: int,
     ) -> None:
-        self._share, self._start = share, start
+        self.share, self._start = share, start
         self._rows = np.arange(n, dtype=index_dtype(n)) if rows is None else rows
         if len(self._rows) < 2:
             raise ValueError(
@@ -445,13 +446,25 @@ class _Split:
             )
 
     def _draw(self, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:
-        return split_rows(self._rows, self._share, self._labels, rng)
+        return split_rows(self._rows, self.share, self._labels, rng)
 
     def begin(self) -> None:
         """Draw from the user's generator, and store the drawn samples in the history."""
         if self._drawn:
             self._draw(self._start.rng)
             self._start.history.validation_samples = self.held_rows
+
+
+def _check_parts_count(weight: FloatArray | None, split: _Split) -> None:
+    """Check that neither part of the samples has only weights of zero."""
+    if weight is None:
+        return
+    for part, rows in (("set aside", split.held_rows), ("to train on", split.train_rows)):
+        if not weight[rows].any():
+            raise ValueError(
+                f"all samples that validation={split.share:g} leaves {part} have weight zero: "
+                "leave such samples out, use another rng, or give validation=(X, y)"
+            )
 
 
 def _weights(

@@ -190,6 +190,17 @@ def test_a_refused_training_has_drawn_nothing(noisy):
     assert rng.bit_generator.state == before
 
 
+@pytest.mark.parametrize("part", ["set aside", "to train on"])
+def test_a_share_without_weight_is_refused(noisy, part):
+    net, X, y = noisy
+    held = gd.train(net.copy(), X, y, epochs=1, validation=0.2, rng=0)
+    weight = np.isin(np.arange(len(X)), held.validation_samples) == (part == "to train on")
+    start = net.params.tobytes()
+    with pytest.raises(ValueError, match=f"leaves {part} have weight zero"):
+        gd.train(net, X, y, validation=0.2, rng=0, sample_weight=weight, metrics=["mse"])
+    assert net.params.tobytes() == start
+
+
 def test_the_seed_decides_which_samples_are_set_aside(noisy):
     net, X, y = noisy
     held = [
