@@ -279,16 +279,15 @@ class Run:
     def _after_epoch(self) -> bool:
         """Evaluate and show the epoch, call the callbacks; return whether to stop."""
         history = self.history
-        validated = len(history.validation_loss)
+        before = len(history.validation_loss)
         if self._evaluate is not None:
             self._evaluate()
-        losses = (
-            history.loss if len(history.validation_loss) == validated else history.validation_loss
-        )
+        validated = len(history.validation_loss) > before
+        losses = history.validation_loss if validated else history.loss
         self._rates.observe(losses[-1])
         stop = self._watch is not None and self._watch.observe(history, self.job.params)
         if self._progress is not None:
-            self._progress.show(history.epochs, history.seconds[-1], history._latest())
+            self._progress.show(history.epochs, history.seconds[-1], history._latest(validated))
         answers = [callback() for callback in self._callbacks]
         return stop or any(map(_validation.is_true, answers))
 

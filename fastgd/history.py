@@ -192,14 +192,17 @@ class History:
             kept += [math.nan] * (self.epochs - 1 - len(kept))  # epochs without it
             kept.append(value)
 
-    def _latest(self) -> dict[str, float]:
-        """Return the values of the last epoch, by name."""
-        found = {"loss": self.loss[-1]}
-        found |= {name: values[-1] for name, values in self.metrics.items()}
-        if self.validation_loss:
+    def _latest(self, validated: bool) -> dict[str, float]:
+        """Return what was computed in the last epoch, by name."""
+        found = {"loss": self.loss[-1]} | self._last_of(self.metrics)
+        if validated:
             found["validation_loss"] = self.validation_loss[-1]
-        kept = self.validation_metrics.items()
-        return found | {f"validation_{name}": values[-1] for name, values in kept}
+        kept = self._last_of(self.validation_metrics).items()
+        return found | {f"validation_{name}": value for name, value in kept}
+
+    def _last_of(self, series: Mapping[str, list[float]]) -> dict[str, float]:
+        """Return the last epoch's values; a resumed training may compute fewer metrics."""
+        return {name: kept[-1] for name, kept in series.items() if len(kept) == self.epochs}
 
     @property
     def epochs(self) -> int:
