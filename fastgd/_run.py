@@ -23,6 +23,7 @@ from fastgd.batches import count_steps
 from fastgd.engine.side_by_side import heed_stop
 from fastgd.history import DivergenceError, History
 from fastgd.sampling import Sampler, draw_batches
+from fastgd.stopping import Waiting
 
 if TYPE_CHECKING:
     from fastgd._progress import Progress
@@ -108,11 +109,14 @@ class Watch:
         self._sign = sign
 
     def begin(self, history: History, params: FloatArray) -> None:
-        """Continue after an earlier run, with the full patience if it was exhausted."""
-        if history._last is not None and history._best is not None:
-            if np.array_equal(params, history._best):
-                params[:] = history._last
-            history._last = None
+        """Continue after an earlier run, with the full patience if it was exhausted.
+
+        What that run found best says nothing about another quantity.
+        """
+        monitor = self.stopping.monitor
+        if history._monitor not in ("", monitor):
+            history._waiting, history._best, history.best_epoch = Waiting(), None, None
+        history._monitor = monitor
         if self.stopping.rule.exhausted(history._waiting):
             history._waiting = history._waiting._replace(epochs=0)
 
@@ -223,6 +227,7 @@ class Run:
         job, history, params = self.job, self.history, self.job.params
         if self._begin is not None:
             self._begin()
+        _leave_best_epoch(history, params)
         if self._watch is not None:
             self._watch.begin(history, params)
         run_epoch = self._start()
@@ -305,6 +310,17 @@ class Run:
         history._rng_state = self.job.rng.bit_generator.state
         if self._progress is not None:
             self._progress.close()
+
+
+def _leave_best_epoch(history: History, params: FloatArray) -> None:
+    """Go back to the parameters of the last epoch, if an earlier run has restored the best ones.
+
+    Parameters that were set in between are kept.
+    """
+    if history._last is not None and history._best is not None:
+        if np.array_equal(params, history._best):
+            params[:] = history._last
+        history._last = None
 
 
 def _count(plan: StepPlan, order: IndexArray, bounds: IndexArray | None) -> tuple[int, int]:

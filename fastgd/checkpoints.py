@@ -79,6 +79,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
         "validation metrics": history.validation_metrics,
         "best epoch": history.best_epoch,
         "waiting": list(history._waiting),
+        "monitor": history._monitor,
         "step": history._state.step,
         "scalars": history._state.scalars.tolist(),
         "rng": _generators.to_fields(history._generator_state()),
@@ -158,6 +159,7 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         validation_samples=file.arrays.array("held", INDICES, [None])
         if "held" in file.arrays
         else None,
+        _monitor=str(kept.get("monitor", "")),
         _waiting=_waiting(kept.get("waiting")),
         _best=_optional(file, "best", *same),
         _last=_optional(file, "last", *same),

@@ -84,7 +84,8 @@ class History:
     loss : list of float
         Each epoch's mean training loss, with each sample's loss taken before its batch's update.
     validation_loss : list of float
-        The mean loss on the validation data after each epoch; empty without such data.
+        The mean loss on the validation data after each epoch; empty without such data, and NaN
+        for epochs before there were any.
     metrics, validation_metrics : dict of str to list of float
         The requested ``metrics``, one value per epoch: on the training samples after the epoch,
         and on the validation data. NaN for earlier epochs in which a metric was not computed.
@@ -148,6 +149,7 @@ class History:
     )  # the network's; empty in older histories
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
+    _monitor: str = field(default="", repr=False)  # what early stopping watches
     _waiting: Waiting = field(default=Waiting(), repr=False)  # state of early stopping
     _best: FloatArray | None = field(default=None, repr=False)  # the best epoch's parameters
     _last: FloatArray | None = field(
@@ -183,6 +185,11 @@ class History:
             return self._rng_state
         state: Mapping[str, Any] = self._under_way.rng.bit_generator.state
         return state
+
+    def _add_validation_loss(self, value: float) -> None:
+        """Add an epoch's value to `validation_loss`; NaN for earlier epochs without it."""
+        self.validation_loss += [math.nan] * (self.epochs - 1 - len(self.validation_loss))
+        self.validation_loss.append(value)
 
     def _add_metrics(self, name: str, values: Mapping[str, float]) -> None:
         """Add an epoch's values to `metrics` or `validation_metrics`."""

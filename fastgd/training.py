@@ -172,7 +172,8 @@ def train(
         The implementation to use: all compute the same.
     resume : History, optional
         Continue this training, with its optimizer, schedule and generator and their states:
-        4 epochs and then 6 give the same bits as 10.
+        4 epochs and then 6 give the same bits as 10. Where early stopping has restored the best
+        epoch, it continues after the last one, unless the parameters were changed since.
     verbose : {0, 1, "bar"}
         Print nothing, a line per epoch, or a bar (with tqdm; lines if it is not installed).
 
@@ -248,6 +249,11 @@ def prepare(
         rows, begin = split.train_rows, split.begin
         _check_parts_count(weight, split)
         held = Evaluation(net, X, targets, weight, split.held_rows)
+    elif held is None and start.history.validation_samples is not None:
+        raise ValueError(
+            "the training that resume continues has set samples aside: give the same validation "
+            "again, or, to train on these samples too, set resume.validation_samples = None"
+        )
     n = len(X) if rows is None else len(rows)
     batch_size = _validation.check_batch_size(given["batch_size"], n)
     of_rows = labels if labels is None or rows is None else labels[rows]
@@ -398,14 +404,17 @@ class _Evaluations:
     def __call__(self) -> None:
         """Add the values of the epoch that has just ended."""
         history = self._history
+        loss, on_held, on_trained = None, {}, {}
         if self._held is not None:
             z = self._held.raw_outputs()
-            history.validation_loss.append(self._held.loss(z))
-            if self._metrics:
-                history._add_metrics("validation_metrics", self._held.scores(z, self._metrics))
+            loss, on_held = self._held.loss(z), self._held.scores(z, self._metrics)
         if self._trained is not None:
-            z = self._trained.raw_outputs()
-            history._add_metrics("metrics", self._trained.scores(z, self._metrics))
+            on_trained = self._trained.scores(self._trained.raw_outputs(), self._metrics)
+        # together, once all are known: a function of the user's may raise
+        if loss is not None:
+            history._add_validation_loss(loss)
+        history._add_metrics("validation_metrics", on_held)
+        history._add_metrics("metrics", on_trained)
 
 
 class _Split:

@@ -131,6 +131,22 @@ def test_metrics_change_no_bits(classified):
     assert net.params.tobytes() == other.params.tobytes()
 
 
+def test_a_metric_that_raises_leaves_series_of_one_length(classified):
+    net, X, y = classified
+    seen = []
+
+    def fails(y, prediction):
+        if len(seen) == 1 and len(y) == 72:  # the second epoch's training samples
+            raise ArithmeticError
+        return 0.0
+
+    with pytest.raises(ArithmeticError):
+        gd.train(net, X, y, validation=0.2, metrics=["accuracy", fails], rng=0,
+                 callbacks=[lambda net, history: seen.append(history)])  # fmt: skip
+    series = seen[0].validation_loss, seen[0].metrics["fails"], seen[0].validation_metrics["fails"]
+    assert [len(values) for values in series] == [1, 1, 1]
+
+
 def test_earlier_epochs_without_a_metric_are_nan(classified):
     net, X, y = classified
     history = gd.train(net, X, y, epochs=2, rng=0)

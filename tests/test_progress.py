@@ -61,7 +61,7 @@ def test_other_values_are_refused(run, value, error):
 def test_a_resumed_training_shows_only_what_it_computes(capsys):
     X = np.random.default_rng(0).standard_normal((20, 2))
     net = gd.Network([2, 1])
-    held = {"validation": 0.2, "metrics": ["mae"]}
+    held = {"validation": (X[:4], X[:4, 0]), "metrics": ["mae"]}
     history = gd.train(net, X, X[:, 0], epochs=1, rng=0, **held)
     gd.train(net, X, X[:, 0], epochs=1, resume=history, verbose=1)
     shown = capsys.readouterr()

@@ -113,6 +113,43 @@ def test_it_goes_on_exactly_over_resume(noisy, first, from_file, tmp_path):
     assert parts.params.tobytes() == whole.params.tobytes()
 
 
+def test_a_training_goes_on_from_its_last_epoch_without_early_stopping_too(noisy):
+    net, X, y = noisy
+    whole, parts = net.copy(), net.copy()
+    gd.train(whole, X, y, epochs=34, **OPTIONS)
+    history = gd.train(parts, X, y, epochs=30, early_stopping=40, **OPTIONS)
+    assert history.best_epoch < 30
+    gd.train(parts, X, y, epochs=4, resume=history, validation=0.3)
+    assert parts.params.tobytes() == whole.params.tobytes()
+
+
+def test_another_quantity_to_watch_begins_anew(noisy):
+    """A loss is not compared with the R^2 that an earlier training found best."""
+    net, X, y = noisy
+    rule = gd.EarlyStopping(30, monitor="validation_r2")
+    history = gd.train(net, X, y, epochs=5, metrics=["r2"], early_stopping=rule, **OPTIONS)
+    more = gd.train(net, X, y, epochs=9, resume=history, validation=0.3, early_stopping=30)
+    assert more.best_epoch == 6 + int(np.argmin(more.validation_loss[5:]))
+
+
+def test_samples_that_were_set_aside_are_not_trained_on_by_accident(noisy):
+    net, X, y = noisy
+    history = gd.train(net, X, y, epochs=2, **OPTIONS)
+    with pytest.raises(ValueError, match="has set samples aside: give the same validation"):
+        gd.train(net, X, y, epochs=1, resume=history)
+    history.validation_samples = None
+    assert gd.train(net, X, y, epochs=1, resume=history).sample_gradients == 42 * 2 + 60
+
+
+def test_validation_that_pauses_keeps_its_epochs(noisy):
+    net, X, y = noisy
+    data = {"validation": (X[:9], y[:9])}
+    history = gd.train(net, X, y, epochs=2, rng=0, **data)
+    history = gd.train(net, X, y, epochs=3, resume=history)
+    history = gd.train(net, X, y, epochs=1, resume=history, **data)
+    assert np.isnan(history.validation_loss).tolist() == [False, False, True, True, True, False]
+
+
 def test_a_training_that_has_stopped_may_go_on_with_its_whole_patience(noisy):
     net, X, y = noisy
     history = gd.train(net, X, y, epochs=300, early_stopping=4, **OPTIONS)
