@@ -247,7 +247,7 @@ static void linear_steps(const fgd_kernels *k) {
     for (int i = 0; i < N; i++)
         order[i] = (uint32_t)(i * 7 % N), rate[i] = 0.3 / (i + 1), labels[i] = i % CLASSES;
     char *x = fresh(size, N * COLUMNS, 1), *y = fresh(size, N, 1);
-    for (int run = 0; run < 2 * 2 * 2 * (FGD_LOG_LOSS + 1); run++) {
+    for (int run = 0; run < 2 * 2 * 2 * (FGD_MARGIN_log_loss + 1); run++) {
         const int sparse = run & 1, softmax = run & 2, lasso = run & 4;
         const fgd_rows rows = {x, sparse ? columns : NULL, starts, COLUMNS};
         const size_t n_weights = softmax ? COLUMNS * LD : 48;

@@ -106,6 +106,8 @@ class TrainingState:
         gone back to its best parameters, those too that the training goes on from.
     rule : str
         The kind of schedule.
+    learning_rate : float
+        As it was reached when the last call ended.
     order : ndarray or None
         The order of the samples in the last epoch, from which the next is shuffled.
     split : object
@@ -118,6 +120,7 @@ class TrainingState:
     initial_rate: float
     history: History
     rule: str = ""
+    learning_rate: float = 0.0
     order: IndexArray | None = None
     split: Any = None
     dropout: np.random.Generator | None = None
@@ -321,7 +324,9 @@ class Epochs:
         watch = Watch(
             EarlyStopping(patience=sys.maxsize), lambda history: est.validation_scores_, -1.0
         )
-        if not self.incremental:
+        if self.incremental:  # goes on from the weights as they are
+            history._last = None
+        else:
             watch.begin(history, self.params)
         if judged is not None:
             history._waiting = Waiting(-est.best_validation_score_)
@@ -346,10 +351,21 @@ class Epochs:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
             watch.end(history, self.params)
+        finally:
+            self.state.learning_rate = self._next_rate()
         if not est.warm_start:
             history._last = None
         if self.diverged and judged is None:
             raise ValueError(NOT_FINITE)
+
+    def _next_rate(self) -> float:
+        """Return the learning rate that the training has reached, as scikit-learn's attribute."""
+        state, history = self.state, self.state.history
+        if isinstance(self.schedule, (InverseScaling, Adaptive)):
+            schedule_state = history._schedule_state
+            rates = self.schedule.rates(state.initial_rate, history.epochs, 1, schedule_state)
+            return float(rates[0])
+        return history.learning_rate[-1] if history.learning_rate else state.initial_rate
 
     def _make_run(self, cost: Cost, watch: Watch | None) -> Run:
         """Return the epochs to run."""
