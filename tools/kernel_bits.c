@@ -35,6 +35,13 @@ static void print(const char *name, const void *data, size_t bytes) {
     printf("%s %016llx\n", name, (unsigned long long)hash);
 }
 
+/* Losses, of which a NaN's sign and payload may differ: steps that diverge end in inf - inf. */
+static void print_losses(double *value, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (isnan(value[i])) value[i] = 0;
+    print("  values", value, n * sizeof *value);
+}
+
 static size_t padded(const fgd_kernels *k, size_t n) {
     return (n + k->lanes - 1) / k->lanes * k->lanes;
 }
@@ -186,7 +193,7 @@ static void stochastic(const fgd_kernels *k) {
             }
             printf("%s, ", k->loss_names[l]);
             print("stochastic", params, width * size);
-            print("  values", value, sizeof value);
+            print_losses(value, N);
         }
     }
 }
