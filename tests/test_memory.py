@@ -256,6 +256,18 @@ def test_moments_of_other_shapes_are_refused(moments, net, backend):
     assert reached == [net.params.tobytes()]
 
 
+def test_a_trace_is_not_written_beyond_its_end(net):
+    X, y, _ = data()
+
+    def change_parity(net, history):
+        if history.epochs == 2:
+            history._state.step = 11  # steps 12, 14 and 16 are due, but there is room for 12 and 14
+
+    options = {"batch_size": 13, "record": ("loss",), "record_every": 2}  # 5 steps an epoch
+    with pytest.raises(ValueError, match="room for 16 bytes, but 24 are written"):
+        gd.train(net, X, y, epochs=3, callbacks=[change_parity], **options)
+
+
 @pytest.mark.parametrize("use", ["predict", "train", "gradient", "noise_scale", "loss_value"])
 def test_a_network_whose_parameters_were_resized_is_refused(use, net):
     X, y, _ = data()

@@ -243,14 +243,17 @@ cdef class Engine(Workspace):
         run.epoch.bounds, run.epoch.n_steps = ends, n - 1
         return 0
 
-    def _set_record(self, every, loss, penalty, gradient_norm, sample_squares, params):
+    cdef int _set_record(
+        self, size_t every, loss, penalty, gradient_norm, sample_squares, params
+    ) except -1:
+        """Set where the epoch's trace is written, and check that there is room for it."""
         cdef Run *run = &self.run
         cdef Record *record = &run.record
         cdef size_t kept, size
         memset(record, 0, sizeof(Record))
         record.every = every
         if every == 0:
-            return
+            return 0
         kept = (run.epoch.step + run.epoch.n_steps) / every - run.epoch.step / every
         size = kept * sizeof(double)
         self._recorded = [pin(x) for x in (loss, penalty, gradient_norm, sample_squares, params)]
@@ -267,6 +270,7 @@ cdef class Engine(Workspace):
         if sample_squares is not None:
             record.squares = <double *> _room(sample_squares, size, "sample_squares")
             run.training.stochastic = NULL
+        return 0
 
     def gradient(self, out, str reduction, order=None):
         """Write the flat gradient over samples (None: all) at the loaded parameters.
