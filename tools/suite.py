@@ -11,9 +11,11 @@ _ELSEWHERE = _ignored(
     "instructions", "landscapes", "nodes", "package", "page", "plot*", "schedules", "tables",
 )  # fmt: skip
 
-# pytest's arguments for kernels that were compiled differently
-OTHER_KERNELS = ["-m", "not slow", *_ELSEWHERE]
+# pytest's arguments for a quick look: each value of each parameter once
+SOME_TESTS = ["-m", "not slow", "--cross-section", *_ignored("interruption")]
+# for kernels that were compiled differently
+OTHER_KERNELS = ["-m", "not slow", "--cross-section", *_ELSEWHERE]
 # for the same kernels: tests that force each level in turn would be repetitions
-SAME_KERNELS = ["-m", "not slow and not each_level", *_ELSEWHERE]
+SAME_KERNELS = ["-m", "not slow and not each_level", "--cross-section", *_ELSEWHERE]
 # for another level of the same build: so would tests of signals and numbers of threads
 OTHER_LEVEL = [*SAME_KERNELS, *_ignored("interruption", "threads")]
