@@ -202,7 +202,7 @@ def busy_neighbours():
         process.wait()
 
 
-@pytest.mark.parametrize("trainings", [8, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trainings", [8, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sizes", [(20, 100, 100, 3), (2000, 1)])
 def test_more_threads_than_cores_finish_beside_busy_neighbours(
     sizes, trainings, run, busy_neighbours

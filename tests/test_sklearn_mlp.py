@@ -238,7 +238,7 @@ def test_scores_are_not_below_scikit_learns(load):
     scores = {}
     for module in (neural_network, fastgd.sklearn):
         scores[module] = []
-        for seed in range(5):
+        for seed in range(3):
             model = getattr(module, name)(random_state=seed, max_iter=40, learning_rate_init=0.01)
             model = make_pipeline(StandardScaler(), model)
             scores[module].append(cross_val_score(model, X, y, cv=3).mean())
