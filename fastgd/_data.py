@@ -7,9 +7,11 @@ user's array.
 
 from __future__ import annotations
 
+import functools
 import numbers
 import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ __all__ = [
     "check_samples",
     "check_y",
     "dtype_error",
+    "kernels",
 ]
 
 
@@ -141,6 +144,8 @@ def check_numbers(name: str, value: Any) -> AnyArray:
 def check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
     """Return real numbers as a C-contiguous array of dtype, without a copy if they are one."""
     array = check_numbers(name, value)
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
     with np.errstate(over="ignore"):  # overflow becomes infinity, which is reported later
         return np.require(array, dtype, ["C", "A"])
 
@@ -173,10 +178,18 @@ def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) ->
         )
 
 
-def all_finite(array: FloatArray) -> bool:
-    from fastgd.engine.kernels import all_finite  # compiled: a pass at the speed of memory
+@functools.cache  # an import statement takes a microsecond, which counts in small trainings
+def kernels() -> ModuleType:
+    """Return the module of the kernels; compiled code is loaded when it is needed."""
+    from fastgd.engine import kernels
 
-    return all_finite(array)
+    return kernels
+
+
+def all_finite(array: FloatArray) -> bool:
+    """Return whether all elements are finite: a pass at the speed of memory."""
+    finite: bool = kernels().all_finite(array)
+    return finite
 
 
 def check_X(  # noqa: N802, the field's name for samples

@@ -66,10 +66,9 @@ def check_real(
     at_most: float | None = None,
 ) -> float:
     """Return a finite number within bounds."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (float, numbers.Real)):
         hint = f": use float({value})" if type(value).__name__ == "Decimal" else ""
         raise TypeError(f"{name} must be a number, not {show(value)}{hint}")
-    bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
     number = as_float(value)
     inside = (
         math.isfinite(number)
@@ -79,6 +78,7 @@ def check_real(
         and (at_most is None or number <= at_most)
     )
     if not inside:
+        bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
         allowed = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
         given = value if math.isfinite(number) else number
         raise ValueError(f"{name} is {given}, but must be {' and '.join(['finite', *allowed])}")

@@ -298,9 +298,7 @@ class _Pins:
     """
 
     def __init__(self) -> None:
-        from fastgd.engine.kernels import pin  # compiled code is loaded when it is needed
-
-        self._pin = pin
+        self._pin = _data.kernels().pin
         self.pins: list[Any] = []
 
     def __call__(self, array: Given) -> Given:

@@ -6,6 +6,7 @@ number of threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -106,11 +107,11 @@ def start(
             seed=draw_seed(plan, rng),
             **({} if trace is None else trace.places()),
         )
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             return loss
         engine.store(reached)
-        if not np.isfinite(reached).all():
-            return float("nan")
+        if not kernels.all_finite(reached):
+            return math.nan
         engine.store_moments(state.moments)
         engine.store_scalars(state.scalars)
         params[:] = reached
