@@ -205,6 +205,13 @@ def test_asgd_averages(backend):
     assert history.averaged_params[1] != net.params[1]
 
 
+def test_a_step_size_that_falls_below_every_number_is_zero(backend):
+    """Decay so fast that its factor underflows leaves the first step alone."""
+    fast, alpha = (stepped(gd.ASGD(0.1, alpha=alpha), backend)[0] for alpha in (1e12, 1e9))
+    assert fast.params.tobytes() == alpha.params.tobytes()
+    assert np.isfinite(fast.params).all()
+
+
 def test_other_optimizers_keep_no_average(small_run):
     history = gd.train(*small_run, epochs=1)
     with pytest.raises(ValueError, match=r"only fastgd\.ASGD averages the parameters"):

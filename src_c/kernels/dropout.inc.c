@@ -31,8 +31,10 @@ static void philox(uint64_t seed, uint32_t first, uint32_t layer, uint64_t place
                    uint32_t number[4 * COUNTERS]) {
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     W word[4][CHAINS], pair[2];
+    uint64_t counters[COUNTERS];
+    EACH (l, COUNTERS) counters[l] = first + (uint32_t)l;
+    memcpy(word[0], counters, sizeof counters);
     EACH (c, CHAINS) {
-        EACH (l, WL) word[0][c][l] = first + (uint32_t)(c * WL + l);
         word[1][c] = layer - (W){0};
         word[2][c] = place - (W){0};
         word[3][c] = (place >> 32) - (W){0};

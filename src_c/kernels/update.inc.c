@@ -12,8 +12,9 @@ static double power(double base, int64_t n) {
     return result;
 }
 
-/* exp(x) for |x| <= 700: x = n ln 2 + r, and Taylor's series for |r| <= ln 2 / 2. */
+/* exp(x) for x <= 700, 0 below -700: x = n ln 2 + r, and Taylor's series for |r| <= ln 2 / 2. */
 static double exponential(double x) {
+    if (x < -700) return 0;
     const double shift = 0x1.8p52, n = (x * 0x1.71547652b82fep0 + shift) - shift;
     const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
     double series = 1, scale;
@@ -195,7 +196,7 @@ static void prepare_nadam_moments(int64_t step, double learning_rate, const doub
     double mu[2]; /* of this step and of the next: beta1 (1 - 0.96^(t momentum_decay) / 2) */
     for (int k = 0; k < 2; k++) {
         const double exponent = (double)(step + k) * hyperparameter[4] * LOG_096;
-        mu[k] = beta1 * (1 - 0.5 * (exponent < -700 ? 0 : exponential(exponent)));
+        mu[k] = beta1 * (1 - 0.5 * exponential(exponent));
     }
     scalar[0] *= mu[0];
     prepare_moments(step, learning_rate, hyperparameter, coefficient);
