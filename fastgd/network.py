@@ -86,6 +86,11 @@ class Network:
         dtype: DTypeLike = "float32",
         rng: RngLike = None,
     ) -> None:
+        self._set_up(sizes, hidden, loss, dtype)
+        self._draw(_validation.check_rng(rng))
+
+    def _set_up(self, sizes: Any, hidden: Any, loss: str, dtype: DTypeLike) -> None:
+        """Check the arguments of the same names; all parameters are zero."""
         self._sizes = check_sizes(sizes)
         n_hidden = len(self._sizes) - 2
         self._hidden = check_hidden(hidden, n_hidden)
@@ -97,7 +102,6 @@ class Network:
             )
         checked = _validation.check_dtype(dtype)
         self._params = np.zeros(_layout.count(self._sizes), checked)
-        self._draw(_validation.check_rng(rng))
 
     def _draw(self, rng: np.random.Generator) -> None:
         if not self._hidden:
@@ -395,14 +399,17 @@ def check_hidden(hidden: Any, n_hidden: int) -> tuple[str, ...]:
     return tuple(check_choice(f"hidden[{i}]", name, ACTIVATIONS) for i, name in enumerate(hidden))
 
 
-def check_params(params: FloatArray) -> None:
-    """Check that a network's parameters are finite: the user may have written to them."""
+def check_params(params: FloatArray, by_callback: bool = False) -> None:
+    """Check that a network's parameters are finite: the user may have written to them.
+
+    With `by_callback`, a callback has, and the training has begun.
+    """
     if not all_finite(params):
         first = int(np.argmin(np.isfinite(params)))
-        raise ValueError(
-            f"the network's params[{first}] is {params[first]}: training needs finite parameters "
-            "at the start; set them, or create a new network"
-        )
+        what_to_do = "training needs finite parameters at the start; set them, or create a new network"
+        if by_callback:
+            what_to_do = "a callback has set it, but training needs finite parameters"
+        raise ValueError(f"the network's params[{first}] is {params[first]}: {what_to_do}")
 
 
 def check_inputs(net: Network) -> None:
@@ -439,12 +446,12 @@ def network_entries(net: Network) -> dict[str, Any]:
 def read_network(file: _files.Contents) -> Network:
     """Build the network that a file describes."""
     from fastgd._archive import FLOATS
-    from fastgd.network import Network
 
     sizes = check_sizes(file.header["sizes"])
     params = file.arrays.array("params", FLOATS, [_layout.count(sizes)])
     hidden, loss = file.header["hidden"], file.header["loss"]
-    net = Network(sizes, hidden=hidden, loss=loss, dtype=params.dtype, rng=0)
+    net: Network = object.__new__(Network)  # to draw weights would take longer than to read them
+    net._set_up(sizes, hidden, loss, params.dtype)
     net.params[:] = params
     net._table = _read_table(file, net)
     return net

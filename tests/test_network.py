@@ -145,6 +145,13 @@ def test_a_saved_network_is_the_same(tmp_path, dtype):
     assert os.listdir(tmp_path) == ["net.npz"]
 
 
+def test_loading_draws_no_weights(tmp_path, monkeypatch):
+    net = gd.Network([3, 4, 2], rng=0)
+    net.save(tmp_path / "net.npz")
+    monkeypatch.delattr(gd.Network, "_draw")
+    assert gd.load(tmp_path / "net.npz").params.tobytes() == net.params.tobytes()
+
+
 def test_a_saved_file_has_the_permissions_of_any_new_one(tmp_path):
     (tmp_path / "other").touch()
     gd.Network([2, 1]).save(tmp_path / "net.npz")

@@ -153,7 +153,7 @@ def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
     def spoil(net, history):
         net.params[0] = np.nan
 
-    with pytest.raises(ValueError, match=r"params\[0\] is nan"):
+    with pytest.raises(ValueError, match=r"params\[0\] is nan: a callback has set it"):
         gd.train(net, X, y, epochs=2, callbacks=[spoil])
 
 
