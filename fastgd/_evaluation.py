@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastgd.metrics import Metric
     from fastgd.network import Network
 
-__all__ = ["Evaluation", "count_held", "split_rows"]
+__all__ = ["Evaluation", "count_held", "draw_held"]
 
 CHUNK_BYTES = 1 << 22  # bytes of rows to gather at a time
 
@@ -80,10 +80,10 @@ def count_held(n: int, share: float) -> int:
     return min(max(1, round(share * n)), n - 1)
 
 
-def split_rows(
+def draw_held(
     rows: IndexArray, share: float, labels: AnyArray | None, rng: np.random.Generator
-) -> tuple[IndexArray, IndexArray]:
-    """Return the rows to train on and those to validate on, drawn from rng, each in order.
+) -> IndexArray:
+    """Return the rows to validate on, drawn from rng, in their order.
 
     Parameters
     ----------
@@ -92,11 +92,11 @@ def split_rows(
     share : float
         The share of the rows to validate on; see `count_held`.
     labels : ndarray of shape (n,), optional
-        The rows' classes; both parts have the same share of each, to within two samples.
+        The rows' classes; the drawn rows have the share of each, to within two samples.
     rng : numpy.random.Generator
         Draws the rows.
     """
     n = len(rows)
     count = count_held(n, share)
     order = rng.permutation(n) if labels is None else Stratified(labels).epoch(n, rng)
-    return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
+    return rows[np.sort(order[:count])]

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful
 from fastgd._divergence import remedy
-from fastgd._evaluation import Evaluation, count_held, split_rows
+from fastgd._evaluation import Evaluation, count_held, draw_held
 from fastgd._plan import Plan
 from fastgd._progress import make_progress
 from fastgd._recording import Recording
@@ -278,7 +278,7 @@ def prepare(
         callbacks=[
             functools.partial(callback, net, start.history) for callback in settings.callbacks
         ],
-        after_moves=lambda: check_params(net.params),
+        after_moves=lambda: check_params(net.params, by_callback=True),
         progress=make_progress(
             settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
         ),
@@ -418,8 +418,9 @@ class _Evaluations:
 class _Split:
     """The samples that ``validation=0.2`` sets aside.
 
-    A resumed training keeps the samples set aside at its start. Nothing is drawn from the user's
-    generator before the run starts, since later checks may still fail.
+    A resumed training keeps the samples set aside at its start. The user's generator does not move
+    before the run starts, since later checks may still fail. A sample that `rows` lists twice is
+    set aside, or trained on, as a whole.
     """
 
     def __init__(
@@ -431,34 +432,34 @@ class _Split:
         n: int,
     ) -> None:
         self.share, self._start = share, start
-        self._rows = np.arange(n, dtype=index_dtype(n)) if rows is None else rows
-        if len(self._rows) < 2:
+        rows = np.arange(n, dtype=index_dtype(n)) if rows is None else rows
+        distinct = np.unique(rows)
+        if len(distinct) == len(rows):
+            distinct = rows  # in the user's order
+        if len(distinct) < 2:
             raise ValueError(
                 f"validation={share:g} sets samples aside, but there is only one: give (X, y)"
             )
-        self._labels = labels if labels is None or rows is None else labels[rows]
         kept = start.history.validation_samples
-        self._drawn = kept is None
-        if kept is None:
-            self.train_rows, self.held_rows = self._draw(copy.deepcopy(start.rng))
-            return
-        aside = np.isin(self._rows, kept)
-        self.train_rows, self.held_rows = self._rows[~aside], self._rows[aside]
-        expected = count_held(len(self._rows), share)
-        if len(kept) != expected or len(self.held_rows) != expected:
+        self._rng = copy.deepcopy(start.rng) if kept is None else None
+        if self._rng is not None:
+            of_rows = None if labels is None else labels[distinct]
+            self.held_rows = draw_held(distinct, share, of_rows, self._rng)
+        else:
+            self.held_rows = distinct[np.isin(distinct, kept)]
+        self.train_rows = rows[~np.isin(rows, self.held_rows)]
+        expected = count_held(len(distinct), share)
+        if kept is not None and not len(kept) == len(self.held_rows) == expected:
             raise ValueError(
                 f"resume continues with the {_words.count(len(kept), 'sample')} that the training "
                 f"set aside when it started, but validation={share:g} of these data would be "
                 f"{expected}: give the same share and the same data"
             )
 
-    def _draw(self, rng: np.random.Generator) -> tuple[IndexArray, IndexArray]:
-        return split_rows(self._rows, self.share, self._labels, rng)
-
     def begin(self) -> None:
-        """Draw from the user's generator, and store the drawn samples in the history."""
-        if self._drawn:
-            self._draw(self._start.rng)
+        """Move the user's generator past the draws, and store the drawn samples in the history."""
+        if self._rng is not None:
+            self._start.rng.bit_generator.state = self._rng.bit_generator.state
             self._start.history.validation_samples = self.held_rows
 
 

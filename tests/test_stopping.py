@@ -218,6 +218,21 @@ def test_a_share_is_a_training_on_the_rest_with_the_share_as_validation(noisy):
     assert history.validation_loss == again.validation_loss
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_sample_that_is_listed_twice_is_set_aside_as_a_whole(noisy, resumed):
+    net, X, y = noisy
+    samples = np.random.default_rng(1).integers(60, size=60)  # a bootstrap sample
+    entry = {"samples": samples, "epochs": 1, "validation": 0.25, "sampling": "sequential"}
+    (history,) = gd.train_many([net], X, y, entry | {"rng": 0})
+    if resumed:
+        (history,) = gd.train_many([net], X, y, entry | {"resume": history})
+    held = history.validation_samples
+    distinct = np.unique(samples)
+    assert len(held) == len(np.unique(held)) == round(0.25 * len(distinct))
+    expected = np.count_nonzero(~np.isin(samples, held))
+    assert history.sample_gradients == expected * history.epochs
+
+
 def test_a_refused_training_has_drawn_nothing(noisy):
     net, X, y = noisy
     rng = np.random.default_rng(0)
