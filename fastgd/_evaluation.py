@@ -99,4 +99,5 @@ def draw_held(
     n = len(rows)
     count = count_held(n, share)
     order = rng.permutation(n) if labels is None else Stratified(labels).epoch(n, rng)
-    return rows[np.sort(order[:count])]
+    held: IndexArray = rows[np.sort(order[:count])]
+    return held

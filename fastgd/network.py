@@ -406,10 +406,13 @@ def check_params(params: FloatArray, by_callback: bool = False) -> None:
     """
     if not all_finite(params):
         first = int(np.argmin(np.isfinite(params)))
-        what_to_do = "training needs finite parameters at the start; set them, or create a new network"
+        what = f"the network's params[{first}] is {params[first]}"
         if by_callback:
-            what_to_do = "a callback has set it, but training needs finite parameters"
-        raise ValueError(f"the network's params[{first}] is {params[first]}: {what_to_do}")
+            raise ValueError(f"{what}: a callback has set it, but training needs finite parameters")
+        raise ValueError(
+            f"{what}: training needs finite parameters at the start; set them, or create a new "
+            "network"
+        )
 
 
 def check_inputs(net: Network) -> None:

@@ -432,17 +432,18 @@ class _Split:
         n: int,
     ) -> None:
         self.share, self._start = share, start
-        rows = np.arange(n, dtype=index_dtype(n)) if rows is None else rows
-        distinct = np.unique(rows)
-        if len(distinct) == len(rows):
+        if rows is None:
+            rows = distinct = np.arange(n, dtype=index_dtype(n))
+        elif len(distinct := np.unique(rows)) == len(rows):
             distinct = rows  # in the user's order
         if len(distinct) < 2:
             raise ValueError(
                 f"validation={share:g} sets samples aside, but there is only one: give (X, y)"
             )
         kept = start.history.validation_samples
-        self._rng = copy.deepcopy(start.rng) if kept is None else None
-        if self._rng is not None:
+        self._rng = None
+        if kept is None:
+            self._rng = copy.deepcopy(start.rng)
             of_rows = None if labels is None else labels[distinct]
             self.held_rows = draw_held(distinct, share, of_rows, self._rng)
         else:
