@@ -37,10 +37,11 @@ from fastgd.stopping import EarlyStopping
 from fastgd.training import train
 
 if TYPE_CHECKING:
+    from fastgd import callbacks, export, landscapes, nodes, schedules
     from fastgd import data as data
-    from fastgd import landscapes, nodes, schedules
     from fastgd import plot as plot
     from fastgd import sklearn as sklearn
+    from fastgd._torch import from_torch, to_torch
     from fastgd.advice import Advice, recommend_batch_size
     from fastgd.comparison import Comparison, compare
     from fastgd.landscapes import is_convex_on
@@ -54,7 +55,10 @@ __all__ = [
     "History",
     "Network",
     "__version__",
+    "callbacks",
     "compare",
+    "export",
+    "from_torch",
     "gradient",
     "is_convex_on",
     "landscapes",
@@ -69,6 +73,7 @@ __all__ = [
     "save_checkpoint",
     "schedules",
     "show_config",
+    "to_torch",
     "train",
     "train_many",
 ]
@@ -78,8 +83,11 @@ __all__ += optimizers.__all__  # in the form that type checkers know
 _LATE = {
     "Advice": "advice",
     "Comparison": "comparison",
+    "callbacks": "",
     "compare": "comparison",
     "data": "",
+    "export": "",
+    "from_torch": "_torch",
     "is_convex_on": "landscapes",
     "landscapes": "",
     "nodes": "",
@@ -87,6 +95,7 @@ _LATE = {
     "recommend_batch_size": "advice",
     "schedules": "",
     "sklearn": "",
+    "to_torch": "_torch",
 }
 
 

@@ -292,7 +292,7 @@ class Run:
         self._rates.observe(losses[-1])
         stop = self._watch is not None and self._watch.observe(history, self.job.params)
         if self._progress is not None:
-            self._progress.show(history.epochs, history.seconds[-1], history._latest(validated))
+            self._progress.show(history.epochs, history.seconds[-1], history._latest())
         answers = [callback() for callback in self._callbacks]
         return stop or any(map(_validation.is_true, answers))
 

@@ -199,10 +199,10 @@ class History:
             kept += [math.nan] * (self.epochs - 1 - len(kept))  # epochs without it
             kept.append(value)
 
-    def _latest(self, validated: bool) -> dict[str, float]:
+    def _latest(self) -> dict[str, float]:
         """Return what was computed in the last epoch, by name."""
         found = {"loss": self.loss[-1]} | self._last_of(self.metrics)
-        if validated:
+        if len(self.validation_loss) == self.epochs:
             found["validation_loss"] = self.validation_loss[-1]
         kept = self._last_of(self.validation_metrics).items()
         return found | {f"validation_{name}": value for name, value in kept}
