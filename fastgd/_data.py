@@ -28,6 +28,7 @@ __all__ = [
     "check_array",
     "check_class_weight",
     "check_finite",
+    "check_matrix",
     "check_numbers",
     "check_order",
     "check_point",
@@ -40,6 +41,7 @@ __all__ = [
 
 
 CHUNK_BYTES = 1 << 20
+BFLOAT16 = "bfloat16"  # ml_dtypes' name; its kind is V, as of any dtype from outside NumPy
 
 
 def as_array(name: str, value: Any) -> AnyArray:
@@ -136,7 +138,7 @@ def _is_float(value: Any) -> bool:
 def check_numbers(name: str, value: Any) -> AnyArray:
     """Return an array of real numbers, finite or not; an array of numbers is not copied."""
     array = as_array(name, value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype.name != BFLOAT16:
         raise dtype_error(name, array)
     return array
 
@@ -150,11 +152,13 @@ def check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
         return np.require(array, dtype, ["C", "A"])
 
 
-def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) -> None:
+def check_finite(
+    name: str, array: FloatArray, given: AnyArray | None = None, first: int = 0
+) -> None:
     """Check that all elements are finite, without copying the data.
 
     `given` is the array before conversion: it tells a number that overflowed from an infinite
-    one, and the message uses its indices.
+    one, and the message uses its indices. `first` is the number of the array's first row.
     """
     rows = array.reshape(len(array), -1)
     step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
@@ -165,8 +169,9 @@ def check_finite(name: str, array: FloatArray, given: AnyArray | None = None) ->
         row, column = np.argwhere(~finite)[0]
         row += start
         given = array if given is None else given
-        where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
         value = given.reshape(rows.shape)[row, column]
+        row += first
+        where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
         if np.isfinite(value):
             raise ValueError(
                 f"{name}{where} is {value}, which is more than {array.dtype} holds: scale the "
@@ -196,6 +201,15 @@ def check_X(  # noqa: N802, the field's name for samples
     X: Any, n_features: int, dtype: np.dtype[Any], name: str = "X"
 ) -> FloatArray:
     """Return samples of shape (n, n_features), without a copy where possible."""
+    given = check_matrix(X, n_features, name)
+    array = check_array(name, given, dtype)
+    if not all_finite(array):
+        check_finite(name, array, given)
+    return array
+
+
+def check_matrix(X: Any, n_features: int, name: str = "X") -> AnyArray:
+    """Return real numbers of shape (n, n_features) of any dtype, finite or not, without a copy."""
     given = as_array(name, X)
     if given.shape and len(given) == 0:
         raise ValueError(f"{name} has no samples: its shape is {given.shape}")
@@ -204,7 +218,7 @@ def check_X(  # noqa: N802, the field's name for samples
             f"{name} has shape {given.shape}, but must have one row a sample: for one feature "
             "use .reshape(-1, 1), for one sample .reshape(1, -1)"
         )
-    array = check_array(name, given, dtype)
+    array = check_numbers(name, given)
     if array.ndim != 2:
         hint = "; .reshape(len(X), -1) makes a row of each sample" if array.ndim > 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions{hint}")
@@ -216,8 +230,6 @@ def check_X(  # noqa: N802, the field's name for samples
             f"{name} has {count(array.shape[1], 'column')}, but the network has "
             f"{count(n_features, 'input')}: {hint}"
         )
-    if not all_finite(array):
-        check_finite(name, array, given)
     return array
 
 

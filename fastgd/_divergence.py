@@ -45,8 +45,8 @@ def remedy(X: Any, y: Any, loss: str, learning_rate: float) -> str:
 
 def _describe_size(name: str, values: Any) -> str:
     """Say how large values are; empty unless a column's root mean square is large."""
-    array = np.asarray(values)
-    some = array[:: -(-len(array) // MOST_ROWS)].reshape(-1, *array.shape[1:]).astype(np.float64)
+    every = -(-len(values) // MOST_ROWS)
+    some = np.asarray(values[::every], np.float64)
     with np.errstate(over="ignore"):
         size = np.sqrt(np.square(some).mean(axis=0)).max()
     return f"{name} reach {np.abs(some).max():.3g}" if size > LARGE else ""

@@ -14,6 +14,7 @@ from fastgd.sampling import Stratified
 if TYPE_CHECKING:
     from fastgd.metrics import Metric
     from fastgd.network import Network
+    from fastgd.rows import Rows
 
 __all__ = ["Evaluation", "count_held", "draw_held"]
 
@@ -27,8 +28,10 @@ class Evaluation:
     ----------
     net : Network
         The network; each call uses its current parameters.
-    X, y : ndarray
-        Samples and targets, as the engine takes them.
+    X : Rows
+        Samples.
+    y : ndarray
+        Targets, as the engine takes them.
     weight : ndarray of shape (n,), optional
         Factors of the samples' losses, and the samples' weights in the metrics.
     rows : ndarray of int, optional
@@ -38,7 +41,7 @@ class Evaluation:
     def __init__(
         self,
         net: Network,
-        X: FloatArray,
+        X: Rows,
         y: AnyArray,
         weight: FloatArray | None,
         rows: IndexArray | None = None,
@@ -53,7 +56,7 @@ class Evaluation:
         """Return the raw outputs, of shape (n, outputs)."""
         if self._rows is None:
             return self._net._outputs(self._X)
-        step = max(1, CHUNK_BYTES // self._X[:1].nbytes)
+        step = max(1, CHUNK_BYTES // (self._X.shape[1] * self._X.dtype.itemsize))
         parts = (self._rows[first : first + step] for first in range(0, len(self._rows), step))
         return np.concatenate([self._net._outputs(self._X[part]) for part in parts])
 

@@ -6,11 +6,14 @@ A `Plan` is checked, converted and never changed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.batches import batch_bounds, sum_of_weights
 from fastgd.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from fastgd.rows import Rows
 
 __all__ = [
     "Plan",
@@ -32,8 +35,8 @@ class Plan:
         The loss's name.
     optimizer : Optimizer
         The rule for updates.
-    X : ndarray of shape (n, sizes[0])
-        Samples, C-contiguous, in the dtype of the computation.
+    X : Rows of shape (n, sizes[0])
+        Samples: a C-contiguous array in the dtype of the computation, or rows that are decoded.
     y : ndarray
         Targets of shape (n, sizes[-1]) in that dtype, or (n,) class indices in int32.
     sample_weight : ndarray of shape (n,), or None
@@ -68,7 +71,7 @@ class Plan:
     hidden: tuple[str, ...]
     loss: str
     optimizer: Optimizer
-    X: FloatArray
+    X: Rows
     y: AnyArray
     sample_weight: FloatArray | None
     batch_size: int

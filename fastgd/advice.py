@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation
 from fastgd._arguments import helpful
-from fastgd._typing import AnyArray, FloatArray, RngLike
+from fastgd._typing import AnyArray, FloatArray, RngLike, SamplesLike
 from fastgd.history import DivergenceError
 from fastgd.network import Network, check_network
 from fastgd.noise import noise_scale
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
+from fastgd.rows import Rows, check_rows
 from fastgd.training import prepare
 
 __all__ = ["Advice", "Candidate", "recommend_batch_size"]
@@ -104,7 +105,7 @@ class Advice:
 @helpful
 def recommend_batch_size(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     optimizer: Optimizer | None = None,
@@ -164,7 +165,7 @@ def recommend_batch_size(
     """
     check_network(net)
     generator = _validation.check_rng(rng)
-    X = _data.check_X(X, net.sizes[0], net.dtype)
+    X = check_rows(X, net.sizes[0], net.dtype)
     n = len(X)
     y = _data.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     weight = _data.check_sample_weight(sample_weight, n, net.dtype)
@@ -196,7 +197,7 @@ def recommend_batch_size(
     times = np.multiply(seconds, updates)
     times /= np.nanmin(times)
     chosen = int(np.argmax(times <= TOLERANCE))
-    row_bytes = X.shape[1] * X.itemsize
+    row_bytes = X.shape[1] * X.dtype.itemsize
     return Advice(
         batch_size=sizes[chosen],
         candidates=tuple(
@@ -219,7 +220,7 @@ def _some(rng: np.random.Generator, n: int, count: int) -> AnyArray:
 
 def _noise_in_training(
     net: Network,
-    X: FloatArray,
+    X: Rows,
     y: AnyArray,
     weight: FloatArray | None,
     optimizer: Optimizer,
@@ -239,7 +240,7 @@ def _noise_in_training(
 
 def _step_seconds(
     net: Network,
-    X: FloatArray,
+    X: Rows,
     y: AnyArray,
     weight: FloatArray | None,
     batch_size: int,

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 from fastgd import _data, _validation, backends
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
-from fastgd._typing import FloatArray
+from fastgd._typing import FloatArray, SamplesLike
 from fastgd.network import Network, check_network
 from fastgd.optimizers import SGD
+from fastgd.rows import check_rows
 
 __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
 
@@ -19,7 +20,7 @@ __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
 @helpful
 def gradient(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -73,7 +74,7 @@ def gradient(
 @helpful
 def per_sample_gradients(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -126,7 +127,7 @@ def per_sample_gradients(
 @helpful
 def per_sample_norms(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -179,7 +180,7 @@ def per_sample_norms(
 
 def plan_all(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     reduction: str,
@@ -189,7 +190,7 @@ def plan_all(
     check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)
-    X = _data.check_X(X, net.sizes[0], net.dtype)
+    X = check_rows(X, net.sizes[0], net.dtype)
     n = len(X)
     plan = Plan(
         sizes=net.sizes,

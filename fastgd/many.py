@@ -8,12 +8,14 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastgd import _data, _validation, _words
+from fastgd import _validation, _words
 from fastgd._arguments import helpful, unknown_argument
 from fastgd._run import Run
+from fastgd._typing import SamplesLike
 from fastgd.engine.side_by_side import run_all
 from fastgd.history import DivergenceError, History
 from fastgd.network import Network, check_network
+from fastgd.rows import check_rows
 from fastgd.training import allowed_settings, prepare
 
 __all__ = ["train_many"]
@@ -24,7 +26,7 @@ NOT_PER_NETWORK = {"n_threads", "backend", "verbose"}
 @helpful
 def train_many(
     nets: Sequence[Network],
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     settings: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
@@ -138,14 +140,14 @@ def _settings_of_each(
 
 
 def _prepare_all(
-    nets: list[Network], X: ArrayLike, y: ArrayLike, settings: list[Mapping[str, Any]]
+    nets: list[Network], X: SamplesLike, y: ArrayLike, settings: list[Mapping[str, Any]]
 ) -> list[Run]:
     """Check the arguments for every network, before any of them changes."""
     converted: dict[Any, Any] = {}
     runs = []
     for net, entry in zip(nets, settings, strict=True):
         if net.dtype not in converted:
-            converted[net.dtype] = _data.check_X(X, net.sizes[0], net.dtype)
+            converted[net.dtype] = check_rows(X, net.sizes[0], net.dtype)
         runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
     bit_generators = [run.rng.bit_generator for run in runs]  # several generators may share one
     if len(set(map(id, bit_generators))) < len(runs):

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastgd import _data, _files, _layout, _validation
 from fastgd._arguments import helpful
 from fastgd._data import all_finite
-from fastgd._typing import FloatArray, RngLike
+from fastgd._typing import FloatArray, RngLike, SamplesLike
 from fastgd._validation import check_choice, check_int
 from fastgd._words import count, listed, show
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
+from fastgd.rows import Rows, check_rows
 
 __all__ = ["Network", "load"]
 
@@ -162,7 +163,7 @@ class Network:
             f"dtype={self.dtype.name!r})"
         )
 
-    def forward(self, X: ArrayLike) -> FloatArray:
+    def forward(self, X: SamplesLike) -> FloatArray:
         """Return the last layer's raw outputs.
 
         Parameters
@@ -187,10 +188,10 @@ class Network:
         (1, 3)
         """
         check_inputs(self)
-        z = self._outputs(_data.check_X(X, self._sizes[0], self.dtype))
+        z = self._outputs(check_rows(X, self._sizes[0], self.dtype))
         return z[:, 0] if self._sizes[-1] == 1 else z
 
-    def predict(self, X: ArrayLike) -> FloatArray:
+    def predict(self, X: SamplesLike) -> FloatArray:
         """Return predictions: the raw outputs after the loss's link.
 
         The link is the sigmoid for "log_loss", the softmax for "cross_entropy", the exponential
@@ -218,14 +219,14 @@ class Network:
         [[0.5, 0.5]]
         """
         check_inputs(self)
-        z = self._outputs(_data.check_X(X, self._sizes[0], self.dtype))
+        z = self._outputs(check_rows(X, self._sizes[0], self.dtype))
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
 
     def loss_value(
         self,
-        X: ArrayLike,
+        X: SamplesLike,
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
@@ -262,7 +263,7 @@ class Network:
         """
         check_inputs(self)
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
-        X = _data.check_X(X, self._sizes[0], self.dtype)
+        X = check_rows(X, self._sizes[0], self.dtype)
         y = _data.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
         weight = _data.check_sample_weight(sample_weight, len(X), self.dtype)
         values = self._losses(X, y, weight)
@@ -271,13 +272,13 @@ class Network:
         total = float(values.sum(dtype=np.float64))
         return total / len(X) if reduction == "mean" else total
 
-    def _outputs(self, X: FloatArray) -> FloatArray:
+    def _outputs(self, X: Rows) -> FloatArray:
         """Return the raw outputs (n, sizes[-1]) of checked samples."""
         from fastgd.backends import compiled  # load compiled code only when needed
 
         return compiled.forward(self._sizes, self._hidden, self.params, X)
 
-    def _losses(self, X: FloatArray, y: Any, weight: FloatArray | None) -> FloatArray:
+    def _losses(self, X: Rows, y: Any, weight: FloatArray | None) -> FloatArray:
         """Return the losses of checked samples."""
         with np.errstate(over="ignore", invalid="ignore"):
             values = LOSSES[self._loss].value(self._outputs(X), y)

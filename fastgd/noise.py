@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fastgd import _validation
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
-from fastgd._typing import FloatArray, IndexArray, RngLike
+from fastgd._typing import FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd.engine.shuffle import index_dtype
 from fastgd.gradients import plan_all
 from fastgd.network import Network
@@ -138,7 +138,7 @@ class NoiseScale:
 @helpful
 def noise_scale(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,

@@ -23,13 +23,14 @@ from fastgd._progress import make_progress
 from fastgd._recording import Recording
 from fastgd._run import Job, Run, Watch
 from fastgd._settings import Beginning, Settings
-from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike
+from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd.batches import count_steps
 from fastgd.engine.shuffle import index_dtype
 from fastgd.history import History
 from fastgd.losses import LOSSES
 from fastgd.network import Network, check_network, check_params
 from fastgd.optimizers import Optimizer
+from fastgd.rows import Rows, check_rows
 from fastgd.sampling import Sampler, Subset, make_sampler
 from fastgd.stopping import EarlyStopping
 
@@ -45,7 +46,7 @@ DIVERGED = "The network holds the parameters of the epoch before."
 @helpful
 def train(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     batch_size: int | None = 32,
@@ -218,7 +219,7 @@ def allowed_settings() -> Mapping[str, Any]:
 
 def prepare(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     samples: IndexArray | None = None,
@@ -237,7 +238,7 @@ def prepare(
     start = Beginning.check(net, given)
     pinned = _Pins()
     check_params(pinned(net.params))
-    X = pinned(_data.check_X(X, net.sizes[0], net.dtype))
+    X = pinned(check_rows(X, net.sizes[0], net.dtype))
     targets = pinned(_data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype))
     labels = _class_labels(net, targets)
     weight = pinned(_weights(given["sample_weight"], given["class_weight"], labels, net, len(X)))
@@ -303,7 +304,8 @@ class _Pins:
 
     def __call__(self, array: Given) -> Given:
         """Return an array whose memory does not move while this object exists."""
-        self.pins += self._pin(array)
+        for memory in getattr(array, "arrays", (array,)):
+            self.pins += self._pin(memory)
         return array
 
 
@@ -311,7 +313,7 @@ def _plan(
     net: Network,
     settings: Settings,
     optimizer: Optimizer,
-    X: FloatArray,
+    X: Rows,
     y: AnyArray,
     weight: FloatArray | None,
     batch_size: int,
@@ -524,7 +526,7 @@ def _check_validation(
             "validation must be a tuple (X, y) or (X, y, sample_weight), or a share of the samples "
             f"such as 0.2, not {what}"
         )
-    X = pinned(_data.check_X(validation[0], net.sizes[0], net.dtype, "validation X"))
+    X = pinned(check_rows(validation[0], net.sizes[0], net.dtype, "validation X"))
     n, given = len(X), validation[1]
     y = pinned(_data.check_y(given, n, net.sizes[-1], net.loss, net.dtype, "validation y"))
     weight = validation[2] if len(validation) == 3 else None

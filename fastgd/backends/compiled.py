@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd._trace import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
+    from fastgd.rows import Rows
 
 __all__ = [
     "curvatures",
@@ -64,7 +65,7 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         LEVEL,
     )
     engine.all_threads = ALL_THREADS
-    engine.set_data(plan.X, plan.y, plan.sample_weight)
+    engine.set_data(plan.X[:], plan.y, plan.sample_weight)
     return engine
 
 
@@ -173,13 +174,13 @@ def forward(
     sizes: Sequence[int],
     hidden: Sequence[str],
     params: FloatArray,
-    X: FloatArray,
+    X: Rows,
     n_threads: int = 0,
 ) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
     most = threads(n_threads)
     engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL)
     engine.all_threads = ALL_THREADS
-    engine.set_data(X)
+    engine.set_data(X[:])
     engine.load(params)
     return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _data, _validation, _words
+from fastgd import _validation, _words
 from fastgd._arguments import unknown_argument
 from fastgd._divergence import remedy
 from fastgd._evaluation import count_held
-from fastgd._typing import FloatArray, IndexArray, RngLike
+from fastgd._typing import IndexArray, RngLike, SamplesLike
 from fastgd.batches import BatchPlan, plan
 from fastgd.comparison._comparison import Comparison
 from fastgd.comparison._entry import Entry, judged_loss
@@ -23,6 +23,7 @@ from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network, check_network
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
+from fastgd.rows import Rows, check_rows, subset
 from fastgd.training import allowed_settings, prepare
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ REFUSED = {
 
 def compare(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     batch_sizes: Iterable[int | None] = BATCH_SIZES,
     *,
@@ -149,7 +150,7 @@ def compare(
     """
     _check_settings(settings)
     check_network(net)
-    X = _data.check_X(X, net.sizes[0], net.dtype)
+    X = check_rows(X, net.sizes[0], net.dtype)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     n = len(X) - (count_held(len(X), validation) if isinstance(validation, float) else 0)
     plans = _plans(batch_sizes, n, epochs, settings.get("drop_last", False))
@@ -201,9 +202,13 @@ def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> st
     return remedy(X, y, loss, lowest)
 
 
-def _rows(X: FloatArray, y: ArrayLike, weight: ArrayLike | None, rows: IndexArray) -> Any:
+def _rows(X: Rows, y: ArrayLike, weight: ArrayLike | None, rows: IndexArray) -> Any:
     """Return some of the samples, with their targets and weights."""
-    return X[rows], np.asarray(y)[rows], None if weight is None else np.asarray(weight)[rows]
+    return (
+        subset(X, rows),
+        np.asarray(y)[rows],
+        None if weight is None else np.asarray(weight)[rows],
+    )
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

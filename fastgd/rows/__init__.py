@@ -1,0 +1,29 @@
+"""Where samples come from: arrays of any storage dtype, and sparse rows, behind one interface.
+
+`check_rows` turns what a user gives into `Rows`: an array of the computation's dtype, which is read
+in place, or a `DenseRows` or `SparseRows`, whose rows are decoded a few at a time. Backends and
+everything above them see `Rows` only. `decode` is the definition of decoding; the engine's kernels
+(src_c/kernels/decode.inc.c) give the same bits.
+
+A new kind of samples is a class with the members of `Rows`, a branch in `check_rows`, and, for the
+compiled backend, a way to put its rows into a window (engine/windows.pyx).
+"""
+
+from fastgd.rows._check import as_rows, check_rows, subset
+from fastgd.rows._dense import DenseRows
+from fastgd.rows._interface import Inputs, Rows
+from fastgd.rows._sparse import SparseRows
+from fastgd.rows._storage import decode, is_storage, storage_names
+
+__all__ = [
+    "DenseRows",
+    "Inputs",
+    "Rows",
+    "SparseRows",
+    "as_rows",
+    "check_rows",
+    "decode",
+    "is_storage",
+    "storage_names",
+    "subset",
+]
