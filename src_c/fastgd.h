@@ -63,6 +63,17 @@ typedef void fgd_stochastic(size_t n, const void *const *rows, size_t n_in, cons
                             const void *weight, void *params, void *bias, const double *rate,
                             double decay, int begun, void *ahead, double *value, double *slope);
 
+/* A dtype that samples are stored in. decode() writes n rows of n_in such elements as rows of T,
+ * which begin `stride` elements after one another. Without a mean (NULL) an element is converted;
+ * with one it becomes (x - mean[k]) * inverse_scale[k], which are of `affine_size` bytes: T or
+ * double. */
+typedef struct fgd_storage {
+    const char *name; /* NumPy's */
+    size_t itemsize, affine_size;
+    void (*decode)(size_t n, const void *const *rows, size_t n_in, const void *mean,
+                   const void *inverse_scale, void *out, size_t stride);
+} fgd_storage;
+
 /* Rows of a matrix: dense and contiguous, or compressed (CSR): row i has the values and the
  * columns from starts[i] to starts[i + 1]. */
 typedef struct fgd_rows {
@@ -206,15 +217,17 @@ typedef struct fgd_kernels {
     void (*margin_losses)(int loss, double parameter, size_t n, const double *y, const double *p,
                           double *value, double *slope);
 
-    /* All that there are, NULL (an optimizer without a name) at the end. A loss that takes class
-     * indices has a second kernel, NAME_matrix, for probabilities of each class. */
+    /* All that there are, NULL (an optimizer or storage without a name) at the end. A loss that
+     * takes class indices has a second kernel, NAME_matrix, for probabilities of each class. */
     const char *const *math_names, *const *activation_names, *const *loss_names;
     const fgd_optimizer *optimizers;
+    const fgd_storage *storages;
     /* by name; NULL for an unknown one, as is a loss for which there are no steps of one sample */
     fgd_activation *(*activation)(const char *name);
     fgd_loss *(*loss)(const char *name);
     fgd_stochastic *(*stochastic)(const char *loss);
     const fgd_optimizer *(*optimizer)(const char *name);
+    const fgd_storage *(*storage)(const char *name);
 } fgd_kernels;
 
 /* The levels compiled in, worst first, NULL at the end. */

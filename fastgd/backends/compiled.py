@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgd._typing import FloatArray, IndexArray
+from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.backends._dropout import draw_seed, threshold
 from fastgd.engine import kernels
 from fastgd.engine.engine import Engine, max_threads
 from fastgd.losses import LOSSES
+from fastgd.rows import DenseRows, Rows
 
 if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd._trace import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
-    from fastgd.rows import Rows
 
 __all__ = [
     "curvatures",
@@ -65,8 +65,18 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         LEVEL,
     )
     engine.all_threads = ALL_THREADS
-    engine.set_data(plan.X[:], plan.y, plan.sample_weight)
+    _set_data(engine, plan.X, plan.y, plan.sample_weight)
     return engine
+
+
+def _set_data(
+    engine: Engine, X: Rows, y: AnyArray | None = None, weight: FloatArray | None = None
+) -> None:
+    """Let an engine read samples from where they are."""
+    if isinstance(X, DenseRows):
+        engine.set_data(X.source, y, weight, X.affine())
+    else:
+        engine.set_data(X, y, weight)
 
 
 def start(
@@ -181,6 +191,6 @@ def forward(
     most = threads(n_threads)
     engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL)
     engine.all_threads = ALL_THREADS
-    engine.set_data(X[:])
+    _set_data(engine, X)
     engine.load(params)
     return engine.outputs(np.empty((len(X), sizes[-1]), X.dtype))

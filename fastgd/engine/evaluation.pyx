@@ -9,13 +9,14 @@ from fastgd.engine.layers cimport forward_backward, forward, sample_norms
 from fastgd.engine.run cimport (
     FGD_FLAG, Layer, MIN_CHUNK, Run, Window, _min, poll_signals, share_of
 )
-from fastgd.engine.windows cimport locate
+from fastgd.engine.windows cimport locate, read_rows
 
 
-# Writes the results of n samples, from place `start` of the order on. The samples are in the window
-# from `at` on, and use the chunk's rows from b on.
+# Writes the results of n samples, from place `start` of the order on. The samples are `inputs`, in
+# the window from `at` on, and use the chunk's rows from b on.
 ctypedef void (*Block)(
-    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
+    void *out
 ) noexcept nogil
 
 
@@ -40,15 +41,20 @@ cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept n
     No barrier between chunks: a thread uses the same rows of the workspace in each chunk.
     """
     cdef Window *window = &run.windows[thread]
-    cdef size_t start = 0, m, at, b, end, n
+    cdef size_t start = 0, m, at, b, end, n, most = MIN_CHUNK, place = 0
     cdef size_t share = share_of(run, _min(run.chunk, run.epoch.n_order))
+    cdef const void *const *inputs
+    if run.decoded.n_rows > 0:
+        most = _min(most, run.decoded.n_rows / run.team.n_threads)
+        place = thread * (run.decoded.n_rows / run.team.n_threads)
     while start < run.epoch.n_order and not FGD_FLAG(run.flags.interrupted):
         m = _min(run.chunk, run.epoch.n_order - start)
         at = locate(run, window, start, m)
         b, end = thread * share, _min((thread + 1) * share, m)
         while b < end:
-            n = _min(MIN_CHUNK, end - b)
-            block(run, window, at + b, b, n, start + b, out)
+            n = _min(most, end - b)
+            inputs = read_rows(run, window, at + b, n, place)
+            block(run, inputs, window, at + b, b, n, start + b, out)
             b += n
         if thread == 0:
             poll_signals(run, m)
@@ -56,11 +62,12 @@ cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept n
 
 
 cdef void _outputs(
-    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
+    void *out
 ) noexcept nogil:
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t size = run.itemsize, bytes_out = top.n_out * size, i
-    forward(run, window.rows + at, b, n, 0, -1)
+    forward(run, inputs, b, n, 0, -1)
     for i in range(n):
         memcpy(
             <char *> out + (start + i) * bytes_out, top.output + (b + i) * top.ld * size, bytes_out
@@ -68,25 +75,27 @@ cdef void _outputs(
 
 
 cdef void _norms(
-    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
+    void *out
 ) noexcept nogil:
     cdef char *deltas = run.layers[run.n_layers - 1].delta + b * run.itemsize
     cdef double *norms = <double *> out + start
     cdef size_t i
-    forward_backward(run, window, at, b, n, 0, -1, 1.0)
-    sample_norms(run, window.rows + at, b, n, 1.0, deltas, norms, run.samples.square_parts + 2 * b)
+    forward_backward(run, inputs, window, at, b, n, 0, -1, 1.0)
+    sample_norms(run, inputs, b, n, 1.0, deltas, norms, run.samples.square_parts + 2 * b)
     for i in range(n):
         norms[i] = sqrt(norms[i])
 
 
 cdef void _gradients(
-    Run *run, Window *window, size_t at, size_t b, size_t n, size_t start, void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
+    void *out
 ) noexcept nogil:
     cdef size_t bytes_out = run.n_params * run.itemsize, i
-    forward_backward(run, window, at, b, n, 0, -1, 1.0)
+    forward_backward(run, inputs, window, at, b, n, 0, -1, 1.0)
     for i in range(n):
         _write_gradient(
-            run, window.rows[at + i], b + i, <char *> out + (start + i) * bytes_out
+            run, inputs[i], b + i, <char *> out + (start + i) * bytes_out
         )
 
 

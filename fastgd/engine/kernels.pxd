@@ -27,6 +27,14 @@ cdef extern from "fastgd.h" nogil:
             size_t n, void *parameter, const void *gradient, void *moments, size_t stride,
             const double *coefficient,
         ) noexcept nogil
+    ctypedef struct fgd_storage:
+        const char *name
+        size_t itemsize
+        size_t affine_size
+        void (*decode)(
+            size_t n, const void *const *rows, size_t n_in, const void *mean,
+            const void *inverse_scale, void *out, size_t stride,
+        ) noexcept nogil
     ctypedef void fgd_stochastic(
         size_t n, const void *const *rows, size_t n_in, const void *y, const void *weight,
         void *params, void *bias, const double *rate, double decay, int begun, void *ahead,
@@ -165,10 +173,12 @@ cdef extern from "fastgd.h" nogil:
         const char *const *activation_names
         const char *const *loss_names
         const fgd_optimizer *optimizers
+        const fgd_storage *storages
         fgd_activation *(*activation)(const char *name) noexcept nogil
         fgd_loss *(*loss)(const char *name) noexcept nogil
         fgd_stochastic *(*stochastic)(const char *loss) noexcept nogil
         const fgd_optimizer *(*optimizer)(const char *name) noexcept nogil
+        const fgd_storage *(*storage)(const char *name) noexcept nogil
 
     const char *const fgd_levels[]
     const char *const fgd_margin_losses[]

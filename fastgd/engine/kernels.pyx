@@ -55,6 +55,16 @@ def names(str level=None):
     }
 
 
+def storage_names():
+    """Return the names of the dtypes that samples may be stored in, as NumPy spells them."""
+    cdef const fgd_storage *storages = _table(LEVEL, False).storages
+    cdef list found = []
+    while storages.name != NULL:
+        found.append(storages.name.decode())
+        storages += 1
+    return tuple(found)
+
+
 def levels():
     """Return the instruction levels that are compiled in and run on this CPU, best last."""
     return list(_LEVELS)
@@ -155,6 +165,35 @@ def math(str name, x, out, str level=LEVEL):
     cdef const fgd_kernels *kernels = _table(level, _is_double(x.dtype))
     if kernels.math(name.encode(), x.size, _address(x), _address(out)):
         raise ValueError(f"no kernel function is named {name!r}")
+    return out
+
+
+def decode(x, out, affine=None, str level=LEVEL):
+    """Write the rows of a C-contiguous matrix of a storage dtype as floats into another.
+
+    `affine` is the columns' means and inverse scales in the dtype that they are applied in. The
+    definition is fastgd.rows.decode.
+    """
+    cdef const fgd_kernels *kernels = _table(level, _is_double(out.dtype))
+    cdef const fgd_storage *storage = kernels.storage(x.dtype.name.encode())
+    cdef size_t n = x.shape[0], n_in = x.shape[1], i, k, wide
+    cdef const void *mean = NULL
+    cdef const void *inverse_scale = NULL
+    cdef const void *rows[1 + FGD_AHEAD]
+    if storage == NULL:
+        raise TypeError(f"no kernel decodes samples of dtype {x.dtype}")
+    cdef const char *source = _place(x, n * n_in * storage.itemsize, "x")
+    cdef char *place = _room(out, n * n_in * kernels.itemsize, "out")
+    if affine is not None:
+        wide = n_in * storage.affine_size
+        mean, inverse_scale = _place(affine[0], wide, "mean"), _place(affine[1], wide, "scale")
+    _held = pin(x), pin(out)  # until this returns
+    with nogil:
+        for i in range(n):
+            for k in range(1 + FGD_AHEAD):
+                rows[k] = source + (i + k if i + k < n else n - 1) * n_in * storage.itemsize
+            storage.decode(1, rows, n_in, mean, inverse_scale, place, n_in)
+            place += n_in * kernels.itemsize
     return out
 
 

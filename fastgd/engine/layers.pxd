@@ -12,13 +12,15 @@ cdef void forward(
     Run *run, const void *const *inputs, size_t first, size_t n, size_t done, int64_t place
 ) noexcept nogil
 cdef void forward_backward(
-    Run *run, Window *window, size_t at, size_t first, size_t n, size_t done, int64_t place,
-    double scale
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t first, size_t n,
+    size_t done, int64_t place, double scale
 ) noexcept nogil
 cdef void raw_columns(
-    Run *run, size_t depth, const void *const *inputs, size_t n, int thread
+    Run *run, size_t depth, const void *const *inputs, size_t first, size_t n, int thread
 ) noexcept nogil
-cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept nogil
+cdef void delta_columns(
+    Run *run, size_t depth, size_t first, size_t n, int thread
+) noexcept nogil
 cdef void sample_norms(
     Run *run, const void *const *inputs, size_t first, size_t n, double scale, char *deltas,
     double *squares, double *parts

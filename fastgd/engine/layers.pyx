@@ -113,17 +113,17 @@ cdef void _backward(Run *run, size_t first, size_t n, size_t last) noexcept nogi
 
 
 cdef void forward_backward(
-    Run *run, Window *window, size_t at, size_t first, size_t n, size_t done, int64_t place,
-    double scale
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t first, size_t n,
+    size_t done, int64_t place, double scale
 ) noexcept nogil:
-    """Run n rows of the window, from `at` on, forward, through the loss, and backward.
+    """Run n rows forward, through the loss, and backward; `at` is their index in the window.
 
     Results are stored from row `first` of the chunk on: each sample's loss and, for the layers that
     are not shared by columns, the deltas times `scale`. `done` and `place` are as for forward().
     """
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t size = run.itemsize
-    forward(run, window.rows + at, first, n, done, place)
+    forward(run, inputs, first, n, done, place)
     run.training.loss(
         n, top.n_out, top.ld, top.output + first * top.ld * size,
         window.targets + at * run.data.target_bytes,
@@ -138,30 +138,34 @@ cdef void forward_backward(
 # ---------------------------------------------------------------------------------------
 
 cdef void raw_columns(
-    Run *run, size_t depth, const void *const *inputs, size_t n, int thread
+    Run *run, size_t depth, const void *const *inputs, size_t first, size_t n, int thread
 ) noexcept nogil:
-    """Compute this thread's columns or segments of a layer, for the whole chunk."""
+    """Compute this thread's columns or segments of a layer, for n rows from row `first` of the
+    chunk on."""
     cdef Layer *layer = &run.layers[depth]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
     cdef size_t column = thread * panel
     if layer.n_segments > 0:
-        _segment_sums(run, inputs, 0, n, thread, run.team.n_threads)
+        _segment_sums(run, inputs, first, n, thread, run.team.n_threads)
         return
     if depth > 0:
-        inputs = run.layers[depth - 1].output_rows
+        inputs = run.layers[depth - 1].output_rows + first
     while column < layer.ld and not FGD_FLAG(run.flags.interrupted):
         if thread == 0:
             poll_signals_after(run, <double> n * <double> layer.n_in * <double> panel)
         run.kernels.dense(
             n, inputs, layer.n_in, _min(panel, layer.ld - column), layer.ld,
             run.params + (layer.weights + column * layer.n_in) * size,
-            run.params + (layer.bias + column) * size, layer.output + column * size,
+            run.params + (layer.bias + column) * size,
+            layer.output + (first * layer.ld + column) * size,
         )
         column += run.team.n_threads * panel
 
 
-cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept nogil:
-    """Propagate a layer's deltas to this thread's columns of the layer below."""
+cdef void delta_columns(
+    Run *run, size_t depth, size_t first, size_t n, int thread
+) noexcept nogil:
+    """Propagate the deltas of n rows to this thread's columns of the layer below."""
     cdef Layer *layer = &run.layers[depth]
     cdef Layer *below = &run.layers[depth - 1]
     cdef size_t size = run.itemsize, panel = run.kernels.panel
@@ -170,8 +174,9 @@ cdef void delta_columns(Run *run, size_t depth, size_t n, int thread) noexcept n
         if thread == 0:
             poll_signals_after(run, <double> n * <double> layer.n_out * <double> panel)
         run.kernels.dense_scale(
-            n, layer.delta_rows, layer.n_out, _min(panel, below.ld - column), below.ld,
-            layer.transposed + column * layer.n_out * size, below.delta + column * size,
+            n, layer.delta_rows + first, layer.n_out, _min(panel, below.ld - column), below.ld,
+            layer.transposed + column * layer.n_out * size,
+            below.delta + (first * below.ld + column) * size,
         )
         column += run.team.n_threads * panel
 

@@ -15,6 +15,7 @@ from fastgd.engine.kernels cimport (
     fgd_loss,
     fgd_optimizer,
     fgd_stochastic,
+    fgd_storage,
 )
 
 
@@ -131,10 +132,20 @@ cdef struct Pace:           # measured speed of one thread and of all threads
 cdef struct Data:           # the user's arrays
     const char *X
     size_t n_samples
-    size_t row_bytes
+    size_t row_bytes        # as they are stored
+    const fgd_storage *storage  # NULL: rows are read in place
+    const void *mean        # of each column; NULL: rows are converted only
+    const void *inverse_scale
     const char *y
     size_t target_bytes
     const char *sample_weight   # NULL: ones
+
+
+cdef struct Decoded:        # room for rows that are not read in place
+    size_t n_rows           # 0: all are read in place
+    size_t row_bytes
+    char *values
+    const void **rows
 
 
 cdef struct Epoch:
@@ -247,6 +258,7 @@ cdef struct Run:
     # workspace
     size_t chunk            # the most samples that it holds
     Window *windows         # one for each thread
+    Decoded decoded
     Samples samples
     Blocks blocks
     Sums sums
@@ -278,6 +290,8 @@ cdef enum:
     LEAST_SEGMENT = 128     # with at least so many inputs in each segment
     MAX_SEGMENTS = 4
     LEAST_SKEWED = 512      # bytes of a row
+    DECODED_BYTES = 1 << 22     # of decoded rows, for all threads together
+    DECODED_AT_ONCE = 1 << 15   # the same for a thread of a linear model: they stay in its cache
     UNTIMED = 100000        # approximate multiply-adds between two readings of the clock
     LEAST_MEASURED = 8      # samples of a batch whose norms a trace averages, or a quarter
 

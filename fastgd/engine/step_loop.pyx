@@ -31,6 +31,7 @@ from fastgd.engine.layers cimport (
 from fastgd.engine.packing cimport convert, transpose, unpack
 from fastgd.engine.run cimport (
     Adjust,
+    DECODED_AT_ONCE,
     FGD_FLAG,
     FGD_RAISE_FLAG,
     LEAST_MEASURED,
@@ -52,7 +53,9 @@ from fastgd.engine.run cimport (
     fgd_seconds,
     share_of,
 )
-from fastgd.engine.windows cimport Share, batch_length, list_shares, locate, share_blocks
+from fastgd.engine.windows cimport (
+    Share, batch_length, list_shares, locate, read_rows, rows_at_once, share_blocks, shared_rows
+)
 
 
 # ---------------------------------------------------------------------------------------
@@ -104,29 +107,32 @@ cdef inline char *_place(const Run *run, const Tile *tile, char *packed) noexcep
 
 
 cdef void _gradient(
-    Run *run, const Tile *tile, const void *const *inputs, size_t n, char *out, bint add
+    Run *run, const Tile *tile, const void *const *inputs, size_t first, size_t n, char *out,
+    bint add
 ) noexcept nogil:
-    """Write a tile's gradient over the chunk to `out`, or add it if `add`."""
+    """Write a tile's gradient over n rows, from row `first` of the chunk on, to `out`, or add it
+    if `add`."""
     cdef const fgd_kernels *kernels = run.kernels
     cdef Layer *layer = &run.layers[tile.layer]
     cdef size_t size = run.itemsize
+    cdef const char *delta = layer.delta + first * layer.ld * size
     if tile.layer > 0:
-        inputs = run.layers[tile.layer - 1].output_rows
+        inputs = run.layers[tile.layer - 1].output_rows + first
     if layer.ld == 1:
         kernels.dot_gradient(
-            n, inputs, layer.n_in, layer.delta, out, out + (layer.bias - layer.weights) * size, add
+            n, inputs, layer.n_in, delta, out, out + (layer.bias - layer.weights) * size, add
         )
     elif tile.first == tile.last:
-        kernels.column_sum(n, layer.ld, layer.delta, out, add)
+        kernels.column_sum(n, layer.ld, delta, out, add)
     elif layer.n_segments > 0:
         kernels.dots_gradient(
-            n, inputs, tile.first, tile.last - tile.first, layer.n_out, layer.delta, layer.ld,
+            n, inputs, tile.first, tile.last - tile.first, layer.n_out, delta, layer.ld,
             out, tile.width, add,
         )
     else:
         kernels.dense_gradient(
-            n, inputs, tile.first, tile.last, tile.width, layer.delta + tile.column * size,
-            layer.ld, out, add,
+            n, inputs, tile.first, tile.last, tile.width, delta + tile.column * size, layer.ld,
+            out, add,
         )
 
 
@@ -285,83 +291,121 @@ cdef inline size_t _part(size_t n, size_t limit, size_t done) noexcept nogil:
 # ---------------------------------------------------------------------------------------
 
 cdef void _measure_and_clip(
-    Run *run, const Step *step, Window *window, size_t at, size_t first, size_t end
+    Run *run, const Step *step, const void *const *inputs, size_t done, size_t row, size_t n
 ) noexcept nogil:
-    """Compute the gradient norms of the chunk's samples from `first` to `end`, as far as they are
-    needed, and clip the gradients that are too long."""
-    cdef size_t normed = _part(end - first, step.normed, window.start + at + first - step.start)
+    """Compute the gradient norms of n samples, from row `row` of the chunk on, as far as they are
+    needed, and clip the gradients that are too long. The batch has `done` samples before them."""
+    cdef size_t normed = _part(n, step.normed, done)
     if normed == 0:
         return
     sample_norms(
-        run, window.rows + at + first, first, normed, step.scale, NULL,
-        run.samples.squares + first, run.samples.square_parts + 2 * first,
+        run, inputs, row, normed, step.scale, NULL, run.samples.squares + row,
+        run.samples.square_parts + 2 * row,
     )
     if run.adjust.clip_sample > 0:
-        clip_samples(run, first, end - first, NULL, run.samples.squares + first)
+        clip_samples(run, row, n, NULL, run.samples.squares + row)
 
 
-cdef void _run_chunk(
-    Run *run, const Step *step, Window *window, size_t at, size_t n, int thread
+cdef void _run_rows(
+    Run *run, const Step *step, Window *window, size_t at, size_t row, size_t n, int thread
 ) noexcept nogil:
-    """Run this thread's part of n samples forward, through the loss, and backward."""
+    """Run this thread's part of n samples forward, through the loss, and backward.
+
+    They are in the window from `at` on, and use the chunk's rows from `row` on.
+    """
     cdef size_t share = share_of(run, n), depth, rows
     cdef size_t first = _min(thread * share, n), end = _min(first + share, n), b = first
+    cdef size_t place = window.start + at
+    cdef const void *const *inputs = read_rows(run, window, at + first, end - first, first) - first
+    if run.decoded.n_rows > 0 and run.team.n_split > 0:
+        _wait(run)
     for depth in range(run.team.n_split):
         if depth > 0:
-            activate(run, depth - 1, first, end - first, window.start + at + first)
+            activate(run, depth - 1, row + first, end - first, place + first)
             _wait(run)
-        raw_columns(run, depth, window.rows + at, n, thread)
+        raw_columns(run, depth, inputs, row, n, thread)
         _wait(run)
     while b < end and not FGD_FLAG(run.flags.interrupted):
         rows = _min(MIN_CHUNK, end - b)
         if thread == 0:
             poll_signals(run, rows)
         forward_backward(
-            run, window, at + b, b, rows, run.team.n_split, window.start + at + b, step.scale
+            run, inputs + b, window, at + b, row + b, rows, run.team.n_split, place + b, step.scale
         )
         b += rows
     for depth in range(run.team.n_split, 1, -1):
         _wait(run)
-        delta_columns(run, depth - 1, n, thread)
+        delta_columns(run, depth - 1, row, n, thread)
     if step.normed > 0:
         if run.team.n_split > 1:
             _wait(run)
-        _measure_and_clip(run, step, window, at, first, end)
+        _measure_and_clip(
+            run, step, inputs + first, place + first - step.start, row + first, end - first
+        )
+
+
+cdef void _update_tiles(
+    Run *run, const Step *step, const void *const *inputs, size_t row, size_t n, size_t filled,
+    size_t done, bint kept, int thread
+) noexcept nogil:
+    """Add n rows' part to the gradient of this thread's tiles, and finish those that are complete.
+
+    In the first layer this is the part of the rows from `row` of the chunk on, whose inputs are
+    given; in others that of the whole chunk, once its `filled` rows are there. The batch has `done`
+    samples before the chunk.
+    """
+    cdef bint last = row + n == filled
+    cdef char *gradient
+    cdef Tile *tile
+    cdef size_t t
+    for t in range(run.n_tiles):
+        if FGD_FLAG(run.flags.interrupted):  # the result will be discarded
+            break
+        tile = &run.tiles[t]
+        if not _owns(run, t, thread) or (tile.layer > 0 and not last):
+            continue
+        if thread == 0:
+            poll_signals_after(run, <double> n * <double> tile.count)
+        if kept or tile.padded:
+            gradient = _place(run, tile, run.gradient)
+        else:
+            gradient = run.scratch + thread * run.scratch_bytes
+        if tile.layer == 0:
+            _gradient(run, tile, inputs, row, n, gradient, done + row > 0)
+        else:
+            _gradient(run, tile, NULL, 0, filled, gradient, done > 0)
+        if last and done + filled == step.n:
+            _finish(run, tile, step, gradient)
 
 
 cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     """Make this thread's part of one step of a network, chunk by chunk."""
     cdef Window *window = &run.windows[thread]
-    cdef size_t done = 0, n, at, t
+    cdef size_t done = 0, n, at, t, row, rows
     cdef size_t chunks = max(<size_t> 1, (step.n + run.chunk - 1) / run.chunk)
     cdef size_t chunk = _round_up((step.n + chunks - 1) / chunks, 8)  # of nearly equal size
-    cdef bint kept = chunks > 1 or run.training.optimizer == NULL or run.sums.clip != NULL
-    cdef char *gradient
-    cdef Tile *tile
+    cdef size_t at_once = rows_at_once(run, chunk)
+    cdef bint kept = (
+        at_once < step.n or run.training.optimizer == NULL or run.sums.clip != NULL
+    )
     if thread == 0 and run.noise.packed != NULL:
         _draw_noise(run)
     while done < step.n and not run.flags.stopped:
         n = _min(chunk, step.n - done)
         at = locate(run, window, step.start + done, n)
-        _run_chunk(run, step, window, at, n, thread)
-        _decide(
-            run, thread, n, run.samples.losses, _part(n, step.measured, done), run.samples.squares
-        )
-        for t in range(run.n_tiles):
-            if FGD_FLAG(run.flags.interrupted):  # the result will be discarded
-                break
-            if _owns(run, t, thread):
-                tile = &run.tiles[t]
-                if thread == 0:
-                    poll_signals_after(run, <double> n * <double> tile.count)
-                if kept or tile.padded:
-                    gradient = _place(run, tile, run.gradient)
-                else:
-                    gradient = run.scratch + thread * run.scratch_bytes
-                _gradient(run, tile, window.rows + at, n, gradient, done > 0)
-                if done + n == step.n:
-                    _finish(run, tile, step, gradient)
-        _wait(run)
+        row = 0
+        while row < n:
+            rows = _min(at_once, n - row)
+            _run_rows(run, step, window, at + row, row, rows, thread)
+            if row + rows < n:
+                _wait(run)
+            else:
+                _decide(run, thread, n, run.samples.losses, _part(n, step.measured, done),
+                        run.samples.squares)
+            _update_tiles(run, step, shared_rows(run, window, at + row), row, rows, n, done, kept,
+                          thread)
+            _wait(run)
+            row += rows
         done += n
     if step.n == 0:
         if thread == 0:
@@ -394,14 +438,18 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
     cdef Step step
     cdef size_t start = run.stretch.start, n, at, i, size = run.itemsize
     cdef double *slopes = run.samples.square_parts
+    cdef const void *const *inputs
     step.n, step.scale = 1, 1
     while start < run.stretch.stop and not run.flags.stopped:
         n = _min(run.chunk, run.stretch.stop - start)
+        if run.decoded.n_rows > 0:  # and the row after the last
+            n = _min(n, run.decoded.n_rows - 1)
         at = locate(run, window, start, n)
         if record.params != NULL or record.norm != NULL:  # end with a recorded step
             n = _min(n, record.every - (run.epoch.step + <int64_t> start) % <int64_t> record.every)
+        inputs = read_rows(run, window, at, n + (run.decoded.n_rows > 0), 0)
         run.training.stochastic(
-            n, window.rows + at, layer.n_in, window.targets + at * run.data.target_bytes,
+            n, inputs, layer.n_in, window.targets + at * run.data.target_bytes,
             NULL if run.data.sample_weight == NULL else window.weights + at * size,
             run.params, run.params + layer.bias * size, run.epoch.rates + start,
             run.training.hyperparameters[0], start > 0, &run.training.ahead, run.samples.losses,
@@ -409,7 +457,7 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
         )
         poll_signals(run, n)
         if record.norm != NULL:
-            run.kernels.row_squares(1, window.rows + at + n - 1, layer.n_in, run.sums.record)
+            run.kernels.row_squares(1, inputs + n - 1, layer.n_in, run.sums.record)
             run.sums.record[0] = (run.sums.record[0] + 1) * slopes[n - 1] * slopes[n - 1]
         for i in range(n):
             if record.every > 0:
@@ -457,13 +505,9 @@ cdef void _block_gradient(
     Run *run, const Step *step, const Share *share, size_t b, int thread
 ) noexcept nogil:
     """Write the gradient and the loss of a linear model over block number b of a batch."""
-    cdef const fgd_kernels *kernels = run.kernels
     cdef Window *window = &run.windows[thread]
-    cdef Layer *layer = &run.layers[0]
-    cdef size_t first = b * share.block, end = _min(first + share.block, step.n)
-    cdef size_t size = run.itemsize, n, at, normed
-    cdef char *partial = run.blocks.gradients + b * run.n_packed * size
-    cdef char *z = layer.output + thread * run.chunk * size
+    cdef size_t first = b * share.block, end = _min(first + share.block, step.n), n, at
+    cdef char *partial = run.blocks.gradients + b * run.n_packed * run.itemsize
     cdef double *values = run.samples.losses + thread * run.chunk
     cdef double *squares = run.samples.squares + thread * run.chunk
     cdef double loss = 0, square = 0
@@ -474,30 +518,59 @@ cdef void _block_gradient(
             list_shares(run, window, step, first, _min(share.last * share.block, step.n), thread)
         at = window.n_read
         window.n_read += n
-        kernels.dot(n, window.rows + at, layer.n_in, run.params,
-                    run.params + layer.bias * size, z)
-        run.training.loss(
-            n, 1, 1, z, window.targets + at * run.data.target_bytes,
-            NULL if run.data.sample_weight == NULL else window.weights + at * size,
-            step.scale, values,
-        )
+        _run_linear(run, step, window, at, n, first, partial, add, thread)
         loss += fgd_sum(n, values)
-        normed = _part(n, step.normed, first)
-        if normed > 0:
-            sample_norms(
-                run, window.rows + at, 0, normed, step.scale, z, squares,
-                run.samples.square_parts + 2 * thread * run.chunk,
-            )
-            if run.adjust.clip_sample > 0:
-                clip_samples(run, 0, n, z, squares)
+        if _part(n, step.normed, first) > 0:
             square += fgd_sum(_part(n, step.measured, first), squares)
-        kernels.dot_gradient(n, window.rows + at, layer.n_in, z, partial,
-                             partial + layer.bias * size, add)
         if thread == 0:
             poll_signals(run, n)
         first += n
         add = True
     run.blocks.losses[b], run.blocks.squares[b] = loss, square
+
+
+cdef void _run_linear(
+    Run *run, const Step *step, Window *window, size_t at, size_t n, size_t done, char *partial,
+    bint add, int thread
+) noexcept nogil:
+    """Compute the losses of n samples of a linear model, from `at` of the window on, and write or
+    add their gradient. The batch has `done` samples before them."""
+    cdef const fgd_kernels *kernels = run.kernels
+    cdef Layer *layer = &run.layers[0]
+    cdef size_t size = run.itemsize, row = 0, rows, normed, own = thread * run.chunk
+    cdef size_t room = run.decoded.n_rows / run.team.n_threads, place = thread * room
+    cdef char *z = layer.output + own * size
+    cdef char *bias = partial + layer.bias * size
+    cdef const void *const *inputs = NULL
+    while row < n:
+        rows = n - row
+        if run.decoded.n_rows > 0:
+            rows = _min(rows, _min(room, max(<size_t> 16, DECODED_AT_ONCE / run.decoded.row_bytes)))
+        inputs = read_rows(run, window, at + row, rows, place)
+        kernels.dot(rows, inputs, layer.n_in, run.params, run.params + layer.bias * size,
+                    z + row * size)
+        run.training.loss(
+            rows, 1, 1, z + row * size, window.targets + (at + row) * run.data.target_bytes,
+            NULL if run.data.sample_weight == NULL else window.weights + (at + row) * size,
+            step.scale, run.samples.losses + own + row,
+        )
+        normed = _part(rows, step.normed, done + row)
+        if normed > 0:
+            sample_norms(
+                run, inputs, 0, normed, step.scale, z + row * size, run.samples.squares + own + row,
+                run.samples.square_parts + 2 * (own + row),
+            )
+            if run.adjust.clip_sample > 0:
+                clip_samples(run, 0, rows, z + row * size, run.samples.squares + own + row)
+        if rows < n:
+            kernels.dot_gradient(rows, inputs, layer.n_in, z + row * size, partial,
+                                 run.scratch + thread * run.scratch_bytes, add or row > 0)
+        row += rows
+    # the bias's part is one sum over all samples, so that it does not depend on the room
+    if room > 0 and n > 0 and rows < n:
+        kernels.dot_gradient(n, inputs, 0, z, partial, bias, add)
+    else:
+        kernels.dot_gradient(n, inputs, layer.n_in, z, partial, bias, add)
 
 
 cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:

@@ -41,3 +41,34 @@ cdef inline size_t locate(Run *run, Window *window, size_t start, size_t n) noex
     if start < window.start or start + n > window.start + window.count:
         move_window(run, window, start)
     return start - window.start
+
+
+@cython.cdivision(True)
+cdef inline size_t rows_at_once(const Run *run, size_t n) noexcept nogil:
+    """Return how many of n rows can be read at once, by all threads together."""
+    cdef size_t room = run.decoded.n_rows
+    if room == 0 or n <= room:
+        return n
+    return room - room % 8 if room > 8 else room
+
+
+@cython.cdivision(True)
+cdef inline const void *const *read_rows(
+    Run *run, const Window *window, size_t at, size_t n, size_t place
+) noexcept nogil:
+    """Return pointers to n rows of the window, from `at` on, that kernels can read: to where they
+    are stored, or to their decoded copies, which are written from row `place` on."""
+    if run.decoded.n_rows == 0:
+        return window.rows + at
+    run.data.storage.decode(
+        n, window.rows + at, run.layers[0].n_in, run.data.mean, run.data.inverse_scale,
+        run.decoded.values + place * run.decoded.row_bytes, run.decoded.row_bytes / run.itemsize,
+    )
+    return run.decoded.rows + place
+
+
+cdef inline const void *const *shared_rows(
+    const Run *run, const Window *window, size_t at
+) noexcept nogil:
+    """Return pointers to the rows that all threads have read, the first at `at` of the window."""
+    return window.rows + at if run.decoded.n_rows == 0 else run.decoded.rows

@@ -2,8 +2,9 @@
 # cython: freethreading_compatible=True
 """Windows: a thread's view of the samples that it reads next.
 
-Rows are not copied: kernels take a list of pointers, and prefetch along it. Targets and weights, a
-few bytes a sample, are gathered in the order of the rows.
+Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows that are stored
+in another dtype are decoded, when they are used, into a room that stays in the cache (read_rows).
+Targets and weights, a few bytes a sample, are gathered in the order of the rows.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t

@@ -21,6 +21,8 @@ from fastgd.engine.packing cimport convert, transpose_all, unpack
 from fastgd.engine.run cimport (
     Adjust,
     CHUNK_ELEMENTS,
+    DECODED_BYTES,
+    Decoded,
     FEW_OUTPUTS,
     LEAST_SEGMENT,
     LEAST_SKEWED,
@@ -73,6 +75,7 @@ cdef class Workspace:
         memset(run, 0, sizeof(Run))
         self._kept = []
         self._sizes = tuple(sizes)
+        self._dtype = dtype
         run.kernels = _table(level, _is_double(dtype))
         run.itemsize = run.kernels.itemsize
         run.n_layers = len(self._sizes) - 1
@@ -106,15 +109,27 @@ cdef class Workspace:
         self._n_free -= n
         return taken
 
-    def set_data(self, X, y=None, sample_weight=None):
-        """Set the samples: they are read in place, and their memory is pinned as long as self."""
+    def set_data(self, X, y=None, sample_weight=None, affine=None):
+        """Set the samples: they are read in place, and their memory is pinned as long as self.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, sizes[0])
+            Of the computation's dtype, or of another in `kernels.storage_names`, which is decoded.
+        y, sample_weight : ndarray
+            Targets, and factors of the samples' losses.
+        affine : (ndarray, ndarray) or None
+            The mean and the inverse scale of each column, in the dtype in which they are applied.
+        """
         cdef Run *run = &self.run
         cdef size_t t, n = len(X)
         self._data = X, y, sample_weight
         self._kept += [self._data, pin(X), pin(y), pin(sample_weight)]
-        run.data.row_bytes = self._sizes[0] * run.itemsize
+        if X.dtype != self._dtype or affine is not None:
+            self._set_storage(X.dtype, affine)
+        run.data.row_bytes = self._sizes[0] * X.itemsize
         run.data.X = _place(X, n * run.data.row_bytes, "X")
-        if run.linear:
+        if run.linear and run.data.storage == NULL:
             _skew(run)
         run.data.n_samples = run.epoch.n_order = n
         if y is not None:
@@ -126,6 +141,31 @@ cdef class Workspace:
             run.data.sample_weight = _place(sample_weight, n * run.itemsize, "sample_weight")
             for t in range(run.team.most_threads):
                 run.windows[t].weights = <char *> self.take(run.chunk, run.itemsize)
+
+    cdef int _set_storage(self, dtype, affine) except -1:
+        """Let rows be decoded, into room for as many as fit into a fixed number of bytes."""
+        cdef Run *run = &self.run
+        cdef Decoded *decoded = &run.decoded
+        cdef size_t i, bytes_each, most = run.chunk + 1
+        run.data.storage = run.kernels.storage(dtype.name.encode())
+        if run.data.storage == NULL:
+            raise TypeError(f"no kernel decodes samples of dtype {dtype}")
+        if affine is not None:
+            bytes_each = self._sizes[0] * run.data.storage.affine_size
+            self._kept.append(affine)
+            run.data.mean = _place(affine[0], bytes_each, "mean")
+            run.data.inverse_scale = _place(affine[1], bytes_each, "inverse_scale")
+        decoded.row_bytes = _round_up(self._sizes[0] * run.itemsize, 64)
+        if run.linear:
+            most = max(most, <size_t> run.team.most_threads * MIN_CHUNK)
+        decoded.n_rows = max(
+            _min(most, DECODED_BYTES / decoded.row_bytes), max(2, run.team.most_threads)
+        )
+        decoded.values = <char *> self.take(decoded.n_rows, decoded.row_bytes)
+        decoded.rows = <const void **> self.take(decoded.n_rows + FGD_AHEAD, sizeof(void *))
+        for i in range(decoded.n_rows + FGD_AHEAD):
+            decoded.rows[i] = decoded.values + _min(i, decoded.n_rows - 1) * decoded.row_bytes
+        return 0
 
     cdef int _check_data(self) except -1:
         """Check that the samples have not moved: Python code may have run in between.

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.rows._interface import Inputs
-from fastgd.rows._storage import decode
+from fastgd.rows._storage import affine, decode
 
 __all__ = ["DenseRows"]
 
@@ -44,6 +44,10 @@ class DenseRows:
     def shape(self) -> tuple[int, ...]:
         """Number of samples, number of features."""
         return self.source.shape
+
+    def affine(self) -> tuple[FloatArray, FloatArray] | None:
+        """Return the columns' means and inverse scales as the kernels apply them; None for none."""
+        return None if self.inputs is None else affine(self.source.dtype, self.dtype, self.inputs)
 
     @property
     def arrays(self) -> tuple[AnyArray, ...]:

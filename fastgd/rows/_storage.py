@@ -16,10 +16,9 @@ __all__ = ["affine", "decode", "is_storage", "storage_names"]
 
 def storage_names() -> tuple[str, ...]:
     """Return the names of the dtypes that kernels decode, as NumPy and ml_dtypes spell them."""
-    return (
-        "bool", "uint8", "int8", "uint16", "int16", "int32", "float16", "bfloat16", "float32",
-        "float64",
-    )  # fmt: skip
+    from fastgd.engine.kernels import storage_names as names  # compiled: loaded when needed
+
+    return names()
 
 
 def is_storage(dtype: np.dtype[Any]) -> bool:

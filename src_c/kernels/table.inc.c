@@ -25,6 +25,7 @@
 #include "update.inc.c"
 
 #include "adjust.inc.c"
+#include "decode.inc.c"
 #include "dropout.inc.c"
 
 static int math(const char *name, size_t n, const void *x, void *out) {
@@ -69,8 +70,10 @@ const fgd_kernels FGD_TABLE = {
     .activation_names = activation_names,
     .loss_names = loss_names,
     .optimizers = optimizers,
+    .storages = storages,
     .activation = activation_named,
     .loss = loss_named,
     .stochastic = stochastic_named,
     .optimizer = optimizer_named,
+    .storage = storage_named,
 };
