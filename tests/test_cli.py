@@ -66,9 +66,19 @@ def run(capsys):
 
 
 def body(out):
-    """Return the table's rows, as lists of words."""
+    """Return the table's rows, as lists of words, without the star of the best one."""
     lines = out.split("-----\n")[1].split("\n\n")[0].splitlines()
-    return [line.split() for line in lines]
+    return [line.removesuffix(" *").replace(" of ", "/").split() for line in lines]
+
+
+def numbers(out):
+    """Return the table's rows without what is measured."""
+    return [row[:4] + row[5:] for row in body(out)]
+
+
+def recommended(out):
+    """Return the batch sizes of the starred rows."""
+    return [line.split()[1] for line in out.splitlines() if line.endswith(" *")]
 
 
 def read(path):
@@ -89,9 +99,9 @@ def test_the_main_job_compares_three_batch_sizes_on_the_digits(main_job):
     assert "Alpaydin & Kaynak 1998, UCI repository, CC BY 4.0" in main_job
     assert "1,438 rows train, 359 validate. Model: 64-64-10" in main_job
     assert [row[:4] for row in body(main_job)] == [
-        ["stochastic", "1", "1,438", "20"],
-        ["mini-batch", "32", "45", "20"],
-        ["batch", "1,438", "1", "20"],
+        ["stochastic", "1", "7/12", "0.011"],
+        ["mini-batch", "32", "18/20", "0.12"],
+        ["batch", "1,438", "20/20", "0.69"],
     ]
 
 
@@ -100,8 +110,6 @@ def test_the_main_job_learns_more_by_small_batches(main_job):
     assert min(float(row[-1].rstrip("%")) for row in rows) > 94
     losses = [float(row[-3]) for row in rows]
     assert max(losses[:2]) < losses[2]
-    words = " ".join(main_job.split())
-    assert "batch size 1 made 28,760 updates, batch size 1,438 made 20" in words
 
 
 def test_the_main_job_fits_a_terminal(main_job):
@@ -111,33 +119,27 @@ def test_the_main_job_fits_a_terminal(main_job):
 
 
 def test_the_same_seed_prints_the_same_numbers(run):
-    def numbers(*words):
-        return [row[:5] + row[6:] for row in body(run(*FAST, *words)[1])]
+    def job(*words):
+        return numbers(run(*FAST, *words)[1])
 
-    assert numbers() == numbers() == numbers("--threads", "1")
-    assert numbers() != numbers("--seed", "1")
+    assert job() == job() == job("--threads", "1")
+    assert job() != job("--seed", "1")
 
 
 def test_compare_is_the_main_jobs_name(folder, run):
     words = ["house.csv", "--target", "price", *FAST]
-    tables = [
-        [row[:5] + row[6:] for row in body(run(*job, *words)[1])] for job in ([], ["compare"])
-    ]
+    tables = [numbers(run(*job, *words)[1]) for job in ([], ["compare"])]
     assert tables[0] == tables[1]
 
 
-def test_the_advice_is_for_the_goal(folder, run):
+def test_with_a_goal_the_advice_is_for_it(folder, run):
     words = ["house.csv", "--target", "price", "--hidden", "none"]
-    advice = run(*words)[1].split("\n\n")[-1]
-    assert re.match(r"Take batch size \d+: of these it was the first to reach a validation", advice)
+    advice = run(*words, "--goal", "0.5")[1].split("\n\n")[-1]
+    assert "it reached the goal, a validation loss of 0.5" in " ".join(advice.split())
     advice = " ".join(run(*words, "--goal", "-1")[1].split("\n\n")[-1].split())
-    assert advice.startswith("No run reached the goal, a validation loss of -1. Nearest came batch")
-
-
-def test_the_noise_scale_is_said(folder, run):
-    out = " ".join(run("house.csv", "--target", "price", "--hidden", "none")[1].split())
-    sizes = re.search(r"noise scale was ([\d.,]+) rows before the training and", out)
-    assert 0.01 < float(sizes[1].replace(",", "")) < 1000
+    assert advice.startswith(
+        "No batch size reached the goal, a validation loss of -1. Nearest came"
+    )
 
 
 def test_a_page_without_matplotlib_names_the_extra(monkeypatch, run):
@@ -153,7 +155,7 @@ def test_a_page_without_matplotlib_names_the_extra(monkeypatch, run):
 
 def test_backends_print_the_same_table(folder, run):
     outputs = [
-        [row[:5] + row[6:] for row in body(out)]
+        numbers(out)
         for _, out, _ in (
             run("house.csv", "--target", "price", *FAST, "--backend", backend)
             for backend in ("compiled", "vectorized", "loop")
@@ -171,8 +173,8 @@ def test_a_regression_on_a_users_file(folder, run):
     assert "Model: 4-16-16-1 relu network" in out
     rows = body(out)
     assert [row[:4] for row in rows] == [
-        ["mini-batch", "8", "12", "30"],
-        ["batch", "96", "1", "30"],
+        ["mini-batch", "8", "28/30", "0.097"],
+        ["batch", "96", "30/30", "0.11"],
     ]
     assert float(rows[0][-1]) > 0.9
     assert "of the variance of price" in " ".join(out.split())
@@ -223,7 +225,8 @@ def test_saving_and_predicting_classes(folder, run):
 def test_the_saved_model_is_the_best_one_and_loads_in_python(folder, run):
     _, out, _ = run("--save", "digits.npz", *FAST)
     scores = {row[1]: float(row[-1].rstrip("%")) for row in body(out)}
-    assert f"Saved the model of batch size {max(scores, key=scores.get)} to" in out
+    (best,) = recommended(out)
+    assert f"Saved the model of batch size {best} to" in out
     net = gd.load("digits.npz")
     assert net.sizes == (64, 8, 10)
     images, labels = load_digits()
@@ -398,7 +401,7 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
         ("house.csv --target city --task regression", "line 2, column 'city'"),
         ("house.csv --target price --task ranking", "argument --task: invalid choice: 'ranking'"),
         ("house.csv --target price --epoch 3", "no option --epoch: did you mean --epochs? (see"),
-        ("house.csv --target price --quick=1", "there is no option --quick (see python -m fastgd"),
+        ("house.csv --target price --quick=1", "there is no option --quick (see fastgd --help"),
         ("house.csv --target price --lr 0.1", "no option --lr: did you mean --learning-rate?"),
         ("comapre", "no command and no file 'comapre': did you mean compare? (see"),
         ("comapre house.csv --target price", "no command 'comapre': did you mean compare? (see"),
@@ -553,13 +556,14 @@ def test_a_file_named_predict_is_reached_by_its_path(folder, run):
     assert run("./predict", "--target", "price", *FAST)[0] == 0
 
 
-def test_a_batch_size_that_diverges_is_explained_and_exit_code_1(folder, run):
+def test_a_batch_size_that_diverges_is_explained(folder, run):
     words = ["--batch-size", "1,32", "--learning-rate", "1e20,0.01", "--save", "m.npz"]
     code, out, err = run("house.csv", "--target", "price", *words, *FAST)
-    assert (code, err) == (1, "")
+    assert (code, err) == (0, "")
     assert body(out)[0][-1] == "diverged"
-    assert "Diverged: batch size 1. " in out
-    assert "Give a lower --learning-rate" in " ".join(out.split())
+    assert "Batch size 1 diverged at learning rate 1e+20: its steps overshoot." in " ".join(
+        out.split()
+    )
     assert "Saved the model of batch size 32" in out
 
 
@@ -590,7 +594,7 @@ def test_help_and_version(run, capsys, words):
     out, err = capsys.readouterr()
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
-    assert out.startswith(f"fastgd {gd.__version__}" if words == ["--version"] else "usage: python")
+    assert out.startswith(f"fastgd {gd.__version__}" if words == ["--version"] else "usage: fastgd")
 
 
 def test_the_learning_rate_grows_in_proportion_and_then_levels_off():

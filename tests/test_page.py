@@ -29,7 +29,7 @@ def pages(tmp_path_factory):
     words = ["compare", str(folder / "a&b.csv"), "--target", NASTY, *WORDS]
     assert cli.main([*words, "--html", str(folder / "good.html")]) == 0
     rates = ["--learning-rate", "1e20,0.01,0.02"]
-    assert cli.main([*words, *rates, "--html", str(folder / "diverged.html")]) == 1
+    assert cli.main([*words, *rates, "--html", str(folder / "diverged.html")]) == 0
     assert cli.main([*words, "--learning-rate", "1e25", "--html", str(folder / "bad.html")]) == 1
     return folder
 
@@ -65,8 +65,8 @@ def test_what_the_user_wrote_is_text(text):
 
 def test_it_says_how_it_was_made(text):
     command = html.unescape(re.search(r"<pre><code>(.*)</code></pre>", text)[1])
-    assert shlex.split(command)[:4] == ["python", "-m", "fastgd", "compare"]
-    assert shlex.split(command)[6] == NASTY
+    assert shlex.split(command)[:2] == ["fastgd", "compare"]
+    assert shlex.split(command)[4] == NASTY
 
 
 def test_pictures_have_words_for_those_who_do_not_see_them(pages):
@@ -168,7 +168,7 @@ def test_the_page_is_english_and_its_headings_are_in_order(visit):
     page = visit("good", 1400)
     assert page.locator("html").get_attribute("lang") == "en"
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(h => h.tagName)")
-    assert levels == ["H1", "H2", "H2", "H2", "H2"]
+    assert levels == ["H1", "H2", "H2", "H2"]
 
 
 @pytest.mark.slow
@@ -180,19 +180,11 @@ def test_the_table_of_runs_has_names_for_rows_and_columns(visit):
 
 
 @pytest.mark.slow
-def test_the_table_of_predictions_says_what_is_advised(visit):
-    predicted = visit("good", 1400).get_by_role("table", name="What reaching a loss would take")
-    assert predicted.get_by_role("columnheader").count() == 4
-    assert "advised" in " ".join(predicted.get_by_role("rowheader").all_inner_texts())
-
-
-@pytest.mark.slow
 def test_tables_pictures_and_regions_have_their_roles(visit):
     page = visit("good", 1400)
     counts = {role: page.get_by_role(role).count() for role in ("main", "table", "img")}
-    assert counts == {"main": 1, "table": 2, "img": 3}
-    for name in ("The runs", "What the noise predicts"):
-        assert page.get_by_role("region", name=name).count() == 1
+    assert counts == {"main": 1, "table": 1, "img": 3}
+    assert page.get_by_role("region", name="The runs").count() == 1
 
 
 @pytest.mark.slow

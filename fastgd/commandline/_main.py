@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import csv
 import io
-import math
 import os
 import shlex
 import sys
@@ -23,20 +22,19 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgd import _files, backends
-from fastgd._columns import fill, head, line
+from fastgd._columns import fill
 from fastgd._interruption import INTERRUPTED, raise_again
 from fastgd._visible import Visible, visible
 from fastgd._words import count
 from fastgd._writing import replacing
-from fastgd.advice import Advice, recommend_batch_size
 from fastgd.commandline._options import predict_parser, train_parser
 from fastgd.commandline._places import check_places
-from fastgd.commandline._problem import Problem, StepSizeRule
+from fastgd.commandline._problem import Problem, StepSizeRule, split
 from fastgd.commandline._report import Progress, about_noise, explain, table_columns
-from fastgd.comparison import Comparison, compare
+from fastgd.comparison import Comparison
+from fastgd.comparison._compare import compare_starts
 from fastgd.data import load_digits
 from fastgd.history import History
 from fastgd.network import Network, network_entries, read_network
@@ -59,6 +57,13 @@ __all__ = ["main"]
 
 
 FEWEST_ROWS = 10
+#: seeds are added up to this many row gradients times inputs times units, about a second's work
+MOST_WORK = 1_000_000_000
+#: what an update costs besides, in the same unit
+OVERHEAD = 500
+#: where every learning rate diverged, try rates lower by this factor, this many times
+LOWER = 64
+MOST_LOWERED = 3
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 a run diverged, 2 wrong options or files, 130 interrupted.
+        0 done, 1 every run diverged, 2 wrong options or files, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     raise_again()
@@ -85,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             work, options = _predict, predict_parser().parse_args(words[1:])
         else:
             work, options = _train, train_parser().parse_args(words[words[:1] == ["compare"] :])
-            options.command = shlex.join(["python", "-m", "fastgd", *words])
+            options.words, options.command = words, shlex.join(["fastgd", *words])
         check_places(options)
         code = work(options)
         sys.stdout.flush()
@@ -138,7 +143,6 @@ class _Task:
     about: list[str]
     table: Table
     encoding: Encoding
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -147,17 +151,17 @@ def _train(options: argparse.Namespace) -> int:
         _check_pictures()
     backends.load(options.backend)  # fail before reading anything if it cannot run
     task = _user_task(options) if options.file is not None else _digits_task(options)
-    problem = Problem.make(task.table, task.encoding, task.rows, options.hidden, options.seed)
+    problem = _make_problem(task, options)
     tried = _check_learning_rates(
-        options.learning_rate, _batch_sizes(options.batch_size, len(problem.X)), problem
+        options.learning_rate, _batch_sizes(options.batch_size, len(problem.rows)), problem
     )
     first, *others = task.about
-    print(visible(first))
-    _say(*others)
+    print(visible(first), *(fill(visible(text)) for text in others), sep="\n")
     print(_about_model(problem), "", sep="\n", flush=True)
     result = _run_all(problem, tried, options)
-    advice, notes = result.advice(), explain(problem, result)
-    _say("", *advice, *about_noise(problem, result), *notes)
+    columns, advice, notes = table_columns(problem), result.advice(), explain(problem, result)
+    print(result.text_table(columns), "", sep="\n")
+    _say(*advice, *notes)
     if options.save is not None:
         _save(options.save, task.encoding, result)
     if options.html is not None:
@@ -166,13 +170,24 @@ def _train(options: argparse.Namespace) -> int:
             result,
             title=f"Batch sizes compared: {task.title}",
             about=[*task.about, _about_model(problem)],
-            columns=table_columns(problem),
+            columns=columns,
             command=options.command,
             advice=advice,
-            notes=notes,
-            predicted=_predict_best(problem, result, options),
+            notes=[*notes, *about_noise(problem, result)],
         )
-    return int(len(result.trained) < len(result))
+    print(f"Next: {visible(_next_command(result, options))}")
+    return int(result.decision.lowest is None)
+
+
+def _make_problem(task: _Task, options: argparse.Namespace) -> Problem:
+    """Split the rows once for each seed, and draw the initial networks."""
+    n = len(task.table)
+    seeds = options.seeds
+    if seeds is None:
+        units = task.encoding.n_features * sum(options.hidden or [1])
+        seeds = int(np.clip(MOST_WORK // (n * options.epochs * (units + OVERHEAD)), 3, 9))
+    splits = [split(n, options.validation, options.seed + k) for k in range(seeds)]
+    return Problem.make(task.table, task.encoding, splits, options.hidden, options.seed)
 
 
 def _check_pictures() -> None:
@@ -262,14 +277,12 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
     about = [title]
     if options.file is not None:
         about.append(f"Target: {options.target} ({name}: {why})")
-    n_valid = min(max(2, round(len(table) * options.validation)), len(table) - 2)
-    order = np.random.default_rng(options.seed).permutation(len(table))
-    rows = order[n_valid:], order[:n_valid]
+    train, _ = split(len(table), options.validation, options.seed)
     encoding = learn_encoding(
         table,
         options.target,
         name,
-        rows[0],
+        train,
         categorical=options.categorical,
         ignore=options.ignore,
         max_categories=options.max_categories,
@@ -282,7 +295,7 @@ def _make_task(title: str, table: Table, options: argparse.Namespace) -> _Task:
         if options.file is None
         else f"{options.target} in {Path(table.source).name}"
     )
-    return _Task(name, about, table, encoding, rows)
+    return _Task(name, about, table, encoding)
 
 
 def _read(options: argparse.Namespace) -> Table:
@@ -309,7 +322,7 @@ def _check_learning_rates(
 ) -> dict[int, list[float]]:
     """Return the learning rates to try for each batch size; a repeated batch size merges them."""
     if requested is None:
-        rule = StepSizeRule(problem.start, problem.X)
+        rule = StepSizeRule(problem.start, problem.X[problem.rows])
         return {size: rule(size) for size in sizes}
     if len(requested) not in (1, len(sizes)):
         raise InputError(
@@ -330,25 +343,27 @@ def _about_model(problem: Problem) -> str:
     layers = "-".join(str(size) for size in problem.start.sizes)
     kind = "relu network" if problem.start.hidden else "linear model"
     return (
-        f"{len(problem.X):,} rows train, {len(problem.X_valid):,} validate. "
-        f"Model: {layers} {kind}, the same start for each run."
+        f"{len(problem.rows):,} rows train, {len(problem.y_valid):,} validate. "
+        f"Model: {layers} {kind}, {count(len(problem.starts), 'seed')}."
     )
 
 
 def _run_all(
     problem: Problem, tried: dict[int, list[float]], options: argparse.Namespace
 ) -> Comparison:
-    """Train at each batch size, and print the table row by row."""
-    columns = table_columns(problem)
-    print(head(columns), flush=True)
+    """Train at each batch size, and show the progress."""
     progress = Progress(sys.stderr)
     parts: list[Comparison] = []
     try:
         for place, (size, rates) in enumerate(tried.items()):
             span = place / len(tried), 1 / len(tried)
-            parts.append(_run_one(problem, size, rates, options, progress, span))
-            progress.clear()
-            print(line(columns, parts[-1][0]), flush=True)
+            part = _run_one(problem, size, rates, options, progress, span)
+            for _ in range(MOST_LOWERED if options.learning_rate is None else 0):
+                if part.trained:
+                    break
+                rates = [rate / LOWER for rate in rates]
+                part = _run_one(problem, size, rates, options, progress, span)
+            parts.append(part)
     finally:
         progress.clear()
     return Comparison.join(parts)
@@ -362,42 +377,67 @@ def _run_one(
     progress: Progress,
     span: tuple[float, float],
 ) -> Comparison:
-    """Train at one batch size, with each of the learning rates.
+    """Train at one batch size, with each of the learning rates and then with each seed.
 
     The span is the start and the length of this part of the work, as shares of the whole.
     """
+    runs: list[History] = []
+    total = len(rates) + len(problem.starts) - 1
 
     def on_epoch(net: Network, history: History) -> None:
+        if not runs or runs[-1] is not history:
+            runs.append(history)
+        done = min(len(runs) - 1 + history.epochs / options.epochs, total)
         assert history.optimizer is not None
-        rate = history.optimizer.learning_rate
-        share = (rates.index(rate) + history.epochs / options.epochs) / len(rates)
         progress.show(
-            f"batch size {size:,}, rate {rate:.2g}: epoch {history.epochs} of "
-            f"{options.epochs}, loss {history.loss[-1]:.4f}",
-            span[0] + share * span[1],
+            f"batch size {size:,}, rate {history.optimizer.learning_rate:.2g}: epoch "
+            f"{history.epochs} of {options.epochs}, loss {history.loss[-1]:.4f}",
+            span[0] + done / total * span[1],
         )
 
     progress.show(f"batch size {size:,}", span[0])
-    return compare(
-        problem.start,
-        *problem.training,
+    return compare_starts(
+        problem.starts,
+        problem.X,
+        problem.y,
         [size],
         epochs=options.epochs,
         optimizer=[SGD(rate) for rate in rates],
-        validation=problem.validation,
-        score=problem.score,
         goal=options.goal,
-        callbacks=[on_epoch],
-        rng=options.seed,
         n_threads=options.threads,
-        backend=options.backend,
         side_by_side=False,  # so that each run's seconds are for the machine to itself
+        settings={"callbacks": [on_epoch], "backend": options.backend},
     )
+
+
+def _next_command(result: Comparison, options: argparse.Namespace) -> str:
+    """Return the command to type next."""
+    best = result.best or result.decision.lowest
+    if best is not None and options.save is not None:
+        return shlex.join(["fastgd", "predict", options.save, "NEW.csv"])
+    words = _without(options.words, ("--batch-size", "--learning-rate", "--save", "--html"))
+    if best is None:
+        lowest = min(entry.optimizer.learning_rate for entry in result)
+        return shlex.join(["fastgd", *words, "--learning-rate", f"{lowest / LOWER:.1g}"])
+    rate = f"{best.optimizer.learning_rate:.6g}"
+    chosen = ["--batch-size", str(best.batch_size), "--learning-rate", rate]
+    return shlex.join(["fastgd", *words, *chosen, "--save", "MODEL.npz"])
+
+
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return a command's words without some options and their values."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if not skip and word.split("=")[0] not in options:
+            kept.append(word)
+        skip = not skip and word in options
+    return kept
 
 
 def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     """Write the best network, with the encoding of its columns."""
-    best = result.best
+    best = result.best or result.decision.lowest
     if best is None:
         print(f"fastgd: every run diverged, so {visible(path)} was not written", file=sys.stderr)
         return
@@ -407,25 +447,6 @@ def _save(path: str, encoding: Encoding, result: Comparison) -> None:
     except OSError as error:
         raise InputError(f"--save {path}: {error.strerror or error}") from error
     print(f"Saved the model of batch size {best.batch_size:,} to {visible(path)}.")
-
-
-def _predict_best(
-    problem: Problem, result: Comparison, options: argparse.Namespace
-) -> Advice | None:
-    """Return the batch size that the gradient's noise and the time of a step suggest."""
-    if not result.trained:
-        return None
-    near = min(result.trained, key=lambda entry: abs(math.log(entry.batch_size / 32)))
-    try:
-        return recommend_batch_size(
-            problem.start,
-            *problem.training,
-            optimizer=near.optimizer,
-            n_threads=options.threads,
-            rng=options.seed,
-        )
-    except ValueError:  # every batch size diverged with this learning rate
-        return None
 
 
 def _write_page(path: str, result: Comparison, **texts: Any) -> None:

@@ -28,15 +28,15 @@ Train one model, from one start, by stochastic, mini-batch and batch gradient
 descent, and compare them. Without FILE: on 1,797 handwritten digits that come
 with fastgd. With FILE: on a CSV file with a header.
 
-  python -m fastgd
-  python -m fastgd house.csv --target price --save house.npz
-  python -m fastgd compare house.csv --target price --html report.html
-  python -m fastgd predict house.npz new.csv --output prices.csv
+  fastgd
+  fastgd house.csv --target price --save house.npz
+  fastgd compare house.csv --target price --html report.html
+  fastgd predict house.npz new.csv --output prices.csv
 """
 
-USAGE = """python -m fastgd [options]
-       python -m fastgd [compare] [options] FILE --target NAME
-       python -m fastgd predict [options] MODEL.npz FILE"""
+USAGE = """fastgd [options]
+       fastgd [compare] [options] FILE --target NAME
+       fastgd predict [options] MODEL.npz FILE"""
 
 EPILOG = f"""\
 columns:   Columns of numbers are standardised with the training rows' means and
@@ -50,21 +50,23 @@ columns:   Columns of numbers are standardised with the training rows' means and
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
 rates:     Without --learning-rate each batch size B tries three, and the table
-           shows the one that ends with the lowest validation loss: 1, 4 and 16
+           shows the one with the lowest validation loss: 1, 4 and 16
            times c B / (R2 + (B - 1) L), where R2 is the squared size of a row,
            L the largest eigenvalue of the rows' second moment (Ma, Bassily,
            Belkin 2018), and c 1/16 for a regression, 1 for a classification.
            With --hidden, a row includes the hidden units' initial values.
---save:    Keeps the run with the best validation score. In Python fastgd.load
+advice:    The batch size with the lowest validation loss, a mean over several
+           seeds. Those that the runs cannot tell from it count as equal, and
+           the fastest of them is recommended. A run stops when its validation
+           loss has not improved for a quarter of the epochs, and keeps its best
+           epoch. With --goal, all that reach that loss count as equal.
+--save:    Keeps the recommended model, of the first seed. In Python fastgd.load
            reads its parameters; only the command predict can predict with it.
---goal:    The advice names the batch size that needs the fewest seconds to the
-           goal. Without --goal that is 98 % of the way from the start's loss on
-           the validation rows to the lowest of all runs. With it, the table
-           shows the learning rate that reaches it in the fewest epochs.
 compare:   The word is optional.
-predict:   Has its own options: python -m fastgd predict --help. For a data file
+predict:   Has its own options: fastgd predict --help. For a data file
            that is itself named "predict" or "compare" write ./predict.
-exit code: 0 done; 1 a run diverged; 2 wrong options or files; {INTERRUPTED} interrupted.
+exit code: 0 done; 1 every run diverged; 2 wrong options or files;
+           {INTERRUPTED} interrupted.
 """
 
 PREDICT_DESCRIPTION = """\
@@ -216,7 +218,7 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
 
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of `compare`."""
-    parser = _parser("python -m fastgd", USAGE, DESCRIPTION, EPILOG)
+    parser = _parser("fastgd", USAGE, DESCRIPTION, EPILOG)
     parser.add_argument(
         "file", nargs="?", metavar="FILE",
         help='a CSV file, plain or compressed by gzip, bzip2 or xz; "-" is standard input',
@@ -249,7 +251,9 @@ def train_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _add_training_options(parser.add_argument_group("how to learn"))
     output = parser.add_argument_group("what to write")
-    output.add_argument("--save", metavar="MODEL.npz", help="write the best model to this file")
+    output.add_argument(
+        "--save", metavar="MODEL.npz", help="write the recommended model to this file"
+    )
     output.add_argument(
         "--html", metavar="REPORT.html",
         help="write a page with the table, pictures and advice (extra: plot)",
@@ -277,11 +281,16 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--goal", type=_goal, metavar="LOSS",
-        help="the validation loss that is good enough (default: see below)",
+        help="the validation loss that is good enough (default: as low as can be)",
     )  # fmt: skip
     group.add_argument(
         "--seed", type=_seed, default=0, metavar="N",
         help="seed for the split, the start and the order of the rows (default: 0)",
+    )  # fmt: skip
+    group.add_argument(
+        "--seeds", type=_positive, metavar="N",
+        help="how many seeds to judge each batch size by, from --seed on (default: 3, and up to 9 "
+        "where training takes well under a second)",
     )  # fmt: skip
     group.add_argument(
         "--threads", type=_positive, metavar="N",
@@ -296,7 +305,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of `predict`."""
     usage = "%(prog)s [options] MODEL.npz FILE"
-    parser = _parser("python -m fastgd predict", usage, PREDICT_DESCRIPTION, PREDICT_EPILOG)
+    parser = _parser("fastgd predict", usage, PREDICT_DESCRIPTION, PREDICT_EPILOG)
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
     parser.add_argument(
         "file", metavar="FILE",

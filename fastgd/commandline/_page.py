@@ -14,10 +14,9 @@ from html import escape as html_escape
 from importlib import import_module, resources
 
 from fastgd import _columns
-from fastgd._columns import Column, significant
+from fastgd._columns import Column
 from fastgd._visible import visible
 from fastgd._words import count
-from fastgd.advice import Advice
 from fastgd.comparison import Comparison
 from fastgd.config import show_config
 
@@ -29,13 +28,6 @@ PICTURES = {
     "update": "Against updates: what each step is worth. Steps of larger batches cost more rows.",
     "second": "Against time: what counts in the end, on the machine that ran this.",
 }
-#: the columns of the table of predictions, which includes batch sizes that were not compared
-PREDICTED = (
-    Column("batch", "size", 9, lambda row: f"{row.batch_size:,}", names_rows=True),
-    Column("microseconds", "a step", 9, lambda row: _number(row.step_seconds * 1e6)),
-    Column("updates", "(relative)", 9, lambda row: _number(row.relative_updates)),
-    Column("time", "(fastest: 1)", 9, lambda row: _number(row.relative_time)),
-)
 WIDTH, HEIGHT = 4.5, 3.6  # inches: narrow, so that text is readable on a phone
 
 
@@ -53,7 +45,6 @@ def page(
     advice: Sequence[str],
     notes: Sequence[str],
     command: str,
-    predicted: Advice | None,
 ) -> str:
     """Return the page; texts are plain and are escaped here."""
     template = resources.files("fastgd.commandline").joinpath("comparison.html").read_text("utf-8")
@@ -66,7 +57,6 @@ def page(
         table=_columns.as_html(columns, result, "One row for each batch size", result.marks),
         notes=_paragraphs(notes),
         pictures=_pictures(result),
-        predicted="" if predicted is None else _predicted(predicted),
         machine=escape(
             "Seconds are those of the machine that ran this: "
             f"{facts['instruction level']}, at most {count(facts['threads'], 'thread')}."
@@ -89,28 +79,6 @@ def _advice(texts: Sequence[str]) -> str:
     first, *reasons = texts
     listed = "\n".join(f"<li>{escape(text)}</li>" for text in reasons)
     return _paragraphs([first]) + (f"\n<ul>\n{listed}\n</ul>" if reasons else "")
-
-
-def _number(value: float) -> str:
-    return significant(value, 3) if math.isfinite(value) else "diverged"
-
-
-def _predicted(advice: Advice) -> str:
-    """Return the section on the prediction from the gradient's noise and the time of a step."""
-    (chosen,) = (row for row in advice.candidates if row.batch_size == advice.batch_size)
-    lead = (
-        "From the noise of the gradient and the time of a step alone, without a training to the "
-        f"end, the advice is batch size {advice.batch_size:,} (McCandlish et al. 2018):"
-    )
-    table = _columns.as_html(
-        PREDICTED, advice.candidates, "What reaching a loss would take", [(chosen, "advised")]
-    )
-    return (
-        '<h2 id="predicted">What the noise predicts</h2>\n'
-        f"{_advice([lead, *advice.reasons])}\n"
-        '<div class="scroll" role="region" aria-labelledby="predicted" tabindex="0">\n'
-        f"{table}\n</div>"
-    )
 
 
 def _pictures(result: Comparison) -> str:

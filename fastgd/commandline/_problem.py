@@ -1,71 +1,82 @@
-"""The problem on which the command line compares batch sizes: data, split, start, learning rates.
+"""The problem on which the command line compares batch sizes: data, splits, starts, rates.
 
 For reading files see `tables`, for training `comparison`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgd.activations import ACTIVATIONS
+from fastgd.comparison._compare import Start
 from fastgd.network import Network
 from fastgd.tables._csv import Table
 from fastgd.tables._encoding import Encoding
 
-__all__ = ["Problem", "StepSizeRule"]
+__all__ = ["Problem", "StepSizeRule", "split"]
 
 Floats = NDArray[np.float32]
+Split: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The data, split and initial network that all runs share."""
+    """The encoded rows, and for each seed a split of them and an initial network."""
 
     encoding: Encoding
     X: Floats
     y: NDArray[Any]
-    X_valid: Floats
-    y_valid: NDArray[Any]
-    start: Network
+    starts: tuple[Start, ...]
 
     @property
-    def training(self) -> tuple[Floats, NDArray[Any]]:
-        """The rows to train on."""
-        return self.X, self.y
+    def start(self) -> Network:
+        """The first seed's initial network."""
+        return self.starts[0].net
 
     @property
-    def validation(self) -> tuple[Floats, NDArray[Any]]:
-        """The rows to validate on."""
-        return self.X_valid, self.y_valid
+    def rows(self) -> NDArray[np.int64]:
+        """The first seed's training rows, as indices."""
+        found: NDArray[np.int64] = self.starts[0].settings["samples"]
+        return found
 
-    def score(self, net: Network) -> float:
-        """Return the accuracy, or the share of explained variance, on the validation rows."""
-        return self.encoding.target.score(net.predict(self.X_valid), self.y_valid)
+    @property
+    def y_valid(self) -> NDArray[Any]:
+        """The first seed's targets to validate on."""
+        found: NDArray[Any] = self.starts[0].settings["validation"][1]
+        return found
 
     @classmethod
     def make(
-        cls,
-        table: Table,
-        encoding: Encoding,
-        rows: tuple[NDArray[np.int64], NDArray[np.int64]],
-        hidden: list[int],
-        seed: int,
+        cls, table: Table, encoding: Encoding, splits: Sequence[Split], hidden: list[int], seed: int
     ) -> Problem:
-        """Encode the training and validation rows, and draw the initial network."""
+        """Encode the rows, and draw an initial network for each split, from seed, seed + 1, ..."""
         X, y = encoding.features(table), encoding.target.encode(table)
-        train_rows, valid_rows = rows
-        target = encoding.target
-        start = Network(
-            [encoding.n_features, *hidden, target.outputs],
-            hidden="relu",
-            loss=target.loss,
-            rng=seed,
-        )
-        return cls(encoding, X[train_rows], y[train_rows], X[valid_rows], y[valid_rows], start)
+        sizes = [encoding.n_features, *hidden, encoding.target.outputs]
+        starts = []
+        for number, (train, valid) in enumerate(splits, seed):
+            net = Network(sizes, hidden="relu", loss=encoding.target.loss, rng=number)
+            held = X[valid], y[valid]
+            settings = {"samples": train, "validation": held}
+            starts.append(Start(net, number, settings, partial(_score, encoding, held)))
+        return cls(encoding, X, y, tuple(starts))
+
+
+def _score(encoding: Encoding, held: tuple[Floats, NDArray[Any]], net: Network) -> float:
+    """Return the accuracy, or the share of explained variance, on validation rows."""
+    return encoding.target.score(net.predict(held[0]), held[1])
+
+
+def split(n: int, share: float, seed: int) -> Split:
+    """Return the rows to train on and those to validate on, drawn from the seed."""
+    n_valid = min(max(2, round(n * share)), n - 2)
+    order = np.random.default_rng(seed).permutation(n)
+    return order[n_valid:], order[:n_valid]
 
 
 class StepSizeRule:

@@ -10,14 +10,13 @@ import numpy as np
 
 from fastgd._columns import Column, number, significant
 from fastgd._visible import visible
-from fastgd._words import count
 from fastgd.commandline._problem import Problem
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale
 from fastgd.tables._encoding import NumberTarget
 
-__all__ = ["Progress", "about_noise", "explain", "table_columns"]
+__all__ = ["Progress", "about_noise", "explain", "score_name", "table_columns"]
 
 #: the most rows for estimating the noise scale
 MOST_NOISE_ROWS = 10_000
@@ -53,60 +52,51 @@ class Progress:
             self.shown, self.next_time = 0, 0.0
 
 
-def _score_name(problem: Problem) -> str:
+def score_name(problem: Problem) -> str:
     """Return the name of the score on the validation rows."""
     return "R^2" if isinstance(problem.encoding.target, NumberTarget) else "accuracy"
 
 
 def table_columns(problem: Problem) -> list[Column]:
     """Return the table's columns."""
-    names = ["method", "batch_size", "batches", "epochs", "learning_rate", "seconds", "loss"]
     is_number = isinstance(problem.encoding.target, NumberTarget)
 
     def score(entry: Entry) -> str:
-        return number(entry.score, 3) if is_number else f"{entry.score:.1%}"
+        mean = entry.mean("score")
+        return number(mean, 3) if is_number else f"{mean:.1%}"
 
-    return [
-        *(COLUMNS[name] for name in (*names, "validation_loss")),
-        Column("valid.", _score_name(problem), 9, score),
-    ]
+    names = ["method", "batch_size", "kept_epoch", "learning_rate", "seconds", "loss"]
+    names += ["validation_loss", *(["spread"] if len(problem.starts) > 1 else [])]
+    return [*(COLUMNS[name] for name in names), Column("valid.", score_name(problem), 9, score)]
 
 
 def explain(problem: Problem, result: Comparison) -> list[str]:
-    """Explain the table in a few sentences."""
-    trained, best = result.trained, result.best
-    lines = []
-    if len(trained) < len(result):
-        failed = [f"{entry.batch_size:,}" for entry in result if entry.diverged]
-        lines.append(
-            f"Diverged: batch size{'s' * (len(failed) > 1)} {', '.join(failed)}. "
-            "The steps of this learning rate are so long that they "
-            "overshoot the minimum, each more than the last. Give a lower --learning-rate."
+    """Say how good the recommended model is, and what the table shows."""
+    best = result.best or result.decision.lowest
+    lines = [] if best is None else [_verdict(problem, best)]
+    kind = "mean cross-entropies"
+    if isinstance(problem.encoding.target, NumberTarget):
+        kind = "mean squared errors of the standardised target"
+    text = f"Losses are {kind}, at each run's best epoch."
+    if len(problem.starts) > 1:
+        text = (
+            f"Losses are {kind}, at each run's best epoch: means over {len(problem.starts)} seeds, "
+            "each with its own split, start and order of the rows; batch sizes are compared seed "
+            "by seed. ± is the validation loss's standard deviation."
         )
-    if len(trained) > 1:
-        smallest = min(trained, key=lambda entry: entry.batch_size)
-        largest = max(trained, key=lambda entry: entry.batch_size)
-        lines.append(
-            "The runs differ in how many rows make one update. From the same "
-            f"{smallest.sample_gradients:,} row gradients batch size {smallest.batch_size:,} made "
-            f"{count(smallest.updates, 'update')}, batch size {largest.batch_size:,} made "
-            f"{largest.updates:,}."
-        )
+    lines.append(text)
     if result.tried > 1:
         lines.append(f"Each batch size tried up to {result.tried} learning rates; {result.kept}.")
-    if best is not None:
-        lead = "Best on the validation rows:" if len(trained) > 1 else "On the validation rows,"
-        lead = f"{lead} batch size {best.batch_size:,}"
-        lines += [f"{lead} {_verdict(problem, best)}", _about_losses(problem)]
     return lines
 
 
 def about_noise(problem: Problem, result: Comparison) -> list[str]:
     """State the noise scale: the rows above which a gradient is no longer mostly noise."""
-    if result.fastest is None:
+    if result.best is None:
         return []
-    X, y = problem.X[:MOST_NOISE_ROWS], problem.y[:MOST_NOISE_ROWS]
-    begun, ended = (noise_scale(net, X, y).simple for net in (result.start, result.fastest.net))
+    rows = problem.rows[:MOST_NOISE_ROWS]
+    X, y = problem.X[rows], problem.y[rows]
+    begun, ended = (noise_scale(net, X, y).simple for net in (result.start, result.best.net))
     if not np.isfinite(begun):
         return []
     later = f"{_rows(ended)} after it" if np.isfinite(ended) else "beyond measure after it"
@@ -122,23 +112,19 @@ def _rows(number: float) -> str:
 
 
 def _verdict(problem: Problem, best: Entry) -> str:
-    """State how good the best run is."""
-    target = problem.encoding.target
+    """State how good a batch size's models are on rows that they did not see."""
+    target, score = problem.encoding.target, best.mean("score")
     if isinstance(target, NumberTarget):
-        off = significant(best.validation_loss**0.5 * target.scale)
-        error = f"is off by {off} (root mean square)"
-        if best.score <= 0:
-            return f"{error}: no better than always predicting the mean."
-        return f"explains {best.score:.1%} of the variance of {target.name}, and {error}."
+        off = significant(best.mean("validation_loss") ** 0.5 * target.scale)
+        error = f"its predictions are off by {off} (root mean square)"
+        if score <= 0:
+            return f"On the validation rows {error}: no better than always predicting the mean."
+        return (
+            f"On the validation rows it explains {score:.1%} of the variance of {target.name}, and "
+            f"{error}."
+        )
     share = np.bincount(problem.y_valid).max() / len(problem.y_valid)
     return (
-        f"is right in {best.score:.1%} of them; always naming the most frequent class would be in "
-        f"{share:.1%}."
+        f"It is right in {score:.1%} of the validation rows; always naming the most frequent class "
+        f"would be in {share:.1%}."
     )
-
-
-def _about_losses(problem: Problem) -> str:
-    """State which loss the table shows."""
-    if isinstance(problem.encoding.target, NumberTarget):
-        return "Losses are mean squared errors of the standardised target."
-    return "Losses are mean cross-entropies."

@@ -6,6 +6,7 @@ options, and calls this package.
 
 from fastgd.comparison._compare import compare
 from fastgd.comparison._comparison import Comparison
-from fastgd.comparison._entry import Entry, Reached
+from fastgd.comparison._decision import Decision
+from fastgd.comparison._entry import Entry, Reached, Trial
 
-__all__ = ["Comparison", "Entry", "Reached", "compare"]
+__all__ = ["Comparison", "Decision", "Entry", "Reached", "Trial", "compare"]

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation, _words
+from fastgd import _validation, _words, batches
 from fastgd._arguments import unknown_argument
 from fastgd._divergence import remedy
 from fastgd._evaluation import count_held
 from fastgd._typing import IndexArray, RngLike, SamplesLike
-from fastgd.batches import BatchPlan, plan
+from fastgd.batches import BatchPlan
 from fastgd.comparison._comparison import Comparison
-from fastgd.comparison._entry import Entry, judged_loss
+from fastgd.comparison._entry import Entry, Trial
 from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
 from fastgd.network import Network, check_network
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
 from fastgd.rows import Rows, check_rows, subset
+from fastgd.stopping import EarlyStopping, check_early_stopping
 from fastgd.training import allowed_settings, prepare
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     Optimizers: TypeAlias = Optimizer | Sequence[Optimizer]
+    Task: TypeAlias = tuple[BatchPlan, "Start", Optimizer]
 
-__all__ = ["compare"]
+__all__ = ["Start", "compare", "compare_starts"]
 
 OWN = {"net", "X", "y", "batch_size", "epochs", "optimizer", "validation", "rng", "n_threads"}
 BATCH_SIZES = (1, 8, 32, None)
@@ -52,6 +54,7 @@ def compare(
     validation: float | Sequence[ArrayLike] | None = None,
     score: Callable[[Network], float] | None = None,
     goal: float | None = None,
+    seeds: int = 3,
     rng: RngLike = None,
     n_threads: int | None = None,
     side_by_side: bool | None = None,
@@ -59,8 +62,10 @@ def compare(
 ) -> Comparison:
     """Train copies of a network with several batch sizes, and compare the results.
 
-    All runs start with the parameters of `net`, which itself is not changed, and use the same
-    seed. Each gets the same bits as from `fastgd.train`. The entry of a run that diverged says so.
+    All runs start with the parameters of `net`, which itself is not changed. Each batch size has
+    one run for each of several seeds, the same for all, and each run has the same bits as from
+    `fastgd.train`. The entry of a batch size of which a run diverged says so. `Comparison.advice`
+    recommends one of them.
 
     Parameters
     ----------
@@ -79,21 +84,25 @@ def compare(
     optimizer : Optimizer, sequence of Optimizer, or callable, optional
         One for all batch sizes, or a function from a batch size (a number, n for None) to an
         optimizer, since a learning rate for one batch size rarely suits another. Every element of
-        a sequence is tried. The one that reaches `goal` in the fewest epochs is kept; if none
-        does, or there is no goal, the one with the lowest final loss, on the validation data if
-        there are any. ``SGD(0.01)`` if not given.
+        a sequence is tried with the first seed. The one that reaches `goal` in the fewest epochs is
+        kept; if none does, or there is no goal, the one with the lowest loss, on the validation
+        data if there are any. If it diverges for another seed, the next best with a lower learning
+        rate is kept instead. ``SGD(0.01)`` if not given.
     validation : float, (X, y) or (X, y, sample_weight), optional
         Data on which the loss is computed after each epoch; a number is the share of the samples
-        to set aside, the same for all runs.
+        to set aside, drawn for each seed. Runs then stop early: the default of `early_stopping`
+        has a patience of a quarter of the epochs, at least 5, and restores the best epoch.
     score : callable, optional
-        Called as ``score(net)`` with each trained network; returns a number, higher is better,
-        such as the accuracy on other data.
+        Called as ``score(net)`` with each trained network; returns a number, such as the accuracy
+        on other data. It is shown, and decides nothing.
     goal : float, optional
-        The loss at which the entries' times are compared, a validation loss if there are
-        validation data; if not given, 98 % of the way from the start's loss to the lowest of all
-        runs.
+        The loss that is good enough, a validation loss if there are validation data. The advice
+        is then the batch size that reaches it first.
+    seeds : int
+        How many runs to make for each batch size, with the seeds s, s + 1, ...; their spread shows
+        which differences are real.
     rng : None, int or numpy.random.Generator
-        Draws the seed for all runs; an int is that seed.
+        Draws s, the first seed; an int is s.
     n_threads : int, optional
         The most threads to use; OpenMP's number if not given.
     side_by_side : bool, optional
@@ -103,7 +112,7 @@ def compare(
         the compiled backend.
     **settings
         Further arguments of `fastgd.train`, for all runs: ``sampling``, ``drop_last``,
-        ``reduction``, ``sample_weight``, ``callbacks``, ``record``, ``backend`` and so on.
+        ``sample_weight``, ``early_stopping``, ``callbacks``, ``record``, ``backend`` and so on.
         Runs side by side call the callbacks from several threads.
 
     Returns
@@ -136,8 +145,8 @@ def compare(
     >>> result = gd.compare(gd.Network([3, 1]), X, y, optimizer=gd.SGD(0.02), epochs=5, rng=0)
     >>> [(entry.batch_size, entry.updates) for entry in result]
     [(1, 5000), (8, 625), (32, 160), (1000, 5)]
-    >>> result.best.batch_size
-    1
+    >>> result.best.batch_size, len(result.best.trials)
+    (1, 3)
 
     The larger the batch, the longer the step that its gradient allows:
 
@@ -150,48 +159,235 @@ def compare(
     """
     _check_settings(settings)
     check_network(net)
-    X = check_rows(X, net.sizes[0], net.dtype)
-    epochs = _validation.check_int("epochs", epochs, at_least=1)
-    n = len(X) - (count_held(len(X), validation) if isinstance(validation, float) else 0)
-    plans = _plans(batch_sizes, n, epochs, settings.get("drop_last", False))
-    tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
-    if goal is not None:
-        goal = _validation.check_real("goal", goal)
     if score is not None:
         _validation.check_function("score", score, "net")
-    seed = _seed(rng)
-    shared = settings | {"epochs": epochs, "validation": validation, "rng": seed}
-    runs = [
-        (plan, net.copy(), shared | {"batch_size": plan.batch_size, "optimizer": one})
-        for plan, several in zip(plans, tried, strict=True)
-        for one in several
-    ]
-    together = _side_by_side(side_by_side, settings.get("backend", "compiled"))
-    nets, each = [run[1] for run in runs], [run[2] for run in runs]
-    histories = (_together if together else _in_turn)(nets, X, y, each, n_threads)
-    weight = settings.get("sample_weight")
-    held = histories[0].validation_samples
-    seen = (
-        (X, y, weight) if held is None else _rows(X, y, weight, np.delete(np.arange(len(X)), held))
-    )
-    judged: Any = seen if validation is None else validation
-    if held is not None:
-        judged = _rows(X, y, weight, held)
-    start_loss = net.loss_value(judged[0], judged[1], sample_weight=(*judged, None)[2])
-    entries = [
-        _entry(plan, trained, history, *seen)
-        for (plan, trained, _), history in zip(runs, histories, strict=True)
-    ]
-    return Comparison(
-        [_with_score(_best_of(entries, plan, goal), score) for plan in plans],
+    first = _seed(rng)
+    number = _validation.check_int("seeds", seeds, at_least=1)
+    starts = [Start(net, first + k, {"validation": validation}, score) for k in range(number)]
+    return compare_starts(
+        starts,
+        X,
+        y,
+        batch_sizes,
+        epochs=epochs,
+        optimizer=optimizer,
         goal=goal,
-        seed=seed,
-        side_by_side=together and len(runs) > 1,
-        start=net.copy(),
-        start_loss=start_loss,
-        tried=max(len(several) for several in tried),
-        remedy=_remedy(X, y, net.loss, histories),
+        n_threads=n_threads,
+        side_by_side=side_by_side,
+        settings=settings,
     )
+
+
+@dataclass(frozen=True)
+class Start:
+    """What differs between seeds: the seed itself, and perhaps the network and the split.
+
+    Attributes
+    ----------
+    net : Network
+        The start of the runs.
+    seed : int
+        Draws the order of the samples.
+    settings : mapping
+        "validation", and perhaps "samples": the indices of the samples to train on.
+    score : callable or None
+        The argument of `compare`.
+    """
+
+    net: Network
+    seed: int
+    settings: Mapping[str, Any]
+    score: Callable[[Network], float] | None = None
+
+
+def compare_starts(
+    starts: Sequence[Start],
+    X: SamplesLike,
+    y: ArrayLike,
+    batch_sizes: Iterable[int | None],
+    *,
+    epochs: int,
+    optimizer: Any,
+    goal: float | None,
+    n_threads: int | None,
+    side_by_side: bool | None,
+    settings: Mapping[str, Any],
+) -> Comparison:
+    """Compare batch sizes, each with one run for every start.
+
+    The first start tries all optimizers. The others get the one that was best for it, or, where
+    that diverges, the next best with a lower learning rate.
+    """
+    first = starts[0]
+    X = check_rows(X, first.net.sizes[0], first.net.dtype)
+    epochs = _validation.check_int("epochs", epochs, at_least=1)
+    if goal is not None:
+        goal = _validation.check_real("goal", goal)
+    validation, samples = first.settings["validation"], first.settings.get("samples")
+    n = len(X) if samples is None else len(samples)
+    n -= count_held(n, validation) if isinstance(validation, float) else 0
+    plans = _plans(batch_sizes, n, epochs, settings.get("drop_last", False))
+    tried = [_optimizers(optimizer, plan.batch_size) for plan in plans]
+    shared = {**settings, "epochs": epochs}
+    if validation is not None:
+        shared = {"early_stopping": _patience(epochs), **shared}
+    together = _side_by_side(side_by_side, settings.get("backend", "compiled"))
+    runs = _Runs(X, y, shared, together, n_threads)
+    tasks = [(plan, first, one) for plan, ones in zip(plans, tried, strict=True) for one in ones]
+    begun = runs(tasks)
+    entries = _settle(runs, starts, plans, _ranked(tasks, begun, goal))
+    held = begun[0].history.validation_samples
+    return Comparison(
+        entries,
+        goal=goal,
+        seed=first.seed,
+        side_by_side=together and runs.most > 1,
+        start=first.net.copy(),
+        start_loss=runs.judged_start(first, held),
+        tried=max(len(several) for several in tried),
+        remedy=_remedy(X, y, first.net.loss, [trial.history for trial in begun]),
+    )
+
+
+def _patience(epochs: int) -> EarlyStopping:
+    """Return the rule that stops a run and restores its best epoch: a quarter of the epochs."""
+    return EarlyStopping(patience=max(5, epochs // 4))
+
+
+def _ranked(
+    tasks: Sequence[Task], trials: Sequence[Trial], goal: float | None
+) -> dict[BatchPlan, list[Trial]]:
+    """Return each batch size's trials that did not diverge, the best first, or one that did.
+
+    With a goal, the best is the one that reached it in the fewest epochs. Count epochs, since
+    seconds vary from run to run.
+    """
+
+    def rank(trial: Trial) -> tuple[bool, float, float]:
+        reached = (
+            math.inf if goal is None else
+            next((epoch for epoch, loss in enumerate(trial.curve) if loss <= goal), math.inf)
+        )  # fmt: skip
+        return trial.diverged, reached, trial.judged
+
+    found: dict[BatchPlan, list[Trial]] = {}
+    for (plan, _, _), trial in zip(tasks, trials, strict=True):
+        found.setdefault(plan, []).append(trial)
+    for plan, own in found.items():
+        own.sort(key=rank)
+        found[plan] = [trial for trial in own if not trial.diverged] or own[:1]
+    return found
+
+
+def _settle(
+    runs: _Runs,
+    starts: Sequence[Start],
+    plans: Sequence[BatchPlan],
+    pending: dict[BatchPlan, list[Trial]],
+) -> list[Entry]:
+    """Run the other starts with each batch size's best optimizer; return the entries."""
+    entries = {}
+    while pending:
+        tasks = [
+            (plan, start, own[0].optimizer)
+            for plan, own in pending.items()
+            for start in starts[1:]
+            if not own[0].diverged
+        ]
+        done: dict[BatchPlan, tuple[Trial, ...]] = dict.fromkeys(pending, ())
+        for (plan, _, _), trial in zip(tasks, runs(tasks), strict=True):
+            done[plan] = (*done[plan], trial)
+        again = {}
+        for plan, own in pending.items():
+            entries[plan] = Entry(plan, (own[0], *done[plan]))
+            rate = own[0].optimizer.learning_rate
+            lower = [trial for trial in own[1:] if trial.optimizer.learning_rate < rate]
+            if lower and entries[plan].diverged:
+                again[plan] = lower
+        pending = again
+    return [entries[plan] for plan in plans]
+
+
+@dataclass
+class _Runs:
+    """Trains networks on the same data, side by side or in turn; a call returns their trials."""
+
+    X: Rows
+    y: Any
+    settings: Mapping[str, Any]
+    together: bool
+    n_threads: int | None
+    most: int = 0
+
+    def __call__(self, tasks: Sequence[Task]) -> list[Trial]:
+        """Train copies of the starts."""
+        nets = [start.net.copy() for _, start, _ in tasks]
+        each = [
+            {
+                **self.settings, **start.settings,
+                "batch_size": plan.batch_size, "optimizer": optimizer, "rng": start.seed,
+            }
+            for plan, start, optimizer in tasks
+        ]  # fmt: skip
+        self.most = max(self.most, len(tasks))
+        train = _together if self.together else _in_turn
+        histories = train(nets, self.X, self.y, each, self.n_threads)
+        return [
+            self._trial(start, net, history)
+            for (_, start, _), net, history in zip(tasks, nets, histories, strict=True)
+        ]
+
+    def _trial(self, start: Start, net: Network, history: History) -> Trial:
+        """Evaluate a trained network."""
+        samples, held = start.settings.get("samples"), history.validation_samples
+        seen = self._rows(samples if held is None else np.delete(np.arange(len(self.X)), held))
+        restored = history.best_epoch if self._restores else None
+        trial = Trial(
+            start.seed, net, history, start.net.loss_value(*seen[:2], sample_weight=seen[2]),
+            math.nan, kept_epoch=restored or history.epochs,
+        )  # fmt: skip
+        if history.diverged:
+            return trial
+        loss = net.loss_value(*seen[:2], sample_weight=seen[2])
+        on_held = history.validation_loss[trial.kept_epoch - 1 :][:1]
+        if not np.isfinite([loss, *on_held]).all():
+            return trial
+        trial = replace(trial, loss=loss, validation_loss=(*on_held, math.nan)[0])
+        return trial if trial.diverged else replace(trial, score=_score(start.score, net))
+
+    @property
+    def _restores(self) -> bool:
+        stopping = check_early_stopping(self.settings.get("early_stopping"))
+        return stopping is not None and stopping.restore_best
+
+    def _rows(self, rows: IndexArray | None) -> Any:
+        """Return some of the samples, with their targets and weights."""
+        weight = self.settings.get("sample_weight")
+        if rows is None:
+            return self.X, self.y, weight
+        return (
+            subset(self.X, rows),
+            np.asarray(self.y)[rows],
+            None if weight is None else np.asarray(weight)[rows],
+        )
+
+    def judged_start(self, start: Start, held: IndexArray | None) -> float:
+        """Return the loss before the training, on the validation data if there are any."""
+        data = start.settings["validation"]
+        if data is None or isinstance(data, float):
+            data = self._rows(start.settings.get("samples") if held is None else held)
+        loss: float = start.net.loss_value(data[0], data[1], sample_weight=(*data, None)[2])
+        return loss
+
+
+def _score(score: Callable[[Network], float] | None, net: Network) -> float:
+    if score is None:
+        return math.nan
+    found = score(net)
+    try:
+        return float(found)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"score must return a number, not {_words.show(found)}") from None
 
 
 def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> str:
@@ -200,15 +396,6 @@ def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> st
         return ""
     lowest = min(one.optimizer.learning_rate for one in histories if one.optimizer is not None)
     return remedy(X, y, loss, lowest)
-
-
-def _rows(X: Rows, y: ArrayLike, weight: ArrayLike | None, rows: IndexArray) -> Any:
-    """Return some of the samples, with their targets and weights."""
-    return (
-        subset(X, rows),
-        np.asarray(y)[rows],
-        None if weight is None else np.asarray(weight)[rows],
-    )
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
@@ -233,7 +420,7 @@ def _plans(
 ) -> list[BatchPlan]:
     """Return each batch size's plan."""
     sizes = _validation.check_batch_sizes(batch_sizes, n)
-    return [plan(n, size, epochs=epochs, drop_last=drop_last) for size in sizes]
+    return [batches.plan(n, size, epochs=epochs, drop_last=drop_last) for size in sizes]
 
 
 def _optimizers(optimizer: Any, batch_size: int) -> list[Optimizer]:
@@ -306,40 +493,3 @@ def _in_turn(
         except DivergenceError as error:
             histories.append(error.history)
     return histories
-
-
-def _entry(
-    plan: BatchPlan, net: Network, history: History, X: Any, y: ArrayLike, weight: ArrayLike | None
-) -> Entry:
-    """Evaluate a trained network, and return its entry."""
-    if history.diverged:
-        return Entry(plan, net, history, math.nan)
-    loss = net.loss_value(X, y, sample_weight=weight)
-    losses = loss, *history.validation_loss[-1:]
-    if not np.isfinite(losses).all():
-        return Entry(plan, net, history, math.nan)
-    return Entry(plan, net, history, *losses)
-
-
-def _with_score(entry: Entry, score: Callable[[Network], float] | None) -> Entry:
-    if score is None or entry.diverged:
-        return entry
-    found = score(entry.net)
-    try:
-        return replace(entry, score=float(found))
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"score must return a number, not {_words.show(found)}") from None
-
-
-def _best_of(entries: Sequence[Entry], plan: BatchPlan, goal: float | None) -> Entry:
-    """Return a batch size's best entry: the first at the goal, or the one with the lowest loss.
-
-    Count epochs, since seconds vary from run to run. If all diverged, return the first.
-    """
-
-    def rank(entry: Entry) -> tuple[float, float]:
-        reached = None if goal is None else entry.time_to(goal)
-        return (math.inf if reached is None else reached.epochs), judged_loss(entry)
-
-    own = [entry for entry in entries if entry.plan is plan]
-    return min((entry for entry in own if not entry.diverged), key=rank, default=own[0])

@@ -1,4 +1,7 @@
-"""The result of `compare`: its entries, the best and the fastest, their table, and advice."""
+"""The result of `compare`: its entries, their table, and the recommendation.
+
+For the rule that recommends see `_decision`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,14 @@ from typing import Any, overload
 from fastgd import _columns
 from fastgd._columns import Column, fill
 from fastgd._words import count
-from fastgd.comparison._entry import Entry, rank
+from fastgd.comparison._decision import (
+    Decision,
+    about_others,
+    decide,
+    overfitting,
+    sentences,
+)
+from fastgd.comparison._entry import Entry
 from fastgd.history import History
 from fastgd.network import Network
 
@@ -35,8 +45,8 @@ class Comparison(Sequence[Entry]):
     start_loss : float
         Its loss, on the validation data if there are any.
     seed : int
-        The seed of all runs: ``fastgd.train(start.copy(), X, y, rng=seed, ...)`` repeats any of
-        them.
+        The first seed: ``fastgd.train(start.copy(), X, y, rng=seed, ...)`` repeats an entry's first
+        run.
     side_by_side : bool
         Whether the runs were trained at the same time, so that seconds are those of a busy machine.
     tried : int
@@ -125,16 +135,18 @@ class Comparison(Sequence[Entry]):
         return lowest + (1 - GOAL_SHARE) * way
 
     @property
-    def best(self) -> Entry | None:
-        """The entry with the highest score, or else with the lowest loss; None if all diverged.
+    def decision(self) -> Decision:
+        """The recommendation, with the entries that it was chosen from."""
+        return decide(self.entries, self._goal)
 
-        Losses are those on the validation data if there are any.
-        """
-        return min(self.trained, key=rank, default=None)
+    @property
+    def best(self) -> Entry | None:
+        """The recommended entry, see `advice`; None if all diverged or none reached the goal."""
+        return self.decision.chosen
 
     @property
     def fastest(self) -> Entry | None:
-        """The entry that reached `goal` in the fewest seconds; None if none did."""
+        """The entry whose first run reached `goal` in the fewest seconds; None if none did."""
         times = [(entry.time_to(self.goal), entry) for entry in self.trained]
         return min(
             ((time.seconds, entry) for time, entry in times if time is not None),
@@ -144,9 +156,9 @@ class Comparison(Sequence[Entry]):
 
     @property
     def marks(self) -> list[tuple[Entry, str]]:
-        """The entries with remarks, and the remarks."""
-        named = (self.fastest, "first to the goal"), (self.best, "best")
-        return [(entry, words) for entry, words in named if entry is not None]
+        """The recommended entry, and the remark for it."""
+        best = self.best
+        return [] if best is None else [(best, "recommended")]
 
     @property
     def histories(self) -> dict[int, History]:
@@ -163,15 +175,14 @@ class Comparison(Sequence[Entry]):
         against : {"epoch", "update", "second"}
             The unit of the horizontal axis.
         **options
-            Further arguments of `fastgd.plot.loss`: ``target`` is `goal` if not given, and
-            ``validation`` is `validated`.
+            Further arguments of `fastgd.plot.loss`: ``target`` is `goal` if one was asked for,
+            and ``validation`` is `validated`.
 
         Returns
         -------
         matplotlib.axes.Axes
         """
-        target = self.goal if self.trained else None
-        options = {"target": target, "validation": self.validated} | options
+        options = {"target": self._goal, "validation": self.validated} | options
         histories = {
             entry.batch_size: replace(
                 entry.history, seconds=[entry.seconds_an_epoch] * entry.epochs
@@ -183,12 +194,27 @@ class Comparison(Sequence[Entry]):
     def advice(self) -> list[str]:
         """Recommend a batch size, with reasons, in a few sentences.
 
+        The recommendation is the batch size with the lowest mean loss over the seeds, on the
+        validation data if there are any. Batch sizes that the runs cannot tell from it count as
+        equal, and the fastest of these is taken. With a goal, the batch sizes that reach it for
+        every seed are equal.
+
         Returns
         -------
         list of str
-            The recommended batch size is the one that reached `goal` in the fewest seconds.
+            The recommendation, its reasons, and what is against the other batch sizes.
         """
-        return sentences(self)
+        decision = self.decision
+        lines = sentences(decision, self._judged_by, self._remedy)
+        lines += about_others(decision, self.entries, self._judged_by)
+        if over := overfitting(self.entries):
+            lines.append(over)
+        if self.tried == 1 and len(self.trained) > 1:
+            lines.append(
+                "Each batch size had one learning rate. Larger batches allow higher rates: compare "
+                "several rates before you rule a batch size out."
+            )
+        return lines
 
     def columns(self) -> list[Column]:
         """Return the columns of the table, without empty ones."""
@@ -197,8 +223,16 @@ class Comparison(Sequence[Entry]):
             names.append("validation_loss")
         if any(not math.isnan(entry.score) for entry in self):
             names.append("score")
-        to_goal = Column("seconds", "to goal", 8, self._time_to_goal)
-        return [*(COLUMNS[name] for name in names), to_goal]
+        if self._seeds > 1:
+            names.insert(names.index("validation_loss" if self.validated else "loss") + 1, "spread")
+        columns = [COLUMNS[name] for name in names]
+        if self._goal is not None:
+            columns.append(Column("seconds", "to goal", 8, self._time_to_goal))
+        return columns
+
+    @property
+    def _seeds(self) -> int:
+        return max(len(entry.trials) for entry in self)
 
     def _time_to_goal(self, entry: Entry) -> str:
         reached = entry.time_to(self.goal)
@@ -207,20 +241,24 @@ class Comparison(Sequence[Entry]):
     def _title(self) -> str:
         epochs = max(entry.epochs for entry in self)
         return (
-            f"{self.start!r} on {self[0].plan.n_samples:,} samples, {count(epochs, 'epoch')}, "
-            "the same start for each run"
+            f"{self.start!r} on {self[0].plan.n_samples:,} samples, up to "
+            f"{count(epochs, 'epoch')}, the same start for each batch size"
         )
 
     def _notes(self) -> str:
         """Explain the columns that may be misread."""
         notes = []
+        if self._seeds > 1:
+            notes.append(
+                f"Losses and scores are means over {self._seeds} seeds; ± is the standard "
+                f"deviation of the {self._judged_by} loss."
+            )
+        if self.validated and any(entry.kept_epoch < entry.epochs for entry in self.trained):
+            notes.append("Losses are those of each run's best epoch.")
         if self.tried > 1:
             notes.append(f"Each batch size tried up to {self.tried} optimizers; {self.kept}.")
-        if not math.isnan(self.goal):
-            goal = f"The goal is a {self._judged_by} loss of {self.goal:.4g}"
-            if self._goal is None:
-                goal += f": {GOAL_SHARE:.0%} of the way from the start's to the lowest"
-            notes.append(f"{goal}.")
+        if self._goal is not None:
+            notes.append(f"The goal is a {self._judged_by} loss of {self.goal:.4g}.")
         if self.side_by_side:
             notes.append(
                 "Seconds are those of runs side by side, one thread each, on a busy machine; "
@@ -229,22 +267,24 @@ class Comparison(Sequence[Entry]):
         return " ".join(notes)
 
     def _marked(self) -> str:
-        """Return the remarks on entries as a sentence, for tables whose rows cannot show them."""
-        if not self.marks:
-            return ""
-        said = "; ".join(f"{words}: batch size {entry.batch_size:,}" for entry, words in self.marks)
-        return f"{said[0].upper()}{said[1:]}."
+        """Return the recommendation as a sentence, for tables whose rows cannot show it."""
+        return "".join(f"Recommended: batch size {entry.batch_size:,}." for entry, _ in self.marks)
 
     def __repr__(self) -> str:
         columns = self.columns()
-        table = [_columns.head(columns), *(_columns.line(columns, entry) for entry in self)]
         notes = fill(f"{self._marked()} {self._notes()}".strip())
-        return "\n".join([fill(self._title()), "", *table, "", notes]).rstrip()
+        return "\n".join([fill(self._title()), "", self.text_table(columns), "", notes]).rstrip()
+
+    def text_table(self, columns: Sequence[Column]) -> str:
+        """Return a table as text, with a star after the recommended row."""
+        best = self.best
+        rows = (_columns.line(columns, entry) + " *" * (entry is best) for entry in self)
+        return "\n".join([_columns.head(columns), *rows])
 
     def __rich__(self) -> Any:
         """Return a table for the package rich, which calls this."""
         notes = f"{self._marked()} {self._notes()}".strip()
-        return _columns.as_rich(self.columns(), self, self._title(), notes, self.fastest)
+        return _columns.as_rich(self.columns(), self, self._title(), notes, self.best)
 
     def _repr_html_(self) -> str:
         """Return HTML for notebooks."""
@@ -264,71 +304,18 @@ COLUMNS = {
     "batch_size": Column(
         "batch", "size", 9, lambda entry: f"{entry.batch_size:,}", names_rows=True
     ),
-    "updates": Column("", "updates", 11, lambda entry: f"{entry.updates:,}", spare=4),
-    "batches": Column("updates", "an epoch", 11, lambda entry: f"{entry.plan.batches:,}"),
-    "epochs": Column("", "epochs", 7, lambda entry: f"{entry.epochs:,}"),
+    "updates": Column("", "updates", 10, lambda entry: f"{entry.updates:,}", spare=4),
+    "kept_epoch": Column(
+        "best", "epoch", 9, lambda entry: f"{entry.kept_epoch:,} of {entry.epochs:,}", spare=5
+    ),
     "learning_rate": Column(
         "learning", "rate", 9, lambda entry: f"{entry.optimizer.learning_rate:.2g}", spare=2
     ),
     "seconds": Column("", "seconds", 8, lambda entry: _columns.seconds(entry.seconds), spare=3),
-    "loss": Column("train", "loss", 8, lambda entry: _loss_text(entry.loss), spare=1),
-    "validation_loss": Column("valid.", "loss", 8, lambda entry: _loss_text(entry.validation_loss)),
-    "score": Column("", "score", 8, lambda entry: f"{entry.score:.4g}"),
+    "loss": Column("train", "loss", 8, lambda entry: _loss_text(entry.mean("loss")), spare=1),
+    "validation_loss": Column(
+        "valid.", "loss", 8, lambda entry: _loss_text(entry.mean("validation_loss"))
+    ),
+    "spread": Column("", "±", 7, lambda entry: _loss_text(entry.spread), spare=1),
+    "score": Column("", "score", 7, lambda entry: f"{entry.mean('score'):.4g}"),
 }
-
-
-def sentences(result: Comparison) -> list[str]:
-    """Return the advice; see `Comparison.advice`."""
-    chosen, best = result.fastest, result.best
-    if best is None:
-        return [f"Every run diverged. {result._remedy or 'Lower the learning rate.'}"]
-    kind = "validation" if result.validated else "training"
-    if chosen is None:
-        return [
-            f"No run reached the goal, a {kind} loss of {result.goal:.4g}. Nearest came "
-            f"batch size {best.batch_size:,}: train it longer, or with other learning rates."
-        ]
-    time = chosen.time_to(result.goal)
-    assert time is not None
-    lines = [
-        f"Take batch size {chosen.batch_size:,}: of these it was the first to reach a {kind} loss "
-        f"of {result.goal:.4g}, after {_columns.duration(time.seconds)}, "
-        f"{count(time.epochs, 'epoch')} and {count(time.updates, 'update')}.",
-        *(
-            _compare_times(entry, chosen, result.goal)
-            for entry in result.trained
-            if entry is not chosen
-        ),
-    ]
-    if best is not chosen:
-        lines.append(
-            f"Trained to the end, batch size {best.batch_size:,} is best, with a {kind} loss "
-            f"of {rank(best)[1]:.4g} against {rank(chosen)[1]:.4g}: take it if the improvement is "
-            "worth the time."
-        )
-    if result.tried == 1 and len(result) > 1:
-        lines.append(
-            "Each batch size had one learning rate. Larger batches allow higher rates: compare "
-            "several rates before you rule a batch size out."
-        )
-    return lines
-
-
-def _compare_times(entry: Entry, chosen: Entry, goal: float) -> str:
-    """Say why an entry took longer than the chosen one: more epochs, or longer ones."""
-    name = f"Batch size {entry.batch_size:,}"
-    mine, time = entry.time_to(goal), chosen.time_to(goal)
-    assert time is not None
-    if mine is None:
-        return f"{name} did not get there in {count(entry.epochs, 'epoch')}."
-    return (
-        f"{name} took {_ratio(mine.seconds, time.seconds, 'times as long', 'about as long')}: "
-        f"{count(mine.epochs, 'epoch')} and {count(mine.updates, 'update')}, and an epoch took "
-        f"{_ratio(entry.seconds_an_epoch, chosen.seconds_an_epoch, 'times the time', 'as long')}."
-    )
-
-
-def _ratio(one: float, other: float, times: str, same: str) -> str:
-    """Return the ratio of two numbers in words, or that they are the same."""
-    text = f"{one / other:.2g}" if other > 0 else "many"
-    return same if text == "1" else f"{text} {times}"

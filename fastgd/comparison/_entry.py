@@ -1,4 +1,4 @@
-"""The result of one batch size: its run, its progress over time, and its rank."""
+"""The result of one batch size: its runs, one for each seed, and their progress over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from fastgd.history import History
 from fastgd.network import Network
 from fastgd.optimizers import Optimizer
 
-__all__ = ["Entry", "Reached", "rank"]
+__all__ = ["Entry", "Reached", "Trial"]
+
+#: a run whose loss has grown to this many times the start's (or 1, if that is more) has diverged
+EXPLODED = 1e6
 
 
 class Reached(NamedTuple):
@@ -29,33 +32,101 @@ class Reached(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Trial:
+    """One run: one batch size, one optimizer, one seed.
+
+    Attributes
+    ----------
+    seed : int
+        Repeats the run: ``fastgd.train(start, X, y, rng=seed, ...)``.
+    net : Network
+        The trained network. With validation data it has the parameters of the best epoch.
+    history : History
+        The history of its training.
+    start_loss : float
+        The loss before the training, on the samples it was trained on.
+    loss : float
+        The network's loss on all of these; nan if the run diverged.
+    validation_loss : float
+        Its loss on the validation data; nan without such data or if the run diverged.
+    score : float
+        The result of the function `score`; nan without one or if the run diverged.
+    kept_epoch : int
+        The epoch whose parameters the network has, from 1.
+    """
+
+    seed: int
+    net: Network
+    history: History
+    start_loss: float
+    loss: float
+    validation_loss: float = math.nan
+    score: float = math.nan
+    kept_epoch: int = 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss stopped being finite, or became a million times the start's."""
+        highest = max(self.history.loss, default=0.0)
+        return not math.isfinite(self.loss) or highest > EXPLODED * max(self.start_loss, 1.0)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer that it used."""
+        assert self.history.optimizer is not None
+        return self.history.optimizer
+
+    @property
+    def judged(self) -> float:
+        """The loss that decides: on the validation data if there are any."""
+        return self.loss if math.isnan(self.validation_loss) else self.validation_loss
+
+    @property
+    def curve(self) -> list[float]:
+        """The loss of each epoch: on the validation data, or the steps' mean without any."""
+        return self.history.validation_loss or self.history.loss
+
+
+@dataclass(frozen=True, eq=False)
 class Entry:
     """The result of one batch size.
 
     Attributes
     ----------
     plan : BatchPlan
-        The counts of batches and updates, from `fastgd.plan`.
-    net : Network
-        The trained network; with the last finite epoch's parameters if the run diverged.
-    history : History
-        The history of the run; of its finite epochs if it diverged.
-    loss : float
-        The loss of `net` on all training samples after the last epoch. It is usually lower than
-        the last value of `History.loss`, whose terms are from before each update. nan if the run
-        diverged.
-    validation_loss : float
-        The loss of `net` on the validation data; nan without such data or if the run diverged.
-    score : float
-        The result of the function `score`; nan without one or if the run diverged.
+        Batch size, batches per epoch and updates.
+    trials : tuple of Trial
+        One run for each seed. `net`, `history`, `loss`, `validation_loss` and `score` are those of
+        the first one.
     """
 
     plan: BatchPlan
-    net: Network
-    history: History
-    loss: float
-    validation_loss: float = math.nan
-    score: float = math.nan
+    trials: tuple[Trial, ...]
+
+    @property
+    def net(self) -> Network:
+        """The network of the first seed."""
+        return self.trials[0].net
+
+    @property
+    def history(self) -> History:
+        """The history of the first seed."""
+        return self.trials[0].history
+
+    @property
+    def loss(self) -> float:
+        """Its loss on the samples it was trained on; nan if it diverged."""
+        return math.nan if self.diverged else self.trials[0].loss
+
+    @property
+    def validation_loss(self) -> float:
+        """Its loss on the validation data; nan without any or if it diverged."""
+        return math.nan if self.diverged else self.trials[0].validation_loss
+
+    @property
+    def score(self) -> float:
+        """Its score; nan without the function `score` or if it diverged."""
+        return math.nan if self.diverged else self.trials[0].score
 
     @property
     def batch_size(self) -> int:
@@ -64,19 +135,39 @@ class Entry:
 
     @property
     def diverged(self) -> bool:
-        """Whether the run ended because a loss stopped being finite."""
-        return not math.isfinite(self.loss)
+        """Whether a run of this batch size diverged, for any of the seeds."""
+        return any(trial.diverged for trial in self.trials)
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss that decides, for each seed."""
+        return [trial.judged for trial in self.trials]
+
+    def mean(self, name: str) -> float:
+        """Return the mean over the seeds of a number that each trial has; nan if one diverged."""
+        if self.diverged:
+            return math.nan
+        return float(np.mean([getattr(trial, name) for trial in self.trials]))
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of `losses` over the seeds; nan for one seed."""
+        return float(np.std(self.losses, ddof=1)) if len(self.trials) > 1 else math.nan
 
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer; if several were tried, the one that was kept."""
-        assert self.history.optimizer is not None
-        return self.history.optimizer
+        return self.trials[0].optimizer
 
     @property
     def epochs(self) -> int:
         """Passes over the samples; only finite epochs if the run diverged."""
         return self.history.epochs
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose parameters the network has, from 1."""
+        return self.trials[0].kept_epoch
 
     @property
     def updates(self) -> int:
@@ -90,8 +181,8 @@ class Entry:
 
     @property
     def seconds(self) -> float:
-        """How long the epochs took, without validation and callbacks."""
-        return sum(self.history.seconds)
+        """How long a run's epochs took, without validation and callbacks; the median run."""
+        return float(np.median([sum(trial.history.seconds) for trial in self.trials]))
 
     @property
     def seconds_an_epoch(self) -> float:
@@ -107,8 +198,8 @@ class Entry:
 
     @property
     def curve(self) -> list[float]:
-        """The loss of each epoch: on the validation data, or the steps' mean without any."""
-        return self.history.validation_loss or self.history.loss
+        """The first seed's losses: on the validation data, or the steps' mean without any."""
+        return self.trials[0].curve
 
     def time_to(self, loss: float) -> Reached | None:
         """Return the cost until `curve` first reached a loss; None if it never did."""
@@ -120,14 +211,5 @@ class Entry:
 
     def __repr__(self) -> str:
         end = "diverged" if self.diverged else f"loss {self.loss:.4g}"
-        return f"Entry(batch_size={self.batch_size}, {count(self.epochs, 'epoch')}, {end})"
-
-
-def judged_loss(entry: Entry) -> float:
-    """Return the loss for comparing entries: on the validation data if there are any."""
-    return entry.loss if math.isnan(entry.validation_loss) else entry.validation_loss
-
-
-def rank(entry: Entry) -> tuple[float, float]:
-    """Return a sort key, lowest for the best entry: its score first, then its loss."""
-    return (0.0 if math.isnan(entry.score) else -entry.score), judged_loss(entry)
+        seeds = f", {count(len(self.trials), 'seed')}" if len(self.trials) > 1 else ""
+        return f"Entry(batch_size={self.batch_size}, {count(self.epochs, 'epoch')}, {end}{seeds})"
