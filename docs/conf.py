@@ -31,6 +31,7 @@ extensions = [
     "figures",
     "gallery",
     "helptext",
+    "korean",
     "languages",
     "mathml",
     "members",
@@ -77,6 +78,7 @@ plot_rcparams = dict(
     )
 ) | {
     "figure.figsize": (6.4, 3.6),
+    "font.family": ["DejaVu Sans", "NanumGothic"],  # the second has the letters of Korean pages
     # site.css turns the colours for a dark page
     "figure.facecolor": "none",
     "axes.facecolor": "none",

@@ -1,5 +1,6 @@
 """Checks of the pages that do not need the built site (`tools/check.py docs` builds it)."""
 
+import ast
 import doctest
 import importlib.util
 import inspect
@@ -19,10 +20,27 @@ DOCS = Path(__file__).parents[1] / "docs"
 ENGLISH = sorted(path.name for path in (DOCS / "tutorial" / "en").iterdir())
 
 
+class WithoutWords(ast.NodeTransformer):
+    """Leave out texts, which are in the page's language, but not what is in their braces."""
+
+    def visit_Constant(self, node):
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+    def visit_JoinedStr(self, node):
+        values = [value for value in node.values if isinstance(value, ast.FormattedValue)]
+        return ast.Tuple(sorted(values, key=ast.dump), ast.Load())  # languages order words
+
+
 def code(path):
-    """Return the examples of a page, each as what is typed and what is printed."""
+    """Return the examples of a page, each as what is typed and what numbers are printed."""
     examples = doctest.DocTestParser().get_examples(path.read_text(encoding="utf-8"))
-    return [(example.source, example.want) for example in examples]
+    return [
+        (
+            ast.dump(WithoutWords().visit(ast.parse(example.source))),
+            sorted(re.findall(r"\d+(?:[.,]\d+)*", example.want)),
+        )
+        for example in examples
+    ]
 
 
 def test_the_tutorial_has_the_same_pages_in_both_languages():

@@ -74,7 +74,7 @@ def test_spread_is_said_in_lengths_of_the_mean():
     net = gd.Network([1, 1], dtype="float64")
     ax = plot.gradient_spread(net, [[1.0], [1.0]], [0.5, 1.5])  # gradients -1 and -3, both ways
     assert title_of(ax) == (
-        "Single gradients are off their mean by 0.5 times its length (root mean square)"
+        "Single gradients deviate from their mean by 0.5 times its length (root mean square)"
     )
 
 

@@ -28,7 +28,7 @@ def test_the_bowl_is_the_cost():
     star = next(line for line in ax.get_lines() if line.get_marker() == "*")
     np.testing.assert_allclose([star.get_xdata()[0], star.get_ydata()[0]], [slope, intercept])
     least = np.mean((slope * X[:, 0] + intercept - y) ** 2)
-    assert labels_of(ax)[-1] == f"least cost, {least:.3g}"
+    assert labels_of(ax)[-1] == f"lowest cost, {least:.3g}"
     bowl = _paths._bowl(X[:, 0], y)
     for theta in ([0, 0], [1, -3], [2, 1]):
         cost = np.mean((theta[0] * X[:, 0] + theta[1] - y) ** 2)
@@ -51,7 +51,7 @@ def test_paths_compare_the_wandering():
 def test_one_path_says_what_its_end_costs():
     X = np.array([[-1.0], [1.0]])
     ax = plot.paths(X, [0.0, 2.0], traced([[0, 0], [1, 1.5]]))
-    assert title_of(ax) == "The training ends at a cost 0.25 above the least, 0"
+    assert title_of(ax) == "The training ends at a cost 0.25 above the lowest, 0"
 
 
 def test_a_path_begins_at_the_start_if_the_history_has_it():

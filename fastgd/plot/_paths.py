@@ -31,7 +31,7 @@ MOST_POINTS = 20_000
 #: long paths that wander this many times the straight distance are drawn pale, so that other paths
 #: remain visible
 MANY_POINTS, WANDERS, ALPHA = 100, 3.0, 0.5
-#: points whose cost above the least exceeds this multiple of the starts' (or the least) are cut off
+#: points whose excess cost is more than this multiple of the starts' (or of the lowest) are cut off
 CUT_OFF = 4.0
 #: larger numbers would overflow when squared
 TOO_LARGE = 1e150
@@ -56,7 +56,7 @@ class _Bowl:
     unique: bool
 
     def excess(self, theta1: FloatArray, theta0: FloatArray) -> FloatArray:
-        """Return the cost minus the least cost."""
+        """Return the cost minus the lowest cost."""
         u, v = theta1 - self.minimum[0], theta0 - self.minimum[1]
         with np.errstate(over="ignore", invalid="ignore"):
             result = (v + self.b * u) ** 2 + max(0.0, self.a - self.b**2) * u**2
@@ -342,13 +342,13 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
         for way, end in lines
     ]  # fmt: skip
     handles.append(Line2D([], [], color=soft, linewidth=0.7))
-    labels.append("cost above the least")
+    labels.append("cost above the lowest")
     if scene.bowl.unique:
         paper = _drawing.looks(ax).paper
         star = Line2D([], [], marker="*", linestyle="", color=paper, markersize=11)
         star.set_markeredgecolor(ink)
         handles.append(star)
-        labels.append(f"least cost, {_drawing.number(scene.bowl.least)}")
+        labels.append(f"lowest cost, {_drawing.number(scene.bowl.least)}")
     _labels.legend(ax, handles, labels, fontsize="small")
     return lines
 
@@ -380,7 +380,7 @@ def _finding(scene: _Scene) -> str:
     if not math.isfinite(ends[best]):
         return f"{who} diverges"
     above, least = _drawing.number(ends[best]), _drawing.number(scene.bowl.least)
-    return f"{who} ends at a cost {above} above the least, {least}"
+    return f"{who} ends at a cost {above} above the lowest, {least}"
 
 
 def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) -> None:
