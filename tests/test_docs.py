@@ -52,6 +52,16 @@ def test_a_page_runs_the_same_code_in_both_languages(name):
     assert code(DOCS / "tutorial" / "ko" / name) == code(DOCS / "tutorial" / "en" / name)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+def test_every_row_of_a_table_has_its_cells(page):
+    """A formatter once wrapped rows; their cells then stood in the wrong columns."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = table.splitlines()
+        assert {row.count(" | ") for row in rows} == {rows[1].count(" | ")}, rows[0]
+        assert all(row.endswith(" |") for row in rows), rows[0]
+
+
 def extension(name):
     """Return one of the extensions that make the site."""
     pytest.importorskip("sphinx")

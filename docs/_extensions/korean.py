@@ -14,7 +14,6 @@ from typing import Any
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
 from sphinx.application import Sphinx
 
 #: where the font comes from: a package of the extra `docs`, of which only the fonts are used
@@ -22,7 +21,9 @@ PACKAGE, FONT = "koreanize-matplotlib", "NanumGothic"
 #: letters on a line of a title; Korean ones are about twice as wide as Latin ones
 TITLE_WIDTH = 44
 #: Latin words that a Korean picture may have: names of nodes, and formulas
-NAMES = {"product", "prediction", "error", "loss", "cost", "sum", "theta", "mathdefault"}
+NAMES = {"product", "prediction", "error", "loss", "cost", "sum", "mathdefault"}
+#: matplotlib's formulas have no Korean letters beside them
+FORMULAS = {r"$\theta_1$": "θ₁", r"$\theta_0$": "θ₀", r"$\theta$": "θ"}
 
 #: patterns of whole texts, and their Korean; `<topic>` becomes the particle 은 or 는
 TRANSLATIONS = {
@@ -35,10 +36,12 @@ TRANSLATIONS = {
     r"draws \(an epoch of (.+) samples has .+\)": r"뽑은 횟수 (한 에포크에 \1번)",
     r"distinct samples seen \(% of all\)": "한 번이라도 본 샘플 (%)",
     r"batch size \(samples\); bars: (.+) intervals": r"배치 크기 (막대는 \1 신뢰구간)",
-    r"runs that leave the saddle within (.+) updates \(%\)": r"\1번 갱신 안에 안장점을 떠난 비율 (%)",
+    r"runs that leave the saddle within (.+) updates \(%\)": (
+        r"\1번 갱신 안에 안장점을 떠난 비율 (%)"
+    ),
     r"gradient of the loss by (.+) \(loss per unit\)": r"\1에 대한 손실의 그래디언트",
-    r"(\S+theta_1\$), slope \(units of y per unit of x\)": r"\1, 기울기",
-    r"(\S+theta_0\$), intercept \(units of y\)": r"\1, 절편",
+    r"(θ₁), slope \(units of y per unit of x\)": r"\1, 기울기",
+    r"(θ₀), intercept \(units of y\)": r"\1, 절편",
     # lines and points
     r"batch size ([\d,]+)": r"배치 크기 \1",
     r"all ([\d,]+)": r"전체 \1개",
@@ -51,9 +54,14 @@ TRANSLATIONS = {
     r"one standard deviation: batches of (.+)": r"표준편차: \1개짜리 배치",
     r"their mean \((.+)\)": r"평균 (\1)",
     # titles
-    r"Batch size (.+) reaches loss (.+) in (.+) (?:epochs|updates), batch size (.+) in (.+) "
+    r"Batch size (.+) reaches loss (.+) in (.+) epochs, batch size (.+) in (.+) "
     r"\((.+) times as many\); batch size (.+) does not": (
-        r"손실 \2까지 배치 크기 \1<topic> \3번, 배치 크기 \4<topic> \5번 걸리고(\6배), "
+        r"손실 \2까지 배치 크기 \1<topic> \3에포크, 배치 크기 \4<topic> \5에포크(\6배) 걸리고, "
+        r"배치 크기 \7<topic> 이르지 못한다"
+    ),
+    r"Batch size (.+) reaches loss (.+) in (.+) updates, batch size (.+) in (.+) "
+    r"\((.+) times as many\); batch size (.+) does not": (
+        r"손실 \2까지 배치 크기 \1<topic> \3번, 배치 크기 \4<topic> \5번(\6배) 갱신하고, "
         r"배치 크기 \7<topic> 이르지 못한다"
     ),
     r"In the last of (.+) epochs the learning rate is (.+) with '(.+)', (.+) with '(.+)'": (
@@ -77,7 +85,7 @@ TRANSLATIONS = {
         r"\1는 직선거리의 \2배, \3는 \4배를 지나간다"
     ),
     r"Batch size (.+) leaves the saddle in (.+) of (.+) runs, batch size (.+) \(all\) in (.+)": (
-        r"\3번 가운데 안장점을 떠난 비율: 배치 크기 \1 \2, 배치 크기 \4(전체) \5"
+        r"\3번 가운데 안장점을 떠난 비율: 배치 크기 \1에서 \2, 전체(\4개)에서 \5"
     ),
     r"After (.+) draws the sampling '(.+)' has seen (.+) of the samples, '(.+)' (.+)": (
         r"\1번 뽑는 동안 한 번이라도 본 샘플: \2 \3, \4 \5"
@@ -93,6 +101,8 @@ def translate(text: str) -> str:
     ValueError
         When it has English words that no pattern knows.
     """
+    for formula, plain in FORMULAS.items():
+        text = text.replace(formula, plain)
     joined = " ".join(text.split())
     for pattern, korean in TRANSLATIONS.items():
         if match := re.fullmatch(pattern, joined):
@@ -128,13 +138,13 @@ _SAVEFIG = Figure.savefig
 
 def _savefig_korean(figure: Figure, *arguments: Any, **settings: Any) -> None:
     figure.draw_without_rendering()  # makes the texts of ticks
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        if (korean := [translate(label) for label in labels]) != labels:
+            axis.set_ticks(axis.get_majorticklocs(), labels=korean)  # they are made anew otherwise
     for text in figure.findobj(Text):
         if text.get_visible() and text.get_text().strip():
             text.set_text(translate(text.get_text()))
-    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
-        ticks = axis.get_major_formatter()
-        if isinstance(ticks, FixedFormatter):  # it writes its labels anew
-            ticks.seq = [translate(str(label)) for label in ticks.seq]
     _SAVEFIG(figure, *arguments, **settings)
 
 

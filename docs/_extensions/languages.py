@@ -35,7 +35,7 @@ NAVIGATION = {
     "Notebooks": "노트북",
     "Gallery": "그림 모음",
     "How to": "방법 찾기",
-    "scikit-learn’s estimators": "scikit-learn의 추정기",
+    "scikit-learn\u2019s estimators": "scikit-learn의 추정기",
     "Reference": "참조",
     "Environment variables": "환경 변수",
     "The numerical promises": "수치에 대한 약속",

@@ -3,7 +3,7 @@
 
 (() => {
   const look = () => {
-    for (const box of document.querySelectorAll("pre, div.math, .table-wrapper, .cell_output")) {
+    for (const box of document.querySelectorAll("pre, div.math, figure, .table-wrapper, .cell_output")) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }

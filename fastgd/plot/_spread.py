@@ -72,8 +72,8 @@ def gradient_spread(
     >>> y = 2 * X[:, 0] + 1 + np.random.default_rng(0).normal(size=64)
     >>> ax = plot.gradient_spread(gd.Network([1, 1]), X, y, batch_size=8)
     >>> print(ax.get_title(loc="left"))
-    Single gradients deviate from their mean by 1.11 times its length,
-    those of batches of 8 by 0.369 times
+    Single gradients deviate from their mean by 1.11 times its
+    length, those of batches of 8 by 0.369 times
     """
     check_network(net)
     chosen = _check_parameters(parameters, net.n_params)
@@ -189,7 +189,9 @@ def _finding(mean: FloatArray, covariance: FloatArray, n: int, size: int, shrink
             "The mean gradient vanishes, yet single ones are "
             f"{_drawing.number(spread)} long (root mean square)"
         )
-    text = f"Single gradients deviate from their mean by {_drawing.number(spread / length)} times its"
+    text = (
+        f"Single gradients deviate from their mean by {_drawing.number(spread / length)} times its"
+    )
     if 1 < size < n:
         off = _drawing.number(math.sqrt(shrink) * spread / length)
         return f"{text} length, those of batches of {size:,} by {off} times"
