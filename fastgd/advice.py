@@ -281,13 +281,13 @@ def _reasons(
     first, last = timed[0], timed[-1]
     one, whole = seconds[first] / sizes[first], seconds[last] / sizes[last]
     gain = f"{one / whole:.2g}"
-    better = "" if gain == "1" else f", which uses the machine {gain} times as well"
+    better = "" if gain == "1" else f": {gain} times as fast"
     reasons = []
     if math.isfinite(later):
         reasons.append(
             f"The gradient's noise scale is {_samples(later)}, the median over a short "
-            f"training ({_samples(at_start)} before): much smaller batches lose little by being "
-            "small, much larger ones gain little."
+            f"training ({_samples(at_start)} before it). Far below that, doubling the batch size "
+            "nearly halves the updates; far above, it saves hardly any."
         )
     else:
         reasons.append(

@@ -155,8 +155,8 @@ def noise_scale(
         B_\text{simple} = \frac{\operatorname{tr} \Sigma}{|G|^2}, \qquad
         B_\text{noise} = \frac{\operatorname{tr}(H \Sigma)}{G^T H G} ,
 
-    measured in samples. Batches much smaller than that lose little by being small; batches much
-    larger gain little by being large.
+    measured in samples. Far below that, doubling the batch size nearly halves the updates that
+    reach a loss; far above, it saves hardly any.
 
     Parameters
     ----------
