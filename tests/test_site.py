@@ -33,6 +33,18 @@ def speed():
 
 
 @pytest.fixture(scope="module")
+def korean():
+    pytest.importorskip("sphinx")
+    return load(ROOT / "docs" / "_extensions" / "korean.py")
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    pytest.importorskip("sphinx")
+    return load(ROOT / "docs" / "_extensions" / "gallery.py")
+
+
+@pytest.fixture(scope="module")
 def check():
     return load(ROOT / "tools" / "pages.py")
 
@@ -51,6 +63,45 @@ def test_english_words_are_listed_as_they_are(languages):
 )
 def test_a_page_knows_the_language_of_its_neighbour(languages, title, korean):
     assert languages._is_korean({"title": title}) is korean
+
+
+@pytest.mark.parametrize(
+    ("english", "translated"),
+    [
+        ("updates of the parameters", "갱신 횟수"),
+        ("batch size 1,797", "배치 크기 1,797"),
+        (r"$\theta_1$, slope (units of y per unit of x)", "θ₁, 기울기"),
+        (
+            "Batch size 1 travels 8.5 times the straight-line distance,\nbatch size 64 1.1 times",
+            "배치 크기 1은 직선거리의 8.5배, 배치 크기 64는 1.1배를 지나간다",
+        ),
+        ("2 error·g", "2 error·g"),
+        ("배치 크기 8", "배치 크기 8"),
+    ],
+)
+def test_what_pictures_say_is_korean_on_korean_pages(korean, english, translated):
+    assert korean.translate(english) == translated
+
+
+def test_english_that_is_left_in_a_korean_picture_is_an_error(korean):
+    with pytest.raises(ValueError, match="says 'a new title'; write new, title in Korean"):
+        korean.translate("a new title")
+
+
+def test_a_program_of_the_gallery_runs_alone(gallery, monkeypatch):
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    exec(compile(gallery.program("graph"), "graph", "exec"), {})
+    from matplotlib import pyplot
+
+    (ax,) = pyplot.gcf().axes
+    assert ax.get_title(loc="left").startswith("The cost is 0.5")
+
+
+def test_the_gallery_shows_what_a_picture_needs_and_no_more(gallery):
+    program = gallery.program("loss_by_epoch")
+    assert "def digits_runs()" in program
+    assert "BATCH_SIZES =" in program  # digits_runs uses it
+    assert "def line_data()" not in program
 
 
 def test_the_speed_chart_compares_with_the_best_peer(speed):

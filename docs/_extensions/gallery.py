@@ -1,7 +1,13 @@
-"""The directive `picture-gallery`: every picture of examples/pictures.py, with its code."""
+"""The directive `picture-gallery`: every picture of examples/pictures.py, with its code.
+
+sphinx-gallery makes one thumbnail and one page of each program. Twelve programs would repeat the
+data and the trainings that these pictures share; here one program is run and tested, and each card
+shows the part of it that draws its picture. The pictures are SVG, which follow light and dark.
+"""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import runpy
@@ -18,12 +24,41 @@ from fastgd import plot
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pictures.py"
 
 
-def code(draw: Callable[[], Any]) -> str:
-    """Return what draws a picture: the body of a function, or what a lambda returns."""
-    source = inspect.getsource(draw)
-    if match := re.search(r"lambda: (.*?),?\s*$", source, re.DOTALL):
-        return match[1]
-    return inspect.cleandoc(source)
+def program(name: str) -> str:
+    """Return a program that shows one picture: its call, and what of the example it needs."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    tops = {tuple(_bound(node)): node for node in ast.parse(text).body if _bound(node)}
+    pictures: Any = tops["PICTURES",]
+    places = [key.value for key in pictures.value.keys]
+    draw = pictures.value.values[places.index(name)]
+    call = f"{draw.id}()" if isinstance(draw, ast.Name) else ast.get_source_segment(text, draw.body)
+    needed = {"plt"} | _used(draw)
+    while more := {use for names, top in tops.items() if needed & {*names} for use in _used(top)}:
+        if more <= needed:
+            break
+        needed |= more
+    parts = [
+        (node, ast.get_source_segment(text, node) or "")
+        for names, node in tops.items()
+        if needed & {*names}
+    ]
+    imports = [part for node, part in parts if isinstance(node, (ast.Import, ast.ImportFrom))]
+    others = [part for node, part in parts if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    return "\n\n\n".join(["\n".join(imports), *others, f"{call}\nplt.show()"])
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    """Return the names that a statement of a module defines."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name for alias in node.names]
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    return [each.id for each in getattr(node, "targets", []) if isinstance(each, ast.Name)]
+
+
+def _used(node: ast.AST) -> set[str]:
+    """Return the names that a piece of code uses."""
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
 def description(draw: Callable[[], Any]) -> str:
@@ -58,6 +93,7 @@ class PictureGallery(SphinxDirective):
             f"      :context: {'reset' if first else 'close-figs'}",
             "      :include-source: False",
             f"      :alt: {description(draw)}",
+            *(["      :class: wide"] if name == "graph" else []),
             "",
             *([f"      {setup}"] if first else []),
             f"      PICTURES[{name!r}]()",
@@ -68,7 +104,7 @@ class PictureGallery(SphinxDirective):
             "",
             "   .. code-block:: python",
             "",
-            *(f"      {line}" for line in code(draw).splitlines()),
+            *(f"      {line}" for line in program(name).splitlines()),
             "",
             "   .. raw:: html",
             "",
