@@ -55,8 +55,6 @@ def main(argv: list[str] | None = None) -> int:
     print(report.title(results))
     if options.json:
         report.write_json(options.json, results, environment)
-    if options.chart:
-        report.write_chart(options.chart, results, environment)
     return 0
 
 
@@ -77,7 +75,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, shorter turns")
     parser.add_argument("--check", action="store_true", help="do all peers compute the same?")
     parser.add_argument("--json", type=Path, help="write the results to this file")
-    parser.add_argument("--chart", type=Path, help="write a PNG chart to this file")
     options = parser.parse_args(argv)
     if options.rounds is None:
         options.rounds = 3 if options.quick else 7

@@ -1,4 +1,4 @@
-"""Report the measurements: a table, a JSON file, a chart."""
+"""Report the measurements: a table and a JSON file."""
 
 from __future__ import annotations
 
@@ -131,89 +131,6 @@ def title(results: list[Row]) -> str:
     if ahead == len(ratios):
         return f"fastgd trains an epoch {span} times as fast as the best peer"
     return f"fastgd leads on {ahead} of {len(ratios)} workloads ({span} x the best peer's speed)"
-
-
-MARKS = {
-    "fastgd": ("o", "black"),
-    "fastgd-avx2": ("o", "black"),
-    "numba": ("s", "0.35"),
-    "numpy": ("^", "0.35"),
-    "jax": ("D", "0.6"),
-    "torch": ("v", "0.6"),
-    "torch.compile": ("<", "0.6"),
-    "scikit-learn": ("P", "0.35"),
-}
-
-
-def write_chart(path: Path, results: list[Row], environment: Row) -> None:
-    """Draw one line per workload and one mark per peer, whose shape identifies the peer."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9, 1.6 + 0.52 * len(results)), layout="constrained")
-    seen = set()
-    for k, result in enumerate(results):
-        known = [r for r in result["rows"] if r["ms"] is not None]
-        if known:
-            times = [r["ms"] for r in known]
-            axes.plot([min(times), max(times)], [k, k], color="0.85", zorder=1)
-        for row in known:
-            mark, colour = MARKS[row["peer"]]
-            own = row["peer"] == "fastgd"
-            axes.scatter(
-                row["ms"],
-                k,
-                s=95 if own else 60,
-                marker=mark,
-                facecolor=colour if own else "none",
-                edgecolor=colour,
-                linewidth=1.4,
-                zorder=3 if own else 2,
-                label=None if row["peer"] in seen else row["peer"],
-            )
-            seen.add(row["peer"])
-        limit = machine_limit_ms(result)
-        axes.plot([limit, limit], [k - 0.3, k + 0.3], color="black", linewidth=1.2)
-    axes.plot([], [], color="black", linewidth=1.2, label="machine's limit")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("milliseconds an epoch (log scale; further left is faster)")
-    axes.set_yticks(range(len(results)), [label(r) for r in results])
-    axes.invert_yaxis()
-    axes.grid(axis="x", which="major", color="0.9", zorder=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    figure.suptitle(title(results), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    figure.supxlabel(
-        f"{environment['cpu']}, {environment['threads']} threads, float32, plain SGD, "
-        "shuffle included; limit: reading the data once or its products at sgemm's rate"
-        + ("; a tenth of the data" if environment["quick"] else ""),
-        fontsize=8,
-        color="0.3",
-    )
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def machine_limit_ms(result: Row) -> float:
-    products = [a * b for a, b in zip(result["sizes"], result["sizes"][1:], strict=False)]
-    flops = result["n"] * (4 * products[0] + 6 * sum(products[1:]))
-    limits = result["limits"]
-    return float(max(limits["read_s"], flops / limits["flops_per_s"]) * 1e3)
-
-
-def label(result: Row) -> str:
-    sizes = result["sizes"]
-    if len(sizes) > 2:
-        model = "network " + "-".join(map(str, sizes))
-    elif result["loss"] == "cross_entropy":
-        model = f"softmax {sizes[0]}-{sizes[1]}"
-    else:
-        model = f"{'logistic' if result['loss'] == 'log_loss' else 'linear'} d={sizes[0]}"
-    return f"{model}, batch {result['batch']}"
 
 
 def _cpu() -> str:
