@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol
 
-from fastgd import _validation, _words
+import numpy as np
+
+from fastgd import _words
 
 __all__ = ["Progress", "check_verbose", "load_tqdm", "make_progress"]
 
@@ -68,11 +70,14 @@ class Bar:
 
 def check_verbose(verbose: Any) -> int | str:
     """Return 0 (nothing), 1 (a line per epoch) or "bar"."""
-    if isinstance(verbose, str):
-        return _validation.check_choice("verbose", verbose, ("bar",))
-    if not hasattr(verbose, "__index__"):
+    if isinstance(verbose, (bool, np.bool_)):
+        return int(verbose)
+    if not isinstance(verbose, (int, np.integer, str)):
         raise TypeError(f"verbose must be 0, 1 or 'bar', not {_words.show(verbose)}")
-    return min(1, _validation.check_int("verbose", int(verbose), at_least=0))
+    if verbose not in (0, 1, "bar"):
+        hint = _words.did_you_mean(verbose, ("bar",)) if isinstance(verbose, str) else ""
+        raise ValueError(f"verbose is {_words.show(verbose)}, but must be 0, 1 or 'bar'{hint}")
+    return verbose if isinstance(verbose, str) else int(verbose)
 
 
 def make_progress(verbose: int | str, done: int, total: int) -> Progress | None:

@@ -51,11 +51,25 @@ def test_lines_where_there_is_no_tqdm(run, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "error"), [("bars", ValueError), (None, TypeError), (1.5, TypeError)]
+    ("value", "error", "message"),
+    [
+        ("baar", ValueError, "verbose is 'baar', but must be 0, 1 or 'bar': did you mean 'bar'?"),
+        (2, ValueError, "verbose is 2, but must be 0, 1 or 'bar'"),
+        (-1, ValueError, "verbose is -1, but must be 0, 1 or 'bar'"),
+        (None, TypeError, "verbose must be 0, 1 or 'bar', not None"),
+        (1.5, TypeError, "verbose must be 0, 1 or 'bar', not 1.5"),
+    ],
 )
-def test_other_values_are_refused(run, value, error):
-    with pytest.raises(error, match="verbose"):
+def test_other_values_are_refused(run, value, error, message):
+    with pytest.raises(error) as caught:
         gd.train(*run, verbose=value)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.int64(1)])
+def test_true_means_lines(run, capsys, value):
+    gd.train(*run, epochs=1, verbose=value)
+    assert capsys.readouterr().out.count("epoch") == 1
 
 
 def test_a_resumed_training_shows_only_what_it_computes(capsys):
