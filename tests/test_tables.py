@@ -66,6 +66,28 @@ def test_encodings_that_mark_themselves(table, encoding):
     }
 
 
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_byte_order_mark_decides_the_encoding(table, mark, encoding):
+    assert cells(table("a,b\n1,\u00fc\n".encode(mark), encoding=encoding)) == {
+        "a": ["1"],
+        "b": ["\u00fc"],
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_an_encoding_without_mark_is_recognised_by_its_zeros(table, encoding):
+    content = "a,b\n1,2\n".encode(encoding)
+    with pytest.raises(InputError, match=f"for example --encoding {encoding}$"):
+        table(content)
+    assert cells(table(content, encoding=encoding)) == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_table_in_one_line_names_the_encoding(table):
+    with pytest.raises(InputError, match="read as utf-16-le, has a header but no rows"):
+        table("a,b\n1,2\n".encode("utf-16-be"), encoding="utf-16-le")
+
+
 def test_other_encodings_are_named(table):
     content = "é\nü\n".encode("cp1252")
     with pytest.raises(InputError, match=r"is not UTF-8 text \(it has the byte 0xe9\).*cp1252"):
@@ -106,7 +128,7 @@ def test_standard_input(monkeypatch):
         ("1,2\n3,4\n", "must hold the columns' names, but it begins with 1, 2; add a header"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the header names 2 columns"),
         ("a,b\n1\n", "line 2 has 1 cell, but the header names 2 columns"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "not text in this encoding.*--encoding utf-16-le"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "is not utf-8 text .*--encoding utf-16-le"),
         (bytes(9), "not text but binary data, which begin with zeros: save the table as CSV"),
         (
             b"PK\x03\x04\x14\0",

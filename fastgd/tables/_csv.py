@@ -38,6 +38,7 @@ MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "?")
 DELIMITERS = (",", ";", "\t", "|")
 #: byte-order marks, UTF-32 first: its mark starts with that of UTF-16
 MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -179,8 +180,7 @@ def read_csv(
     decimal : str
         The decimal mark of the file's numbers.
     encoding : str, optional
-        By default UTF-8, with or without byte-order mark, or UTF-16 or UTF-32 according to the
-        mark.
+        By default UTF-8. A byte-order mark of UTF-8, UTF-16 or UTF-32 takes precedence.
     on_rows : callable, optional
         Called from time to time with the number of rows read so far.
 
@@ -205,9 +205,8 @@ def read_csv(
             for mark, what in NO_TEXT.items():
                 if head.startswith(mark):
                     raise InputError(f"{source} is not text but {what}")
-            if encoding is None:
-                found = (name for mark, name in MARKS.items() if head.startswith(mark))
-                encoding = next(found, "utf-8-sig")
+            found = (name for mark, name in MARKS.items() if head.startswith(mark))
+            encoding = next(found, encoding or "utf-8")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
             names, chunks = _read(text, source, delimiter, on_rows or (lambda read: None))
     except FileNotFoundError as error:
@@ -275,8 +274,8 @@ def _read(
         raise InputError(f"{source} is empty; it needs a header line and rows below it")
     if "\0" in first:
         raise InputError(
-            f"{source} is not text in this encoding (it has a byte 0); if it is a table of text, "
-            "name its encoding, for example --encoding utf-16-le"
+            f"{source} is not {text.encoding} text (it has a byte 0); if it is a table of text, "
+            f"name its encoding, for example --encoding {_wide_encoding(first)}"
         )
     if delimiter is None:
         delimiter = max(DELIMITERS, key=first.count)
@@ -293,7 +292,15 @@ def _read(
         raise InputError(
             f"{source}, line {reader.line_num + blank}: {error}; are all quotes in pairs?"
         ) from error
+    if not chunks:
+        raise InputError(f"{source}, read as {text.encoding}, has a header but no rows")
     return names, chunks
+
+
+def _wide_encoding(line: str) -> str:
+    """Return the encoding that a line suggests which was read as one byte per character."""
+    width = 32 if "\0\0" in line else 16
+    return f"utf-{width}-be" if line.startswith("\0") else f"utf-{width}-le"
 
 
 def _header(cells: Sequence[str], source: str) -> list[str]:
@@ -361,8 +368,6 @@ def _assemble(
     decimal: str,
 ) -> Table:
     """Join the chunks; drop columns without a name, such as pandas' index."""
-    if not chunks:
-        raise InputError(f"{source} has a header but no rows")
     columns = {
         name: np.concatenate([texts[i] for _, texts in chunks])
         for i, name in enumerate(names)
