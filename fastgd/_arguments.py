@@ -45,8 +45,11 @@ def helpful(function: Callable[P, R]) -> Callable[P, R]:
 def unknown_argument(said: str, name: str, allowed: Collection[str]) -> TypeError:
     """Return the error for an unknown argument: `said`, and a suggestion.
 
-    Who takes an optimizer may be given what belongs to that.
+    A function with an optimizer may have been given an argument of the optimizer, and one that
+    trains a key of `train_many`'s settings.
     """
+    if name == "samples" and not {"optimizer", "settings"}.isdisjoint(allowed):
+        return TypeError(f"{said}: it belongs in the settings of train_many")
     meant = also_called(name, allowed)
     owner = ""
     if meant is None and "optimizer" in allowed:

@@ -117,8 +117,8 @@ class Settings(NamedTuple):
         known = names + (after if validated else [])
         if monitor not in known:
             raise ValueError(
-                f"early_stopping watches {monitor!r}, but this training has "
-                f"{_words.listed(known)}{_words.did_you_mean(monitor, known)}; metrics= adds more"
+                f"early_stopping watches {monitor!r}, but this training only computes "
+                f"{_words.listed(known)} (metrics= adds more){_words.did_you_mean(monitor, known)}"
             )
 
 

@@ -43,6 +43,8 @@ ELSEWHERE = {
     "lr": ("learning_rate", "--learning-rate"),
     "mae": ("absolute_error",),
     "maxiter": ("epochs", "--epochs"),
+    "meanabsoluteerror": ("absolute_error", "mae"),
+    "meansquarederror": ("squared_error", "mse"),
     "mse": ("squared_error",),
     "multinomial": ("cross_entropy",),
     "njobs": ("n_threads", "--threads"),
@@ -55,6 +57,7 @@ ELSEWHERE = {
     "randomstate": ("rng", "--seed"),
     "rho": ("alpha",),
     "rng": ("--seed",),
+    "rootmeansquarederror": ("rmse",),
     "seed": ("rng",),
     "shuffle": ("sampling",),
     "smoothl1": ("huber",),
@@ -88,14 +91,17 @@ def kind_of(value: Any) -> str:
 def near_name(name: str, allowed: Collection[str]) -> str | None:
     """Return the allowed name that an unknown name probably means, or None.
 
-    Case and punctuation are ignored; names from other libraries are recognised.
+    Case and punctuation are ignored. Names from other libraries, and the first letters of a name,
+    at least three, are recognised.
     """
     import difflib  # only needed for messages
 
     if meant := also_called(name, allowed):
         return meant
+    word = _plain(name)
     plain = {_plain(one): one for one in allowed}
-    near = difflib.get_close_matches(_plain(name), plain, 1)
+    starts = [one for one in plain if len(word) > 2 and one.startswith(word)]
+    near = starts if len(starts) == 1 else difflib.get_close_matches(word, plain, 1)
     return plain[near[0]] if near else None
 
 

@@ -168,6 +168,8 @@ def test_a_metric_that_pauses_keeps_its_epochs(classified):
     [
         ("accuracy", TypeError, r"metrics=\('accuracy',\)"),
         (["acuracy"], ValueError, "did you mean 'accuracy'"),
+        (["acc"], ValueError, "did you mean 'accuracy'"),
+        (["mean_squared_error"], ValueError, "did you mean 'mse'"),
         (["r2"], ValueError, "not defined for the targets of the loss 'cross_entropy'"),
         ([lambda y: 1], TypeError, r"takes \(y, prediction\)"),
         (["accuracy", "accuracy"], ValueError, "'accuracy' twice"),

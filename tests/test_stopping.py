@@ -267,7 +267,10 @@ def test_the_seed_decides_which_samples_are_set_aside(noisy):
     [
         ({"early_stopping": 5}, "watches 'validation_loss', but there is no validation data"),
         ({"early_stopping": 0}, "early_stopping is 0, but must be at least 1"),
-        ({"early_stopping": gd.EarlyStopping(monitor="acuracy"), "metrics": ["r2"]}, "'r2'"),
+        (
+            {"early_stopping": gd.EarlyStopping(monitor="mea"), "metrics": ["mae"]},
+            r"watches 'mea', but .* computes 'loss', 'mae' .* adds .*: did you mean 'mae'\?$",
+        ),
         ({"resume": True, "validation": 0.5}, "give the same share"),
     ],
 )

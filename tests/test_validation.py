@@ -299,6 +299,11 @@ def test_bad_optimizers_are_refused(make, message):
         (lambda: gd.gradient(0, 0, 0, weights=0), "^gradient takes no argument 'weights'"),
         (lambda: gd.recommend_batch_size(0, 0, 0, lr=1), r"optimizer=fastgd\.SGD\(learning_rate="),
         (lambda: gd.train_many([], X, Y, {}, threads=2), "did you mean 'n_threads'?"),
+        (
+            lambda: gd.train_many([], X, Y, {}, samples=0),
+            "it belongs in the settings of train_many",
+        ),
+        (lambda: gd.plan(samples=10, batch_size=5), "did you mean 'n_samples'?"),
     ],
 )
 def test_a_wrong_arguments_name_is_hinted_at(make, message):
@@ -318,6 +323,7 @@ def test_a_wrong_arguments_name_is_hinted_at(make, message):
         ("seed", "did you mean 'rng'?"),
         ("batchsize", "did you mean 'batch_size'?"),
         ("alpha", "did you mean 'l2'?"),
+        ("samples", "it belongs in the settings of train_many"),
     ],
 )  # fmt: skip
 def test_train_says_where_an_argument_belongs(name, hint):
