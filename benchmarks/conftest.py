@@ -80,7 +80,7 @@ def pytest_terminal_summary(
     results = config.stash.get(RESULTS, {})
     if not results:
         return
-    terminalreporter.section("samples a second, and the ratios to the compiled backend")
+    terminalreporter.section("samples per second, and the ratios to the compiled backend")
     width = max(map(len, results))
     for group, speed in results.items():
         parts = [

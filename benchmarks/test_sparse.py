@@ -68,6 +68,6 @@ def test_sparse_epoch(settings, dtype, benchmark, capsys):
     benchmark.extra_info.update(sklearn_epoch=theirs, fastgd_epoch=ours)
     with capsys.disabled():
         print(
-            f"\n{settings} {dtype}: scikit-learn {theirs * 1e3:.1f} ms an epoch, fastgd "
+            f"\n{settings} {dtype}: scikit-learn {theirs * 1e3:.1f} ms per epoch, fastgd "
             f"{ours * 1e3:.1f} ms, {theirs / ours:.2f} times as fast"
         )

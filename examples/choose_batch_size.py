@@ -44,7 +44,7 @@ def main() -> None:
         side_by_side=False,  # so that seconds are those of a single run
     )
     print(f"Until the loss on 360 images that are not trained on is below {GOAL}:\n")
-    print("batch size  learning rate  epochs  updates  seconds  kB a batch")
+    print("batch size  learning rate  epochs  updates  seconds  kB per batch")
     for entry in result:
         reached = entry.time_to(GOAL)
         if reached is None:

@@ -215,7 +215,7 @@ def check_matrix(X: Any, n_features: int, name: str = "X") -> AnyArray:
         raise ValueError(f"{name} has no samples: its shape is {given.shape}")
     if given.ndim == 1 and given.dtype.kind in "fiub":
         raise ValueError(
-            f"{name} has shape {given.shape}, but must have one row a sample: for one feature "
+            f"{name} has shape {given.shape}, but must have one row per sample: for one feature "
             "use .reshape(-1, 1), for one sample .reshape(1, -1)"
         )
     array = check_numbers(name, given)
@@ -270,7 +270,7 @@ def _how_to_shape(array: AnyArray, kind: Targets, outputs: int) -> str:
     if array.shape[1:] == (1,) and kind.indices:
         return "; .ravel() makes one dimension of a column of classes"
     if array.ndim == 2 and outputs == 1:
-        return f"; for {array.shape[1]} targets a sample let the network's sizes end with that"
+        return f"; for {array.shape[1]} targets per sample let the network's sizes end with that"
     return ""
 
 
@@ -312,7 +312,7 @@ def _check_classes(array: AnyArray, classes: int, loss: str, name: str) -> AnyAr
 def check_sample_weight(
     weight: Any, n: int, dtype: np.dtype[Any], name: str = "sample_weight"
 ) -> FloatArray | None:
-    """Return one weight a sample, or None."""
+    """Return one weight per sample, or None."""
     if weight is None:
         return None
     given = as_array(name, weight)

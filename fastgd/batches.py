@@ -56,14 +56,14 @@ class BatchPlan:
         rows: list[tuple[str, Any]] = [
             ("samples", self.n_samples),
             ("batch size", self.batch_size),
-            ("batches an epoch", self.batches),
-            ("samples in the last", self.last_batch),
+            ("batches per epoch", self.batches),
+            ("size of last batch", self.last_batch),
             ("epochs", self.epochs),
             ("updates", self.updates),
             ("sample gradients", self.sample_gradients),
         ]
         if self.batch_bytes is not None:
-            rows.append(("bytes a batch", self.batch_bytes))
+            rows.append(("bytes per batch", self.batch_bytes))
         return "\n".join(f"{name:<20} {value:>14,}" for name, value in rows)
 
 
@@ -112,12 +112,12 @@ def plan(
     >>> print(gd.plan(10_000, 300, epochs=5, n_features=784))
     samples                      10,000
     batch size                      300
-    batches an epoch                 34
-    samples in the last             100
+    batches per epoch                34
+    size of last batch              100
     epochs                            5
     updates                         170
     sample gradients             50,000
-    bytes a batch               940,800
+    bytes per batch             940,800
     """
     n_samples = _validation.check_int("n_samples", n_samples, at_least=1)
     batch_size = _validation.check_batch_size(batch_size, n_samples)

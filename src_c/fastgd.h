@@ -15,7 +15,7 @@
  *   bytes; the bytes before the vector are zeros. The same holds for the vector's gradient.
  *   A first layer with few outputs and many inputs has its inputs divided into segments; a segment
  *   has a plain vector of weights for each output, padded to 64 bytes.
- *   Matrices of samples (outputs, deltas) are row-major with ld elements a row, ld the
+ *   Matrices of samples (outputs, deltas) are row-major with ld elements per row, ld the
  *   padded number of columns (1 for one output).
  *
  * Bits: each number that a dense kernel writes is one chain of fused multiply-adds in index order.
@@ -38,14 +38,14 @@ typedef void fgd_activation(size_t n, void *z, void *derivative);
 
 /* z, n samples x n_out raw outputs, becomes scale * weight[i] * d loss_i / d z (zeros in the
  * padding) and value[i] is weight[i] * loss_i. weight may be NULL (ones). y holds n_out
- * targets a sample or, for class indices, one int32_t. */
+ * targets per sample or, for class indices, one int32_t. */
 typedef void fgd_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y, const void *weight,
                       double scale, double *value);
 
-/* prepare() is called once a step: it computes the coefficients of step number `step` (from 1) from
- * the hyperparameters, and updates the scalars, which are kept from step to step. update() moves
- * parameter[n] along gradient[n] with these coefficients. Moment k begins k * stride elements after
- * `moments`. The counts are the lengths of these arrays. */
+/* prepare() is called once per step: it computes the coefficients of step number `step` (from 1)
+ * from the hyperparameters, and updates the scalars, which are kept from step to step. update()
+ * moves parameter[n] along gradient[n] with these coefficients. Moment k begins k * stride elements
+ * after `moments`. The counts are the lengths of these arrays. */
 typedef struct fgd_optimizer {
     const char *name;
     size_t n_hyperparameters, n_moments, n_scalars;
@@ -154,8 +154,8 @@ typedef struct fgd_kernels {
     void (*dot_scale)(size_t n, size_t n_in, size_t ld, const void *delta, const void *weights,
                       void *out);
     /* The sums of one segment of the inputs: out[j][i] = sum over k of
-     * rows[i][first + k] * weights[j][k], k < n_in. weights have `stride` elements a row, zeros
-     * after the weights, a multiple of 64 bytes; out has `room` elements a row. */
+     * rows[i][first + k] * weights[j][k], k < n_in. weights have `stride` elements per row, zeros
+     * after the weights, a multiple of 64 bytes; out has `room` elements per row. */
     void (*dots)(size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
                  const void *weights, size_t stride, void *out, size_t room);
     /* out[i][j] = bias[j] + sum over s of sums[s][j][i], zeros for n_out <= j < ld */

@@ -6,7 +6,7 @@
  */
 
 /* Extend the permutation of the first `done` numbers in `to` by from[done], ..., from[until - 1],
- * `count` numbers a word; return the new length. This is the inside-out form of the exchange
+ * `count` numbers per word; return the new length. This is the inside-out form of the exchange
  * (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm P). It walks memory forwards, which
  * lets the hardware prefetch. `to` may be `from`, or begin before it. */
 INLINE uint64_t NAME(grow)(fgd_stream *bits, INDEX *to, const INDEX *from, uint64_t done,

@@ -15,7 +15,7 @@ X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_IRIS = scale(X_IRIS)
 X_REG, Y_REG = load_diabetes(return_X_y=True)
 X_REG, Y_REG = scale(X_REG)[:150], scale(Y_REG)[:150]
-# for any of these 150: several labels a sample, and weights
+# for any of these 150: several labels per sample, and weights
 LABELS = np.column_stack([Y_IRIS == 0, Y_IRIS > 0, X_IRIS[:, 0] > 0]).astype(int)
 WEIGHT_150 = np.random.default_rng(0).uniform(0.1, 2, 150)
 

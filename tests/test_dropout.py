@@ -158,7 +158,7 @@ def test_no_dropout_is_the_default(sizes):
 
 
 def test_an_empty_poisson_batch_leaves_out_no_units(backend):
-    """With one sample a batch on average, a third of them are empty."""
+    """With one sample per batch on average, a third of them are empty."""
     net = gd.Network((3, 4, 1), rng=0)
     X, y = make_data(net.sizes, net.loss, 10, "float32")
     gd.train(

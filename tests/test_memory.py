@@ -263,7 +263,7 @@ def test_a_trace_is_not_written_beyond_its_end(net):
         if history.epochs == 2:
             history._state.step = 11  # steps 12, 14 and 16 are due, but there is room for 12 and 14
 
-    options = {"batch_size": 13, "record": ("loss",), "record_every": 2}  # 5 steps an epoch
+    options = {"batch_size": 13, "record": ("loss",), "record_every": 2}  # 5 steps per epoch
     with pytest.raises(ValueError, match="room for 16 bytes, but 24 are written"):
         gd.train(net, X, y, epochs=3, callbacks=[change_parity], **options)
 

@@ -160,7 +160,7 @@ def test_the_specification_is_torchs_algorithm(case):
 
 
 def stepped(optimizer, backend):
-    """Move a bias from 2 by the gradients, one training a step, as its gradient is 2 (z - y)."""
+    """Move a bias from 2 by the gradients, one training per step, as its gradient is 2 (z - y)."""
     net = gd.Network([1, 1], dtype="float64")
     net.biases[0][:] = 2.0
     history = None

@@ -18,7 +18,7 @@ BLURRED = 0.9 * np.eye(3)[Y_IRIS] + 0.1 / 3
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("make", [np.asarray, csr_array], ids=["dense", "csr"])
 def test_soft_labels_are_weighted_hard_ones(solver, make):
-    """A sample of soft labels has the gradient of one sample a class, weighted by them."""
+    """A sample of soft labels has the gradient of one sample per class, weighted by them."""
     settings = {"solver": solver, "max_iter": 30, "random_state": 0, "shuffle": False, "alpha": 0}
     soft = MLPClassifier((4,), batch_size=150, **settings).fit(make(X_IRIS), BLURRED)
     hard = MLPClassifier((4,), batch_size=450, **settings)

@@ -99,7 +99,7 @@ def terms(name, z, y):
 
 
 def plan_of(sizes, loss, X, y, hidden=()):
-    """Return a plan with one sample a batch, for its loss and gradient alone."""
+    """Return a plan with one sample per batch, for its loss and gradient alone."""
     return Plan(
         sizes=sizes, hidden=hidden, loss=loss, optimizer=gd.SGD(1.0), X=X, y=y, sample_weight=None,
         batch_size=len(X), drop_last=False, reduction="sum", n_threads=0,

@@ -64,7 +64,7 @@ BAD_DATA = {
     "X ragged": ({"X": [[1.0, 2.0], [3.0]]}, ValueError, "rows differ in length"),
     "y too short": ({"y": Y[:9]}, ValueError, "length 9, but there are 10 samples"),
     "y a scalar": ({"y": 3.0}, ValueError, "single value"),
-    "y too wide": ({"y": np.ones((10, 2))}, ValueError, "for 2 targets a sample let the"),
+    "y too wide": ({"y": np.ones((10, 2))}, ValueError, "for 2 targets per sample let the"),
     "y not a number": ({"y": changed(Y, 3, np.nan)}, ValueError, r"y\[3\] is nan"),
     "y a column with a gap": (
         {"y": changed(Y, 3, np.nan)[:, None]}, ValueError, r"y\[3, 0\] is nan"

@@ -37,8 +37,8 @@ OLDEST = (
 )  # fmt: skip
 
 
-# Methods of Checks. After the first a core runs a step each, in this order: what is over soon and
-# fails often, then the longest first, so that all cores end together.
+# Methods of Checks. INSTALL runs first, then each core runs one step at a time, in this order:
+# quick steps that often fail, then the longest first, so that all cores finish together.
 INSTALL = "install"
 STEPS = (
     "lint", "types", "sanitizers", "tests", "slow_tests", "machine_code", "levels",
@@ -216,7 +216,7 @@ def run_step(step: str, checks: Checks) -> bool:
 def run_side_by_side(
     steps: Sequence[str], folder: Path, python: Path, failures_alone: bool = False
 ) -> bool:
-    """Run a step a core, print the output of each when it ends, begin none after a failure.
+    """Run one step per core; print each one's output when it ends; start none after a failure.
 
     Of one that passed print only the time where the output of failures is wanted alone.
     """

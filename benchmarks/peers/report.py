@@ -14,7 +14,7 @@ from typing import Any
 from .workloads import Workload
 
 HEADER = (
-    f"  {'peer':<14}{'ms an epoch':>12}{'fastest..slowest':>20}{'x fastgd':>10}"
+    f"  {'peer':<14}{'ms per epoch':>12}{'fastest..slowest':>20}{'x fastgd':>10}"
     f"{'of reading':>12}{'of sgemm':>10}  note"
 )
 

@@ -1,6 +1,6 @@
 """Dropout: which units are dropped in a step. The definition, in NumPy.
 
-Whether a unit is dropped is a pure function of a seed (drawn once an epoch), the sample's place in
+Whether a unit is dropped is a pure function of a seed (drawn once per epoch), the sample's place in
 the epoch, the layer and the unit, so it does not depend on threads or chunks. The function is
 Philox4x32 with 10 rounds: Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy as
 1, 2, 3", doi:10.1145/2063384.2063405. The engine's kernel is src_c/kernels/dropout.inc.c.

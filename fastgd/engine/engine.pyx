@@ -156,7 +156,7 @@ cdef class Engine(Workspace):
         order : ndarray of uint32 or int64, or None
             The samples in the order of their use; None takes all in the order of the rows.
         batch_size : int
-            Samples a step.
+            Samples per step.
         reduction : {"mean", "sum"}
             How the samples of a batch make one gradient.
         rates : ndarray of float64, or None

@@ -124,7 +124,7 @@ cdef struct Record:         # where an epoch's trace is written; NULL: not recor
 
 
 cdef struct Pace:           # measured speed of one thread and of all threads
-    double cost[2]          # seconds a sample; 0: not measured yet
+    double cost[2]          # seconds per sample; 0: not measured yet
     double next_trial       # when to measure the slower of the two again
     double gap              # seconds between trials
 

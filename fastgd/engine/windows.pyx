@@ -4,7 +4,7 @@
 
 Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows that are stored
 in another dtype are decoded, when they are used, into a room that stays in the cache (read_rows).
-Targets and weights, a few bytes a sample, are gathered in the order of the rows.
+Targets and weights, a few bytes per sample, are gathered in the order of the rows.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t

@@ -242,7 +242,7 @@ FGD_INLINE double margin_loss(int loss, double y, double p, double parameter, do
     }
 }
 
-/* How step_size to go along a row: minus the rate times the slope, or a passive-aggressive step
+/* The step size along a row: minus the rate times the slope, or that of a passive-aggressive step
  * (Crammer et al. 2006, PA-I and PA-II). Sets *skips if the row makes no step at all. */
 FGD_INLINE double step_along(const fgd_linear *model, fgd_row row, double y, double p, double rate,
                              double slope, double value, int *skips) {
