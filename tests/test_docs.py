@@ -124,6 +124,24 @@ def test_the_promised_error_bounds_are_those_that_are_tested():
     assert {name: float(bound) for name, bound in rows} == BOUNDS
 
 
+def table_rows(path):
+    """Return the rows of a page's tables, each with the number of its table's columns."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    tables = re.findall(r"^\|.*?(?=\n\n|\Z)", text, re.DOTALL | re.M)
+    lines = [table.splitlines() for table in tables]
+    return [(row, len(table[1].split("|")) - 2) for table in lines for row in table]
+
+
+PAGES = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_row_of_a_table_is_one_line(path):
+    for row, columns in table_rows(path):
+        cells = re.sub(r"\\\||`[^`]*`", "", row).split("|")
+        assert len(cells) - 2 == columns, row
+
+
 def descriptions(kind):
     """Return what a class's docstring says of each parameter and attribute, without its type."""
     sections = inspect.getdoc(kind).partition("Parameters\n---")[2].partition("Examples\n---")[0]
