@@ -20,7 +20,7 @@ from fastgd._rates import Rates
 from fastgd._trace import Trace
 from fastgd._typing import FloatArray, IndexArray
 from fastgd.batches import count_steps
-from fastgd.engine.side_by_side import heed_stop
+from fastgd.engine.side_by_side import raise_if_stopped
 from fastgd.history import DivergenceError, History
 from fastgd.sampling import Sampler, draw_batches
 from fastgd.stopping import Waiting
@@ -44,16 +44,16 @@ class Starter(Protocol):
 
 
 class Judge(Protocol):
-    """What may end a run: `Watch`, or a rule of somebody else's."""
+    """Decides when a run ends: `Watch`, or the caller's own rule."""
 
     def begin(self, history: History, params: FloatArray) -> None:
         """Prepare for the first epoch."""
 
     def observe(self, history: History, params: FloatArray) -> bool:
-        """Judge the epoch that has just ended; return whether it was the last."""
+        """Evaluate the epoch that has just ended; return whether it is the last."""
 
     def end(self, history: History, params: FloatArray) -> None:
-        """Leave the parameters that the run is to end with."""
+        """Set the parameters with which the run ends."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Watch:
     def begin(self, history: History, params: FloatArray) -> None:
         """Continue after an earlier run, with the full patience if it was exhausted.
 
-        What that run found best says nothing about another quantity.
+        The best value so far is discarded if the earlier run watched another quantity.
         """
         monitor = self.stopping.monitor
         if history._monitor not in ("", monitor):
@@ -234,7 +234,7 @@ class Run:
         history._state, history._under_way = job.state, self
         try:
             for done in range(self._epochs):
-                heed_stop()
+                raise_if_stopped()
                 self._epoch(run_epoch, self._epochs - done)
                 reached = params.tobytes() if self._callbacks else b""
                 stop = self._after_epoch()

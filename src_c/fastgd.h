@@ -96,7 +96,7 @@ enum { FGD_GIVEN_RATE, FGD_PASSIVE_AGGRESSIVE_1, FGD_PASSIVE_AGGRESSIVE_2 };
  * are padded with zeros to n_weights elements, a multiple of 64 bytes. */
 typedef struct fgd_linear {
     size_t n_weights;
-    void *weights;    /* the model's are `scale` times these */
+    void *weights;    /* the model's weights divided by `scale` */
     void *average;    /* NULL: not computed */
     void *l1_applied; /* L1 penalty applied to each weight so far; NULL without L1 */
     const void *targets;
@@ -108,14 +108,14 @@ typedef struct fgd_linear {
     double t;              /* number of the next step, from 1 */
     double loss_sum, penalty_sum;
     int loss, rule;
-    double parameter;      /* of the loss */
-    double l1, l2;         /* strengths */
-    double intercept_rate; /* of the weights' learning rate */
-    double average_from;   /* the first step that counts */
+    double parameter;      /* the loss's parameter */
+    double l1, l2;         /* strengths of the penalties */
+    double intercept_rate; /* the intercept's learning rate divided by the weights' */
+    double average_from;   /* the first step that the average includes */
     size_t batch_size;
-    /* softmax_steps() only: ld numbers, zeros after the n_outputs, stand for each column of the
-     * weights, of `average` and of `l1_applied`, and for the intercepts; ld is a multiple of 64
-     * bytes. A target is an index in `classes` or, where that is NULL, n_outputs numbers. */
+    /* softmax_steps() only: the intercepts, and each column of the weights, of `average` and of
+     * `l1_applied`, take ld numbers: n_outputs, then zeros. ld is a multiple of 64 bytes. A target
+     * is an index in `classes` or, if that is NULL, n_outputs numbers. */
     size_t n_outputs, ld;
     const int32_t *classes;
     void *intercepts, *average_intercepts;

@@ -1,6 +1,6 @@
 /* Permutations and draws for one type of index.
  *
- * Parameters, set by shuffle.c, which includes this file once a type:
+ * Parameters, set by shuffle.c, which includes this file once per type:
  *   INDEX        the type
  *   NAME(verb)   the verb with the type's suffix
  */
@@ -104,7 +104,7 @@ void NAME(fgd_permute_dealt)(fgd_stream bits, INDEX *out, uint64_t n, uint64_t r
 
 void NAME(fgd_permute)(fgd_stream bits, INDEX *out, uint64_t n) { NAME(permute)(&bits, out, n); }
 
-/* Fill out[done], ... with numbers below bound, `count` a word, while all of a word's numbers are
+/* Fill out[done], ... with numbers below bound, `count` per word, while all of a word's numbers are
  * needed. */
 INLINE uint64_t NAME(fill)(fgd_stream *bits, INDEX *out, uint64_t done, uint64_t n, uint64_t bound,
                            const int count) {

@@ -22,8 +22,8 @@ package (L-BFGS).
 Only `compiled` has ``forward``, a network's raw outputs, and ``curvatures``, for the full noise
 scale.
 
-`sgd` is another algorithm, that of the linear SGD estimators: it has ``start`` alone, with a plan
-and a state of its own.
+`sgd` is the algorithm of the linear SGD estimators. It has only ``start``, with its own types of
+plan and state.
 
 Backends do not use each other, and do not check their arguments.
 """

@@ -489,8 +489,8 @@ cdef class Engine(Workspace):
     cdef size_t _split_layers(self, int threads) noexcept nogil:
         """Return how many of the first layers threads share by columns or segments.
 
-        Then a thread keeps its columns from step to step, and the chunk's outputs and deltas move
-        between cores; if threads shared samples, the weights would move instead.
+        With shared columns, each thread's weights stay in its cache from step to step, and outputs
+        and deltas of the chunk move between cores; with shared samples, the weights move instead.
         """
         cdef Run *run = &self.run
         cdef size_t depth = 0

@@ -2,9 +2,9 @@
 # cython: freethreading_compatible=True
 """Random orders of samples, computed in compiled code from the user's NumPy generator.
 
-Three 64-bit words of the generator, of whatever kind, seed an SFC64 stream for the call, which is
-inlined where it is used. The result depends on the generator's state only. The arithmetic is in
-src_c/shuffle.c.
+Each call draws three 64-bit words from the user's generator, of any type, to seed an SFC64 stream,
+which is inlined where it is used. The result depends only on the generator's state. The arithmetic
+is in src_c/shuffle.c.
 
 A permutation is made by exchanges (Durstenfeld 1964, doi:10.1145/364520.364540). Beyond the cache
 each exchange would wait for memory, so the numbers of a large permutation are first dealt to 256
@@ -68,9 +68,9 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     Parameters
     ----------
     n : int
-        How many numbers.
+        The length of the permutation.
     rng : numpy.random.Generator
-        The source.
+        The generator to draw from.
     deal_from : int, optional
         The smallest n for which piles are dealt, for tests; by default `DEAL_FROM`. It changes
         which of the equally likely orders is drawn.
@@ -82,7 +82,7 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     Returns
     -------
     ndarray of shape (n,)
-        In uint32 where the numbers fit, else int64.
+        In uint32 if the numbers fit, else in int64.
     """
     dtype = index_dtype(n) if dtype is None else dtype
     if n == 0:
@@ -106,7 +106,7 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
 
 
 def _dealt(n, bit_generator, spare, dtype):
-    """Return a permutation made by way of piles: the first n elements of a larger array."""
+    """Return a permutation made with piles: the first n elements of a larger array."""
     mean = -(-n // FGD_PILES)
     spare = int(8 * sqrt(mean)) + 16 if spare is None else spare
     cdef fgd_stream bits = _open(bit_generator)
@@ -131,14 +131,14 @@ def draws(n, bound, rng):
     Parameters
     ----------
     n, bound : int
-        How many numbers, and below what.
+        The number of draws, and their upper bound, which is excluded.
     rng : numpy.random.Generator
-        The source.
+        The generator to draw from.
 
     Returns
     -------
     ndarray of shape (n,)
-        In uint32 where the numbers fit, else int64.
+        In uint32 if the numbers fit, else in int64.
     """
     out = np.empty(n, index_dtype(bound))
     if n == 0:

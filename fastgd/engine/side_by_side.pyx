@@ -70,7 +70,7 @@ def is_stopped():
     return stop is not None and FGD_FLAG(stop.raised)
 
 
-def heed_stop():
+def raise_if_stopped():
     """Raise `Stopped` if this thread's call must stop."""
     if is_stopped():
         raise Stopped
@@ -184,7 +184,7 @@ cdef class _Crew:
         self.lock.release()
 
     cdef count_thread(self, int change):
-        """Count a thread that starts (1) or ends (-1); the last one to end wakes who waits."""
+        """Count a thread's start (1) or end (-1); the last one's end wakes the waiting thread."""
         self.acquire_lock()
         self.alive += change
         if change < 0 and self.alive == 0 and self.ended.locked():

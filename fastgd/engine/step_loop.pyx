@@ -611,7 +611,7 @@ cdef inline size_t _measured(size_t n) noexcept nogil:
 
 cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
     """Whether the trace records this step of the epoch."""
-    cdef int64_t every = run.record.every  # avoid a division, as slow as a small sample
+    cdef int64_t every = run.record.every  # a division takes as long as a small sample: avoid it
     return every == 1 or every > 1 and (run.epoch.step + <int64_t> index + 1) % every == 0
 
 

@@ -39,7 +39,7 @@ cdef inline void _point(
 cdef inline void _pick(
     const Index *order, size_t n, size_t ahead, size_t left, const Item *source, Item *out
 ) noexcept nogil:
-    """Copy n items, and prefetch the items `ahead` of them, of which `left` exist."""
+    """Copy n items, and prefetch those that are `ahead` places later, of which `left` exist."""
     cdef size_t i, asked = _min(n, left)
     for i in range(asked):
         FGD_PREFETCH(source + <size_t> order[i + ahead])
@@ -52,7 +52,7 @@ cdef void _gather(
     const Run *run, size_t start, size_t count, const char *source, size_t itemsize, char *out
 ) noexcept nogil:
     """Copy the items of the samples from place `start` on."""
-    cdef size_t i, ahead = run.team.n_threads * run.chunk  # about what the thread reads next
+    cdef size_t i, ahead = run.team.n_threads * run.chunk  # about where it reads next
     cdef size_t left = max(start + ahead, run.epoch.n_order) - start - ahead
     cdef const uint32_t *narrow = <const uint32_t *> run.epoch.order + start
     cdef const int64_t *wide = <const int64_t *> run.epoch.order + start
@@ -74,8 +74,10 @@ cdef void _gather(
 cdef size_t _list_rows(
     Run *run, Window *window, size_t at, size_t start, size_t count
 ) noexcept nogil:
-    """Append `count` samples from place `start` on after the window's first `at`, as far as there
-    is room; return the new length, including rows that are only listed for prefetching."""
+    """Append up to `count` samples, from place `start` on, to the window's first `at` samples.
+
+    Return the new length, which includes rows that are listed only for prefetching.
+    """
     cdef size_t i, n, listed = _min(count, run.chunk + FGD_AHEAD - at)
     cdef const void **rows = window.rows + at
     cdef const char *X = run.data.X

@@ -176,7 +176,7 @@ static void cross_entropy_loss(size_t n, size_t n_out, size_t ld, void *outputs,
         others[at] = is_top ? sum : sum - 1;
         value[i] = is_top ? 0 : (double)(largest - at_label);
         if (at < VL - 1 && i + 1 < n) continue;
-        vstore(others, vlog1p(vload(others))); /* of as many samples as a vector holds */
+        vstore(others, vlog1p(vload(others))); /* for a whole vector of samples at once */
         for (size_t k = i - (size_t)at; k <= i; k++) {
             const T loss = others[k % VL] + (T)value[k];
             value[k] = (weight ? (double)((const T *)weight)[k] : 1) * (double)loss;

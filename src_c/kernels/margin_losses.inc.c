@@ -1,7 +1,7 @@
-/* The losses of the SGD estimators, a line each: name, slope, value. They are written in terms of
- * the target y, the raw output p, the loss's parameter, and what margin_loss() in per_sample.inc.c
- * makes of them. fastgd/losses.py has the definitions under the same names. The enum, Cython's
- * table and the kernel's cases are derived from this list. */
+/* The losses of the SGD estimators, one per line: name, slope, value. They use the target y, the
+ * raw output p, the loss's parameter, and the variables that margin_loss() in per_sample.inc.c
+ * computes from these. fastgd/losses.py has the definitions under the same names. The enum,
+ * Cython's table and the kernel's cases are derived from this list. */
 /* clang-format off */
 FGD_MARGIN_LOSS(squared_error, r, 0.5 * r * r)
 FGD_MARGIN_LOSS(huber, excess <= 0 ? r : sign * parameter,

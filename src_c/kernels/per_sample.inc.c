@@ -97,7 +97,7 @@ FGD_INLINE fgd_sums sum_sparse(fgd_row row, const T *w, const int squares) {
     return squares ? (fgd_sums){vsum(xw), vsum(xx), vsum(ww)} : (fgd_sums){vsum(xw), 0, 0};
 }
 
-/* One lane of a native vector, with the vector's arithmetic. */
+/* a * b + c for one element, rounded as in vfma(). */
 FGD_INLINE T fma_one(T a, T b, T c) {
 #if defined(__FMA__) || (defined(__ARM_NEON) && defined(__aarch64__))
     return FGD_F64 ? (T)__builtin_fma(a, b, c) : (T)__builtin_fmaf((float)a, (float)b, (float)c);
@@ -297,7 +297,7 @@ FGD_INLINE void move(fgd_linear *model, const fgd_rows *rows, size_t n, const ui
     const int measures = !sums && (model->l1 != 0 || model->l2 != 0);
     const int averages = model->average && model->average_a != 0;
     const double scale = model->scale;
-    const double per_scale = 1 / scale; /* does not wait for `step_size`: not in the chain */
+    const double per_scale = 1 / scale; /* can be computed before `step_size` is known */
     for (size_t i = 0; i < n; i++) {
         if (step_size[i] == 0) continue;
         const fgd_row row = row_of(rows, order[i], sparse);

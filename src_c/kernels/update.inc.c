@@ -102,8 +102,8 @@ static void nesterov(size_t n, void *parameter, const void *gradient, void *mome
     }
 }
 
-/* Momentum as scikit-learn has it: the velocity holds the learning rate, so that another one
- * changes the steps to come only. */
+/* scikit-learn's momentum: the velocity includes the learning rate, so a new learning rate affects
+ * later steps only. */
 FGD_INLINE void velocity_form(int looks_ahead, size_t n, T *p, const T *g, T *moments,
                               const double *coefficient) {
     const V rate = vset1((T)-coefficient[0]), decay = vset1((T)coefficient[1]);
@@ -315,7 +315,7 @@ RMSPROP(rmsprop_centered, 1, 0)
 RMSPROP(rmsprop_centered_momentum, 1, 1)
 
 /* Hyperparameters of ASGD: weight_decay, lambd, alpha, t0. Its scalar is the step size of the
- * step to come, which the last step's learning rate has set. */
+ * next step, computed from the learning rate of the last one. */
 static void prepare_asgd(int64_t step, double learning_rate, const double *hyperparameter,
                          double *scalar, double *coefficient) {
     const double lambd = hyperparameter[1], averaged = (double)(step - 1) - hyperparameter[3];
