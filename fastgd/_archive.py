@@ -1,11 +1,11 @@
 """Read NumPy's npz files without trusting what they declare.
 
-Only requested entries are read. What an entry declares is compared with what is expected and with
-the size of the file before memory is allocated. `numpy.load` evaluates an entry's header as
-Python, and allocates whatever it declares.
+Only requested entries are read. The type and size that an entry declares are checked before memory
+is allocated, against the expected ones and the size of the file. (`numpy.load` evaluates an entry's
+header as Python, and allocates whatever it declares.)
 
 This module may raise any exception, since zipfile does not document all of its own:
-`_files.opened` turns them into one.
+`_files.opened` turns each into a ValueError.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEADER = re.compile(
 
 @dataclass(frozen=True)
 class _Entry:
-    """What an entry declares, and where its data begin."""
+    """The type and shape that an entry declares, and a stream of its data."""
 
     order: str
     kind: str
@@ -148,11 +148,11 @@ class Archive:
             )
 
 
-def _fits(shape: tuple[int, ...], due: Sequence[int | None] | None) -> bool:
-    if due is None:
+def _fits(shape: tuple[int, ...], expected: Sequence[int | None] | None) -> bool:
+    if expected is None:
         return True
-    pairs = zip(shape, due, strict=False)
-    return len(shape) == len(due) and all(want in (None, have) for have, want in pairs)
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(want in (None, have) for have, want in pairs)
 
 
 def _show(shape: Sequence[int | None]) -> str:

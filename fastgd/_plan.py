@@ -93,7 +93,7 @@ class Plan:
         return batch_bounds(n_samples, self.batch_size, self.drop_last)
 
     def scales(self, order: IndexArray, bounds: IndexArray | None) -> FloatArray | None:
-        """Return the factor of a sample's gradient in each batch's; None where sizes alone say."""
+        """Return the factor of a sample's gradient in each batch's; None without `mean_weight`."""
         if self.mean_weight is None:
             return None
         bounds = self.bounds(len(order)) if bounds is None else bounds

@@ -50,7 +50,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
 
     See Also
     --------
-    load_checkpoint : Read them again.
+    load_checkpoint : Read the file.
     """
     check_network(net)
     if not isinstance(history, History) or history.optimizer is None or history._state is None:

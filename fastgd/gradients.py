@@ -32,7 +32,7 @@ def gradient(
     Parameters
     ----------
     net : Network
-        Where the gradient is taken; it is not changed.
+        The network; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])
@@ -42,7 +42,7 @@ def gradient(
     reduction : {"mean", "sum"}
         Over the samples; the mean divides by their number.
     backend : {"compiled", "vectorized", "loop"}
-        Which implementation computes it.
+        The implementation to use.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def gradient(
 
     See Also
     --------
-    per_sample_gradients : Gradients whose mean this is.
+    per_sample_gradients : The gradients of the single samples.
     """
     module, plan = plan_all(net, X, y, sample_weight, reduction, backend)
     result: FloatArray = module.gradient(plan, net.params)
@@ -85,7 +85,7 @@ def per_sample_gradients(
     Parameters
     ----------
     net : Network
-        Where the gradients are taken; it is not changed.
+        The network; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])
@@ -93,7 +93,7 @@ def per_sample_gradients(
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses.
     backend : {"compiled", "vectorized", "loop"}
-        Which implementation computes them.
+        The implementation to use.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def per_sample_norms(
     Parameters
     ----------
     net : Network
-        Where the gradients are taken; it is not changed.
+        The network; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])
@@ -154,7 +154,7 @@ def per_sample_norms(
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses.
     backend : {"compiled", "vectorized", "loop"}
-        Which implementation computes them.
+        The implementation to use.
 
     Returns
     -------

@@ -30,21 +30,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Targets:
-    """A kind of targets: what they may hold, and what follows from it.
+    """A kind of targets: the allowed values, and what they mean for predictions and metrics.
 
     Attributes
     ----------
     name : str
         Its name.
     text : str
-        What the targets are, for tables of losses.
+        A description, for tables of losses.
     check : callable
-        (array of shape (n, outputs), loss, name) -> None, or a ValueError that calls the array by
-        its name.
+        (array of shape (n, outputs), loss, name) -> None; raises a ValueError about the array
+        called `name`.
     one_output : bool
         Whether they are defined for one output only.
     classes : bool
-        Whether each value is a class, which samples can be balanced by.
+        Whether each value is a class, by which samples can be balanced.
     indices : bool
         Whether classes are given as indices, of shape (n,), one output for each class.
     numbers : bool
@@ -64,13 +64,13 @@ class Targets:
 
 
 def _any_number(array: FloatArray, loss: str, name: str) -> None:
-    """Check nothing more: that numbers are finite is checked before."""
+    """Accept all numbers: the caller has checked that they are finite."""
 
 
 def _each(
     is_bad: Callable[[FloatArray], AnyArray], allowed: str
 ) -> Callable[[FloatArray, str, str], None]:
-    """Return a check of each value by itself."""
+    """Return a function that checks each value separately."""
 
     def check(array: FloatArray, loss: str, name: str) -> None:
         bad = is_bad(array)
@@ -363,7 +363,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def with_classes() -> str:
-    """Return which losses have targets that are classes, as the rest of a message."""
+    """Return the end of a message that lists the losses whose targets are classes."""
     indices = [repr(name) for name, loss in LOSSES.items() if loss.targets.indices]
     others = [
         repr(name)
@@ -380,18 +380,18 @@ def with_classes() -> str:
 class MarginLoss:
     """A loss of one raw output p and its derivative.
 
-    The target y is a number, for the losses of signs -1 or 1, and for `log_loss` a probability.
+    The target y is a number: -1 or 1 for losses with `signs`, a probability for `log_loss`.
 
     Parameters
     ----------
     value, slope : callable
         The loss of (y, p, parameter), and its derivative by p.
     parameter : float or None
-        The threshold of a margin; None where the estimator's epsilon is meant.
+        The threshold of the margin; None to use the estimator's epsilon.
     signs : bool
-        Whether it tells two classes from each other; else it is a regressor's loss too.
+        Whether targets are the signs of two classes; regressors have the other losses too.
     kernel : str or None
-        The name in the kernels, where it is another.
+        The name of the kernel, if it is different.
     """
 
     value: Callable[[Any, Any, float], Any]

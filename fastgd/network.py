@@ -59,7 +59,7 @@ class Network:
     Notes
     -----
     Weights are drawn from a normal distribution of variance gain / inputs, where the gain is 2
-    before relu and what is like it (He et al. 2015, doi:10.1109/ICCV.2015.123) and 1 otherwise
+    before relu and similar activations (He et al. 2015, doi:10.1109/ICCV.2015.123) and 1 otherwise
     (LeCun et al. 1998, doi:10.1007/3-540-49430-8_2); biases begin at zero.
 
     Examples
@@ -309,7 +309,7 @@ class Network:
 
         See Also
         --------
-        fastgd.load : Read it again.
+        fastgd.load : Read the file.
         fastgd.save_checkpoint : Also store the state to resume training.
         """
         kind = "network" if self._table is None else "model"

@@ -71,7 +71,7 @@ class Schedule(ABC):
     name: ClassVar[str] = ""
     #: whether `observe` has any effect
     watches_loss: ClassVar[bool] = False
-    #: whether what `rates` returns needs no check, and nobody else has it
+    #: whether the arrays that `rates` returns are valid and not used elsewhere, so need no check
     trusted: ClassVar[bool] = False
 
     unit: str = field(default="epoch", kw_only=True)
@@ -712,8 +712,8 @@ class OnPlateau(Schedule):
 class Function(Schedule):
     r"""Multiply by a function of time: :math:`\eta_t = \eta f(t)`.
 
-    As torch's LambdaLR. A function cannot be written to a file: a training that is resumed from
-    one takes the schedule again.
+    As torch's LambdaLR. A function cannot be written to a file, so `fastgd.save_checkpoint` refuses
+    a training with such a schedule.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ __all__ = ["Affine", "Mean", "Minus", "Multiply", "Plus", "Square", "Sum"]
 class Multiply(Elementwise):
     """The product a * b: passes back b to a, and a to b.
 
-    With a number theta and samples x this is the notes' multiply node: theta gets the sum of
-    x times the upstream gradient, and its Jacobian is the column x.
+    If a is a number theta and b an array of samples x, theta gets the sum of x times the upstream
+    gradient, and its Jacobian is the column x.
 
     Its inputs are a and b: arrays of one shape, or one of them a single number.
 

@@ -78,7 +78,9 @@ def named(name: str, given: Any, kind: type[Any], what: str) -> dict[str, Any]:
     labels = [label(key, value) for key, value in given.items()]
     for text in labels:
         if labels.count(text) > 1:
-            raise ValueError(f"{name} has two entries that are called {text!r}; name them apart")
+            raise ValueError(
+                f"{name} has two entries that are called {text!r}; give them different names"
+            )
     return dict(zip(labels, given.values(), strict=True))
 
 

@@ -250,7 +250,7 @@ def _track(name: str, run: History) -> _Track:
         raise ValueError(f"{which} has no parameters: train with record=('params',)")
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(
-            f"{which} has {points.shape[-1]} parameters an update, but paths are drawn for the "
+            f"{which} has {points.shape[-1]} parameters per update, but paths are drawn for the "
             "two of a line, fastgd.Network([1, 1])"
         )
     points = points.astype(np.float64)

@@ -41,7 +41,7 @@ def gradient_spread(
     Parameters
     ----------
     net : Network
-        Where the gradients are taken; it is not changed.
+        The network; it is not changed.
     X : array_like of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])

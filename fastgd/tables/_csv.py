@@ -298,7 +298,7 @@ def _read(
 
 
 def _wide_encoding(line: str) -> str:
-    """Return the encoding that a line suggests which was read as one byte per character."""
+    """Return the probable encoding of a line that was read as one byte per character."""
     width = 32 if "\0\0" in line else 16
     return f"utf-{width}-be" if line.startswith("\0") else f"utf-{width}-le"
 
