@@ -53,7 +53,7 @@ def compared(result):
     return [reason for reason in result.reasons if "would take" in reason]
 
 
-def test_the_reasons_look_at_both_sides(monkeypatch):
+def test_the_reasons_compare_with_both_neighbours(monkeypatch):
     costs(monkeypatch, 1e-6, 1e-7)
     result = gd.recommend_batch_size(*problem(1.0), rng=0)
     rows = result.candidates
@@ -72,7 +72,9 @@ def test_the_reasons_look_at_both_sides(monkeypatch):
 @pytest.mark.parametrize(
     ("step", "sample", "batch_size", "other"), [(0, 1, 1, "2,000 (all)"), (1, 0, 2000, "1,024")]
 )
-def test_the_reasons_at_either_end_look_at_the_other(step, sample, batch_size, other, monkeypatch):
+def test_the_extreme_sizes_are_compared_with_their_only_neighbour(
+    step, sample, batch_size, other, monkeypatch
+):
     """A noise scale of 1000 samples, and a step whose time is its samples', or is always 1."""
     costs(monkeypatch, step, sample)
     monkeypatch.setattr(advice.np, "median", lambda values: 1000.0)
@@ -88,7 +90,7 @@ def test_an_interactive_session_shows_what_print_shows(step_costs):
     assert repr(result).startswith(f"Batch size {result.batch_size:,}\n")
 
 
-def test_noisier_data_ask_for_larger_batches(step_costs):
+def test_noisier_data_need_larger_batches(step_costs):
     sizes = [
         gd.recommend_batch_size(*problem(spread), optimizer=gd.SGD(1e-4), rng=0).batch_size
         for spread in (0.1, 30.0)
@@ -96,7 +98,7 @@ def test_noisier_data_ask_for_larger_batches(step_costs):
     assert sizes[0] < sizes[1]
 
 
-def test_measured_for_real():
+def test_recommendation_from_real_measurements():
     net, X, y = problem(1.0)
     before = net.params.copy()
     result = gd.recommend_batch_size(net, X, y, rng=0)
@@ -108,7 +110,7 @@ def test_measured_for_real():
     assert all(reason in text for reason in result.reasons)
 
 
-def test_a_learning_rate_that_diverges_is_said():
+def test_a_diverging_learning_rate_is_reported():
     net, X, y = problem(1.0)
     result = gd.recommend_batch_size(net, X, y, optimizer=gd.SGD(1e6), rng=0)
     assert "diverged" in result.reasons[0]
@@ -123,7 +125,7 @@ def test_two_samples_are_enough_and_one_is_not():
         gd.recommend_batch_size(net, X[:1], y[:1])
 
 
-def test_sample_weights_and_classes_are_heeded():
+def test_sample_weights_and_classes_are_used():
     rng = np.random.default_rng(0)
     net = gd.Network([4, 8, 3], loss="cross_entropy", rng=0)
     data = rng.standard_normal((300, 4)), rng.integers(3, size=300)

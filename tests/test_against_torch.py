@@ -200,7 +200,7 @@ def compare(optimizer, schedule, losses=tuple(LOSSES)):
     ],
     ids=["optimizers", "schedules"],
 )
-def test_all_that_say_they_are_torchs_are_compared(every, cases, claim):
+def test_everything_documented_as_torchs_is_compared(every, cases, claim):
     claimed = {kind for kind in every if claim in kind.__doc__}
     assert len(claimed) >= 7
     assert claimed <= {type(own) for own, _ in cases.values()}
@@ -213,14 +213,14 @@ TOGETHER = [name for name in SCHEDULES if name != "on plateau"]
 @pytest.mark.parametrize(
     ("optimizer", "schedule"), list(zip(OPTIMIZERS, TOGETHER * 2, strict=False))
 )
-def test_300_steps_are_torchs(optimizer, schedule):
+def test_300_steps_equal_torchs(optimizer, schedule):
     compare(optimizer, schedule)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("schedule", TOGETHER)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_all_products_are_torchs(optimizer, schedule):
+def test_all_layer_products_equal_torchs(optimizer, schedule):
     """Two losses at a time, in turn, so that all meet each optimizer and each schedule."""
     first = 2 * (list(OPTIMIZERS).index(optimizer) + TOGETHER.index(schedule))
     compare(optimizer, schedule, [list(LOSSES)[(first + k) % len(LOSSES)] for k in range(2)])
@@ -234,12 +234,12 @@ def test_all_products_are_torchs(optimizer, schedule):
     ],
 )
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_300_steps_with_plateaus_are_torchs(optimizer, loss):
+def test_300_steps_with_plateaus_equal_torchs(optimizer, loss):
     compare(optimizer, "on plateau", [loss])
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case][2]])
-def test_rates_are_torchs(case):
+def test_rates_equal_torchs(case):
     schedule, _, make = CASES[case]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.3)
     scheduler = make(torch_schedules, optimizer)
@@ -254,7 +254,7 @@ def test_rates_are_torchs(case):
 
 
 @pytest.mark.parametrize("options", PLATEAUS.values(), ids=list(PLATEAUS))
-def test_plateaus_are_torchs(options):
+def test_plateaus_equal_torchs(options):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.3)
     names = {"min_lr" if name == "minimum" else name: value for name, value in options.items()}
     scheduler = torch_schedules.ReduceLROnPlateau(optimizer, **names)

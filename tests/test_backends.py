@@ -245,7 +245,7 @@ def test_gradient_is_the_slope_of_the_loss(loss, hidden, backend):
 @pytest.mark.parametrize(
     ("loss", "hidden", "optimizer"), list(itertools.product(LOSSES, ACTIVATIONS, OPTIMIZERS))
 )
-def test_everything_agrees_with_everything(loss, hidden, optimizer):
+def test_losses_activations_and_optimizers_agree_in_all_combinations(loss, hidden, optimizer):
     """Each sampling is combined with each loss, activation and optimizer, at two batch sizes."""
     classes = LOSSES[loss].targets.classes
     samplings = [name for name in SAMPLINGS if classes or name != "stratified"]

@@ -137,7 +137,7 @@ def test_all_threads_leave_the_loop_together(n_threads, most_steps, clips):
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_decision_before_the_barrier_is_found_to_hang(event):
+def test_a_decision_before_the_barrier_hangs(event):
     """The checker finds the fault that made trainings with empty batches hang."""
     wrong, _ = explore(2, (0, 0), (event,), decide_first=True)
     assert {"deadlock", "race"} <= wrong
@@ -147,11 +147,11 @@ def test_only_an_empty_batch_of_the_old_protocol_hangs():
     assert explore(2, (1, 1), decide_first=True)[0] == set()
 
 
-def test_the_model_goes_more_than_one_way():
+def test_the_model_explores_several_interleavings():
     assert explore(2, (0, 0), ())[1] < explore(2, (0, 0))[1]
 
 
-def test_one_function_writes_what_ends_a_loop():
+def test_only_one_function_writes_the_flags_that_end_a_loop():
     """Except for the steps of single samples, which run on one thread."""
     writers = set()
     name = None

@@ -67,7 +67,7 @@ def seen_by_callbacks(small_run, options, see):
     return seen
 
 
-def test_callbacks_see_the_training_as_it_is(small_run, options):
+def test_callbacks_see_the_current_state(small_run, options):
     start, X, y = small_run
     seen = seen_by_callbacks(small_run, options, everything)
     for epochs, found in enumerate(seen, start=1):
@@ -75,7 +75,7 @@ def test_callbacks_see_the_training_as_it_is(small_run, options):
         assert found == everything(net, gd.train(net, X, y, epochs=epochs, **options))
 
 
-def test_training_goes_on_from_what_any_callback_has_saved(small_run, options, tmp_path):
+def test_training_resumes_from_what_a_callback_saved(small_run, options, tmp_path):
     start, X, y = small_run
 
     def save(net, history):
@@ -101,7 +101,7 @@ TAKE = {
 
 
 @pytest.mark.parametrize("take", TAKE.values(), ids=TAKE)
-def test_a_copy_of_a_history_stays_as_it_was(take, small_run, backend):
+def test_a_copy_of_a_history_does_not_change(take, small_run, backend):
     start, X, y = small_run
     options = {"optimizer": gd.Adam(0.01), "rng": 0, "backend": backend, "record": ("noise_scale",)}
     seen = seen_by_callbacks(small_run, options, lambda net, history: (net.copy(), take(history)))
@@ -144,14 +144,14 @@ def test_a_history_keeps_the_generators_state_once_the_training_has_ended(small_
     assert repr(history._generator_state()) == before
 
 
-def test_a_diverged_history_is_so_in_its_copy(small_run):
+def test_a_copy_of_a_diverged_history_is_diverged(small_run):
     net, X, y = small_run
     with pytest.raises(gd.DivergenceError) as raised:
         gd.train(net, X, y, epochs=3, optimizer=gd.SGD(1e30), rng=0)
     assert raised.value.history.copy().diverged
 
 
-def test_a_descents_callbacks_see_its_trace():
+def test_callbacks_of_descend_see_the_trace():
     lengths = []
     gd.landscapes.descend(
         gd.landscapes.Quintic(), epochs=3, record=("loss",),

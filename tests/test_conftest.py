@@ -14,14 +14,14 @@ from conftest import FORESEEN, cross_section, nothing_is_missing, parameters
         ("true", FORESEEN[0], "skipped"),
     ],
 )
-def test_in_continuous_integration_only_foreseen_skips_pass(monkeypatch, ci, reason, outcome):
+def test_in_continuous_integration_only_listed_skips_pass(monkeypatch, ci, reason, outcome):
     monkeypatch.setenv("CI", ci)
     place = ("test_page.py", 1, f"Skipped: {reason}")
     report = SimpleNamespace(skipped=True, outcome="skipped", longrepr=place)
     assert nothing_is_missing(report).outcome == outcome
 
 
-def test_an_expected_failure_is_no_skip(monkeypatch):
+def test_an_expected_failure_is_not_a_skip(monkeypatch):
     monkeypatch.setenv("CI", "true")
     report = SimpleNamespace(skipped=True, outcome="skipped", longrepr="", wasxfail="a reason")
     assert nothing_is_missing(report).outcome == "skipped"
@@ -46,7 +46,7 @@ def test_a_cross_section_has_every_value_of_every_parameter():
 
 @pytest.mark.parametrize("second", ["b", "c"])
 @pytest.mark.parametrize("first", ["a", "d"])
-def test_cases_with_one_value_have_it_in_common(request, first, second):
+def test_a_parameter_with_one_value_is_in_every_case(request, first, second):
     items = [
         item for item in request.session.items if item.originalname == request.node.originalname
     ]

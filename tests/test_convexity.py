@@ -36,7 +36,7 @@ def test_saddle_is_convex_along_one_axis_only():
     assert not gd.is_convex_on(Saddle(), [-0.5, 0], [0.5, 0])
 
 
-def test_dent_that_stays_below_the_chord_of_the_ends_is_found():
+def test_a_dent_below_the_chord_of_the_ends_is_found():
     def dented(theta):
         return theta.item() ** 2 + 0.02 * np.exp(-((theta.item() / 0.1) ** 2))
 
@@ -88,7 +88,7 @@ def test_cost_of_a_network_is_not_convex(dtype):
     assert check.value > check.chord
 
 
-def test_f_can_not_change_what_is_checked():
+def test_f_cannot_change_the_checked_points():
     def careless(theta):
         theta *= 2
         return float(theta @ theta)

@@ -108,12 +108,12 @@ def go_on(net, history):
             gd.train(net, X, Y, batch_size=3, epochs=1, resume=history)
 
 
-def test_the_file_of_these_tests_is_whole(path):
+def test_the_undamaged_file_loads(path):
     assert check_loads(path) == 2
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_packed_files_and_other_orders_of_bytes_are_read(path, order):
+def test_compressed_files_and_other_byte_orders_are_read(path, order):
     net = gd.load(path)
     members = read_members(path)
     members["params.npy"] = as_member(net.params.astype(order + "f4"))
@@ -126,7 +126,7 @@ def test_packed_files_and_other_orders_of_bytes_are_read(path, order):
 
 
 @pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)])
-def test_every_cut(path, step):
+def test_every_truncated_file_is_an_error(path, step):
     content = path.read_bytes()
     for end in range(0, len(content) - 1, step):
         path.write_bytes(content[:end])
@@ -135,7 +135,7 @@ def test_every_cut(path, step):
 
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_wrong_bytes(path, method, count):
+def test_changed_bytes_are_an_error_or_load(path, method, count):
     rewrite(path, read_members(path), method)
     content = path.read_bytes()
     draw = random.Random(0)
@@ -206,7 +206,7 @@ def test_any_header_of_an_array(path, turn, name, content):
     ],
     ids=["vast", "beyond 64 bits", "objects", "nested", "quotes", "short", "long text", "empty"],
 )
-def test_arrays_that_can_not_be(path, name, content):
+def test_impossible_arrays_are_refused(path, name, content):
     rewrite(path, read_members(path) | {f"{name}.npy": content})
     with pytest.raises(ValueError, match=MESSAGE):
         gd.load_checkpoint(path)
@@ -290,7 +290,7 @@ WRONG_STATES = [
 
 
 @pytest.mark.parametrize(("bits", "values", "message"), WRONG_STATES)
-def test_states_that_a_generator_can_not_be_in(path, bits, values, message):
+def test_impossible_generator_states_are_refused(path, bits, values, message):
     write_checkpoint(path, bits)
 
     def change(header):
@@ -304,7 +304,7 @@ def test_states_that_a_generator_can_not_be_in(path, bits, values, message):
         gd.load_checkpoint(path)
 
 
-def test_states_in_memory_are_checked_as_those_of_files_are(path):
+def test_states_in_memory_are_checked_like_those_in_files(path):
     write_checkpoint(path, "MT19937")
     net, history = gd.load_checkpoint(path)
     history._rng_state["state"]["pos"] = 10**9
@@ -341,7 +341,7 @@ def test_states_in_memory_are_checked_as_those_of_files_are(path):
         (("format",), -1),
     ],
 )
-def test_values_that_can_not_be(path, way, value):
+def test_impossible_values_are_refused(path, way, value):
     change_header(path, lambda header: replaced(header, way, value))
     with pytest.raises(ValueError, match=MESSAGE):
         gd.load_checkpoint(path)
@@ -358,7 +358,7 @@ ZEROS = 1 << 25
 
 
 @pytest.mark.parametrize("name", ["foreign", "fastgd", "params", "history.loss", "moment.0"])
-def test_packed_zeros_cost_no_memory(path, name):
+def test_compressed_zeros_take_no_memory(path, name):
     """32 MB of zeros in an entry, of 32 kB in the file."""
     header = {"descr": "<f4", "shape": f"({ZEROS // 4},)"}
     if name == "fastgd":
@@ -373,7 +373,7 @@ def test_packed_zeros_cost_no_memory(path, name):
         tracemalloc.stop()
 
 
-def test_an_entry_that_unpacks_to_more_than_it_claims(path):
+def test_an_entry_larger_than_it_declares_is_refused(path):
     members = read_members(path)
     rewrite(
         path, members | {"params.npy": members["params.npy"] + bytes(ZEROS)}, zipfile.ZIP_DEFLATED
@@ -389,13 +389,13 @@ def test_an_entry_that_unpacks_to_more_than_it_claims(path):
 
 @pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "pipe"])
-def test_what_is_no_file_is_refused_at_once(tmp_path, load, name):
+def test_what_is_not_a_file_is_refused_at_once(tmp_path, load, name):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match=r"' is a device or a pipe: save what it holds to a file"):
         load(tmp_path / name)
 
 
-def test_schedules_nested_without_end(path):
+def test_endlessly_nested_schedules_are_refused(path):
     def change(header):
         return replaced(header, ("history", "schedule"), "SCHEDULE")
 
@@ -409,7 +409,7 @@ def test_schedules_nested_without_end(path):
         gd.load_checkpoint(path)
 
 
-def test_the_command_line_says_damage_in_one_line(path):
+def test_the_command_line_reports_damage_in_one_line(path):
     rewrite(path, read_members(path) | {"params.npy": member(shape='"""')})
     done = subprocess.run(
         [sys.executable, "-m", "fastgd", "predict", path, "none.csv"],

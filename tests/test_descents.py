@@ -31,7 +31,7 @@ def by_definition(landscape, start, batch_size, epochs, optimizer, rng):
 
 @each_landscape
 @pytest.mark.parametrize("batch_size", [1, 2, None])
-def test_descend_is_its_definition(landscape, batch_size):
+def test_descend_equals_its_definition(landscape, batch_size):
     optimizer = gd.SGD(1e-4, momentum=0.9)
     theta, history = descend(landscape, batch_size=batch_size, epochs=3, optimizer=optimizer, rng=4)
     expected, losses = by_definition(
@@ -42,7 +42,7 @@ def test_descend_is_its_definition(landscape, batch_size):
     assert_close(history.trace["loss"], losses, "float64", 3 * landscape.n)
 
 
-def test_descend_makes_the_steps_that_train_makes():
+def test_descend_and_train_make_the_same_steps():
     """A linear model with one weight and no features but 1 is a bowl of one parameter."""
     bowl = Bowl(condition=1, n_params=1, n=20)
     net = gd.Network([1, 1], dtype="float64", rng=0)
@@ -59,7 +59,7 @@ def test_descend_makes_the_steps_that_train_makes():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential"])
-def test_every_optimizer_and_sampling_goes_down(optimizer, sampling):
+def test_every_optimizer_and_sampling_lowers_the_cost(optimizer, sampling):
     bowl = Bowl()
     theta, history = descend(
         bowl, batch_size=8, epochs=30, optimizer=optimizer, sampling=sampling, rng=0
@@ -73,7 +73,7 @@ class Backwards:
         return np.arange(n)[::-1]
 
 
-def test_an_own_samplings_order_is_followed():
+def test_a_users_sampling_is_followed():
     quintic = Quintic(n=3)
     _, history = descend(quintic, batch_size=1, epochs=1, sampling=Backwards())
     first = quintic.losses(quintic.start, np.array([2])).item()
@@ -138,7 +138,7 @@ def test_schedules_give_each_steps_learning_rate(schedule, rates):
     assert (history.schedule is None) == (schedule is None)
 
 
-def test_falling_rates_settle_where_constant_ones_wander():
+def test_falling_rates_converge_and_constant_ones_do_not():
     """The notes: learning rates that fall from large to small."""
     bowl = Bowl(condition=1)
     far = []
@@ -148,7 +148,7 @@ def test_falling_rates_settle_where_constant_ones_wander():
     assert far[1] < 0.1 * far[0]
 
 
-def test_a_stride_keeps_every_so_many_steps_of_all():
+def test_record_every_counts_steps_over_all_epochs():
     bowl = Bowl()
     options = {"batch_size": 8, "epochs": 5, "rng": 0}
     _, every = descend(bowl, **options)
@@ -167,7 +167,7 @@ def poisson_descent():
     )[1]
 
 
-def test_poisson_batches_differ_in_size_and_empty_ones_do_not_move(poisson_descent):
+def test_poisson_batches_differ_in_size_and_empty_ones_change_nothing(poisson_descent):
     bowl, history = poisson_descent
     # each of 4 terms in each of 800 batches with probability 1 / 4: standard error sqrt(600)
     assert history.sample_gradients == pytest.approx(800, abs=5 * np.sqrt(600))
@@ -216,19 +216,19 @@ def test_callbacks_see_each_epoch_and_can_stop():
     assert seen[-1][0] == theta.item()
 
 
-def test_all_but_the_batch_size_is_as_train_has_it():
+def test_defaults_equal_those_of_train():
     theirs, ours = (inspect.signature(function).parameters for function in (gd.train, descend))
     for name in ("epochs", "sampling", "drop_last", "schedule", "record_every", "rng"):
         assert ours[name].default == theirs[name].default
 
 
-def test_no_epochs_leave_the_start():
+def test_no_epochs_return_the_start():
     theta, history = descend(Rosenbrock(), epochs=0)
     assert theta.tolist() == [-1.2, 1.0]
     assert history.trace["params"].shape == (0, 2)
 
 
-def test_small_batches_settle_on_rosenbrock_as_its_terms_agree():
+def test_small_batches_converge_on_rosenbrock_whose_terms_share_a_minimum():
     rosenbrock = Rosenbrock()
     theta, _ = descend(rosenbrock, [0.9, 0.8], epochs=3000, record=(), rng=0)
     assert rosenbrock(theta) < 0.01 * rosenbrock([0.9, 0.8])
@@ -245,7 +245,7 @@ def test_divergence_is_an_error_that_keeps_the_finite_epochs():
     assert np.isfinite(history.trace["params"]).all()
 
 
-def test_an_own_landscape_is_descended():
+def test_a_users_landscape_works():
     class Absolute(gd.landscapes.Landscape):
         n, n_params, start, minima = 2, 1, np.array([3.0]), np.array([[0.0]])
 

@@ -163,9 +163,7 @@ def descriptions(kind):
         ),
     ],
 )
-def test_a_classifier_and_a_regressor_say_the_same_of_what_both_have(
-    classifier, regressor, different
-):
+def test_a_classifier_and_a_regressor_describe_shared_names_alike(classifier, regressor, different):
     first, second = descriptions(classifier), descriptions(regressor)
     assert set(classifier().get_params()) <= set(first)
     assert set(regressor().get_params()) <= set(second)

@@ -24,7 +24,7 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
-def test_the_generators_known_answers(counter, key, expected):
+def test_the_generator_gives_its_published_numbers(counter, key, expected):
     words = _dropout.philox(np.array(counter, np.uint64)[:, None], key)
     assert words[:, 0].tolist() == list(expected)
 
@@ -49,7 +49,7 @@ def assert_same_training(one, other, dtype):
 
 @pytest.mark.parametrize("dropout", RATES)
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_backends_agree_on_what_is_left_out(dropout, settings, dtype):
+def test_backends_drop_the_same_units(dropout, settings, dtype):
     loop, *others = (
         train(backend, dtype=dtype, dropout=dropout, **settings)
         for backend in ("loop", "vectorized", "compiled")
@@ -60,7 +60,7 @@ def test_backends_agree_on_what_is_left_out(dropout, settings, dtype):
 
 @pytest.mark.parametrize("dropout", RATES)
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_levels_and_threads_agree_on_what_is_left_out(dropout, settings, dtype, isa, n_threads):
+def test_levels_and_threads_drop_the_same_units(dropout, settings, dtype, isa, n_threads):
     settings = {"dtype": dtype, "dropout": dropout, **settings}
     compiled = train("compiled", n_threads=n_threads, **settings)
     assert_same_training(compiled, train("vectorized", **settings), dtype)
@@ -83,7 +83,7 @@ def plan_of(sizes, dropout, n=10):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
-def test_the_share_that_is_left_out(rate):
+def test_the_share_of_dropped_units(rate):
     plan = plan_of((3, 500, 1), rate)
     (mask,) = _dropout.masks(plan, 12345, np.arange(400))
     # a binomial share of 200,000 draws: its standard error is below 0.0012
@@ -103,7 +103,7 @@ def test_masks_differ_between_layers_epochs_and_places():
     np.testing.assert_array_equal(_dropout.masks(plan, 1, np.arange(10, 20))[0], first[10:])
 
 
-def test_predictions_leave_nothing_out():
+def test_predictions_drop_nothing():
     net, _ = train()
     X = make_data(net.sizes, net.loss, 20)[0]
     z = X
@@ -113,7 +113,7 @@ def test_predictions_leave_nothing_out():
     assert_close(net.predict(X), expected, "float64", *net.sizes)
 
 
-def test_a_resumed_training_goes_on(backend):
+def test_a_resumed_training_drops_the_same_units(backend):
     whole, _ = train(backend, epochs=5)
     net = gd.Network(whole.sizes, hidden="tanh", dtype="float64", rng=0)
     X, y = make_data(net.sizes, net.loss, 60)
@@ -157,7 +157,7 @@ def test_no_dropout_is_the_default(sizes):
     np.testing.assert_array_equal(nets[0].params, nets[1].params)
 
 
-def test_an_empty_poisson_batch_leaves_out_no_units(backend):
+def test_an_empty_poisson_batch_drops_no_units(backend):
     """With one sample per batch on average, a third of them are empty."""
     net = gd.Network((3, 4, 1), rng=0)
     X, y = make_data(net.sizes, net.loss, 10, "float32")

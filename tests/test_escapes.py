@@ -26,7 +26,7 @@ def test_batch_gradient_descent_stays_before_the_quintics_saddle(rate):
     assert path[-1] > -1.8
 
 
-def test_step_is_shorter_than_the_way_to_the_quintics_saddle():
+def test_a_step_never_reaches_the_quintics_saddle():
     """The premises of the proof in the docstring hold on a fine grid."""
     quintic = Quintic()
     theta = np.linspace(-3, -1.5, 100_000, endpoint=False)[:, None]
@@ -36,7 +36,7 @@ def test_step_is_shorter_than_the_way_to_the_quintics_saddle():
     assert quintic.largest_learning_rate == pytest.approx(0.64)
 
 
-def test_terms_of_the_quintic_keep_away_from_its_maximum():
+def test_steps_cannot_reach_the_quintics_maximum():
     """Small batches cannot reach -4: all slopes are negative on an interval longer than a step."""
     quintic = Quintic()
     theta = np.linspace(-3.65, -2.78, 1000)[:, None]
@@ -80,7 +80,7 @@ def test_share_that_escapes_falls_with_the_batch_size(landscape):
 @pytest.mark.parametrize("batch_size", [1, 7, 30])
 @pytest.mark.parametrize("optimizer", [gd.SGD(0.3), gd.SGD(0.05, momentum=0.9), gd.Adam(0.02)])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
-def test_runs_side_by_side_are_those_of_descend(landscape, batch_size, optimizer, sampling):
+def test_parallel_runs_equal_descend(landscape, batch_size, optimizer, sampling):
     updates = 120
     epochs = -(-updates // gd.plan(30, batch_size).batches)
     shares = escape_share(
@@ -103,7 +103,7 @@ def test_runs_side_by_side_are_those_of_descend(landscape, batch_size, optimizer
 @each_landscape
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("batch_size", [1, 3, 40])
-def test_many_runs_give_the_bits_of_one(landscape, batch_size, optimizer):
+def test_the_number_of_runs_changes_no_bit(landscape, batch_size, optimizer):
     batch_size = min(batch_size, landscape.n)
     orders = np.stack([np.random.default_rng(k).permutation(landscape.n) for k in range(11)])
     samples = orders[:, :batch_size]
@@ -117,7 +117,7 @@ def test_many_runs_give_the_bits_of_one(landscape, batch_size, optimizer):
         assert alone.params[0].tolist() == together.params[k].tolist()
 
 
-def test_runs_that_diverge_are_counted_apart():
+def test_diverged_runs_are_counted_separately():
     shares = escape_share(
         Quintic(spread=30), batch_sizes=[1, None], n_seeds=20, optimizer=gd.SGD(0.5)
     )
@@ -169,7 +169,7 @@ def test_wilson_interval_against_newcombes_table(successes, trials, low, high):
     np.testing.assert_allclose(np.ravel(ends), [low, high], atol=5e-5)
 
 
-def test_wilson_interval_of_all_is_that_of_none_mirrored():
+def test_wilson_interval_of_all_mirrors_that_of_none():
     low, high = wilson_interval(np.array([0, 50]), 50, 0.9)
     assert (low[0], high[1]) == (0, 1)
     assert 1 - low[1] == pytest.approx(high[0])

@@ -140,7 +140,7 @@ DESCENT = """
 @pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
 @pytest.mark.parametrize("batch_size", [1, 8, 32, 64])
-def test_the_line_goes_where_fastgd_goes(visit, figures, batch_size, sampling):
+def test_the_line_figure_equals_fastgd(visit, figures, batch_size, sampling):
     data = figures.data("line")
     words = [data, "Line", [0, 0], batch_size, sampling, 3, [0.1] * 5]
     path, orders = visit().evaluate(DESCENT, words)
@@ -153,7 +153,7 @@ def test_the_line_goes_where_fastgd_goes(visit, figures, batch_size, sampling):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 8, 64])
-def test_the_quintic_goes_where_fastgd_goes(visit, figures, batch_size):
+def test_the_quintic_figure_equals_fastgd(visit, figures, batch_size):
     data = figures.data("saddle")
     words = [data, "Quintic", -3, batch_size, "shuffle", 3, [0.3] * 4]
     path, orders = visit().evaluate(DESCENT, words)
@@ -175,7 +175,7 @@ def test_the_quintic_goes_where_fastgd_goes(visit, figures, batch_size):
         ("constant", gd.schedules.Constant()),
     ],
 )
-def test_learning_rates_fall_as_those_of_fastgd(visit, kind, schedule):
+def test_the_schedule_figure_equals_fastgd(visit, kind, schedule):
     code = """kind => Array.from({ length: 30 }, (_, k) =>
         window.fastgdFigures.SCHEDULES[kind](0.1, k, 30))"""
     rates = visit().evaluate(code, kind)
@@ -193,7 +193,7 @@ def test_an_epoch_without_replacement_deals_every_sample_once(visit):
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("width", [360, 1024, 1400])
-def test_figures_open_from_a_file_ask_for_nothing_and_fit(visit, language, width):
+def test_figures_work_from_a_file_load_nothing_else_and_fit(visit, language, width):
     page = visit(language, width)
     for name in NAMES:
         press(page, name, "step", 5)
@@ -204,7 +204,7 @@ def test_figures_open_from_a_file_ask_for_nothing_and_fit(visit, language, width
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barrier_in_a_figure(visit, language, scheme):
+def test_axe_finds_no_accessibility_problem_in_a_figure(visit, language, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(language, color_scheme=scheme, bypass_csp=True)
@@ -248,7 +248,7 @@ def test_a_figure_plays_and_pauses(visit):
 
 
 @pytest.mark.slow
-def test_without_motion_play_shows_the_end(visit):
+def test_with_reduced_motion_play_shows_the_end(visit):
     page = visit(reduced_motion="reduce")
     press(page, "saddle", "play")
     assert "Update 500: 20 of 20 runs with batch size 1 are past the saddle" in said(page, "saddle")

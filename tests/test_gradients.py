@@ -20,7 +20,7 @@ def problem(sizes, loss, dtype, n=70):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_their_mean_is_the_gradient(sizes, loss, isa, n_threads, dtype):
+def test_the_mean_of_sample_gradients_is_the_gradient(sizes, loss, isa, n_threads, dtype):
     net, X, y = problem(sizes, loss, dtype)
     each = gd.per_sample_gradients(net, X, y)
     assert each.shape == (70, net.n_params)
@@ -43,7 +43,7 @@ def test_backends_agree(sizes, loss, dtype):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_norms_are_those_of_the_gradients(sizes, loss, isa, n_threads, dtype):
+def test_norms_equal_those_of_the_gradients(sizes, loss, isa, n_threads, dtype):
     net, X, y = problem(sizes, loss, dtype)
     norms = gd.per_sample_norms(net, X, y)
     expected = np.linalg.norm(gd.per_sample_gradients(net, X, y).astype(float), axis=1)
@@ -68,12 +68,12 @@ def test_weights_are_factors():
     assert_close(norms, weight * gd.per_sample_norms(net, X, y), "float64", 6)
 
 
-def test_the_gradient_of_one_sample_is_its_own():
+def test_the_gradient_of_one_sample_is_its_sample_gradient():
     net, X, y = problem([4, 6], "huber", "float64", n=1)
     assert_close(gd.per_sample_gradients(net, X, y)[0], gd.gradient(net, X, y), "float64", 6)
 
 
-def test_clipped_samples_are_what_a_step_takes():
+def test_a_step_uses_clipped_sample_gradients():
     net, X, y = problem([4, 6], "huber", "float64")
     each = gd.per_sample_gradients(net, X, y)
     shorten = np.minimum(1, 0.2 / np.linalg.norm(each, axis=1))
@@ -94,7 +94,7 @@ def test_noise_has_the_stated_size():
     assert np.std(net.params - before) == pytest.approx(1e4 * 1e-6 / 100, rel=0.08)
 
 
-def test_an_empty_batch_moves_nothing_but_noise(backend):
+def test_an_empty_batch_moves_parameters_by_noise_only(backend):
     net, X, y = problem([3], "huber", "float64", n=5)
     history = gd.train(
         net, X, y, batch_size=1, epochs=200, sampling="poisson", rng=0, backend=backend,
@@ -188,7 +188,7 @@ def test_noise_scale_at_a_minimum_is_infinite():
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "poisson"])
-def test_noise_scale_of_a_trace_is_that_of_the_whole(sampling, reduction):
+def test_the_trace_has_the_noise_scale_of_all_data(sampling, reduction):
     """Steps too small to change the parameters: each batch estimates the same two moments."""
     net, X, y = constant_prediction(20_000, 1.0, 2.0)
     whole = gd.noise_scale(net, X, y)
@@ -207,7 +207,7 @@ def test_noise_scale_of_a_trace_is_that_of_the_whole(sampling, reduction):
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "poisson"])
-def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
+def test_the_trace_has_the_noise_of_each_batch(sampling, reduction, every):
     """Steps too small to change the parameters; batches below half the size are not used.
 
     The first quarter of a larger batch, at least 8 samples, estimates its mean squared norm.
@@ -233,7 +233,7 @@ def test_a_traces_noise_is_that_of_each_batch(sampling, reduction, every):
     assert_close(trace["gradient_square"], square[every - 1 :: every], "float64", 40, 6)
 
 
-def test_noise_scale_of_a_trace_holds_while_gradients_vanish():
+def test_the_traces_noise_scale_is_correct_while_gradients_vanish():
     """Noiseless lines: squared gradients fall by thirty powers of ten, their ratio stays."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 5))
@@ -299,7 +299,7 @@ def test_penalties_are_part_of_the_loss(backend):
 
 @pytest.mark.parametrize("size", [3e19, 1e-25, 1e-30])
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 2), (40, 2), (3, 4, 2)])
-def test_norms_of_numbers_whose_squares_float32_does_not_hold(size, sizes, backend, isa):
+def test_norms_of_numbers_whose_squares_overflow_float32(size, sizes, backend, isa):
     """The first layer's input and, through the weight, every delta have this size."""
     net = gd.Network(sizes, hidden="identity", loss="absolute_error", rng=0)
     net.params = np.full(net.n_params, 0.5)

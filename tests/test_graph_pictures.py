@@ -53,7 +53,7 @@ def wire(graph, name):
     return next(wire for wire in scene(graph).wires if wire.source.name == name)
 
 
-def test_the_two_samples_carry_their_values_gradients_factors_and_shapes():
+def test_wires_show_values_gradients_factors_and_shapes():
     graph = two_samples()
     assert graph.trace().count("[0.5, 0.5]") == 2
     loss, prediction = wire(graph, "loss"), wire(graph, "prediction")
@@ -64,7 +64,7 @@ def test_the_two_samples_carry_their_values_gradients_factors_and_shapes():
     assert wire(graph, "cost").forward == "0.5"
 
 
-def test_the_svg_says_what_the_scene_says():
+def test_the_svg_has_all_text_of_the_scene():
     graph = two_samples()
     said = texts(graph._repr_svg_())
     assert {"θ₁", "θ₀", "Σ / 2", "← [0.5, 0.5]", "2 error·g", "prediction"} <= set(said)
@@ -94,7 +94,7 @@ def test_before_a_pass_there_are_no_numbers():
     assert not any(re.search(r"\d", text) for text in said if text)
 
 
-def test_a_class_index_is_passed_nothing_back():
+def test_class_indices_get_no_gradient():
     assert wire(of_network(), "y").passed == ""
     assert wire(of_network(), "y").forward == "[0, 1]"
 
@@ -110,14 +110,14 @@ def test_no_two_boxes_overlap_and_all_are_inside(make):
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_what_is_on_a_wire_fits_between_the_boxes(make):
+def test_text_on_a_wire_fits_between_the_boxes(make):
     drawn = scene(make())
     for each in drawn.wires:
         longest = max(map(len, [each.forward, each.passed, *each.rules]))
         assert 6 * longest <= each.bend - each.source.x - each.source.half
 
 
-def test_names_that_are_markup_stay_text():
+def test_markup_in_names_is_escaped():
     graph = nodes.Graph(["x"], {"<b>": (nodes.Square(), "x"), "&": (nodes.Sum(), "<b>")})
     assert {"<b>", "&"} <= set(texts(graph._repr_svg_()))
 
@@ -129,7 +129,7 @@ def test_names_are_written_as_in_formulas(name, text):
     assert pretty(name) == text
 
 
-def test_a_thousand_samples_make_no_larger_picture():
+def test_a_thousand_samples_do_not_enlarge_the_picture():
     x = np.arange(1000) / 1000
     graph = nodes.linear_cost()
     graph.forward(x, 3 * x + 1)
@@ -138,7 +138,7 @@ def test_a_thousand_samples_make_no_larger_picture():
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_plot_graph_writes_what_the_svg_writes(make):
+def test_plot_graph_has_the_text_of_the_svg(make):
     graph = make()
     ax = plot.graph(graph)
     drawn = {text.get_text() for text in ax.texts if text.get_text()}
@@ -153,10 +153,10 @@ def test_plot_graph_writes_what_the_svg_writes(make):
         (of_network, "The cost is 0.85"),
     ],
 )
-def test_the_title_says_the_value_and_its_gradient(make, finding):
+def test_the_title_states_the_value_and_its_gradient(make, finding):
     assert title_of(plot.graph(make())) == finding
 
 
-def test_what_is_no_graph_is_refused():
+def test_other_objects_are_refused():
     with pytest.raises(TypeError, match=r"fastgd\.nodes\.Graph, not"):
         plot.graph(gd.Network([1, 1]))

@@ -80,7 +80,7 @@ def test_the_trace_of_many_samples_is_as_short():
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
-def test_linear_cost_is_the_networks(n, dtype):
+def test_linear_cost_equals_the_networks_loss(n, dtype):
     x, y = draw((n,), (n,), dtype=dtype)
     net = gd.Network([1, 1], dtype=dtype)
     net.params[:] = 0.5, -1.5
@@ -118,7 +118,7 @@ def outputs_of(loss):
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
 @pytest.mark.parametrize(("loss", "k"), [(loss, k) for loss in LOSSES for k in outputs_of(loss)])
-def test_from_network_is_the_networks_gradient(loss, k, hidden, dtype):
+def test_from_network_has_the_networks_gradient(loss, k, hidden, dtype):
     net, X, y = network_case([3, 5, k], hidden, loss, dtype)
     graph = from_network(net)
     assert_close(graph.gradient(X, y), gd.gradient(net, X, y), dtype, 9, 5, 3)
@@ -149,7 +149,7 @@ def test_graph_jacobians_are_the_gradients(loss):
         assert_close(graph.jacobian(name), gradient.reshape(1, -1), "float64", 9, 4)
 
 
-def test_from_network_sees_the_network_as_it_is():
+def test_from_network_uses_current_parameters():
     net, X, y = network_case([3, 5, 1], "relu", "squared_error", "float32")
     graph = from_network(net)
     gd.train(net, X, y, batch_size=3, epochs=2, rng=0)
@@ -250,7 +250,7 @@ def test_parameters_can_be_given_for_one_pass():
     assert graph.forward([1.0], [2.0]) == 4
 
 
-def test_graphs_are_copied_and_pickled_with_their_pass():
+def test_copies_and_pickles_of_a_graph_keep_its_last_pass():
     graph = linear_cost(1, 1)
     graph.forward([1.0, 2.0], [1.0, 3.0])
     net, X, y = network_case([3, 5, 1], "relu", "squared_error", "float32")
@@ -261,12 +261,12 @@ def test_graphs_are_copied_and_pickled_with_their_pass():
 
 
 @pytest.mark.parametrize("what", ["backward", "trace", "jacobian"])
-def test_a_graphs_backward_before_forward(what):
+def test_backward_before_forward_is_an_error(what):
     with pytest.raises(RuntimeError, match=r"no forward pass yet.*call forward"):
         getattr(linear_cost(), what)(*["x"] * (what == "jacobian"))
 
 
-def test_a_graphs_error_leaves_the_pass_before_and_names_the_node():
+def test_an_error_keeps_the_previous_pass_and_names_the_node():
     graph = linear_cost(1, 1)
     graph.forward([1.0, 2.0], [1.0, 3.0])
     with pytest.raises(ValueError, match="node 'error' cannot take y, prediction: Minus takes"):
@@ -325,21 +325,21 @@ def test_wrong_graphs_are_refused(inputs, nodes, error, message):
         Graph(inputs, nodes)
 
 
-def test_a_parameter_that_was_taken_away():
+def test_a_removed_parameter_is_an_error():
     graph = linear_cost()
     del graph.parameters["theta1"]
     with pytest.raises(TypeError, match="theta1 has no value"):
         graph.forward([1.0], [2.0])
 
 
-def test_a_parameter_that_was_added():
+def test_an_added_parameter_is_an_error():
     graph = linear_cost()
     graph.parameters["theta2"] = 1.0
     with pytest.raises(ValueError, match="the name of a parameter is 'theta2', but must be one of"):
         graph.forward([1.0], [2.0])
 
 
-def test_parameters_that_are_no_dictionary_are_refused():
+def test_parameters_must_be_a_dictionary():
     with pytest.raises(TypeError, match="parameters must be a dictionary"):
         Graph([], {"cost": (Square(), "w")}, ["w"])
 
@@ -381,7 +381,7 @@ class Counted(str):
 
 
 @pytest.mark.parametrize("shape", ["chain", "parameters"])
-def test_a_graphs_work_grows_with_its_nodes_alone(shape):
+def test_work_is_linear_in_the_number_of_nodes(shape):
     """Names are looked up, not searched for: 20,000 nodes took ten seconds."""
     n = 300
     names = [Counted(f"n{k}") for k in range(n)]

@@ -46,7 +46,7 @@ def complaints(instructions, text, wanted=3, register="%ymm"):
     return instructions.complaints(loop, register, wanted, 3.0)
 
 
-def test_a_good_loop_passes_whatever_is_around_it(instructions):
+def test_a_good_loop_passes_whatever_surrounds_it(instructions):
     assert complaints(instructions, LOOP) == []
     assert complaints(instructions, NEON_LOOP, wanted=2, register="v") == []
 
@@ -72,7 +72,7 @@ def test_a_good_loop_passes_whatever_is_around_it(instructions):
         ("jne    10 <dense+0x10>", "jne    40 <dense+0x40>", "use the stack"),  # unrolled away
     ],
 )
-def test_a_bad_loop_is_said(instructions, good, bad, complaint):
+def test_a_bad_loop_is_reported(instructions, good, bad, complaint):
     assert good in LOOP
     text = LOOP.replace(good, bad)
     assert any(complaint in found for found in complaints(instructions, text))
@@ -83,14 +83,14 @@ def test_every_kernel_has_a_tile_on_every_level(instructions):
     assert all(names == kernels[0] for names in kernels)
 
 
-def test_an_optimizers_loop_may_multiply_besides(instructions):
+def test_an_optimizers_loop_may_also_multiply(instructions):
     text = LOOP.replace("vmovups (%rsi),%ymm0", "vmulps %ymm5,%ymm6,%ymm0")
     loop = instructions.main_loop(instructions.parse(text), "%ymm")
     assert instructions.complaints(loop, "%ymm", 3, 3.0, multiplies=True) == []
     assert len(instructions.complaints(loop, "%ymm", 3, 3.0)) == 1
 
 
-def test_every_optimizers_loop_is_looked_at(instructions):
+def test_every_optimizers_loop_is_checked(instructions):
     counts = instructions.updates()
     forms = {"adamw": "adam", "efficient_adam": "adam", "nadamw": "nadam"}  # of one function
     names = kernels.names()["optimizer"]
@@ -98,7 +98,7 @@ def test_every_optimizers_loop_is_looked_at(instructions):
     assert all(2 <= count <= 6 for count in counts.values())
 
 
-def test_a_level_is_known_wherever_levels_are_listed(instructions):
+def test_all_lists_of_levels_are_equal(instructions):
     files = {tuple(path.stem.split("_")) for path in (TOOLS.parent / "src_c" / "isa").glob("*.c")}
     levels = {level for level, _ in files}
     assert files == {(level, dtype) for level in levels for dtype in ("f32", "f64")}

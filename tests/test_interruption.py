@@ -64,7 +64,7 @@ def interrupt(run):
 @pytest.mark.parametrize(
     ("sizes", "batch_size"), [((20, 64, 1), 32), ((200, 1), None), ((30, 1), 1)]
 )
-def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, interrupt):
+def test_ctrl_c_stops_and_keeps_the_last_epoch(sizes, batch_size, backend, interrupt):
     """The signal may come between an epoch and its callback: then one more epoch is done."""
     (stopped, kept), sent = interrupt(f"""
         X = rng.standard_normal((20_000, {sizes[0]}))
@@ -92,7 +92,7 @@ def test_ctrl_c_stops_and_leaves_the_last_epoch(sizes, batch_size, backend, inte
         assert float(stopped) - sent < 1.0
 
 
-def test_ctrl_c_stops_many_runs_and_leaves_their_last_epochs(interrupt):
+def test_ctrl_c_stops_many_runs_and_keeps_their_last_epochs(interrupt):
     """As above; if the signal comes before a run's first epoch, the run has no epochs."""
     kept, _ = interrupt("""
         X = rng.standard_normal((2000, 20))
@@ -204,9 +204,7 @@ def busy_neighbours():
 
 @pytest.mark.parametrize("trainings", [8, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sizes", [(20, 100, 100, 3), (2000, 1)])
-def test_more_threads_than_cores_finish_beside_busy_neighbours(
-    sizes, trainings, run, busy_neighbours
-):
+def test_more_threads_than_cores_finish_on_a_busy_machine(sizes, trainings, run, busy_neighbours):
     """With batches that may be empty, and stretches of steps that are ended for being too slow."""
     process = run(f"""
         compiled.ALL_THREADS = False  # True would disable the time limit of a stretch
@@ -220,7 +218,7 @@ def test_more_threads_than_cores_finish_beside_busy_neighbours(
     assert out.strip() == "finished", err
 
 
-def test_a_callback_forks_and_the_child_goes_on(run):
+def test_a_child_forked_in_a_callback_continues_training(run):
     """With the same training: each team of threads belongs to the thread that started it."""
     process = run("""
         X = rng.standard_normal((2000, 30))

@@ -31,7 +31,7 @@ def points_of(landscape, n=6):
 
 
 @each_landscape
-def test_term_gradients_are_finite_differences(landscape):
+def test_term_gradients_equal_finite_differences(landscape):
     samples = np.arange(landscape.n)
     for theta in points_of(landscape):
         actual = landscape.gradients(theta, samples)
@@ -39,13 +39,13 @@ def test_term_gradients_are_finite_differences(landscape):
 
 
 @each_landscape
-def test_gradient_is_finite_differences_of_the_cost(landscape):
+def test_gradient_equals_finite_differences_of_the_cost(landscape):
     for theta in points_of(landscape):
         assert_slopes(landscape.gradient(theta), landscape, theta)
 
 
 @each_landscape
-def test_hessian_is_finite_differences_of_the_gradient(landscape):
+def test_hessian_equals_finite_differences_of_the_gradient(landscape):
     for theta in points_of(landscape):
         assert_slopes(landscape.hessian(theta), landscape.gradient, theta)
 
@@ -62,7 +62,7 @@ def test_hessian_is_finite_differences_of_the_gradient(landscape):
     ],
     ids=repr,
 )
-def test_mean_of_the_terms_is_the_cost_of_the_formula(landscape, cost):
+def test_mean_of_the_terms_equals_the_formula(landscape, cost):
     for theta in points_of(landscape):
         terms = [landscape.losses(theta, np.array([i])).item() for i in range(landscape.n)]
         assert_close(np.mean(terms), cost(theta), "float64", landscape.n)
@@ -70,7 +70,7 @@ def test_mean_of_the_terms_is_the_cost_of_the_formula(landscape, cost):
 
 
 @each_landscape
-def test_batchs_cost_is_not_the_cost_and_the_mean_over_batches_is(landscape):
+def test_a_batchs_cost_differs_and_their_mean_is_the_cost(landscape):
     theta = landscape.start + 0.1
     batches = np.arange(landscape.n).reshape(-1, 1)
     costs = [landscape(theta, batch) for batch in batches]
@@ -81,7 +81,7 @@ def test_batchs_cost_is_not_the_cost_and_the_mean_over_batches_is(landscape):
 
 
 @pytest.mark.parametrize("landscape", [Quintic(), Saddle()], ids=repr)
-def test_what_landscapes_share_can_not_be_changed(landscape):
+def test_shared_arrays_are_read_only(landscape):
     for array in (landscape.start, landscape.saddle, landscape.minima):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 5
@@ -114,7 +114,7 @@ def test_bowl_is_its_quadratic_form():
 
 @pytest.mark.parametrize("condition", [1, 3.5, 1e6])
 @pytest.mark.parametrize("n_params", [2, 5])
-def test_bowl_has_the_condition_number_asked_for(condition, n_params):
+def test_bowl_has_the_requested_condition_number(condition, n_params):
     axes = np.linalg.qr(np.random.default_rng(0).standard_normal((n_params, n_params)))[0]
     for bowl in (Bowl(condition, n_params), Bowl(condition, n_params, axes=axes)):
         assert np.linalg.cond(bowl.hessian(bowl.start)) == pytest.approx(condition, rel=1e-8)
@@ -135,7 +135,7 @@ def test_minima_are_minima(landscape):
 
 
 @pytest.mark.parametrize("landscape", [Quintic(), Saddle()], ids=repr)
-def test_slope_vanishes_at_the_saddle_but_not_that_of_its_terms(landscape):
+def test_the_cost_is_flat_at_the_saddle_and_its_terms_are_not(landscape):
     assert landscape.gradient(landscape.saddle).tolist() == [0.0] * landscape.n_params
     terms = landscape.gradients(landscape.saddle, np.arange(landscape.n))
     assert (np.linalg.norm(terms, axis=1) > 1e-3).all()
@@ -165,7 +165,7 @@ def test_tilts_add_up_to_zero_in_any_order(n, spread):
         assert np.cumsum(tilts[order], axis=0)[-1].tolist() == [0.0, 0.0]
 
 
-def test_largest_learning_rate_is_where_the_minimum_loses_its_hold():
+def test_above_the_largest_learning_rate_the_minimum_is_left():
     bowl = Bowl(condition=10)
     ends = [
         descend(bowl, [1, 1], batch_size=None, epochs=50, optimizer=gd.SGD(rate))[0]

@@ -33,7 +33,7 @@ def test_each_network_gets_the_bits_of_train(n_threads, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential"])
-def test_a_fold_gets_the_bits_of_its_own_data(sampling):
+def test_a_fold_gets_the_bits_of_training_on_its_data(sampling):
     fold = np.flatnonzero(np.arange(200) % 5 != 2)
     (net,), other = networks(1), networks(1)[0]
     entry = {"sampling": sampling, "rng": 1, "epochs": 3}
@@ -42,7 +42,7 @@ def test_a_fold_gets_the_bits_of_its_own_data(sampling):
     assert net.params.tobytes() == other.params.tobytes()
 
 
-def test_a_stratified_fold_has_the_bits_of_its_own_data():
+def test_a_stratified_fold_gets_the_bits_of_training_on_its_data():
     labels, fold = (Y > 0).astype(int), np.arange(150)
     nets = [gd.Network([5, 1], loss="log_loss") for _ in range(2)]
     gd.train_many(nets[:1], X, labels, {"samples": fold, "sampling": "stratified", "rng": 1})
@@ -102,7 +102,7 @@ def test_a_callbacks_error_ends_the_other_runs(monkeypatch):
     assert not ended
 
 
-def test_no_networks_are_no_work():
+def test_no_networks_return_no_histories():
     assert gd.train_many([], X, Y, {}) == []
 
 
@@ -143,7 +143,7 @@ def test_bad_settings_are_refused_before_anything_changes(settings, message):
     assert [net.params.tobytes() for net in nets] == before
 
 
-def test_a_seed_sequence_may_be_that_of_several_networks():
+def test_networks_may_share_a_seed_sequence():
     nets, alone = networks(2), networks(2)
     gd.train_many(nets, X, Y, {"rng": np.random.SeedSequence(7), "epochs": 2})
     for net, other in zip(nets, alone, strict=True):
@@ -157,11 +157,11 @@ def test_the_same_network_twice_is_refused():
         gd.train_many([net, net], X, Y, {})
 
 
-def test_networks_that_are_no_list_are_refused():
+def test_networks_must_be_a_list():
     with pytest.raises(TypeError, match="nets must list networks"):
         gd.train_many(networks(1)[0], X, Y, {})
 
 
-def test_a_class_is_no_network():
+def test_a_class_is_not_a_network():
     with pytest.raises(TypeError, match=r"create an instance, as in fastgd\.Network\(\[3, 1\]\)"):
         gd.train_many([gd.Network] * 2, X, Y, {})

@@ -176,7 +176,7 @@ def test_special_values(name, dtype, isa):
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_every_nan_goes_through(name, dtype, isa):
+def test_every_nan_gives_nan(name, dtype, isa):
     """A NaN's payload may lie in bits that the functions mask away."""
     info = np.finfo(dtype)
     integer = np.dtype(f"i{info.bits // 8}").type
@@ -228,7 +228,7 @@ def test_every_fma_level_gives_the_same_bits(name, dtype):
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_neither_place_nor_length_matters(name, dtype, isa):
+def test_neither_position_nor_length_changes_a_result(name, dtype, isa):
     """An element's result does not depend on others, and nothing is written after the last."""
     x = np.linspace(0.01, 3, 40).astype(dtype)
     whole = apply(name, x, isa)
@@ -251,7 +251,7 @@ def test_an_unknown_function_is_refused():
 
 
 @pytest.mark.slow
-def test_polynomials_are_those_that_the_script_derives():
+def test_polynomials_equal_those_of_the_script():
     printed = subprocess.run(
         [sys.executable, KERNELS / "coefficients.py"], capture_output=True, text=True, check=True
     ).stdout

@@ -18,7 +18,7 @@ ESTIMATORS_OWN = {"efficient_adam", "velocity", "nesterov_velocity"}
 
 
 @pytest.mark.parametrize("level", kernels.levels())
-def test_every_member_has_its_kernel_and_every_kernel_its_member(level):
+def test_members_and_kernels_have_the_same_names(level):
     names = kernels.names(level)
     matrices = {f"{loss.name}_matrix" for loss in LOSSES.values() if loss.targets.indices}
     assert names["activation"] == list(dict.fromkeys(names["activation"]))
@@ -27,20 +27,20 @@ def test_every_member_has_its_kernel_and_every_kernel_its_member(level):
     assert set(names["optimizer"]) == set(optimizers()) | ESTIMATORS_OWN
 
 
-def test_every_optimizer_is_offered_by_its_name():
+def test_every_optimizer_is_public():
     kinds = {kind.__name__: kind for kind in OPTIMIZERS.values()}
     assert set(gd.optimizers.__all__) == set(kinds)
     assert {name: getattr(gd, name) for name in kinds} == kinds
     assert set(kinds) <= set(gd.__all__)
 
 
-def test_every_schedule_is_offered_and_can_be_saved():
+def test_every_schedule_is_public_and_can_be_saved():
     offered = {getattr(gd.schedules, name) for name in gd.schedules.__all__}
     assert offered == {*SCHEDULES.values(), gd.schedules.Schedule, gd.schedules.Function}
 
 
 @pytest.mark.parametrize("optimizer", optimizers().values(), ids=list(optimizers()))
-def test_every_optimizer_goes_on_from_a_file(optimizer, tmp_path):
+def test_every_optimizer_resumes_from_a_file(optimizer, tmp_path):
     def train(net, epochs, **options):
         X = [[0.5], [1.0], [-2.0]]
         return gd.train(net, X, [1.0, 2.0, -1.0], batch_size=2, epochs=epochs, **options)
@@ -63,7 +63,7 @@ def made(kind):
 
 
 @pytest.mark.parametrize("kind", SCHEDULES.values())
-def test_every_schedule_is_the_same_in_parts_and_from_a_file(kind):
+def test_every_schedule_resumes_in_memory_and_from_a_file(kind):
     schedule = made(kind)
     again = from_entry(json.loads(json.dumps(schedule.to_entry())))
     whole = schedule.rates(0.1, 0, 12)

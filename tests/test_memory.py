@@ -49,7 +49,7 @@ ARRAYS = ("X", "y", "weight", "params", "validation")
 
 @pytest.mark.parametrize("which", ARRAYS)
 @pytest.mark.parametrize("caller", ["callback", "sampling", "schedule"])
-def test_what_a_run_reads_can_not_be_resized_under_it(which, caller, net):
+def test_arrays_in_use_cannot_be_resized(which, caller, net):
     X, y, weight = data()
     X_valid, y_valid, _ = data()
     array = {"X": X, "y": y, "weight": weight, "params": net.params, "validation": X_valid}[which]
@@ -71,7 +71,7 @@ def test_a_view_keeps_its_owner_in_place(net):
         gd.train(net, owner[:], y, callbacks=[lambda net, history: resize(owner)])
 
 
-def test_a_memory_map_can_not_be_closed_under_a_run(net, tmp_path):
+def test_a_memory_map_in_use_cannot_be_closed(net, tmp_path):
     X, y, _ = data()
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", np.float32, shape=X.shape)
@@ -79,7 +79,7 @@ def test_a_memory_map_can_not_be_closed_under_a_run(net, tmp_path):
         gd.train(net, mapped, y, callbacks=[lambda net, history: mapped._mmap.close()])
 
 
-def test_an_array_that_is_converted_later_can_not_resize_one_that_is_checked(net):
+def test_a_later_conversion_cannot_resize_a_checked_array(net):
     X, y, _ = data()
 
     class Targets:
@@ -106,7 +106,7 @@ def test_an_array_with_other_memory_is_refused(net):
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
 @pytest.mark.parametrize("with_noise", [False, True])
-def test_an_order_is_that_of_when_it_was_checked(dtype, with_noise, net):
+def test_an_order_cannot_change_after_its_check(dtype, with_noise, net):
     """User code runs between check and use: a schedule, and in each step a generator."""
     X, y, _ = data()
     sampling = Plain()
@@ -130,7 +130,7 @@ def test_an_order_is_that_of_when_it_was_checked(dtype, with_noise, net):
     assert net.params.tobytes() == whole.params.tobytes()
 
 
-def test_the_samples_of_a_fold_are_those_of_when_it_was_checked():
+def test_the_samples_of_a_fold_cannot_change_after_their_check():
     X, y, _ = data()
     nets = [gd.Network([4, 1]) for _ in range(2)]
     fold = np.arange(32, dtype=np.uint32)
@@ -158,13 +158,13 @@ class Kept(schedules.Schedule):
 
 @pytest.mark.parametrize("unit", ["epoch", "update"])
 @pytest.mark.parametrize("given", [np.empty(0), 0.1, np.full(1000, 0.1), [np.nan] * 2, [-1.0] * 2])
-def test_rates_are_as_many_as_there_are_steps(unit, given, net, backend):
+def test_there_must_be_a_rate_for_each_step(unit, given, net, backend):
     X, y, _ = data()
     with pytest.raises(ValueError, match=r"must return \(2,\)"):
         gd.train(net, X, y, epochs=2, backend=backend, schedule=Kept(given=given, unit=unit))
 
 
-def test_noise_has_the_generators_own_room():
+def test_a_generator_cannot_resize_the_noise():
     X, y, _ = data()
 
     class Resizes(np.random.Generator):
@@ -178,7 +178,7 @@ def test_noise_has_the_generators_own_room():
 
 
 @pytest.mark.parametrize("drawn", [[10**6], [-1]])
-def test_a_generator_may_not_draw_samples_that_are_not_there(drawn, net):
+def test_a_generator_may_not_draw_missing_samples(drawn, net):
     X, y, _ = data()
 
     class Draws(np.random.Generator):
@@ -233,7 +233,7 @@ class ManyScalars(gd.Nadam):
         (ManyScalars, "takes another number of scalars"),
     ],
 )
-def test_an_optimizer_is_what_its_kernel_takes(kind, message, net):
+def test_an_optimizer_must_match_its_kernel(kind, message, net):
     X, y, _ = data()
     before = net.params.copy()
     with pytest.raises(ValueError, match=message):
@@ -285,7 +285,7 @@ def test_a_network_whose_parameters_were_resized_is_refused(use, net):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ARRAYS)
-def test_another_thread_can_not_resize_what_a_run_reads(which, net):
+def test_another_thread_cannot_resize_arrays_in_use(which, net):
     X, y, weight = data()
     X_valid, y_valid, _ = data()
     array = {"X": X, "y": y, "weight": weight, "params": net.params, "validation": X_valid}[which]

@@ -42,7 +42,7 @@ def named(name, loss):
         ("r2", theirs.r2_score),
     ],
 )
-def test_errors_are_scikit_learns(name, theirs, outputs, weighted):
+def test_errors_equal_scikit_learns(name, theirs, outputs, weighted):
     y, prediction, weight = data("squared_error", outputs)
     weight = weight if weighted else None
     expected = theirs(y, prediction, sample_weight=weight)
@@ -55,7 +55,7 @@ def test_rmse_is_the_root_of_mse():
     assert named("rmse", "huber")(y, prediction, weight) == np.sqrt(mse)
 
 
-def test_r2_of_constant_targets_is_scikit_learns():
+def test_r2_of_constant_targets_equals_scikit_learns():
     for y, prediction in (([1.0, 1.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, 2.0])):
         found = named("r2", "squared_error")(np.array(y), np.array(prediction), None)
         assert found == theirs.r2_score(y, prediction)
@@ -65,7 +65,7 @@ def test_r2_of_constant_targets_is_scikit_learns():
 @pytest.mark.parametrize(
     ("loss", "outputs"), [("cross_entropy", 3), ("log_loss", 1), ("hinge", 1), ("squared_hinge", 1)]
 )
-def test_accuracy_is_scikit_learns(loss, outputs, weighted):
+def test_accuracy_equals_scikit_learns(loss, outputs, weighted):
     y, prediction, weight = data(loss, outputs)
     weight = weight if weighted else None
     classes = (
@@ -78,7 +78,7 @@ def test_accuracy_is_scikit_learns(loss, outputs, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("loss", "outputs"), [("cross_entropy", 3), ("log_loss", 1)])
-def test_log_loss_is_scikit_learns(loss, outputs, weighted):
+def test_log_loss_equals_scikit_learns(loss, outputs, weighted):
     y, prediction, weight = data(loss, outputs)
     weight = weight if weighted else None
     expected = theirs.log_loss(y, prediction, sample_weight=weight, labels=range(max(outputs, 2)))
@@ -90,7 +90,7 @@ def test_log_loss_of_certain_predictions_is_finite():
     assert found == pytest.approx(-np.log(np.finfo(float).eps) / 2)
 
 
-def test_soft_labels_count_by_their_largest():
+def test_the_class_of_soft_labels_is_the_largest():
     y = np.array([[0.6, 0.4], [0.1, 0.9]])
     assert named("accuracy", "cross_entropy")(y, np.array([[0.7, 0.3], [0.8, 0.2]]), None) == 0.5
 
@@ -131,7 +131,7 @@ def test_metrics_change_no_bits(classified):
     assert net.params.tobytes() == other.params.tobytes()
 
 
-def test_a_metric_that_raises_leaves_series_of_one_length(classified):
+def test_after_an_error_in_a_metric_all_series_have_one_length(classified):
     net, X, y = classified
     seen = []
 
@@ -154,7 +154,7 @@ def test_earlier_epochs_without_a_metric_are_nan(classified):
     assert np.isnan(history.metrics["accuracy"]).tolist() == [True, True, False]
 
 
-def test_a_metric_that_pauses_keeps_its_epochs(classified):
+def test_a_metric_left_out_in_between_keeps_its_epochs(classified):
     net, X, y = classified
     history = gd.train(net, X, y, epochs=1, rng=0, validation=0.2, metrics=["accuracy"])
     history = gd.train(net, X, y, epochs=2, resume=history, validation=0.2)
@@ -182,5 +182,5 @@ def test_other_metrics_are_refused(classified, metrics, error, message):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_every_metric_has_a_loss_that_it_is_for(name):
+def test_every_metric_is_defined_for_some_loss(name):
     assert any(METRICS[name](LOSSES[loss]).takes(LOSSES[loss].targets) for loss in LOSSES)

@@ -26,7 +26,7 @@ def test_weights_and_biases_are_views_on_the_parameters():
     assert net.params[9:12].tolist() == [-1, -1, -1]
 
 
-def test_replacing_a_view_is_refused_rather_than_lost():
+def test_replacing_a_view_is_refused():
     with pytest.raises(TypeError):
         gd.Network([2, 1]).weights[0] = np.ones((2, 1))
 
@@ -48,7 +48,7 @@ def test_a_copy_has_its_own_parameters(twin):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
-def test_forward_is_its_definition(loss, hidden, dtype):
+def test_forward_equals_its_definition(loss, hidden, dtype):
     outputs = 1 if LOSSES[loss].one_output else 4
     net = gd.Network([3, 17, outputs], hidden=hidden, loss=loss, dtype=dtype, rng=0)
     X = np.random.default_rng(0).standard_normal((70, 3)).astype(dtype)
@@ -136,7 +136,7 @@ def test_bad_settings_are_refused(options, message):
         gd.Network([3, 4, 4, 2], **options)
 
 
-def test_a_saved_network_is_the_same(tmp_path, dtype):
+def test_a_loaded_network_is_the_same(tmp_path, dtype):
     net = gd.Network([3, 4, 2], hidden=["gelu"], loss="huber", dtype=dtype, rng=0)
     net.save(tmp_path / "net.npz")
     loaded = gd.load(tmp_path / "net.npz")
@@ -166,7 +166,7 @@ def test_a_saved_file_has_the_permissions_of_any_new_one(tmp_path):
         ("none/net.npz", FileNotFoundError, "there is no folder '.*none': '.*none/net.npz'$"),
     ],
 )
-def test_a_place_for_a_file_that_is_none(tmp_path, name, error, message):
+def test_an_impossible_path_is_refused(tmp_path, name, error, message):
     with pytest.raises(error, match=message):
         gd.Network([2, 1]).save(tmp_path / name)
     assert os.listdir(tmp_path) == []
@@ -180,12 +180,12 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_file_that_can_not_be_made_is_named_as_it_was_asked_for(tmp_path):
+def test_an_error_names_the_file_as_the_user_did(tmp_path):
     with pytest.raises(OSError, match=r"too long: '[^']*/n{250}'$"):
         gd.Network([2, 1]).save(tmp_path / ("n" * 250))
 
 
-def test_a_link_to_a_file_stays_one(tmp_path):
+def test_a_link_to_a_file_stays_a_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "net.npz")
     gd.Network([2, 1]).save(os.fsencode(tmp_path / "link"))
     assert (tmp_path / "link").is_symlink()
@@ -202,7 +202,7 @@ def test_assigning_parameters_copies_them():
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], 3.0, [1.0, 2.0, np.nan], [1.0, 2.0, 1e60], "abc"])
-def test_parameters_that_are_none_are_refused(values):
+def test_invalid_parameters_are_refused(values):
     net = gd.Network([2, 1])
     with pytest.raises((TypeError, ValueError), match="params"):
         net.params = values
@@ -263,7 +263,7 @@ def test_a_damaged_file_is_a_clear_error(kind, load, tmp_path):
         load(path)
 
 
-def test_every_cut_of_a_file_is_an_error_and_never_a_crash(tmp_path):
+def test_a_truncated_file_is_an_error_and_never_a_crash(tmp_path):
     path = tmp_path / "net.npz"
     gd.Network([2, 1]).save(path)
     content = path.read_bytes()
@@ -273,7 +273,7 @@ def test_every_cut_of_a_file_is_an_error_and_never_a_crash(tmp_path):
             gd.load(path)
 
 
-def test_every_wrong_byte_is_an_error_or_of_no_account(tmp_path):
+def test_a_changed_byte_is_an_error_or_changes_nothing(tmp_path):
     path, net = tmp_path / "net.npz", gd.Network([2, 1])
     net.params = [1.0, 2.0, 3.0]
     net.save(path)
@@ -290,17 +290,17 @@ def test_every_wrong_byte_is_an_error_or_of_no_account(tmp_path):
 
 
 @pytest.mark.parametrize("load", [gd.load, gd.load_checkpoint])
-def test_a_folder_is_not_said_to_be_damaged(load, tmp_path):
+def test_a_folder_is_not_called_damaged(load, tmp_path):
     with pytest.raises(IsADirectoryError):
         load(tmp_path)
 
 
-def test_a_missing_file_is_a_missing_file(tmp_path):
+def test_a_missing_file_is_a_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         gd.load(tmp_path / "none.npz")
 
 
-def test_a_network_without_history_is_no_checkpoint(tmp_path):
+def test_a_network_without_history_is_not_a_checkpoint(tmp_path):
     gd.Network([2, 1]).save(tmp_path / "net.npz")
     with pytest.raises(ValueError, match=r"fastgd\.load"):
         gd.load_checkpoint(tmp_path / "net.npz")

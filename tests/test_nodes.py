@@ -82,7 +82,7 @@ def both_ways(node, shapes, rest, dtype):
 
 
 @every_node
-def test_backward_is_the_upstream_gradient_times_the_jacobian(node, shapes, rest, dtype):
+def test_backward_equals_the_upstream_gradient_times_the_jacobian(node, shapes, rest, dtype):
     inputs, output, upstream, back, jacobians = both_ways(node, shapes, rest, dtype)
     for array, gradient, jacobian in zip(inputs, back, jacobians, strict=True):
         assert jacobian.shape == (output.size, array.size)
@@ -101,7 +101,7 @@ def test_shapes_and_dtypes_are_those_of_the_inputs(node, shapes, rest, dtype):
 
 
 @every_node
-def test_jacobians_are_the_finite_differences(node, shapes, rest):
+def test_jacobians_equal_finite_differences(node, shapes, rest):
     inputs, _, _, _, jacobians = both_ways(node, shapes, rest, "float64")
     for place, jacobian in enumerate(jacobians):
 
@@ -113,7 +113,7 @@ def test_jacobians_are_the_finite_differences(node, shapes, rest):
 
 
 @every_node
-def test_inputs_stay_as_they_are_and_are_remembered(node, shapes, rest):
+def test_inputs_are_copied_and_not_changed(node, shapes, rest):
     """Changing the arrays after the forward pass does not change the pass."""
     inputs, _, upstream, back, _ = both_ways(node, shapes, rest, "float64")
     for array, drawn in zip(inputs, draw(*shapes), strict=True):
@@ -125,7 +125,7 @@ def test_inputs_stay_as_they_are_and_are_remembered(node, shapes, rest):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_are_those_of_the_network(name, dtype):
+def test_activations_equal_the_networks(name, dtype):
     (z,) = draw((50,), dtype=dtype)
     node = ACTIVATION_NODES[name]()
     np.testing.assert_array_equal(node.forward(z), ACTIVATIONS[name].value(z))
@@ -133,7 +133,7 @@ def test_activations_are_those_of_the_network(name, dtype):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_sample_losses_are_those_of_the_network(loss, dtype):
+def test_sample_losses_equal_the_networks(loss, dtype):
     z, y = loss_data(loss, 6, 4 if loss == "cross_entropy" else 1, dtype)
     net = gd.Network([z.shape[1], z.shape[1]], loss=loss, dtype=dtype)
     net.weights[0][:] = np.eye(z.shape[1])
@@ -223,7 +223,7 @@ def test_wrong_inputs_are_refused(node, inputs, message):
         node.forward(*inputs)
 
 
-def test_an_error_leaves_the_pass_before():
+def test_an_error_keeps_the_previous_pass():
     node = Plus()
     node.forward([1, 2], [3, 4])
     with pytest.raises(ValueError, match="one shape"):
@@ -256,13 +256,13 @@ def test_every_node_is_tested():
     assert {node for node in nodes if issubclass(node, Node)} == tested | {Node}
 
 
-def test_the_nodes_of_activations_are_those_of_their_names():
+def test_nodes_of_activations_are_found_by_name():
     public = (Identity, ReLU, LeakyReLU, Tanh, Sigmoid, GELU, SiLU, Softplus)
     assert {*public} <= {*ACTIVATION_NODES.values()}
     assert [*ACTIVATION_NODES] == [*ACTIVATIONS]
 
 
-def test_a_node_without_a_derivative_is_found_when_it_is_made():
+def test_a_node_without_a_derivative_is_refused_when_created():
     class Cube(Node):
         def _value(self, z):
             return z**3

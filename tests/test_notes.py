@@ -79,7 +79,7 @@ def test_one_update_from_32_samples_is_not_32_updates():
     assert np.abs(together.params - alone.params).max() > 1e-3
 
 
-def test_the_sum_moves_as_the_mean_with_a_learning_rate_times_the_batch_size(backend):
+def test_the_sum_equals_the_mean_with_a_learning_rate_times_the_batch_size(backend):
     net, X, y = batch_of_32()
     by_sum, by_mean = net.copy(), net.copy()
     gd.train(by_sum, X, y, batch_size=8, reduction="sum", optimizer=gd.SGD(0.001), rng=0,
@@ -97,7 +97,7 @@ def test_softmax_with_loss_passes_back_the_difference(backend):
     assert_close(gradient[-3:], p - [0, 0, 1], "float64", 3)
 
 
-def test_the_loop_is_the_definition_sample_by_sample():
+def test_the_loop_backend_equals_the_definition():
     net = line(1, 1)
     plan = gd._plan.Plan(
         sizes=(1, 1), hidden=(), loss="squared_error", optimizer=gd.SGD(1.0), X=TWO_X,

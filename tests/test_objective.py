@@ -32,7 +32,7 @@ def start_params(plan):
 
 
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 4, 1), (3, 4, 2)])
-def test_objective_is_loss_and_gradient_of_the_samples(sizes, backend):
+def test_objective_returns_loss_and_gradient(sizes, backend):
     plan = make_plan(sizes, reduction="sum")
     net = gd.Network(sizes, hidden="tanh", dtype="float64", rng=0)
     samples = np.array([3, 1, 40, 1], np.int64)
@@ -43,7 +43,7 @@ def test_objective_is_loss_and_gradient_of_the_samples(sizes, backend):
     assert_close(gradient, gd.gradient(net, *data, **weighted), "float64", 8)
 
 
-def test_objective_may_be_asked_again(backend):
+def test_objective_can_be_called_again(backend):
     plan = make_plan((3, 4, 1))
     evaluate = backends.load(backend).objective(plan)
     params = start_params(plan)
@@ -71,7 +71,7 @@ def test_a_mean_may_divide_by_weights(sizes, backend):
     assert_close(params, expected, "float64", 100)
 
 
-def test_samples_that_all_count_nothing_are_divided_by_one():
+def test_a_batch_without_weight_is_divided_by_one():
     plan = make_plan((3, 1), mean_weight=np.repeat([1.0, 0.0], [8, 42]), drop_last=True)
     np.testing.assert_array_equal(plan.scales(np.arange(50), None), [1 / 8, 1, 1, 1, 1, 1])
 
@@ -125,7 +125,7 @@ def test_scikit_learns_optimizers_agree(optimizer, backend, dtype):
     assert_close(reached(backend), reached("loop"), dtype, 300)
 
 
-def test_a_velocity_keeps_the_learning_rates_it_was_made_of():
+def test_the_velocity_includes_earlier_learning_rates():
     params, gradient = np.zeros(1), np.ones(1)
     optimizer = Momentum(1.0, momentum=0.5)
     state = optimizer.initial_state(params)

@@ -149,7 +149,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_specification_is_torchs_algorithm(case):
+def test_the_specification_equals_torch(case):
     optimizer, expected = CASES[case]
     params = np.array([2.0])
     state = optimizer.initial_state(params)
@@ -180,16 +180,16 @@ def assert_torchs_steps(case, backend):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("backend", ["loop", "vectorized"])
-def test_backends_in_python_make_torchs_steps(case, backend):
+def test_python_backends_equal_torch(case, backend):
     assert_torchs_steps(case, backend)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_levels_kernel_makes_torchs_steps(case, isa):
+def test_kernels_of_every_level_equal_torch(case, isa):
     assert_torchs_steps(case, "compiled")
 
 
-def test_an_optimizer_without_its_step_is_found_when_it_is_made():
+def test_an_optimizer_without_a_step_is_refused_when_created():
     class Lazy(gd.optimizers.Optimizer):
         hyperparameters = ()
 
@@ -218,7 +218,7 @@ def test_other_optimizers_keep_no_average(small_run):
         history.averaged_params  # noqa: B018, a property
 
 
-def test_an_average_begins_where_it_is_told(backend):
+def test_averaging_starts_at_t0(backend):
     net = gd.Network([1, 1], dtype="float64", rng=0)
     X = np.random.default_rng(0).standard_normal((10, 1))
     history = gd.train(
@@ -242,7 +242,7 @@ def test_a_variance_that_rounding_makes_negative_is_zero(dtype, backend):
 
 @pytest.mark.parametrize("kind", [kind for kind in OPTIMIZERS.values() if hasattr(kind, "eps")])
 @pytest.mark.parametrize("sizes", [[17, 1], [3, 5, 2]], ids=str)
-def test_without_an_epsilon_what_has_no_gradient_stays(sizes, kind, backend, dtype):
+def test_without_epsilon_parameters_without_gradient_do_not_move(sizes, kind, backend, dtype):
     net = gd.Network(sizes, dtype=dtype, rng=0)
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((50, sizes[0])), rng.standard_normal((50, sizes[-1]))

@@ -19,7 +19,7 @@ def test_dir_lists_what_is_public():
     assert all(getattr(gd, name) is not None for name in dir(gd))
 
 
-def test_dir_imports_nothing_and_leaves_out_what_can_not_be_imported():
+def test_dir_imports_nothing_and_omits_missing_extras():
     found = run_python(
         "import sys, fastgd\n"
         "both = {'plot', 'sklearn'}\n"
@@ -42,7 +42,7 @@ def test_importing_it_imports_nothing_else():
     assert found == "[]"
 
 
-def test_importing_it_costs_little_beside_numpy():
+def test_importing_it_takes_little_time_compared_with_numpy():
     """Modules are counted, as times are not the same twice."""
     costly = {"asyncio", "concurrent", "email", "json", "logging", "pathlib", "tempfile", "zipfile"}
     new = run_python(
@@ -52,7 +52,7 @@ def test_importing_it_costs_little_beside_numpy():
     assert costly.isdisjoint(new.split())
 
 
-def test_help_reads_its_names():
+def test_help_shows_signatures():
     text = run_python("import fastgd; help(fastgd)")
     assert "net: 'Network'" in text or "net: Network" in text
 

@@ -56,7 +56,7 @@ def names(name, folder):
         (f"{TRAIN} --save m.npz --html", "m.npz", "--save"),
     ],
 )
-def test_what_a_command_reads_is_not_written_over(folder, made, capsys, words, read, label, way):
+def test_input_files_are_never_overwritten(folder, made, capsys, words, read, label, way):
     path = names(read, folder)[way]
     assert cli.main([*words.split(), path]) == 2
     out, err = capsys.readouterr()
@@ -68,18 +68,18 @@ def test_what_a_command_reads_is_not_written_over(folder, made, capsys, words, r
 
 
 @pytest.mark.parametrize("second", ["new", "./new", "way/new", "NEW", "sub/../nEw"])
-def test_files_that_are_not_there_yet_are_told_apart_too(folder, capsys, second):
+def test_files_that_do_not_exist_yet_are_compared_too(folder, capsys, second):
     """Capitals do not count: many systems would write one file."""
     assert cli.main([*TRAIN.split(), "--save", "new", "--html", second]) == 2
     assert f"--html {second}: that is --save, too" in capsys.readouterr().err
 
 
-def test_accents_are_the_same_however_they_are_written(folder, capsys):
+def test_names_in_other_unicode_forms_are_the_same_file(folder, capsys):
     assert cli.main([*TRAIN.split(), "--save", "caf\u00e9", "--html", "cafe\u0301"]) == 2
     assert "that is --save, too" in capsys.readouterr().err
 
 
-def test_the_packages_own_data_are_not_written_over(tmp_path, capsys):
+def test_the_packages_data_are_not_overwritten(tmp_path, capsys):
     path = Path(gd.__file__).parent / "data" / "digits.npz"
     (tmp_path / "link").symlink_to(path)
     before = path.stat()
@@ -101,7 +101,7 @@ def test_the_packages_own_data_are_not_written_over(tmp_path, capsys):
         ("predict m.npz house.csv --output /dev/null >/dev/null </dev/null", ""),
     ],
 )
-def test_a_shells_redirections_are_paths_too(folder, made, words, message):
+def test_shell_redirections_count_as_paths(folder, made, words, message):
     done = subprocess.run(
         f"{sys.executable} -m fastgd {words}", shell=True, capture_output=True, text=True,
         timeout=60, env={**os.environ, "PYTHONPATH": str(Path(gd.__file__).parent.parent)},
@@ -120,9 +120,7 @@ def test_a_shells_redirections_are_paths_too(folder, made, words, message):
         (lambda path: os.mkfifo(path), "this is a device or a pipe"),
     ],
 )
-def test_places_that_can_not_be_written_are_said_before_any_work(
-    folder, capsys, option, prepare, message
-):
+def test_unwritable_paths_are_reported_before_any_work(folder, capsys, option, prepare, message):
     prepare(folder / "place")
     for words in ([*TRAIN.split(), option], ["predict", "m.npz", "house.csv", "--output"]):
         if "pipe" not in message or words[0] != "predict":
@@ -132,7 +130,7 @@ def test_places_that_can_not_be_written_are_said_before_any_work(
             assert f"{words[-1]} place: {message}" in err
 
 
-def test_every_option_that_names_a_file_is_known_here():
+def test_every_option_that_names_a_file_is_tested():
     actions = [
         action for parser in (train_parser(), predict_parser()) for action in parser._actions
     ]

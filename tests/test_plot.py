@@ -76,14 +76,14 @@ def picture_without_text(draw, path):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_picture_is_as_kept(name, tmp_path):
+def test_picture_equals_the_stored_one(name, tmp_path):
     picture_without_text(PICTURES[name], tmp_path / f"{name}.png")
     difference = compare_images(KEPT / f"{name}.png", tmp_path / f"{name}.png", TOLERANCE)
     assert difference is None
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_missing_line_is_no_picture_as_kept(name, tmp_path):
+def test_a_missing_line_is_noticed(name, tmp_path):
     def draw_less(ax):
         PICTURES[name](ax).get_lines()[-1].remove()
         return ax
@@ -94,7 +94,7 @@ def test_a_missing_line_is_no_picture_as_kept(name, tmp_path):
     assert compare_images(kept, tmp_path / f"{name}.png", TOLERANCE) is not None
 
 
-def test_a_legend_stands_where_no_line_is():
+def test_a_legend_covers_no_line():
     """Here every corner has one, and a middle has none."""
     ax = plot.schedules(
         {
@@ -112,7 +112,7 @@ def test_a_legend_stands_where_no_line_is():
     assert not any(path.intersects_bbox(box, filled=False) for path in paths)
 
 
-def test_kept_pictures_are_small():
+def test_stored_pictures_are_small():
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 300_000
 
 
@@ -130,7 +130,7 @@ def test_rounding_up(value, expected):
 
 
 @given(value=st.floats(1e-300, 1e300))
-def test_rounding_up_is_never_below_and_close(value):
+def test_rounding_up_is_above_and_close(value):
     assert value <= _drawing.round_up(value) <= value * 1.11
 
 
@@ -169,7 +169,7 @@ def test_names_are_shown_as_they_are():
         ({8: history([1]), "batch size 8": history([1])}, ValueError, "two entries"),
     ],
 )
-def test_what_is_no_history_is_refused(histories, error, words):
+def test_other_objects_are_refused(histories, error, words):
     with pytest.raises(error, match=words):
         plot.loss(histories)
     assert plt.get_fignums() == []

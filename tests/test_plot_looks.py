@@ -46,13 +46,13 @@ def test_stars_and_ends_stand_out_whatever_the_style(style):
         assert min(contrast(edge, face) for edge in edges) > 7
 
 
-def test_pictures_of_our_own_have_no_box():
+def test_pictures_have_no_box():
     spines = plot.loss(three_runs()).spines
     assert not spines["top"].get_visible()
     assert not spines["right"].get_visible()
 
 
-def test_names_stand_at_the_ends_of_lines_that_are_apart():
+def test_labels_are_at_line_ends_if_these_are_apart():
     runs = {1: history([4, 1]), 8: history([4, 2]), None: history([4, 3])}
     ax = plot.loss(runs, target=2.5)
     assert ax.get_legend() is None
@@ -63,12 +63,12 @@ def test_names_stand_at_the_ends_of_lines_that_are_apart():
     assert ends[0] < ends[1] < ends[3] < ends[2]
 
 
-def test_names_that_would_cover_each_other_go_to_a_legend():
+def test_labels_that_would_overlap_are_in_a_legend():
     runs = {k: history([4, 1 + k / 1e4]) for k in range(1, 6)}
     assert len(plot.loss(runs).get_legend().get_texts()) == 6
 
 
-def test_names_at_ends_are_a_line_apart():
+def test_labels_at_line_ends_are_a_line_apart():
     runs = {1: history([4, 1]), 8: history([4, 1.02]), None: history([4, 3])}
     ax = plot.loss(runs)
     ax.figure.draw_without_rendering()
@@ -85,7 +85,7 @@ def test_isotonic_regression(values, expected):
     np.testing.assert_allclose(_labels._isotonic(np.array(values, float)), expected)
 
 
-def test_many_steps_are_a_band_of_eight_tenths():
+def test_many_steps_are_a_band_of_80_percent():
     values = np.random.default_rng(0).exponential(size=4000)
     ax = plot.trace(recorded(values))
     (band,) = ax.collections
@@ -102,7 +102,7 @@ def test_few_steps_are_a_line():
     assert len(ax.get_lines()) == 2
 
 
-def test_a_long_way_that_wanders_is_faded_so_that_others_are_seen_through_it():
+def test_long_wandering_paths_are_pale():
     spiral = np.linspace(0, 40, 300)
     wanders = np.stack([np.cos(spiral), np.sin(spiral)], axis=1)
     straight = np.linspace([0, 0], [1, 1], 300)

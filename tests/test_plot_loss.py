@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("own_figures")
          "(3.0 times as long)"),
     ],
 )  # fmt: skip
-def test_loss_says_who_is_first_and_last(against, finding):
+def test_the_title_states_the_first_and_last_run(against, finding):
     assert title_of(plot.loss(three_runs(), against=against)) == finding
 
 
@@ -52,7 +52,7 @@ def test_loss_says_who_is_first_and_last(against, finding):
         (5, "All runs reach loss 5 in 1 epoch"),
     ],
 )  # fmt: skip
-def test_loss_says_who_reaches_the_target(target, finding):
+def test_the_title_states_which_run_reaches_the_target(target, finding):
     assert title_of(plot.loss(three_runs(), target=target)) == finding
 
 
@@ -67,7 +67,7 @@ def test_loss_says_who_reaches_the_target(target, finding):
          "The loss rises from 2 to 5 in 2 epochs, and then diverges"),
     ],
 )  # fmt: skip
-def test_one_loss_says_how_it_goes(run, finding):
+def test_the_title_of_one_run_states_its_change(run, finding):
     assert title_of(plot.loss(run)) == finding
 
 
@@ -83,7 +83,7 @@ def test_a_run_that_diverged_at_once_is_named_and_does_not_set_the_level():
     assert title_of(ax) == "Batch size 8 reaches loss 1 in 2 epochs; batch size 1 does not"
 
 
-def test_what_was_validated_is_drawn():
+def test_validation_losses_are_drawn():
     run = history([2, 1], validation_loss=[3, 2.5])
     ax = plot.loss(run, validation=True)
     assert ax.get_lines()[0].get_ydata().tolist() == [3, 2.5]
@@ -101,7 +101,7 @@ def test_what_was_validated_is_drawn():
         (history([1]), {"target": np.nan}, "target is nan"),
     ],
 )
-def test_loss_refuses(run, options, words):
+def test_loss_refuses_bad_arguments(run, options, words):
     with pytest.raises(ValueError, match=words):
         plot.loss(run, **options)
 
@@ -114,7 +114,7 @@ def test_loss_refuses(run, options, words):
     against=st.sampled_from(["epoch", "update", "second"]),
     seconds=st.sampled_from([0.0, 1e-7, 3.0]),
 )
-def test_loss_of_whatever_happened_is_drawn_or_refused(runs, against, seconds):
+def test_any_losses_are_drawn_or_refused(runs, against, seconds):
     """No warning (an error here), and no crash while drawing. To shrink a failure takes long."""
     histories = {
         name: history(values, seconds=[seconds] * len(values)) for name, values in runs.items()
@@ -141,7 +141,7 @@ def test_updates_are_those_that_each_epoch_made():
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 20, 3000])
-def test_axes_that_count_have_whole_numbers(epochs):
+def test_axes_of_counts_have_whole_numbers(epochs):
     run = history(np.linspace(2, 1, epochs), updates=epochs)
     run.trace.update(loss=np.linspace(2, 1, epochs), step=np.arange(1, epochs + 1))
     for ax in (
@@ -163,7 +163,7 @@ def test_a_noise_scale_is_shown_as_a_whole():
     assert top > 4000
 
 
-def test_an_infinite_noise_scale_is_said():
+def test_an_infinite_noise_scale_is_stated():
     """An infinite value counts in medians: no batch size would be large enough."""
     ax = plot.trace(recorded([10.0] * 50 + [np.inf] * 50, "noise_scale"), "noise_scale")
     assert title_of(ax).endswith(
@@ -173,7 +173,7 @@ def test_an_infinite_noise_scale_is_said():
     assert "gaps" not in plot.trace(recorded([10, 20], "noise_scale"), "noise_scale").get_ylabel()
 
 
-def test_trace_says_how_rough_the_losses_are():
+def test_the_title_states_the_scatter_of_losses():
     """Alternating between 1 and 3: differences of 2, so a standard deviation of sqrt(2) in 2."""
     runs = {1: recorded([1, 3] * 50), None: recorded(np.linspace(5, 2, 100))}
     assert title_of(plot.trace(runs)) == (
@@ -183,7 +183,7 @@ def test_trace_says_how_rough_the_losses_are():
 
 
 @pytest.mark.parametrize("name", ["gradient_norm", "noise_scale"])
-def test_trace_says_where_other_records_end(name):
+def test_the_title_states_the_last_values_of_other_records(name):
     noun = {"gradient_norm": "norm of the gradient", "noise_scale": "noise scale"}[name]
     runs = {1: recorded(np.linspace(9, 1, 101), name), 8: recorded(np.full(10, 5.0), name)}
     assert title_of(plot.trace(runs, name)) == (
@@ -202,7 +202,7 @@ def test_the_running_mean_is_over_a_twentieth_of_the_steps():
     np.testing.assert_allclose(line.get_xdata()[[0, -1]], np.array([5.5, 195.5]) / 50)
 
 
-def test_traces_of_a_real_training_share_their_time():
+def test_traces_of_real_trainings_share_the_axis():
     X, y = line_data()
     run = gd.train(
         gd.Network([1, 1]), X, y, batch_size=4, epochs=3, rng=0,
@@ -216,7 +216,7 @@ def test_traces_of_a_real_training_share_their_time():
 @settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(runs=st.dictionaries(names, losses, min_size=1, max_size=3))
 @pytest.mark.parametrize("name", ["loss", "noise_scale"])
-def test_whatever_was_recorded_is_drawn_or_refused(name, runs):
+def test_any_records_are_drawn_or_refused(name, runs):
     histories = {key: recorded(values, name) for key, values in runs.items()}
     if not any(np.any(np.abs(values) <= 1e100) for values in runs.values()):
         with pytest.raises(ValueError, match="nothing to draw"):
@@ -234,6 +234,6 @@ def test_whatever_was_recorded_is_drawn_or_refused(name, runs):
         ("loss", {"against": "second"}, "against is 'second'"),
     ],
 )
-def test_trace_refuses(name, options, words):
+def test_trace_refuses_bad_arguments(name, options, words):
     with pytest.raises(ValueError, match=words):
         plot.trace(recorded([1.0]), name, **options)

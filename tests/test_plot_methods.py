@@ -29,11 +29,11 @@ pytestmark = pytest.mark.usefixtures("own_figures")
          "The learning rate begins at 0.1, is highest after 4 epochs (0.2), and ends at 0.1"),
     ],
 )  # fmt: skip
-def test_one_schedule_says_where_it_goes(schedule, finding):
+def test_the_title_of_one_schedule_states_its_rates(schedule, finding):
     assert title_of(plot.schedules(schedule, epochs=10)) == finding
 
 
-def test_schedules_say_where_they_end():
+def test_the_title_of_several_schedules_states_their_last_rates():
     two = {"half": gd.schedules.Step(1, gamma=0.5), "tenth": gd.schedules.Step(1, gamma=0.1)}
     assert title_of(plot.schedules(two, epochs=2)) == (
         "In the last of 2 epochs the learning rate is 0.05 with 'half', 0.01 with 'tenth'"
@@ -49,7 +49,7 @@ def test_rates_are_drawn_where_they_hold(against, end):
     np.testing.assert_allclose(line.get_ydata()[:-1], schedule.rates(0.1, 0, 12))
 
 
-def test_what_reacts_to_the_loss_is_not_drawn():
+def test_a_schedule_that_reacts_to_the_loss_is_refused():
     with pytest.raises(ValueError, match=r"History\.learning_rate"):
         plot.schedules({"plateau": gd.schedules.OnPlateau()})
 
@@ -57,7 +57,7 @@ def test_what_reacts_to_the_loss_is_not_drawn():
 # --- the spread of gradients ----------------------------------------------------------------
 
 
-def test_the_mean_and_the_spreads_are_those_of_the_definition():
+def test_mean_and_spreads_equal_their_definition():
     X, y = line_data()
     net = gd.Network([1, 1], dtype="float64")
     ax = plot.gradient_spread(net, X, y, batch_size=4)
@@ -70,7 +70,7 @@ def test_the_mean_and_the_spreads_are_those_of_the_definition():
     np.testing.assert_allclose(np.ptp(batch.get_xdata()) / 2, np.std(means), rtol=0.05)
 
 
-def test_spread_is_said_in_lengths_of_the_mean():
+def test_the_title_states_the_spread_relative_to_the_mean():
     net = gd.Network([1, 1], dtype="float64")
     ax = plot.gradient_spread(net, [[1.0], [1.0]], [0.5, 1.5])  # gradients -1 and -3, both ways
     assert title_of(ax) == (
@@ -109,7 +109,7 @@ def test_parameters_are_named_by_their_place(parameters, names):
     ("parameters", "error"),
     [((0, 2), ValueError), ((1, -1), ValueError), ((0,), TypeError), ("01", TypeError)],
 )
-def test_parameters_that_are_none_are_refused(parameters, error):
+def test_invalid_parameters_are_refused(parameters, error):
     with pytest.raises(error, match="parameters"):
         plot.gradient_spread(gd.Network([1, 1]), [[1.0]], [1.0], parameters=parameters)
 
@@ -137,7 +137,7 @@ def test_coverage_counts_distinct_samples(epochs):
     assert title_of(ax) == (f"After {4 * epochs} draws the sampling has seen 37.5 % of the samples")
 
 
-def test_samplings_that_see_the_same():
+def test_samplings_with_equal_coverage():
     ax = plot.coverage({"a": "shuffle", "b": "sequential"}, 1)
     assert title_of(ax) == "After 1 draw each sampling has seen 100 % of the samples"
 
@@ -153,7 +153,7 @@ def test_samplings_that_see_the_same():
         ("shuffle", {"epochs": 0}, ValueError, "epochs is 0"),
     ],
 )
-def test_coverage_refuses(samplings, options, error, words):
+def test_coverage_refuses_bad_arguments(samplings, options, error, words):
     with pytest.raises(error, match=words):
         plot.coverage(samplings, 10, **options)
 
@@ -176,7 +176,7 @@ def test_coverage_refuses(samplings, options, error, words):
          "none (b)"),
     ],
 )  # fmt: skip
-def test_escape_says_where_most_and_fewest_runs_leave(shares, finding):
+def test_the_title_states_the_highest_and_lowest_share(shares, finding):
     assert title_of(plot.escape(shares)) == finding
 
 
@@ -190,7 +190,7 @@ def test_escape_draws_shares_with_their_intervals_in_order_of_batch_size():
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "8", "64 (all)"]
 
 
-def test_samplings_that_see_the_same_are_one_line_with_both_names():
+def test_samplings_with_equal_coverage_share_a_line():
     ax = plot.coverage(["shuffle", "replacement", "sequential"], 300)
     assert labels_of(ax) == ["shuffle and sequential", "replacement"]
     assert len(ax.get_lines()) == 2

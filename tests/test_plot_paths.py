@@ -36,7 +36,7 @@ def test_the_bowl_is_the_cost():
         np.testing.assert_allclose(excess + least, cost)
 
 
-def test_paths_compare_the_wandering():
+def test_the_title_compares_how_much_runs_wander():
     X, y = line_data()
     there_and_back = traced([[0, 0], [3, 0], [1, 0]])
     straight = traced([[0, 0], [1, 0.5], [2, 1]])
@@ -48,7 +48,7 @@ def test_paths_compare_the_wandering():
     assert title_of(ax) == "All runs travel 1.0 times the straight-line distance"
 
 
-def test_one_path_says_what_its_end_costs():
+def test_the_title_of_one_path_states_its_final_cost():
     X = np.array([[-1.0], [1.0]])
     ax = plot.paths(X, [0.0, 2.0], traced([[0, 0], [1, 1.5]]))
     assert title_of(ax) == "The training ends at a cost 0.25 above the lowest, 0"
@@ -70,7 +70,7 @@ def test_a_path_begins_at_the_start_if_the_history_has_it():
     [[2, 1], [2.0001, 1]],
 ])  # fmt: skip
 @pytest.mark.parametrize("x", [[0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [1e6, 2e6, 3e6]])
-def test_any_way_is_drawn_within_a_picture_of_the_minimum(way, x):
+def test_any_path_is_drawn_with_the_minimum(way, x):
     y = 2 * np.array(x) + 1
     ax = plot.paths(np.reshape(x, (-1, 1)), y, traced(way))
     ax.get_figure().canvas.draw()
@@ -79,7 +79,7 @@ def test_any_way_is_drawn_within_a_picture_of_the_minimum(way, x):
         assert np.ptp(ax.get_xlim()) < 1e3
 
 
-def test_a_way_that_leaves_the_picture_says_so():
+def test_a_path_that_leaves_the_picture_is_marked():
     X, y = line_data()
     ax = plot.paths(X, y, {"a": traced([[0, 0], [2, 1]]), "b": traced([[0, 0], [1e9, 1]])})
     assert labels_of(ax)[:2] == ["a", "b (leaves the picture)"]
@@ -108,13 +108,13 @@ def test_paths_of_a_real_training():
         (traced(np.full((3, 2), 1e200)), "too far"),
     ],
 )
-def test_paths_refuse(run, words):
+def test_paths_refuse_bad_arguments(run, words):
     X, y = line_data()
     with pytest.raises(ValueError, match=words):
         plot.paths(X, y, {"a": run})
 
 
-def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
+def test_the_animation_moves_and_holds_its_last_frame(tmp_path):
     X, y = line_data()
     file = plot.animate_paths(X, y, two_ways(), tmp_path / "a.gif", frames=4, fps=10, dpi=40)
     assert file == tmp_path / "a.gif"
@@ -128,7 +128,7 @@ def test_the_moving_picture_moves_and_stays_at_its_end(tmp_path):
     assert plt.get_fignums() == []
 
 
-def test_the_moving_picture_keeps_the_lines_colours(tmp_path):
+def test_the_animation_keeps_the_lines_colours(tmp_path):
     """A palette chosen from the pixels would lose those of thin lines."""
     runs = {k: traced([[0, 0], [1, k]]) for k in range(1, 7)}
     file = plot.animate_paths(*line_data(), runs, tmp_path / "a.gif", frames=2)
@@ -157,7 +157,7 @@ def test_runs_pass_an_epoch_together():
         ("a.gif", {"fps": 0}, "fps is 0"),
     ],
 )
-def test_moving_pictures_are_refused_before_anything_is_written(tmp_path, name, options, words):
+def test_bad_animations_are_refused_before_anything_is_written(tmp_path, name, options, words):
     with pytest.raises(ValueError, match=words):
         plot.animate_paths(*line_data(), two_ways(), tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == []

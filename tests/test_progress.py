@@ -19,7 +19,7 @@ def test_nothing_is_shown_unless_asked_for(run, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_line_an_epoch(run, capsys):
+def test_verbose_1_prints_a_line_per_epoch(run, capsys):
     history = gd.train(*run, epochs=10, validation=0.2, metrics=["mae"], verbose=1, rng=0)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
@@ -28,7 +28,7 @@ def test_a_line_an_epoch(run, capsys):
     assert lines[2].endswith(" s)")
 
 
-def test_a_resumed_training_counts_on(run, capsys):
+def test_a_resumed_training_continues_the_numbering(run, capsys):
     history = gd.train(*run, epochs=2)
     gd.train(*run, epochs=1, resume=history, verbose=1)
     assert capsys.readouterr().out.startswith("epoch 3/3: ")
@@ -42,7 +42,7 @@ def test_a_bar(run, capsys):
     assert "loss=" in shown.err
 
 
-def test_lines_where_there_is_no_tqdm(run, capsys, monkeypatch):
+def test_without_tqdm_a_bar_becomes_lines(run, capsys, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "tqdm"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tqdm", None)

@@ -98,7 +98,7 @@ ADJUSTMENTS = {
 @pytest.mark.each_level
 @pytest.mark.parametrize("adjustment", ADJUSTMENTS)
 @pytest.mark.parametrize("model", MODELS)
-def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeypatch):
+def test_clipping_and_penalties_give_the_same_bits(model, dtype, adjustment, monkeypatch):
     def bits(level, n_threads):
         monkeypatch.setattr(compiled, "LEVEL", level)
         sizes, loss = MODELS[model]
@@ -120,7 +120,7 @@ def test_adjusted_gradients_have_the_same_bits(model, dtype, adjustment, monkeyp
 @several_levels
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("model", MODELS)
-def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypatch):
+def test_levels_with_fma_give_the_same_bits(model, dtype, activation, monkeypatch):
     def bits(level):
         monkeypatch.setattr(compiled, "LEVEL", level)
         sizes, loss = MODELS[model]
@@ -135,7 +135,7 @@ def test_levels_that_fuse_give_the_same_bits(model, dtype, activation, monkeypat
 
 @several_levels
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_optimizers_give_the_same_bits_on_levels_that_fuse(dtype, optimizer, monkeypatch):
+def test_optimizers_give_the_same_bits_on_levels_with_fma(dtype, optimizer, monkeypatch):
     def bits(level):
         monkeypatch.setattr(compiled, "LEVEL", level)
         schedule = gd.schedules.OneCycle(40)
@@ -157,7 +157,7 @@ def placed(X, offset):
 
 
 @pytest.mark.parametrize("n_in", [64, 144, 512])
-def test_where_the_rows_begin_in_memory_changes_no_bit(n_in, dtype, isa):
+def test_the_alignment_of_rows_changes_no_bit(n_in, dtype, isa):
     def bits(offset):
         X, y = make_data((n_in, 1), "squared_error", 150, dtype)
         X = placed(X, offset)
@@ -175,13 +175,13 @@ def test_where_the_rows_begin_in_memory_changes_no_bit(n_in, dtype, isa):
     assert all(other == first for other in others)
 
 
-def test_a_threads_own_choice_changes_no_bit(monkeypatch):
+def test_the_choice_of_threads_changes_no_bit(monkeypatch):
     forced = trained_bits("first layer split", n=2000, batch_size=64, n_threads=3)
     monkeypatch.setattr(compiled, "ALL_THREADS", False)
     assert trained_bits("first layer split", n=2000, batch_size=64, n_threads=3) == forced
 
 
-def test_fits_at_the_same_time_give_the_bits_of_fits_alone():
+def test_simultaneous_fits_give_the_bits_of_single_fits():
     models = list(MODELS) * 2
     alone = [trained_bits(model, n_threads=2, batch_size=64) for model in models]
     with ThreadPoolExecutor(8) as pool:

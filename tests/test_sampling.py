@@ -83,7 +83,7 @@ def slow_permutation(source, n, spare=None):
 
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 1000, 2**14 + 5])
-def test_a_permutation_is_its_definition(n, bits):
+def test_a_permutation_equals_its_definition(n, bits):
     expected = slow_exchange(stream(generator(7, bits)), list(range(n)))
     assert shuffle.permutation(n, generator(7, bits)).tolist() == expected
 
@@ -91,7 +91,7 @@ def test_a_permutation_is_its_definition(n, bits):
 @pytest.mark.parametrize("dtype", [np.uint32, np.int64])
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 500, 515, 10_000])
 @pytest.mark.parametrize("spare", [None, 0, 1], ids=["fits", "overflows", "perhaps"])
-def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
+def test_a_permutation_with_piles_equals_its_definition(n, spare, dtype):
     order = shuffle.permutation(n, generator(8), 0, spare, dtype)
     expected, dealt = slow_permutation(stream(generator(8)), n, spare)
     assert order.dtype == dtype
@@ -100,7 +100,7 @@ def test_a_dealt_permutation_is_its_definition(n, spare, dtype):
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 1000, 70_000, 2**19 + 1, 2**29 + 1, 2**32 + 1])
-def test_draws_are_their_definition(n):
+def test_draws_equal_their_definition(n):
     expected = slow_draws(stream(generator(3)), 51, n)
     assert shuffle.draws(51, n, generator(3)).tolist() == expected
 
@@ -115,14 +115,14 @@ def test_draws_are_their_definition(n):
     ],
     ids=["exchanged", "dealt", "drawn"],
 )
-def test_a_call_takes_three_words(call, bits):
+def test_a_call_draws_three_words(call, bits):
     rng, expected = generator(9, bits), itertools.islice(words(generator(9, bits)), 3, 5)
     call(rng)
     assert list(itertools.islice(words(rng), 2)) == list(expected)
 
 
 @pytest.mark.parametrize("n", [0, 3])
-def test_nothing_is_drawn_for_nothing(n):
+def test_empty_results_draw_nothing(n):
     rng = generator()
     state = rng.bit_generator.state
     assert len(shuffle.draws(0, n, rng)) == len(shuffle.permutation(0, rng)) == 0
@@ -164,7 +164,7 @@ def test_all_orders_are_equally_likely(path):
 
 
 @PATHS
-def test_each_number_is_anywhere_equally_likely(path):
+def test_each_number_is_equally_likely_at_every_place(path):
     rng, n = generator(2), 40
     counts = np.zeros((n, n))
     for _ in range(4000):
@@ -174,7 +174,7 @@ def test_each_number_is_anywhere_equally_likely(path):
 
 
 @pytest.mark.parametrize("n", [shuffle.DEAL_FROM - 1, shuffle.DEAL_FROM])
-def test_a_large_orders_pieces_hold_their_share_of_each_piece(n):
+def test_parts_of_a_large_order_mix_all_parts_evenly(n):
     """Of 32 x 32 pieces: chi-square with 31^2 degrees of freedom exceeds 1,132 once in 10,000."""
     order = shuffle.permutation(n, generator(6))
     counts = np.zeros((32, 32))
@@ -187,7 +187,7 @@ def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():
     assert seen == pytest.approx(1 - np.exp(-1), abs=0.005)
 
 
-def test_a_poisson_batch_takes_each_sample_by_itself():
+def test_a_poisson_batch_draws_each_sample_independently():
     """Of 2^5 subsets: chi-square with 31 degrees of freedom exceeds 71 once in 17,000."""
     rng, sampler, share = generator(3), Poisson(2, False), 2 / 5
     counts = np.zeros(32)
@@ -203,7 +203,7 @@ def test_a_poisson_batch_takes_each_sample_by_itself():
 
 
 @pytest.mark.parametrize(("drop_last", "batches"), [(False, 4), (True, 3)])
-def test_an_epoch_of_poisson_batches_has_as_many_as_any_other(drop_last, batches):
+def test_an_epoch_has_as_many_poisson_batches_as_others(drop_last, batches):
     order, bounds = Poisson(3, drop_last).batches(10, generator())
     assert len(bounds) == batches + 1
     assert (bounds[0], bounds[-1]) == (0, len(order))
@@ -211,7 +211,7 @@ def test_an_epoch_of_poisson_batches_has_as_many_as_any_other(drop_last, batches
 
 @pytest.mark.parametrize("name", SAMPLINGS)
 @pytest.mark.parametrize("bits", BIT_GENERATORS)
-def test_a_generators_state_says_what_comes_next(name, bits):
+def test_the_generators_state_determines_the_order(name, bits):
     labels = np.arange(100) % 3
     sampler = make_sampler(name, labels, 10, False)
     rng = generator(5, bits)
@@ -223,7 +223,7 @@ def test_a_generators_state_says_what_comes_next(name, bits):
 
 
 @pytest.mark.parametrize("name", ["shuffle", "sequential", "stratified"])
-def test_without_replacement_each_sample_comes_once(name):
+def test_without_replacement_each_sample_is_drawn_once(name):
     order = make_sampler(name, np.arange(100) % 7, 10, False).epoch(100, generator())
     assert sorted(order.tolist()) == list(range(100))
 
@@ -241,7 +241,7 @@ def test_stratified_batches_have_the_classes_shares(shares, batch_size):
             assert abs((batch == c).sum() - share * batch_size) <= 2
 
 
-def test_the_only_sample_of_a_class_is_anywhere_equally_likely():
+def test_the_only_sample_of_a_class_is_equally_likely_at_every_place():
     """But that both ends are half as wide: the others lie at equal distances, from half of one on.
 
     Chi-square with 19 degrees of freedom exceeds 54 about once in 30,000.

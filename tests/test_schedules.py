@@ -154,7 +154,7 @@ EVERY = [case[0] for case in CASES.values()] + [s.OnPlateau()]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_rates_are_the_formulas(case):
+def test_rates_equal_the_formulas(case):
     schedule, formula, _ = CASES[case]
     expected = [formula(0.3, t) for t in range(TIMES)]
     assert_close(schedule.rates(0.3, 0, TIMES), expected, "float64", 1)
@@ -205,7 +205,7 @@ def test_a_plateau_of_equal_losses_by_hand(options, factors):
     assert rates == factors
 
 
-def test_a_plateaus_state_is_left_alone_and_its_schedule_shared():
+def test_a_plateaus_state_is_not_changed_so_runs_can_share_a_schedule():
     schedule = s.OnPlateau(factor=0.5, patience=0)
     state = schedule.initial_state()
     after = schedule.observe(schedule.observe(state, 1.0), 1.0)
@@ -227,7 +227,7 @@ def test_warm_up_passes_the_losses_on():
 
 
 @pytest.mark.parametrize("schedule", EVERY, ids=str)
-def test_stretches_make_the_whole(schedule):
+def test_parts_equal_the_whole(schedule):
     whole = schedule.rates(0.3, 0, TIMES)
     assert whole.dtype == np.float64
     parts = [schedule.rates(0.3, start, 7) for start in range(0, TIMES, 7)]
@@ -253,14 +253,14 @@ def test_schedules_are_values():
     assert len({s.Step(3), s.Step(3), s.Step(4), s.MultiStep([1]), s.MultiStep((1,))}) == 3
 
 
-def test_every_unit_is_what_is_asked_for():
+def test_every_unit_is_respected():
     assert s.Cosine(3).unit == s.Constant().unit == s.OnPlateau().unit == "epoch"
     assert s.OneCycle(3).unit == s.InverseScaling().unit == "update"
     assert s.Cosine(3, unit="update").unit == "update"
     assert s.WarmUp(3, s.OneCycle(3)).unit == "update"
 
 
-def test_a_cycle_stays_at_its_end():
+def test_after_its_end_a_cycle_is_constant():
     rates = s.OneCycle(10).rates(1.0, 0, 15)
     assert set(rates[9:]) == {rates[9]}
 
@@ -273,7 +273,7 @@ def test_short_cycles_are_defined(total, share):
     assert (rates > 0).all()
 
 
-def test_late_times_lose_little():
+def test_large_times_are_accurate():
     exact = 0.1 * math.exp(1e6 * math.log1p(-1e-6))
     assert s.Exponential(1 - 1e-6).rates(0.1, 10**6, 1) == pytest.approx([exact], rel=1e-9)
     assert s.Cosine(10**6).rates(1.0, 10**6 - 1, 1) == pytest.approx(
@@ -351,7 +351,7 @@ def test_bad_settings_are_refused(make, error, message):
     "schedule",
     [s.Step(sys.maxsize), s.Cosine(sys.maxsize), s.CosineRestarts(2, factor=sys.maxsize // 2)],
 )
-def test_times_as_large_as_a_whole_number_may_be(schedule):
+def test_the_largest_times_are_valid(schedule):
     """People write them for never."""
     assert schedule.rates(0.1, start=2, count=2) == pytest.approx(0.1)
 
@@ -371,7 +371,7 @@ def test_times_as_large_as_a_whole_number_may_be(schedule):
         (inf, nan, False),
     ],
 )
-def test_what_is_better_for_a_plateau_is_relative_to_the_size_of_the_best(best, next_loss, better):
+def test_a_plateaus_threshold_is_relative_to_the_best_losses_magnitude(best, next_loss, better):
     schedule = s.OnPlateau(patience=5)
     state = schedule.observe((best, 0, 0, 0), next_loss)
     assert state == ((next_loss, 0, 0, 0) if better else (best, 1, 0, 0))
@@ -388,7 +388,7 @@ def test_a_flat_training_on_negative_losses_lowers_its_rate():
 @pytest.mark.parametrize(
     ("factor", "rate"), [(Fraction(1, 4), 0.25), (np.float32(0.5), 0.5), (2**70, 2.0**70)]
 )
-def test_a_functions_exact_numbers_are_taken(factor, rate):
+def test_a_functions_exact_numbers_are_accepted(factor, rate):
     assert s.Function(lambda t: factor).rates(1.0, 0, 1) == [rate]
 
 
@@ -399,13 +399,13 @@ def test_a_functions_number_beyond_floats_is_named(factor):
 
 
 @pytest.mark.parametrize("factor", [np.True_, 1j, np.complex128(1), "1", None, Decimal("0.5")])
-def test_what_is_no_number_is_refused_of_a_function(factor):
+def test_a_function_must_return_a_number(factor):
     with pytest.raises(TypeError, match="function must return a number, not"):
         s.Function(lambda t: factor).rates(1.0, 0, 1)
 
 
 @pytest.mark.parametrize("given", [[10**400], [Decimal("0.5")], ["fast"]])
-def test_a_schedule_of_ones_own_that_returns_no_floats_is_refused(given):
+def test_a_users_schedule_must_return_floats(given):
     class Own(s.Constant):
         def _rates(self, base, t, state):
             return given

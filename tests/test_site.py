@@ -61,7 +61,7 @@ def test_english_words_are_listed_as_they_are(languages):
 @pytest.mark.parametrize(
     ("title", "korean"), [("1. 배치에서 배치로", True), ("2. Small batches", False)]
 )
-def test_a_page_knows_the_language_of_its_neighbour(languages, title, korean):
+def test_a_pages_language_is_recognised(languages, title, korean):
     assert languages._is_korean({"title": title}) is korean
 
 
@@ -114,14 +114,14 @@ def test_the_speed_chart_compares_with_the_best_peer(speed):
         assert all(peer <= times[name] for name in times if not name.startswith("fastgd"))
 
 
-def test_workloads_are_named_as_people_say_them(speed):
+def test_workloads_have_readable_names(speed):
     names = [name for name, *_ in speed.rows()]
     assert names[0] == "linear, 32 inputs; batch size 32"
     assert names[4] == "softmax, 784 inputs, 10 classes; batch size 128"
     assert names[5] == "network 20-64-64-1; batch size 32"
 
 
-def test_a_page_that_looks_otherwise_is_found(check):
+def test_a_page_that_looks_different_is_found(check):
     kept = {path.stem: Image.open(path) for path in check.SCREENS.glob("*.png")}
     assert kept.keys() == check.SEEN.keys()
     assert check.difference(kept["index"], kept["index"]) == 0

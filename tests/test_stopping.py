@@ -35,7 +35,7 @@ def test_a_relative_min_delta_is_a_share_of_the_best_values_size(best):
     assert rule.improves(best, best - 1.01)
 
 
-def test_the_lenient_rule_is_scikit_learns():
+def test_the_lenient_rule_equals_scikit_learns():
     """A tie improves, and the best value follows every lower one."""
     assert states(Patience(3, 0.5, lenient=True), [2.0, 1.5, 1.2, 0.7]) == [
         (2.0, 0), (1.5, 0), (1.2, 1), (0.7, 0)
@@ -95,7 +95,7 @@ def test_early_stopping_changes_no_bits_before_it_stops(noisy):
 
 @pytest.mark.parametrize("first", [3, 6, 11])
 @pytest.mark.parametrize("from_file", [False, True])
-def test_it_goes_on_exactly_over_resume(noisy, first, from_file, tmp_path):
+def test_it_resumes_exactly(noisy, first, from_file, tmp_path):
     """The network has its best epoch's parameters in between, but resumes from the last."""
     net, X, y = noisy
     whole, parts = net.copy(), net.copy()
@@ -113,7 +113,7 @@ def test_it_goes_on_exactly_over_resume(noisy, first, from_file, tmp_path):
     assert parts.params.tobytes() == whole.params.tobytes()
 
 
-def test_a_training_goes_on_from_its_last_epoch_without_early_stopping_too(noisy):
+def test_without_early_stopping_too_a_training_resumes_from_its_last_epoch(noisy):
     net, X, y = noisy
     whole, parts = net.copy(), net.copy()
     gd.train(whole, X, y, epochs=34, **OPTIONS)
@@ -123,7 +123,7 @@ def test_a_training_goes_on_from_its_last_epoch_without_early_stopping_too(noisy
     assert parts.params.tobytes() == whole.params.tobytes()
 
 
-def test_another_quantity_to_watch_begins_anew(noisy):
+def test_watching_another_quantity_starts_anew(noisy):
     """A loss is not compared with the R^2 that an earlier training found best."""
     net, X, y = noisy
     rule = gd.EarlyStopping(30, monitor="validation_r2")
@@ -141,7 +141,7 @@ def test_samples_that_were_set_aside_are_not_trained_on_by_accident(noisy):
     assert gd.train(net, X, y, epochs=1, resume=history).sample_gradients == 42 * 2 + 60
 
 
-def test_validation_that_pauses_keeps_its_epochs(noisy):
+def test_validation_left_out_in_between_keeps_its_epochs(noisy):
     net, X, y = noisy
     data = {"validation": (X[:9], y[:9])}
     history = gd.train(net, X, y, epochs=2, rng=0, **data)
@@ -150,14 +150,14 @@ def test_validation_that_pauses_keeps_its_epochs(noisy):
     assert np.isnan(history.validation_loss).tolist() == [False, False, True, True, True, False]
 
 
-def test_a_training_that_has_stopped_may_go_on_with_its_whole_patience(noisy):
+def test_a_stopped_training_resumes_with_its_full_patience(noisy):
     net, X, y = noisy
     history = gd.train(net, X, y, epochs=300, early_stopping=4, **OPTIONS)
     more = gd.train(net, X, y, epochs=300, early_stopping=4, validation=0.3, resume=history)
     assert more.epochs >= history.epochs + 4
 
 
-def test_parameters_that_were_set_in_between_are_gone_on_from(noisy):
+def test_parameters_set_in_between_are_the_starting_point(noisy):
     net, X, y = noisy
     history = gd.train(net, X, y, epochs=20, early_stopping=30, **OPTIONS)
     net.params[:] = 0
@@ -176,7 +176,7 @@ def test_parameters_that_were_set_in_between_are_gone_on_from(noisy):
         ("validation_max_error", lambda h: h.validation_metrics["max_error"], np.argmin),
     ],
 )
-def test_it_watches_what_it_is_told_to(noisy, monitor, series, best):
+def test_it_watches_the_monitored_value(noisy, monitor, series, best):
     net, X, y = noisy
 
     def shift(y, prediction):
@@ -193,7 +193,7 @@ def test_it_watches_what_it_is_told_to(noisy, monitor, series, best):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "log_loss"])
-def test_a_share_has_each_classs_share(loss):
+def test_a_validation_share_is_stratified(loss):
     y = np.repeat([0, 1], [180, 20])
     X = np.random.default_rng(0).standard_normal((200, 3))
     net = gd.Network([3, 2 if loss == "cross_entropy" else 1], loss=loss)
@@ -204,7 +204,7 @@ def test_a_share_has_each_classs_share(loss):
     assert history.sample_gradients == 150
 
 
-def test_a_share_is_a_training_on_the_rest_with_the_share_as_validation(noisy):
+def test_a_validation_share_equals_explicit_validation_data(noisy):
     net, X, y = noisy
     other = net.copy()
     history = gd.train(net, X, y, epochs=3, sampling="sequential", **OPTIONS)
@@ -274,7 +274,7 @@ def test_the_seed_decides_which_samples_are_set_aside(noisy):
         ({"resume": True, "validation": 0.5}, "give the same share"),
     ],
 )
-def test_what_cannot_be_is_refused(noisy, options, message):
+def test_impossible_settings_are_refused(noisy, options, message):
     net, X, y = noisy
     if options.get("resume"):
         options = options | {"resume": gd.train(net, X, y, epochs=1, validation=0.2)}
@@ -285,12 +285,12 @@ def test_what_cannot_be_is_refused(noisy, options, message):
 
 
 @pytest.mark.parametrize("value", [True, 2.5, "5"])
-def test_what_is_no_patience_is_refused(noisy, value):
+def test_an_invalid_patience_is_refused(noisy, value):
     with pytest.raises(TypeError, match="early_stopping must be a number of epochs"):
         gd.train(*noisy, early_stopping=value, validation=0.2)
 
 
-def test_networks_side_by_side_stop_each_by_itself(noisy):
+def test_networks_trained_together_stop_separately(noisy):
     net, X, y = noisy
     settings = [{"epochs": 200, "early_stopping": 4, **OPTIONS, "rng": seed} for seed in range(3)]
     nets = [net.copy() for _ in settings]

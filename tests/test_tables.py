@@ -59,7 +59,7 @@ def test_quotes_blanks_and_line_breaks_inside_cells(table):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_encodings_that_mark_themselves(table, encoding):
+def test_encodings_with_a_byte_order_mark_are_recognised(table, encoding):
     assert cells(table("größe,stadt\n1,Zürich\n".encode(encoding))) == {
         "größe": ["1"],
         "stadt": ["Zürich"],
@@ -88,7 +88,7 @@ def test_a_table_in_one_line_names_the_encoding(table):
         table("a,b\n1,2\n".encode("utf-16-be"), encoding="utf-16-le")
 
 
-def test_other_encodings_are_named(table):
+def test_an_error_suggests_naming_the_encoding(table):
     content = "é\nü\n".encode("cp1252")
     with pytest.raises(InputError, match=r"is not UTF-8 text \(it has the byte 0xe9\).*cp1252"):
         table(content)
@@ -106,7 +106,7 @@ def test_more_rows_than_are_read_at_once(table):
     assert seen == [ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, n]
 
 
-def test_columns_without_a_name_are_left_out(table):
+def test_columns_without_a_name_are_dropped(table):
     assert cells(table(",a\n0,5\n1,6\n")) == {"a": ["5", "6"]}
 
 
@@ -147,7 +147,7 @@ def test_standard_input(monkeypatch):
         ('a,b\n1,"2\n3,4\n', "line 3: unexpected end of data; are all quotes in pairs"),
     ],
 )
-def test_what_is_no_table_is_an_error_that_names_the_line(table, content, message):
+def test_an_invalid_table_is_an_error_that_names_the_line(table, content, message):
     with pytest.raises(InputError, match=message):
         table(content)
 
@@ -165,13 +165,13 @@ def test_compressed_files_are_read(pack, encoding, table):
     assert cells(table(pack("a,b\n1,\u00fc\n".encode(encoding)))) == {"a": ["1"], "b": ["\u00fc"]}
 
 
-def test_an_extension_does_not_make_names_alike(tmp_path):
+def test_similar_names_are_compared_without_extensions(tmp_path):
     (tmp_path / "wine.csv").touch()
     with pytest.raises(InputError, match=r"nofile\.csv: No such file or directory$"):
         read_csv(str(tmp_path / "nofile.csv"))
 
 
-def test_a_file_of_nearly_that_name_is_named(tmp_path):
+def test_a_file_with_a_similar_name_is_suggested(tmp_path):
     (tmp_path / "house.csv").touch()
     with pytest.raises(InputError, match=r"hous\.csv: No such .*: did you mean .*/house\.csv\?$"):
         read_csv(str(tmp_path / "hous.csv"))
@@ -179,7 +179,7 @@ def test_a_file_of_nearly_that_name_is_named(tmp_path):
         read_csv(str(tmp_path / "none" / "house.csv"))
 
 
-def test_cells_are_numbers_or_their_column_has_none(table):
+def test_a_column_is_numeric_only_if_all_its_cells_are(table):
     result = table("a,b,c,d\n1,1_000, -2e3 ,NA\n.5,2,+7,?\n")
     assert result.numbers("a").tolist() == [1.0, 0.5]
     assert result.numbers("b") is None
@@ -251,20 +251,20 @@ def test_text_among_numbers_is_an_error(table, values, hint):
 
 
 @pytest.mark.parametrize("values", [("1", "x", "y"), ("1", "x", "y", "NA"), ("x", "y", "2020-1-1")])
-def test_a_column_of_which_less_than_half_are_numbers_is_one_of_categories(table, values):
+def test_a_column_with_less_than_half_numbers_is_categorical(table, values):
     result = table("y;a\n" + "".join(f"{i};{text}\n" for i, text in enumerate(values)))
     encoding = learn_encoding(result, "y", "regression", np.arange(len(values)))
     assert isinstance(encoding.columns[0], CategoryColumn)
     assert guess_task(result, "a") == ("classification", "its values are text")
 
 
-def test_text_among_numbers_may_be_meant(table):
+def test_text_among_numbers_can_be_declared_categorical(table):
     result = table("y,a\n1,1\n2,x\n0.5,3\n")
     encoding = learn_encoding(result, "y", "regression", np.arange(3), categorical=["a"])
     assert encoding.columns == (CategoryColumn("a", ("1", "3", "x")),)
 
 
-def test_numbers_beside_one_frequent_text_are_said(table):
+def test_numbers_beside_one_frequent_text_are_noted(table):
     result = table("y,a b\n1,none\n2,none\n3,none\n4,7\n5,8\n")
     encoding = learn_encoding(result, "y", "regression", np.arange(5))
     (note,) = nearly_numbers(result, encoding, ())
@@ -273,7 +273,7 @@ def test_numbers_beside_one_frequent_text_are_said(table):
     assert nearly_numbers(result, encoding, ["a b"]) == []
 
 
-def test_with_decimal_commas_a_point_is_in_no_number(table):
+def test_with_decimal_commas_no_number_has_a_point(table):
     result = table("a;b\n1,5;1.234\n2;5.678\n", decimal=",")
     assert result.numbers("b") is None
     assert result.first_non_number("b") == 0
@@ -286,7 +286,7 @@ def test_decimal_commas_make_numbers_and_leave_the_text(table):
 
 
 @pytest.mark.parametrize("word", ["", " ", *MISSING])
-def test_rows_with_missing_values_are_found_and_said(table, word):
+def test_rows_with_missing_values_are_reported(table, word):
     result = table(f'a,b\n1,x\n"{word}",y\n3,"{word}"\n')
     gaps = find_gaps(result, ["a", "b"])
     assert gaps.complete.tolist() == [True, False, False]
@@ -334,7 +334,7 @@ def test_columns_without_any_value_are_named(table, content, message):
         (["1", "NA", "2.0"], "classification"),
     ],
 )
-def test_the_guess_of_a_task(table, values, task):
+def test_the_task_is_guessed(table, values, task):
     assert guess_task(table("y\n" + "\n".join(values)), "y")[0] == task
 
 
@@ -380,7 +380,7 @@ def test_predictions_have_the_digits_that_matter(mean, scale, prediction, text):
     assert target.decode(np.array([prediction], np.float32)) == [text]
 
 
-def test_targets_there_and_back(table):
+def test_targets_are_encoded_and_decoded(table):
     result = table(MIXED)
     number = learn_encoding(result, "price", "regression", np.arange(4)).target
     assert number.decode(number.encode(result)) == ["10", "20", "30", "90"]
@@ -460,7 +460,7 @@ def test_encodings_of_a_later_version():
         ("size,color\n1e300,red\n", r"line 2, column 'size': 1e\+300 is too large for a model"),
     ],
 )
-def test_cells_that_a_model_can_not_read(table, content, message):
+def test_cells_that_a_model_cannot_encode_are_an_error(table, content, message):
     encoding = learn_encoding(table(MIXED), "price", "regression", np.arange(4), ignore=["same"])
     with pytest.raises(InputError, match=message):
         encoding.features(table(content))
@@ -496,7 +496,7 @@ def test_unknown_categories_can_be_ignored(table):
         ("y;a\n$1,200;1\n2;2\n", "regression", "line 2, column 'y': .* such cells as 1200$"),
     ],
 )
-def test_tables_that_nothing_can_be_learned_from(table, content, task, message):
+def test_tables_without_information_are_refused(table, content, task, message):
     result = table(content)
     with pytest.raises(InputError, match=message):
         learn_encoding(result, "y", task, np.arange(len(result)), max_categories=2)

@@ -165,7 +165,7 @@ def test_losses_of_infinite_outputs_on_every_level(name, dtype, isa):
 
 
 @pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
-def test_log_loss_is_the_same_in_a_mirror(y, backend, dtype):
+def test_log_loss_is_symmetric(y, backend, dtype):
     for z in POINTS:
         loss, slope = along_one(backend, "log_loss", [z], [y], dtype)
         other, mirrored = along_one(backend, "log_loss", [-z], [1 - y], dtype)
@@ -304,7 +304,7 @@ def check_activation(name, backend, dtype):
             assert_near(derivative, mpmath.mpf(slope(z)), size, dtype)
 
 
-def test_every_activation_and_loss_is_here():
+def test_every_activation_and_loss_is_tested():
     assert set(EXACT) == set(AT_INFINITY) == set(ACTIVATIONS)
     assert {*LOSSES, "cross_entropy"} == set(gd.losses.LOSSES)
     assert set(MARGINS) == set(MARGIN_LOSSES)

@@ -50,7 +50,7 @@ with threadpool_limits(3, user_api="openmp"):
     assert run_python(code).split() == ["0", str(min(3, MOST) - 1)]
 
 
-def test_very_many_threads_are_cut(monkeypatch):
+def test_very_many_threads_are_limited(monkeypatch):
     """OpenMP's library crashes from about 100,000 on; such numbers are typing errors."""
     monkeypatch.setattr(compiled, "max_threads", lambda: 1_000_000)
     assert compiled.threads(0) == compiled.MOST_THREADS
@@ -58,13 +58,13 @@ def test_very_many_threads_are_cut(monkeypatch):
 
 
 @pytest.mark.parametrize(("wanted", "limit", "used"), [(0, 3, 3), (2, 3, 2), (8, 3, 3), (8, 1, 1)])
-def test_a_call_lowers_the_number_of_threads_and_does_not_raise_it(wanted, limit, used):
+def test_a_call_can_lower_the_number_of_threads_but_not_raise_it(wanted, limit, used):
     """More threads than cores would make each step slower; the environment's limit holds."""
     with threadpool_limits(limit, user_api="openmp"):
         assert compiled.threads(wanted) == min(used, MOST)
 
 
-def test_fewer_threads_than_were_asked_for_make_the_whole_step():
+def test_fewer_threads_than_requested_do_the_whole_step():
     """OpenMP may provide a smaller team: here the environment limits it."""
     code = """
 import numpy as np
@@ -86,7 +86,7 @@ for sizes in ((40, 1), (40, 200, 200, 1)):
 
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
 @pytest.mark.parametrize("stacks", [0, 1, 3])
-def test_threads_that_cannot_be_started_are_done_without(stacks):
+def test_training_works_with_the_threads_that_can_be_started(stacks):
     """At a limit on addresses, as at one on processes, where OpenMP itself would end the process.
 
     The limit leaves room for the stacks of so many threads and for part of the other memory.

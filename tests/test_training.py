@@ -19,12 +19,12 @@ def test_the_default_optimizer_is_sgd(small_run):
     assert gd.train(net, X, y, epochs=1).optimizer == gd.SGD(0.01)
 
 
-def test_what_train_does_not_take_prepares_nothing(small_run):
+def test_an_unknown_argument_is_refused(small_run):
     with pytest.raises(TypeError, match="epoch"):
         gd.training.prepare(*small_run, epoch=3)
 
 
-def test_training_makes_the_loss_small():
+def test_training_minimises_the_loss():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((500, 2))
     net = gd.Network([2, 16, 1], rng=0)
@@ -44,7 +44,7 @@ def test_training_makes_the_loss_small():
         gd.ASGD(0.1, lambd=0.1, t0=20),
     ],
 )
-def test_four_epochs_and_six_are_ten(optimizer, backend, small_run, tmp_path):
+def test_four_epochs_and_then_six_equal_ten(optimizer, backend, small_run, tmp_path):
     net, X, y = small_run
     whole, parts = net.copy(), net.copy()
     options = {"backend": backend, "batch_size": 7, "record": ("loss",)}
@@ -63,7 +63,7 @@ def test_four_epochs_and_six_are_ten(optimizer, backend, small_run, tmp_path):
 
 
 @pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"])
-def test_any_of_numpys_generators_is_carried_on(bits, small_run, tmp_path):
+def test_every_numpy_bit_generator_can_be_resumed(bits, small_run, tmp_path):
     net, X, y = small_run
     whole, parts = net.copy(), net.copy()
     rngs = [np.random.Generator(getattr(np.random, bits)(1)) for _ in range(2)]
@@ -123,7 +123,7 @@ def test_a_callback_may_stop_with_numpys_true(small_run):
     assert history.epochs == 1
 
 
-def test_a_callback_may_move_the_parameters(small_run):
+def test_a_callback_may_change_the_parameters(small_run):
     """Such as to shorten a long weight; every backend goes on from there."""
     start, X, y = small_run
     ends = []
@@ -147,7 +147,7 @@ def test_a_callback_may_move_the_parameters(small_run):
     assert by_hand.params.tobytes() == ends[0].tobytes()
 
 
-def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
+def test_a_callback_may_not_set_invalid_parameters(small_run):
     net, X, y = small_run
 
     def spoil(net, history):
@@ -157,7 +157,7 @@ def test_a_callback_may_not_leave_parameters_that_are_none(small_run):
         gd.train(net, X, y, epochs=2, callbacks=[spoil])
 
 
-def test_a_callback_may_write_to_the_classes():
+def test_a_callback_may_overwrite_the_class_indices():
     """Targets changed during the training are ignored: as indices they could point anywhere."""
     X, y = np.ones((8, 2), np.float32), (np.arange(8) % 3).astype(np.int32)
 
@@ -177,7 +177,7 @@ def test_callbacks_may_come_from_a_generator(small_run):
     assert len(seen) == 2
 
 
-def test_a_callbacks_exception_leaves_a_history_to_resume_from(small_run):
+def test_after_a_callbacks_exception_the_history_can_be_resumed(small_run):
     net, X, y = small_run
     whole, seen = net.copy(), []
     gd.train(whole, X, y, epochs=4, optimizer=gd.Adam(0.01), rng=0)
@@ -241,7 +241,7 @@ def test_a_trace_that_begins_later_has_no_start(small_run):
     assert gd.train(net, X, y, epochs=1, record=("params",), resume=history).start is None
 
 
-def test_a_weight_of_two_is_the_sample_twice(backend):
+def test_a_weight_of_two_equals_the_sample_twice(backend):
     X, y = make_data((3, 1), "squared_error", 20)
     net = gd.Network([3, 1], dtype="float64", rng=0)
     weight = np.ones(20)
@@ -261,7 +261,7 @@ def test_no_epochs_do_nothing(small_run):
 
 
 @pytest.mark.parametrize("layout", ["fortran", "strided", "readonly", "float64", "int", "list"])
-def test_any_layout_of_the_data_trains_alike(layout, small_run):
+def test_the_layout_of_the_data_changes_nothing(layout, small_run):
     net, X, y = small_run
     X = np.round(X * 4)
     base, other = net.copy(), net.copy()
@@ -347,13 +347,13 @@ def test_a_batch_size_above_n_is_one_batch_of_all(sampling, drop_last, backend, 
     assert above.batch_size == whole.batch_size == len(X)
 
 
-def test_fewer_samples_than_the_default_batch_just_train(backend):
+def test_fewer_samples_than_the_default_batch_size_are_accepted(backend):
     net = gd.Network([1, 1])
     history = gd.train(net, [[0.0], [1.0]], [0.0, 1.0], epochs=3, backend=backend)
     assert (history.updates, history.batch_size) == (3, 2)
 
 
-def test_the_history_tells_the_last_trainings_batch_size(small_run, tmp_path):
+def test_the_history_has_the_last_trainings_batch_size(small_run, tmp_path):
     net, X, y = small_run
     history = gd.train(net, X, y, batch_size=8, epochs=1, rng=0)
     gd.save_checkpoint(tmp_path / "run.npz", net, history)
@@ -427,7 +427,7 @@ def test_a_schedule_sets_each_steps_learning_rate(unit, backend):
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 600])
-def test_a_schedules_function_is_asked_once_for_each_epoch(epochs, small_run):
+def test_a_schedules_function_is_called_once_per_epoch(epochs, small_run):
     net, X, y = small_run
     asked = []
 
@@ -458,7 +458,7 @@ def test_a_schedule_of_steps_of_one_sample():
     np.testing.assert_array_equal(nets[0].params, nets[1].params)
 
 
-def test_a_plateau_is_one_of_the_validation_loss(small_run):
+def test_a_plateau_schedule_watches_the_validation_loss(small_run):
     net, X, y = small_run
     schedule = gd.schedules.OnPlateau(factor=0.5, patience=0, threshold=0.5)
     history = gd.train(
@@ -472,7 +472,7 @@ def test_a_plateau_is_one_of_the_validation_loss(small_run):
     [gd.schedules.OnPlateau(patience=1), gd.schedules.Cosine(50, unit="update")],
     ids=repr,
 )
-def test_a_resumed_schedule_goes_on(schedule, tmp_path):
+def test_a_schedule_continues_over_resume(schedule, tmp_path):
     nets = [gd.Network([3, 5, 1], rng=0) for _ in range(2)]
     X, y = make_data([3, 5, 1], "squared_error", 40)
     whole = gd.train(nets[0], X, y, batch_size=8, epochs=10, schedule=schedule, rng=0)
@@ -511,7 +511,7 @@ def test_class_weights_are_sample_weights(loss, labels, class_weight, expected):
         ([1, 2], TypeError, "mapping"),
     ],
 )
-def test_class_weights_refused(class_weight, error, message):
+def test_bad_class_weights_are_refused(class_weight, error, message):
     net = gd.Network([2, 2], loss="cross_entropy", rng=0)
     with pytest.raises(error, match=message):
         gd.train(net, np.zeros((4, 2)), [0, 1, 0, 1], batch_size=2, class_weight=class_weight)
@@ -532,7 +532,7 @@ def test_a_worker_process_can_send_a_divergence_back():
     assert error.history.diverged
 
 
-def test_parameters_that_are_not_finite_are_no_start():
+def test_training_refuses_initial_parameters_that_are_not_finite():
     net = gd.Network([1, 1])
     net.biases[0][:] = np.nan
     with pytest.raises(ValueError, match=r"params\[1\] is nan: training needs finite"):
@@ -542,7 +542,7 @@ def test_parameters_that_are_not_finite_are_no_start():
 @pytest.mark.parametrize(
     ("epochs", "text"), [(1, "History(1 epoch, 1 update, "), (2, "History(2 epochs, 2 updates, ")]
 )
-def test_a_history_says_in_a_line_what_was_done(epochs, text):
+def test_a_historys_repr_is_one_line(epochs, text):
     net = gd.Network([1, 1])
     history = gd.train(net, [[1.0], [2.0]], [1.0, 2.0], batch_size=None, epochs=epochs)
     assert repr(history).startswith(f"{text}last loss ")

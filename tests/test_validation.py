@@ -231,7 +231,7 @@ def test_bad_class_weights_are_refused(weights, message):
 
 
 @pytest.mark.parametrize("samples", [[], np.zeros(0, bool)])
-def test_no_samples_are_no_indices(samples):
+def test_an_empty_list_of_samples_is_refused(samples):
     with pytest.raises(ValueError, match="samples is empty"):
         gd.train_many([gd.Network([3, 1])], X, Y, {"samples": samples})
 
@@ -306,7 +306,7 @@ def test_bad_optimizers_are_refused(make, message):
         (lambda: gd.plan(samples=10, batch_size=5), "did you mean 'n_samples'?"),
     ],
 )
-def test_a_wrong_arguments_name_is_hinted_at(make, message):
+def test_an_unknown_argument_gets_a_suggestion(make, message):
     with pytest.raises(TypeError, match=message.replace("?", r"\?")):
         make()
 
@@ -333,7 +333,7 @@ def test_train_says_where_an_argument_belongs(name, hint):
     assert str(caught.value).endswith(hint)
 
 
-def test_a_plan_tells_the_batch_size_in_effect():
+def test_a_plan_has_the_batch_size_in_effect():
     assert gd.plan(10, 11) == gd.plan(10, None)
     assert (gd.plan(10, 11).batch_size, gd.plan(10, 11, drop_last=True).updates) == (10, 1)
 
@@ -359,7 +359,7 @@ def test_resume_takes_neither_optimizer_nor_generator():
 
 
 @pytest.mark.parametrize("optimizer", [gd.SGD(0.1), gd.Adam()])
-def test_a_history_stays_with_its_network(optimizer, tmp_path):
+def test_a_history_of_another_network_is_refused(optimizer, tmp_path):
     """Also where the optimizer's state holds nothing that has a network's shape."""
     net, other = gd.Network([3, 1]), gd.Network([3, 2, 1])
     history = gd.train(net, X, Y, batch_size=5, optimizer=optimizer)
@@ -373,7 +373,7 @@ def test_a_history_stays_with_its_network(optimizer, tmp_path):
         gd.train(other, X, Y, resume=gd.load_checkpoint(tmp_path / "run.npz")[1])
 
 
-def test_a_history_stays_with_its_dtype(tmp_path):
+def test_a_history_of_another_dtype_is_refused(tmp_path):
     """The engine would write twice as many bytes there."""
     single, double = (gd.Network([3, 1], dtype=dtype) for dtype in ("float32", "float64"))
     history = gd.train(single, X, Y, batch_size=5, optimizer=gd.Adam())
@@ -385,7 +385,7 @@ def test_a_history_stays_with_its_dtype(tmp_path):
 
 
 @pytest.mark.parametrize("kinds", [(gd.Adam(), gd.SGD(0.1)), (gd.SGD(0.1), gd.Adam())])
-def test_a_history_stays_with_its_kind_of_optimizer(kinds):
+def test_a_history_with_another_kind_of_optimizer_is_refused(kinds):
     """The engine would read beyond the end of the state."""
     net = gd.Network([3, 1])
     history = gd.train(net, X, Y, batch_size=5, optimizer=kinds[0])
@@ -402,7 +402,7 @@ def test_a_historys_optimizer_may_get_another_learning_rate():
     assert history.learning_rate[-1] == 0.01
 
 
-def test_a_descents_history_is_not_a_trainings():
+def test_a_history_of_descend_cannot_be_resumed():
     _, history = gd.landscapes.descend(gd.landscapes.Quintic(), epochs=1)
     with pytest.raises(TypeError, match=r"what fastgd\.train returned"):
         gd.train(gd.Network([3, 1]), X, Y, batch_size=5, resume=history)
@@ -418,7 +418,7 @@ def test_a_checkpoint_of_wrong_things_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("function", [gd.train, gd.gradient])
-def test_the_network_must_be_one(function):
+def test_net_must_be_a_network(function):
     with pytest.raises(TypeError, match=r"must be a fastgd\.Network"):
         function([3, 1], X, Y)
 
@@ -538,7 +538,7 @@ def test_numbers_beyond_floats_are_refused_where_they_are_given(place, value):
 
 @pytest.mark.parametrize("place", ["y", "X", "sample_weight", "loss_value", "params", "node"])
 @pytest.mark.parametrize("value", [2**70, 2**63, Fraction(1, 3), Fraction(2**70)])
-def test_numbers_that_floats_hold_are_taken(place, value):
+def test_numbers_that_floats_hold_are_accepted(place, value):
     PLACES[place](value)
 
 
@@ -558,7 +558,7 @@ def test_class_indices_in_objects_stay_whole():
     assert check_numbers("y", np.array([0, 1, 2**62], object)).dtype == np.int64
 
 
-def test_a_class_beyond_whole_numbers_is_named():
+def test_a_class_beyond_64_bits_is_named():
     with pytest.raises(TypeError, match="class indices"):
         PLACES["classes"](2**70)
 
@@ -567,6 +567,6 @@ def test_a_fraction_is_a_hyperparameter():
     assert gd.SGD(Fraction(1, 4)).learning_rate == 0.25
 
 
-def test_a_decimal_is_told_how_to_become_a_float():
+def test_the_error_for_a_decimal_suggests_float():
     with pytest.raises(TypeError, match=r"must be a number, not Decimal\('0.1'\): use float"):
         gd.SGD(Decimal("0.1"))

@@ -55,7 +55,7 @@ def test_saving_again_keeps_the_owner(path):
 
 
 @pytest.mark.parametrize("mode", [0o444, 0o400, 0o000])
-def test_a_read_only_file_is_not_replaced_by_root_either(mode, path, write):
+def test_a_read_only_file_is_not_replaced_even_by_root(mode, path, write):
     path.write_bytes(b"mine")
     path.chmod(mode)
     with pytest.raises(PermissionError, match="this file is read-only: give another name, or"):
@@ -65,7 +65,7 @@ def test_a_read_only_file_is_not_replaced_by_root_either(mode, path, write):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_links_that_lead_nowhere_are_an_error_that_says_so(path, write):
+def test_broken_links_are_a_clear_error(path, write):
     path.symlink_to(path.with_name("other"))
     path.with_name("other").symlink_to(path)
     with pytest.raises(OSError, match=r"this link leads back to itself: .*net\.npz'$") as caught:
@@ -110,19 +110,19 @@ def writing(path):
         process.communicate(b"\n", timeout=30)
 
 
-def test_what_a_killed_save_leaves_is_removed_by_the_next_one(path, writing, write):
+def test_the_next_save_removes_what_a_killed_save_left(path, writing, write):
     writing.communicate(b"\n", timeout=30)
     assert len(os.listdir(path.parent)) == 1
     write(path)
     assert os.listdir(path.parent) == ["net.npz"]
 
 
-def test_what_another_process_is_writing_is_left_alone(path, writing, write):
+def test_a_file_that_another_process_writes_is_kept(path, writing, write):
     write(path)
     assert len(os.listdir(path.parent)) == 2
 
 
-def test_what_only_looks_alike_is_left_alone(path, write):
+def test_a_file_with_a_similar_name_is_kept(path, write):
     names = ["net.npz.01234567", ".net.npz.0123456", ".net.npz.0123456z", ".new.npz.01234567"]
     for name in names:
         path.with_name(name).touch()
@@ -133,7 +133,7 @@ def test_what_only_looks_alike_is_left_alone(path, write):
     assert set(os.listdir(path.parent)) == before | {"net.npz"}
 
 
-def test_saves_side_by_side_all_succeed(path):
+def test_simultaneous_saves_all_succeed(path):
     """No process removes another's temporary file as a leftover."""
     script = "import sys, fastgd as gd\nfor _ in range(50): gd.Network([2, 1]).save(sys.argv[1])"
     processes = [subprocess.Popen([sys.executable, "-c", script, path]) for _ in range(4)]
