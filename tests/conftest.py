@@ -26,15 +26,15 @@ def several_levels(test):
 def pytest_addoption(parser):
     parser.addoption(
         "--cross-section", action="store_true",
-        help="of each test run so many cases that each value of each parameter occurs in one",
+        help="run only some cases of each test, which cover each value of each parameter",
     )  # fmt: skip
 
 
 def cross_section(cases):
     """Choose cases of each test such that each value of each parameter occurs in one.
 
-    cases: names of cases, and what tells the values of their parameters apart. A checksum orders
-    them, so that the choice is the same each time, and values are mixed.
+    `cases` maps each case's name to identities of its parameters' values. The cases are ordered by
+    a checksum of their names: the choice is the same each time, and mixes values.
     """
     chosen, seen = set(), set()
     for name in sorted(cases, key=lambda name: crc32(name.encode())):
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "isa" in item.fixturenames:
             item.add_marker("each_level")
-    yield  # to -m, which chooses among what is marked by now
+    yield  # to -m, which selects by these marks
     if config.getoption("--cross-section"):
         chosen = cross_section({item.nodeid: parameters(item) for item in items})
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
@@ -74,7 +74,7 @@ FORESEEN = (
 def nothing_is_missing(report):
     """In continuous integration, turn an unexpected skip into a failure.
 
-    There .ci/run installs all that the tests need: a skip would hide what it could not install.
+    .ci/run installs everything that the tests need there, so a skip hides a failed installation.
     """
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         reason = report.longrepr[2]

@@ -139,7 +139,7 @@ def test_schedules_give_each_steps_learning_rate(schedule, rates):
 
 
 def test_falling_rates_converge_and_constant_ones_do_not():
-    """The notes: learning rates that fall from large to small."""
+    """As the study notes say of learning rates that fall from large to small."""
     bowl = Bowl(condition=1)
     far = []
     for schedule in (None, lambda epoch: 1 / (1 + epoch)):

@@ -1,7 +1,7 @@
 """Pictures: titles are true, odd input is refused or drawn correctly, images match the stored ones.
 
-The kept images in tests/pictures hold no text, whose pixels differ between versions of
-matplotlib; ``python tests/test_plot.py`` writes them anew. Look at them before you keep them.
+The stored images in tests/pictures have no text, because its pixels differ between versions of
+matplotlib. ``python tests/test_plot.py`` replaces them: check them before you commit them.
 """
 
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_missing_line_is_noticed(name, tmp_path):
 
 
 def test_a_legend_covers_no_line():
-    """Here every corner has one, and a middle has none."""
+    """Here there is a line in every corner, and none at the middle of one side."""
     ax = plot.schedules(
         {
             "constant": gd.schedules.Constant(),

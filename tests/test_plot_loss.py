@@ -115,7 +115,7 @@ def test_loss_refuses_bad_arguments(run, options, words):
     seconds=st.sampled_from([0.0, 1e-7, 3.0]),
 )
 def test_any_losses_are_drawn_or_refused(runs, against, seconds):
-    """No warning (an error here), and no crash while drawing. To shrink a failure takes long."""
+    """No warning (an error here), and no crash while drawing. Shrinking a failure takes long."""
     histories = {
         name: history(values, seconds=[seconds] * len(values)) for name, values in runs.items()
     }

@@ -24,7 +24,7 @@ def words(rng):
 
 
 def stream(rng):
-    """Yield the words of a call's own SFC64, begun with three words of rng."""
+    """Yield the words of a call's SFC64 stream, seeded with three words of rng."""
     bits = np.random.SFC64()
     state = bits.state
     state["state"]["state"][:] = [*itertools.islice(words(rng), 3), 1]
@@ -67,7 +67,7 @@ def slow_exchange(source, numbers):
 
 
 def slow_permutation(source, n, spare=None):
-    """Return the order by way of piles, and whether it was made so."""
+    """Return the order made with piles, and whether piles were used."""
     mean, burst = -(-n // PILES), 8 * (n // 512 + 1)
     room = mean + (int(8 * math.sqrt(mean)) + 16 if spare is None else spare)
     piles = [[] for _ in range(PILES)]
@@ -155,7 +155,7 @@ PATHS = pytest.mark.parametrize(
 
 @PATHS
 def test_all_orders_are_equally_likely(path):
-    """Of 120 orders: chi-square with 119 degrees of freedom exceeds 185 once in 10,000."""
+    """120 orders: chi-square with 119 degrees of freedom exceeds 185 once in 10,000."""
     rng, orders = generator(1), list(itertools.permutations(range(5)))
     place = {order: i for i, order in enumerate(orders)}
     drawn = [tuple(shuffle.permutation(5, rng, **path).tolist()) for _ in range(24_000)]
@@ -175,7 +175,7 @@ def test_each_number_is_equally_likely_at_every_place(path):
 
 @pytest.mark.parametrize("n", [shuffle.DEAL_FROM - 1, shuffle.DEAL_FROM])
 def test_parts_of_a_large_order_mix_all_parts_evenly(n):
-    """Of 32 x 32 pieces: chi-square with 31^2 degrees of freedom exceeds 1,132 once in 10,000."""
+    """32 x 32 parts: chi-square with 31^2 degrees of freedom exceeds 1,132 once in 10,000."""
     order = shuffle.permutation(n, generator(6))
     counts = np.zeros((32, 32))
     np.add.at(counts, (np.arange(n) * 32 // n, order.astype(np.int64) * 32 // n), 1)
@@ -188,7 +188,7 @@ def test_an_epoch_with_replacement_sees_two_thirds_of_the_samples():
 
 
 def test_a_poisson_batch_draws_each_sample_independently():
-    """Of 2^5 subsets: chi-square with 31 degrees of freedom exceeds 71 once in 17,000."""
+    """2^5 subsets: chi-square with 31 degrees of freedom exceeds 71 once in 17,000."""
     rng, sampler, share = generator(3), Poisson(2, False), 2 / 5
     counts = np.zeros(32)
     for _ in range(8000):
@@ -242,7 +242,7 @@ def test_stratified_batches_have_the_classes_shares(shares, batch_size):
 
 
 def test_the_only_sample_of_a_class_is_equally_likely_at_every_place():
-    """But that both ends are half as wide: the others lie at equal distances, from half of one on.
+    """The others are at equal distances, and start at half of one, so both ends are half as wide.
 
     Chi-square with 19 degrees of freedom exceeds 54 about once in 30,000.
     """

@@ -352,7 +352,7 @@ def test_bad_settings_are_refused(make, error, message):
     [s.Step(sys.maxsize), s.Cosine(sys.maxsize), s.CosineRestarts(2, factor=sys.maxsize // 2)],
 )
 def test_the_largest_times_are_valid(schedule):
-    """People write them for never."""
+    """People use them to mean never."""
     assert schedule.rates(0.1, start=2, count=2) == pytest.approx(0.1)
 
 

@@ -124,7 +124,7 @@ def test_a_callback_may_stop_with_numpys_true(small_run):
 
 
 def test_a_callback_may_change_the_parameters(small_run):
-    """Such as to shorten a long weight; every backend goes on from there."""
+    """For example to limit weights; every backend continues from the changed parameters."""
     start, X, y = small_run
     ends = []
     for backend in BACKENDS:
@@ -336,7 +336,7 @@ def test_a_samplers_bad_order_is_refused(order, backend, small_run):
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement", "sequential", "poisson"])
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_a_batch_size_above_n_is_one_batch_of_all(sampling, drop_last, backend, small_run):
-    """As torch's DataLoader has it, but that it is a full one, which is not dropped."""
+    """As in torch's DataLoader, except that the batch counts as full and is never dropped."""
     net, X, y = small_run
     other = net.copy()
     options = {"sampling": sampling, "drop_last": drop_last, "backend": backend, "rng": 0}
@@ -387,7 +387,7 @@ def test_classes_with_large_numbers_are_not_large():
 
 
 def test_each_epochs_updates_are_counted(small_run, tmp_path):
-    """Also where a training goes on with other batches, and through a file."""
+    """Also if a training is resumed with another batch size, and from a file."""
     net, X, y = small_run
     history = gd.train(net, X, y, batch_size=8, epochs=2, rng=0)
     gd.save_checkpoint(tmp_path / "run.npz", net, history)

@@ -1,12 +1,12 @@
 """Check the whole project in a fresh virtual environment: `python3 tools/check.py`.
 
 Installs the package and the development extra, then runs lint, types, the tests, the
-benchmarks' smoke run, the builds and the sanitizers. What a step needs beside Python and a C
-compiler is installed from PyPI; sanitizer steps use the C compiler's own run-time libraries.
+benchmarks' smoke run, the builds and the sanitizers. Everything except Python and a C compiler is
+installed from PyPI; sanitizer steps use the C compiler's own run-time libraries.
 
-`python tools/check.py quick` takes the environment that it runs in, one made by
-`pip install -e '.[dev]'`: it builds in place, lints, checks types, runs some cases of each test and
-all examples, in less than 90 seconds.
+`python tools/check.py quick` uses the current environment, made by `pip install -e '.[dev]'`. It
+builds in place, lints, checks types, runs some cases of each test and all examples, in less than 90
+seconds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ QUICK_STEPS = (("build",), ("some_tests", "examples", "types", "lint"))
 
 
 def compiler_cache() -> list[str]:
-    """Return the folder of ccache's compilers, where Debian puts it and it is installed."""
+    """Return Debian's folder of ccache's compilers, if ccache is installed."""
     return ["/usr/lib/ccache"] if shutil.which("ccache") else []
 
 
@@ -188,7 +188,7 @@ class Checks:
         self.run(self.python, "tools/sanitize.py", "thread")
 
     def oldest(self) -> None:
-        """Run the quick tests beside the oldest libraries; only when asked for by name."""
+        """Run the quick tests with the oldest libraries; only if requested by name."""
         venv.create(self.folder / "oldest", with_pip=True)
         python = self.folder / "oldest" / "bin" / "python"
         self.run(
@@ -196,7 +196,7 @@ class Checks:
             "hypothesis", "matplotlib", "mpmath", "pytest>=8", "rich", "setuptools>=77",
             "threadpoolctl",
         )  # fmt: skip
-        # not as in continuous integration, where a skip is a failure: here it is what they lack
+        # CI="": old libraries lack features, so skips are no failures here
         self.run(python, "-m", "pytest", "-q", *SAME_KERNELS, CI="")
 
 
@@ -218,7 +218,7 @@ def run_side_by_side(
 ) -> bool:
     """Run one step per core; print each one's output when it ends; start none after a failure.
 
-    Of one that passed print only the time where the output of failures is wanted alone.
+    With `failures_alone`, print only the time of steps that passed.
     """
     passed = True
 
@@ -247,7 +247,7 @@ def run_quick(folder: Path) -> bool:
 
 
 def run_full(wanted: list[str], folder: Path) -> bool:
-    """Run the steps that are wanted, or all, in a fresh environment."""
+    """Run the requested steps, or all, in a fresh environment."""
     python = folder / "venv" / "bin" / "python"
     # several steps compile the same kernels: a cache of this run alone, so that nothing is stale
     os.environ |= {"CCACHE_DIR": str(folder / "ccache"), "CCACHE_BASEDIR": str(ROOT)}

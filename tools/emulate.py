@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import aarch64
 from building import CROSS, ROOT, add_option, compile_kernels, object_folder, setup
 
-THREADS = {"OMP_NUM_THREADS": "3"}  # with two threads, most shares would be equal
+THREADS = {"OMP_NUM_THREADS": "3"}  # three, because two threads mostly get equal shares
 
 Printed = dict[str, str]  # by level
 

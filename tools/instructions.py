@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from building import CROSS, ROOT, add_option, compile_kernels, object_folder, setup
 
-# Fused multiply-adds in one turn of the main loop: rows x vectors of the kernel's tile.
+# Fused multiply-adds in one iteration of the main loop: rows x vectors of the kernel's tile.
 FUSED = {
     "avx2": {
         "dense": 12, "dense_scale": 12, "dense_gradient": 12,
@@ -36,7 +36,7 @@ FUSED = {
         "dot": 8, "dot_gradient": 9, "dots": 8, "dots_gradient": 12,
     },
 }  # fmt: skip
-# The same in one turn of the loop of each form that shares one function with others.
+# The same for forms of optimizers that share one function, whose source has several loops.
 SHARED_LOOPS = {
     "velocity": 2, "nesterov_velocity": 3,
     "rmsprop": 3, "rmsprop_momentum": 4, "rmsprop_centered": 5, "rmsprop_centered_momentum": 6,
@@ -54,9 +54,9 @@ Body = list[tuple[int, str]]  # address and instruction
 
 
 def updates() -> dict[str, int]:
-    """Return each optimizer's function, and how many fused multiply-adds its loop has.
+    """Return each optimizer's function, and the number of fused multiply-adds in its loop.
 
-    That is as many as stand in its source, on every level.
+    On every level that is the number in its source.
     """
     source = (ROOT / "src_c" / "kernels" / "update.inc.c").read_text(encoding="utf-8")
     table = source[source.index("fgd_optimizer optimizers[]") :]

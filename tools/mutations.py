@@ -24,7 +24,7 @@ import numpy as np
 import fastgd as gd
 from fastgd.schedules import Schedule
 
-LOSSES = ("squared_error", "cross_entropy", "log_loss", "hinge")  # a kind of targets each
+LOSSES = ("squared_error", "cross_entropy", "log_loss", "hinge")  # one for each kind of targets
 OPTIMIZERS = (
     gd.SGD(0.01, momentum=0.9),
     *(kind(learning_rate=0.01) for kind in gd.optimizers.OPTIMIZERS.values()),
@@ -41,7 +41,7 @@ class Mischief:
         self.history: gd.History | None = None
 
     def __call__(self, *, beside: bool = False) -> None:
-        """Change something, or nothing; with `beside`, the engine may be running."""
+        """Change something, or nothing; with `beside`, while the engine may be running."""
         if self.rng.random() < self.often:
             with contextlib.suppress(Exception):
                 self.change(self.arrays[self.rng.integers(len(self.arrays))], beside)

@@ -1,8 +1,8 @@
-"""Check the built site: every link leads somewhere, no page has a barrier, none scrolls sideways.
+"""Check the built site: no dead links, no accessibility problems, no sideways scrolling.
 
 `python tools/pages.py FOLDER`; needs chromium, and the development extra. Five pages are compared
-with the pictures in tools/screens, which are small, as fonts differ between machines; `--keep`
-writes them anew. Look at them before you keep them.
+with the pictures in tools/screens, which are small because fonts differ between machines. `--keep`
+replaces these pictures: check them before you commit them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import numpy as np
 
 WIDTHS = (390, 1024, 1100, 1366, 1400)
 SCHEMES = ("light", "dark")
-#: made of the package's source, line by line: nobody reads their headings
+#: folders of pages with source code, whose headings are not checked
 LISTINGS = ("_modules", "_static")
 SCREENS = Path(__file__).resolve().parent / "screens"
-#: pages that are compared, and how they are seen
+#: pages that are compared, and their colour schemes
 SEEN = {
     "index": ("index.html", "light"),
     "gallery": ("gallery.html", "dark"),
@@ -33,13 +33,13 @@ SEEN = {
     "reference": ("reference/generated/fastgd.Network.html", "dark"),
     "performance": ("performance.html", "light"),
 }
-#: size of the kept pictures; root mean square of the pixels' differences, of 255. Other fonts make
-#: up to 25 (measured with a serif and a narrow one), a page without its style sheets 50 or more.
+#: size of the stored pictures; allowed root mean square of the pixels' differences, of 255. Other
+#: fonts give up to 25 (measured with two), a page without its style sheets gives 50 or more.
 SCREEN, TOLERANCE = (256, 192), 30.0
 
 
 class Page(HTMLParser):
-    """What a page links to, and what in it can be linked to."""
+    """The links on a page, and the anchors to which others can link."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def difference(first: Any, second: Any) -> float:
 
 
 def changed_screens(site: Path) -> Iterator[str]:
-    """Yield the pages that look otherwise than they did."""
+    """Yield the pages that look different from their stored pictures."""
     from PIL import Image
 
     for name, picture in screens(site).items():
@@ -155,7 +155,7 @@ def _too_wide(page: Any, name: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print what is wrong; return 1 when something is."""
+    """Print all problems; return 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path, help="the folder of the built pages")
     parser.add_argument("--keep", action="store_true", help="write tools/screens anew")

@@ -36,7 +36,7 @@ class Workload:
     @property
     def flops(self) -> int:
         """Flops of an epoch: forward and weight gradient for all layers, input gradient for
-        all but the first; two flops a multiply-add."""
+        all but the first; two flops per multiply-add."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return self.n * (4 * products[0] + 6 * sum(products[1:]))
 
