@@ -76,7 +76,7 @@ def test_what_soft_labels_must_be(y, message):
 
 def test_soft_labels_exclude_each_other():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, LABELS)
-    with pytest.raises(ValueError, match="began with several labels a sample"):
+    with pytest.raises(ValueError, match="began with several labels per sample"):
         clf.fit(X_IRIS, BLURRED)
 
 

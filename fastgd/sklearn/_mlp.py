@@ -1,6 +1,6 @@
-"""`MLPClassifier` and `MLPRegressor`: scikit-learn's, on fastgd's engine.
+"""`MLPClassifier` and `MLPRegressor`: scikit-learn's interface on fastgd's engine.
 
-This room holds what differs between the two; see _perceptron.py for what they share.
+For what the two share see _perceptron.py.
 """
 
 from __future__ import annotations
@@ -25,97 +25,96 @@ from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._perceptron import MultiLayerPerceptron
 from fastgd.sklearn._rows import own_rows
 
-#: what MLPRegressor takes
+#: the losses of MLPRegressor
 LOSSES_OF_NUMBERS = {name for name, loss in LOSSES.items() if loss.targets is REAL} | {"poisson"}
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
 
 def _is_soft(y: Any) -> bool:
-    """Whether targets of a classifier are a matrix of probabilities."""
+    """Whether a classifier's targets are a matrix of probabilities."""
     return getattr(y, "ndim", 2) == 2 and type_of_target(y) == "continuous-multioutput"
 
 
 class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     """Multi-layer perceptron classifier: scikit-learn's interface on fastgd's engine.
 
-    The log loss of two classes, of several (softmax) or of several labels (one sigmoid each) is
-    made small by mini-batch gradient descent or L-BFGS.
+    Minimises the log loss of two classes, of several classes (softmax) or of several labels (one
+    sigmoid each) by mini-batch gradient descent or L-BFGS.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array_like of int, default=(100,)
         Units of each hidden layer; an empty tuple makes a linear model.
     activation : str or sequence of str, default="relu"
-        Of all hidden layers, or one name a layer: "identity", "logistic", "tanh", "relu" as in
-        scikit-learn, and also the others of `fastgd.activations`, such as "gelu".
+        The activation of all hidden layers, or one name per layer: "identity", "logistic", "tanh",
+        "relu" as in scikit-learn, or any other of `fastgd.activations`, such as "gelu".
     solver : {"lbfgs", "sgd", "adam"} or fastgd optimizer, default="adam"
-        "lbfgs" is SciPy's L-BFGS-B on the compiled gradient over all samples. "sgd" and "adam"
-        take the parameters below. An optimizer such as ``fastgd.AdamW(0.01)`` brings its own.
+        "lbfgs" is SciPy's L-BFGS-B with the compiled gradient over all samples. "sgd" and "adam"
+        use the parameters below; an optimizer such as ``fastgd.AdamW(0.01)`` has its own.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum of the squared weights``, which is divided by the
-        number of samples of the batch (or the sum of their weights), as is the loss. Biases are
+        Factor of the penalty ``alpha / 2 * sum of the squared weights``. Like the loss, the penalty
+        is divided by the number of samples in the batch (or the sum of their weights). Biases are
         not penalised.
     batch_size : int or "auto", default="auto"
-        Samples a batch; "auto" is 200, or all where there are fewer.
+        Samples per batch; "auto" is 200, or all if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
-        How the learning rate changes after an epoch: not at all; to
-        ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
-        ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
-        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the number of the
-        epoch to a factor, is for all but "lbfgs".
+        How the learning rate changes after an epoch. "constant": not at all; "invscaling": to
+        ``learning_rate_init / (t_ + 1) ** power_t``; "adaptive": to a fifth after
+        ``n_iter_no_change`` epochs without improvement ("adam" uses neither of the last two). A
+        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the epoch's number to
+        a factor, works for every solver except "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
         The exponent of "invscaling".
     max_iter : int, default=200
-        The most epochs of a call, or iterations of "lbfgs".
+        The maximum number of epochs in a call, or of iterations of "lbfgs".
     shuffle : bool, default=True
-        Whether every epoch has an order of its own.
+        Whether to use a new order of the samples in each epoch.
     random_state : int, RandomState, Generator or None, default=None
-        Draws initial weights, validation data and orders: with an int or a RandomState the same
-        as scikit-learn. A `numpy.random.Generator` draws orders in compiled code.
+        Draws the initial weights, the validation data and the orders of samples; with an int or a
+        RandomState, the same as scikit-learn. A `numpy.random.Generator` shuffles in compiled code.
     tol : float, default=1e-4
-        An epoch must improve the training loss, or with `early_stopping` the validation score,
-        by this much to count. For "lbfgs" the tolerance of the gradient.
+        The smallest improvement that counts, of an epoch's training loss or, with `early_stopping`,
+        of its validation score. For "lbfgs", the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
-        True prints a line an epoch, "bar" shows a progress bar (needs tqdm).
+        True prints a line per epoch, "bar" shows a progress bar (needs tqdm).
     warm_start : bool or "exact", default=False
-        Whether `fit` goes on where the last call ended: with the weights, and, unlike in
-        scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs. "exact" means the same. "lbfgs"
-        keeps the weights only, as in scikit-learn: a call builds up its memory anew.
+        Whether `fit` continues from the end of the last call: with its weights and, unlike
+        scikit-learn, with the state of the optimizer, the learning rate and the generator. n calls
+        of one epoch give the bits of one call of n epochs. "exact" means the same as True. "lbfgs"
+        keeps only the weights, as in scikit-learn.
     momentum : float, default=0.9
-        Of "sgd".
+        The momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool, default=False
-        Whether to stop when the score on validation data does not improve, and to go back to the
-        best weights. The data is ``X_val`` of `fit`, or set aside.
+        Whether to stop when the score on validation data no longer improves, and to restore the
+        best weights. The data are ``X_val`` of `fit`, or samples that are set aside.
     validation_fraction : float, default=0.1
         The share of the samples to set aside.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        The shares of the running averages that "adam" keeps.
+        The decay factors of the running averages of "adam".
     epsilon : float, default=1e-8
-        What "adam" adds to the denominator.
+        Added to the denominator of "adam".
     n_iter_no_change : int, default=10
-        How many epochs in a row may bring no improvement.
+        The number of epochs in a row without improvement after which training stops.
     max_fun : int, default=15000
-        The most gradients that "lbfgs" may compute.
+        The maximum number of gradients that "lbfgs" may compute.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the classes' samples; "balanced" makes them inverse to the classes' sizes.
+        Factors for the samples of each class; "balanced" makes them inverse to the classes' sizes.
     dropout : float or sequence of float, default=0
-        The share of the hidden units, or of each hidden layer's, that is left out of a step, while
-        the others' outputs are divided by what remains; not for "lbfgs".
+        The probability that a hidden unit is dropped in a step: one for all hidden layers, or one
+        per layer. The remaining outputs are divided by one minus it. Not for "lbfgs".
     clip_value, clip_norm : float, default=None
-        The largest size of an element of a batch's gradient, and of the norm of all of it, the
-        penalty included; not for "lbfgs".
+        The largest magnitude of an element of a batch's gradient (penalty included), and the
+        largest norm of the gradient. Not for "lbfgs".
     callbacks : callable or list of callable, default=None
-        Each is called after each epoch with the estimator; training stops after an epoch in
-        which one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+        Each is called with the estimator after each epoch; training stops if one returns True. Pass
+        scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The most threads to use; as many as OpenMP would, if None. The numbers do not depend on
-        it.
+        The maximum number of threads; OpenMP's number if None. The results do not depend on it.
 
     Attributes
     ----------
@@ -126,40 +125,40 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     loss_ : float
-        The last epoch's mean cost, the penalty included, each batch's before its step.
+        The mean cost of the last epoch, penalty included, computed for each batch before its step.
     loss_curve_ : list of float
         `loss_` of all epochs; not for "lbfgs".
     best_loss_ : float or None
-        The least of them; None with `early_stopping`.
+        The lowest of them; None with `early_stopping`.
     validation_scores_ : list of float or None
         The score on the validation data after each epoch: accuracy.
     validation_loss_curve_ : list of float or None
-        The loss on it, without the penalty.
+        The loss on the validation data after each epoch, without the penalty.
     best_validation_score_ : float or None
-        The best of them, whose weights `coefs_` and `intercepts_` then are.
+        The best validation score; `coefs_` and `intercepts_` are those of its epoch.
     n_iter_ : int
         Epochs, or iterations, of the last call.
     t_ : int
-        Samples seen, counted as often as they were.
+        The number of samples used in training, with repetitions.
     n_layers_ : int
-        Layers, the inputs' too.
+        The number of layers, including the input layer.
     n_outputs_ : int
-        Units of the last layer.
+        The number of units of the last layer.
     out_activation_ : str
-        Activation of the last layer.
+        The activation of the last layer.
     n_features_in_ : int
-        Features of X.
+        The number of features of X.
     feature_names_in_ : ndarray of str
-        Their names, where X has any.
+        The names of the features, if X has any.
 
     See Also
     --------
-    sklearn.neural_network.MLPClassifier : The class whose interface this is.
+    sklearn.neural_network.MLPClassifier : The class with the same interface.
 
     Notes
     -----
-    In float64, "sgd" and "adam" give scikit-learn's numbers to rounding. See
-    docs/scikit-learn.md for all differences.
+    In float64, "sgd" and "adam" give scikit-learn's results to rounding. See docs/scikit-learn.md
+    for all differences.
 
     Examples
     --------
@@ -258,13 +257,13 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Samples. C-contiguous float32 or float64 data is used in place.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels: of one class, a matrix of 0 and 1 for several labels, or a matrix of each
-            class's probability (soft labels), where they are not all 0 and 1.
+            Labels; a matrix of 0 and 1 means several labels per sample, any other matrix of
+            probabilities means soft labels.
         sample_weight : array_like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
         X_val, y_val, sample_weight_val : array_like, default=None
-            Validation data. It is scored after each epoch, and the best weights are kept. Not
-            for "lbfgs".
+            Validation data, scored after each epoch; at the end the best weights are restored.
+            Not for "lbfgs".
 
         Returns
         -------
@@ -279,19 +278,20 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Train for one epoch, as scikit-learn does: with an int as seed each call shuffles alike.
+        """Train for one epoch. As in scikit-learn, with an int as seed all calls use one order.
 
         Parameters
         ----------
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Samples.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels: of one class, a matrix of 0 and 1 for several labels, or a matrix of each
-            class's probability (soft labels), where they are not all 0 and 1.
+            Labels; a matrix of 0 and 1 means several labels per sample, any other matrix of
+            probabilities means soft labels.
         sample_weight : array_like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
         classes : array_like of shape (n_classes,), default=None
-            All labels that may come; needed in the first call, unless y holds probabilities.
+            All labels, including those of later calls; needed in the first call, unless y holds
+            probabilities.
 
         Returns
         -------
@@ -308,7 +308,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         return self
 
     def predict(self, X: Any) -> AnyArray:
-        """Return the most probable class, or with several labels those above one half.
+        """Return the most probable class or, with several labels, those above one half.
 
         Parameters
         ----------
@@ -318,7 +318,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Labels.
+            The predicted labels.
         """
         return self._labels(self._predicted(X))
 
@@ -333,7 +333,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            The columns are in the order of `classes_`.
         """
         p = self._predicted(X)
         if len(self.classes_) == 1:
@@ -351,7 +351,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            The columns are in the order of `classes_`.
         """
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
@@ -363,7 +363,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         return labels
 
     def _score(self, outputs: FloatArray, y: AnyArray, sample_weight: FloatArray | None) -> float:
-        """Return the accuracy; nan when the network has diverged."""
+        """Return the accuracy; nan if the network has diverged."""
         if not np.isfinite(outputs).all():
             return float("nan")
         return float(accuracy_score(y, self._labels(outputs), sample_weight=sample_weight))
@@ -415,13 +415,13 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         return X, y, self._targets(y)
 
     def _several_labels(self) -> bool:
-        """Whether training began with several labels a sample."""
+        """Whether training began with several labels per sample."""
         return str(self._label_binarizer.y_type_).startswith("multilabel")
 
     def _holds_labels(self, y: AnyArray) -> bool:
         """Whether targets are labels, not probabilities.
 
-        A matrix of 0 and 1 alone may be either: how the training began decides.
+        A matrix of only 0 and 1 may be either: the start of the training decides.
         """
         return y.ndim == 1 or (self._several_labels() and not _is_soft(y))
 
@@ -442,7 +442,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         if self._several_labels():
             raise ValueError(
                 "y holds probabilities that exclude each other, but training began with several "
-                "labels a sample"
+                "labels per sample"
             )
         if y.shape[1] != len(self.classes_):
             raise ValueError(
@@ -463,7 +463,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         return X, self.classes_[y.argmax(axis=1)], targets
 
     def _check_classes(self, classes: AnyArray) -> None:
-        """Check that the classes are those of the training that goes on."""
+        """Check that the classes are those of the training that this call continues."""
         if self.warm_start:
             if set(classes) != set(self.classes_):
                 raise ValueError(
@@ -485,84 +485,83 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
 class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
     """Multi-layer perceptron regressor: scikit-learn's interface on fastgd's engine.
 
-    The loss is made small by mini-batch gradient descent or L-BFGS.
+    Minimises the loss by mini-batch gradient descent or L-BFGS.
 
     Parameters
     ----------
     loss : str, default="squared_error"
-        "squared_error" is half the squared error and "poisson" half the Poisson deviance (with
-        an exponential as last activation), both as in scikit-learn. Also the other losses of
-        `fastgd.losses` that take any numbers, such as "huber" and "absolute_error".
+        "squared_error" is half the squared error and "poisson" half the Poisson deviance (with an
+        exponential as the last activation), both as in scikit-learn. The other losses of
+        `fastgd.losses` for real targets, such as "huber" and "absolute_error", work too.
     hidden_layer_sizes : int or array_like of int, default=(100,)
         Units of each hidden layer; an empty tuple makes a linear model.
     activation : str or sequence of str, default="relu"
-        Of all hidden layers, or one name a layer: "identity", "logistic", "tanh", "relu" as in
-        scikit-learn, and also the others of `fastgd.activations`, such as "gelu".
+        The activation of all hidden layers, or one name per layer: "identity", "logistic", "tanh",
+        "relu" as in scikit-learn, or any other of `fastgd.activations`, such as "gelu".
     solver : {"lbfgs", "sgd", "adam"} or fastgd optimizer, default="adam"
-        "lbfgs" is SciPy's L-BFGS-B on the compiled gradient over all samples. "sgd" and "adam"
-        take the parameters below. An optimizer such as ``fastgd.AdamW(0.01)`` brings its own.
+        "lbfgs" is SciPy's L-BFGS-B with the compiled gradient over all samples. "sgd" and "adam"
+        use the parameters below; an optimizer such as ``fastgd.AdamW(0.01)`` has its own.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum of the squared weights``, which is divided by the
-        number of samples of the batch (or the sum of their weights), as is the loss. Biases are
+        Factor of the penalty ``alpha / 2 * sum of the squared weights``. Like the loss, the penalty
+        is divided by the number of samples in the batch (or the sum of their weights). Biases are
         not penalised.
     batch_size : int or "auto", default="auto"
-        Samples a batch; "auto" is 200, or all where there are fewer.
+        Samples per batch; "auto" is 200, or all if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
-        How the learning rate changes after an epoch: not at all; to
-        ``learning_rate_init / (t_ + 1) ** power_t``; or to a fifth whenever
-        ``n_iter_no_change`` epochs brought no improvement. The last two are not for "adam". A
-        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the number of the
-        epoch to a factor, is for all but "lbfgs".
+        How the learning rate changes after an epoch. "constant": not at all; "invscaling": to
+        ``learning_rate_init / (t_ + 1) ** power_t``; "adaptive": to a fifth after
+        ``n_iter_no_change`` epochs without improvement ("adam" uses neither of the last two). A
+        schedule such as ``fastgd.schedules.Cosine(100)``, or a function from the epoch's number to
+        a factor, works for every solver except "lbfgs".
     learning_rate_init : float, default=0.001
         The learning rate of "sgd" and "adam".
     power_t : float, default=0.5
         The exponent of "invscaling".
     max_iter : int, default=200
-        The most epochs of a call, or iterations of "lbfgs".
+        The maximum number of epochs in a call, or of iterations of "lbfgs".
     shuffle : bool, default=True
-        Whether every epoch has an order of its own.
+        Whether to use a new order of the samples in each epoch.
     random_state : int, RandomState, Generator or None, default=None
-        Draws initial weights, validation data and orders: with an int or a RandomState the same
-        as scikit-learn. A `numpy.random.Generator` draws orders in compiled code.
+        Draws the initial weights, the validation data and the orders of samples; with an int or a
+        RandomState, the same as scikit-learn. A `numpy.random.Generator` shuffles in compiled code.
     tol : float, default=1e-4
-        An epoch must improve the training loss, or with `early_stopping` the validation score,
-        by this much to count. For "lbfgs" the tolerance of the gradient.
+        The smallest improvement that counts, of an epoch's training loss or, with `early_stopping`,
+        of its validation score. For "lbfgs", the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
-        True prints a line an epoch, "bar" shows a progress bar (needs tqdm).
+        True prints a line per epoch, "bar" shows a progress bar (needs tqdm).
     warm_start : bool or "exact", default=False
-        Whether `fit` goes on where the last call ended: with the weights, and, unlike in
-        scikit-learn, with the optimizer's state, the learning rate and the generator too. n
-        calls of one epoch give the bits of one call of n epochs. "exact" means the same. "lbfgs"
-        keeps the weights only, as in scikit-learn: a call builds up its memory anew.
+        Whether `fit` continues from the end of the last call: with its weights and, unlike
+        scikit-learn, with the state of the optimizer, the learning rate and the generator. n calls
+        of one epoch give the bits of one call of n epochs. "exact" means the same as True. "lbfgs"
+        keeps only the weights, as in scikit-learn.
     momentum : float, default=0.9
-        Of "sgd".
+        The momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool, default=False
-        Whether to stop when the score on validation data does not improve, and to go back to the
-        best weights. The data is ``X_val`` of `fit`, or set aside.
+        Whether to stop when the score on validation data no longer improves, and to restore the
+        best weights. The data are ``X_val`` of `fit`, or samples that are set aside.
     validation_fraction : float, default=0.1
         The share of the samples to set aside.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        The shares of the running averages that "adam" keeps.
+        The decay factors of the running averages of "adam".
     epsilon : float, default=1e-8
-        What "adam" adds to the denominator.
+        Added to the denominator of "adam".
     n_iter_no_change : int, default=10
-        How many epochs in a row may bring no improvement.
+        The number of epochs in a row without improvement after which training stops.
     max_fun : int, default=15000
-        The most gradients that "lbfgs" may compute.
+        The maximum number of gradients that "lbfgs" may compute.
     dropout : float or sequence of float, default=0
-        The share of the hidden units, or of each hidden layer's, that is left out of a step, while
-        the others' outputs are divided by what remains; not for "lbfgs".
+        The probability that a hidden unit is dropped in a step: one for all hidden layers, or one
+        per layer. The remaining outputs are divided by one minus it. Not for "lbfgs".
     clip_value, clip_norm : float, default=None
-        The largest size of an element of a batch's gradient, and of the norm of all of it, the
-        penalty included; not for "lbfgs".
+        The largest magnitude of an element of a batch's gradient (penalty included), and the
+        largest norm of the gradient. Not for "lbfgs".
     callbacks : callable or list of callable, default=None
-        Each is called after each epoch with the estimator; training stops after an epoch in
-        which one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+        Each is called with the estimator after each epoch; training stops if one returns True. Pass
+        scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The most threads to use; as many as OpenMP would, if None. The numbers do not depend on
-        it.
+        The maximum number of threads; OpenMP's number if None. The results do not depend on it.
 
     Attributes
     ----------
@@ -571,42 +570,41 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
     intercepts_ : list of ndarray of shape (outputs,)
         Each layer's biases.
     loss_ : float
-        The last epoch's mean cost, the penalty included, each batch's before its step.
+        The mean cost of the last epoch, penalty included, computed for each batch before its step.
     loss_curve_ : list of float
         `loss_` of all epochs; not for "lbfgs".
     best_loss_ : float or None
-        The least of them; None with `early_stopping`.
+        The lowest of them; None with `early_stopping`.
     validation_scores_ : list of float or None
         The score on the validation data after each epoch: R^2.
     validation_loss_curve_ : list of float or None
-        The loss on it, without the penalty.
+        The loss on the validation data after each epoch, without the penalty.
     best_validation_score_ : float or None
-        The best of them, whose weights `coefs_` and `intercepts_` then are.
+        The best validation score; `coefs_` and `intercepts_` are those of its epoch.
     n_iter_ : int
         Epochs, or iterations, of the last call.
     t_ : int
-        Samples seen, counted as often as they were.
+        The number of samples used in training, with repetitions.
     n_layers_ : int
-        Layers, the inputs' too.
+        The number of layers, including the input layer.
     n_outputs_ : int
-        Units of the last layer.
+        The number of units of the last layer.
     out_activation_ : str
-        Activation of the last layer.
+        The activation of the last layer.
     n_features_in_ : int
-        Features of X.
+        The number of features of X.
     feature_names_in_ : ndarray of str
-        Their names, where X has any.
+        The names of the features, if X has any.
 
     See Also
     --------
-    sklearn.neural_network.MLPRegressor : The class whose interface this is.
+    sklearn.neural_network.MLPRegressor : The class with the same interface.
 
     Notes
     -----
-    In float64, "sgd" and "adam" give scikit-learn's numbers to rounding. With several
-    outputs "lbfgs" descends on the sum of the outputs' losses, whose gradient scikit-learn uses
-    too, while it hands their mean to the line search. See
-    docs/scikit-learn.md for all differences.
+    In float64, "sgd" and "adam" give scikit-learn's results to rounding. With several outputs,
+    "lbfgs" minimises the sum of the outputs' losses; scikit-learn uses the gradient of this sum but
+    passes the mean to the line search. See docs/scikit-learn.md for all differences.
 
     Examples
     --------
@@ -622,7 +620,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         **MultiLayerPerceptron._parameter_constraints,
         "loss": [StrOptions(LOSSES_OF_NUMBERS)],
     }
-    _least_judged = 2  # R^2 compares with the mean
+    _least_judged = 2  # R^2 of one sample is undefined
 
     def __init__(
         self,
@@ -707,10 +705,10 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array_like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
         X_val, y_val, sample_weight_val : array_like, default=None
-            Validation data. It is scored after each epoch, and the best weights are kept. Not
-            for "lbfgs".
+            Validation data, scored after each epoch; at the end the best weights are restored.
+            Not for "lbfgs".
 
         Returns
         -------
@@ -723,7 +721,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train for one epoch, as scikit-learn does: with an int as seed each call shuffles alike.
+        """Train for one epoch. As in scikit-learn, with an int as seed all calls use one order.
 
         Parameters
         ----------
@@ -732,7 +730,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array_like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
 
         Returns
         -------
@@ -761,7 +759,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _score(self, outputs: FloatArray, y: AnyArray, sample_weight: FloatArray | None) -> float:
-        """Return R^2; nan when the network has diverged."""
+        """Return R^2; nan if the network has diverged."""
         predicted = self._values(outputs)
         if not np.isfinite(predicted).all():
             return float("nan")

@@ -58,8 +58,8 @@ def _raw(X: Any, coef: FloatArray, intercept: Any) -> FloatArray:
 class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     """Linear model that minimises a penalised loss by stochastic gradient descent.
 
-    In float64 with ``batch_size=1`` the coefficients are those of
-    `sklearn.linear_model.SGDRegressor` to rounding; docs/scikit-learn.md says what differs.
+    In float64 with ``batch_size=1`` the coefficients equal those of
+    `sklearn.linear_model.SGDRegressor` to rounding; docs/scikit-learn.md lists the differences.
 
     Parameters
     ----------
@@ -67,60 +67,62 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         ``"squared_error"`` (halved), ``"huber"``, ``"epsilon_insensitive"`` or
         ``"squared_epsilon_insensitive"``.
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
-        What is added to the mean loss, times `alpha`: the sum of w^2 / 2, of abs(w), or a mixture.
+        The penalty added to the mean loss: `alpha` times the sum of w^2 / 2, of abs(w), or of a
+        mixture of both.
     alpha : float, default=0.0001
         Strength of the penalty; also the scale of ``learning_rate="optimal"``.
     l1_ratio : float, default=0.15
-        The share of l1 in ``"elasticnet"``.
+        The share of the l1 penalty in ``"elasticnet"``.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     max_iter : int, default=1000
-        The most epochs of `fit`.
+        The maximum number of epochs in `fit`.
     tol : float or None, default=1e-3
-        Training stops once `n_iter_no_change` epochs have not lowered the objective (or, with
-        `early_stopping`, raised the score) by so much; None: never early.
+        Training stops after `n_iter_no_change` epochs that did not lower the objective (or, with
+        `early_stopping`, raise the score) by this much. With None it never stops early.
     shuffle : bool, default=True
-        Whether the samples come in a new order each epoch.
+        Whether to use a new order of the samples in each epoch.
     verbose : int or "bar", default=0
-        Lines for each epoch, or a progress bar (tqdm).
+        A number above 0 prints lines for each epoch, "bar" shows a progress bar (needs tqdm).
     epsilon : float, default=0.1
-        Where ``"huber"`` turns linear, and what the epsilon-insensitive losses forgive.
+        The error above which ``"huber"`` is linear, and up to which the epsilon-insensitive losses
+        are zero.
     random_state : int, RandomState instance or None, default=None
-        Draws the seed of the shuffles and the data to set aside.
+        Draws the seed of the shuffles, and the data to set aside.
     learning_rate : str, schedule or callable, default="invscaling"
         With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
-        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
-        ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
-        loss ``"epsilon_insensitive"``. Or one of `fastgd.schedules`, or a function from the
-        number of the epoch to a factor of eta0.
+        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 each time that
+        training would stop; ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the
+        aggressiveness eta0 (for the loss ``"epsilon_insensitive"``). Or one of `fastgd.schedules`,
+        or a function from the epoch's number to a factor of eta0.
     eta0 : float, default=0.01
         The first learning rate.
     power_t : float, default=0.25
         The exponent of ``"invscaling"``.
     early_stopping : bool, default=False
-        Whether to judge by the score on data that is not trained on: `X_val` of `fit`, or a part
-        of X that is set aside.
+        Whether to stop when the score on validation data no longer improves. The data are `X_val`
+        of `fit`, or a part of X that is set aside.
     validation_fraction : float, default=0.1
-        The part to set aside.
+        The share of the samples to set aside.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training stops.
+        The number of epochs in a row without improvement after which training stops.
     warm_start : bool or "exact", default=False
-        Whether `fit` begins from `coef_` and `intercept_`. With ``"exact"``, `fit` and
-        `partial_fit` go on where the last call ended, with its order of samples, learning rate,
-        averages and counters: n calls of one epoch give the bits of one call of n epochs.
+        Whether `fit` starts at `coef_` and `intercept_`. With ``"exact"``, `fit` and `partial_fit`
+        continue from the end of the last call, with its order of samples, learning rate, averages
+        and counters: n calls of one epoch give the bits of one call of n epochs.
     average : bool or int, default=False
-        Whether `coef_` is the mean over all steps; an int is the first step that counts.
+        Whether `coef_` is the mean over all steps; an int is the first step to include.
     batch_size : int or None, default=1
-        Samples a step, whose mean gradient it takes; None for all of them. With 1 the steps are
-        scikit-learn's.
+        Samples per step, which uses their mean gradient; None for all. With 1, steps are the same
+        as scikit-learn's.
     restore_best : bool, default=None
-        Whether training leaves the parameters of the epoch with the best validation score
-        instead of the last one's; None: if `X_val` is given.
+        Whether to restore the parameters of the epoch with the best validation score at the end;
+        None means yes if `X_val` is given.
     callbacks : callable or list of callable, default=None
-        Each is called with the estimator after each epoch; training stops after an epoch in which
-        one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+        Each is called with the estimator after each epoch; training stops if one returns True. Pass
+        scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        Is there for the classifier's sake: one output takes one thread.
+        Ignored: one output is trained on one thread. Kept for symmetry with `SGDClassifier`.
 
     Attributes
     ----------
@@ -129,17 +131,17 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     intercept_ : ndarray of shape (1,)
         Intercepts.
     n_iter_ : int
-        Epochs of the last call.
+        The number of epochs of the last call.
     t_ : int
         The number of the next step.
     loss_curve_ : list of float
-        The mean training loss of each epoch, as its steps saw it, without the penalty.
+        The mean training loss of each epoch, computed before each step, without the penalty.
     validation_scores_ : list of float, or None
-        The score of each epoch on data for validation (R^2).
+        The score on the validation data after each epoch (R^2).
     validation_loss_curve_ : list of float, or None
-        The mean loss of each epoch on it, without the penalty.
+        The mean loss on the validation data after each epoch, without the penalty.
     best_validation_score_ : float, or None
-        The best of them.
+        The best validation score.
 
     Examples
     --------
@@ -353,78 +355,79 @@ def _has_probabilities(estimator: Any) -> bool:
 class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     """Linear classifiers (support vector machine, logistic regression, ...) trained by SGD.
 
-    In float64 with ``batch_size=1`` the coefficients are those of
-    `sklearn.linear_model.SGDClassifier` to rounding; docs/scikit-learn.md says what differs.
+    In float64 with ``batch_size=1`` the coefficients equal those of
+    `sklearn.linear_model.SGDClassifier` to rounding; docs/scikit-learn.md lists the differences.
 
     Parameters
     ----------
     loss : str, default="hinge"
         ``"hinge"``, ``"log_loss"``, ``"modified_huber"``, ``"squared_hinge"``, ``"perceptron"``,
-        or a regressor's loss on -1 and 1.
+        or a loss of `SGDRegressor`, on targets -1 and 1.
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
-        What is added to the mean loss, times `alpha`: the sum of w^2 / 2, of abs(w), or a mixture.
+        The penalty added to the mean loss: `alpha` times the sum of w^2 / 2, of abs(w), or of a
+        mixture of both.
     alpha : float, default=0.0001
         Strength of the penalty; also the scale of ``learning_rate="optimal"``.
     l1_ratio : float, default=0.15
-        The share of l1 in ``"elasticnet"``.
+        The share of the l1 penalty in ``"elasticnet"``.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     max_iter : int, default=1000
-        The most epochs of `fit`.
+        The maximum number of epochs in `fit`.
     tol : float or None, default=1e-3
-        Training stops once `n_iter_no_change` epochs have not lowered the objective (or, with
-        `early_stopping`, raised the score) by so much; None: never early.
+        Training stops after `n_iter_no_change` epochs that did not lower the objective (or, with
+        `early_stopping`, raise the score) by this much. With None it never stops early.
     shuffle : bool, default=True
-        Whether the samples come in a new order each epoch.
+        Whether to use a new order of the samples in each epoch.
     verbose : int or "bar", default=0
-        Lines for each epoch, or a progress bar (tqdm).
+        A number above 0 prints lines for each epoch, "bar" shows a progress bar (needs tqdm).
     epsilon : float, default=0.1
-        Where ``"huber"`` turns linear, and what the epsilon-insensitive losses forgive.
+        The error above which ``"huber"`` is linear, and up to which the epsilon-insensitive losses
+        are zero.
     n_jobs : int, default=None
-        As `n_threads`, where that is not given; -1 for all.
+        The same as `n_threads`, if that is not given; -1 for all.
     random_state : int, RandomState instance or None, default=None
-        Draws the seeds of the shuffles and the data to set aside.
+        Draws the seeds of the shuffles, and the data to set aside.
     learning_rate : str, schedule or callable, default="optimal"
         With t the number of the step: ``"constant"``: eta0; ``"optimal"``: 1 / (alpha (t + t0));
-        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 instead of stopping;
-        ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the aggressiveness eta0, with the
-        loss ``"hinge"``. Or one of `fastgd.schedules`, or a function from the
-        number of the epoch to a factor of eta0.
+        ``"invscaling"``: eta0 / t^power_t; ``"adaptive"``: eta0, divided by 5 each time that
+        training would stop; ``"pa1"`` and ``"pa2"``: passive-aggressive steps with the
+        aggressiveness eta0 (for the loss ``"hinge"``). Or one of `fastgd.schedules`, or a function
+        from the epoch's number to a factor of eta0.
     eta0 : float, default=0.01
         The first learning rate.
     power_t : float, default=0.5
         The exponent of ``"invscaling"``.
     early_stopping : bool, default=False
-        Whether to judge by the score on data that is not trained on: `X_val` of `fit`, or a part
-        of X that is set aside.
+        Whether to stop when the score on validation data no longer improves. The data are `X_val`
+        of `fit`, or a part of X that is set aside.
     validation_fraction : float, default=0.1
-        The part to set aside.
+        The share of the samples to set aside.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training stops.
+        The number of epochs in a row without improvement after which training stops.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the classes' losses.
+        Factors for the losses of each class; "balanced" makes them inverse to the classes' sizes.
     warm_start : bool or "exact", default=False
-        Whether `fit` begins from `coef_` and `intercept_`. With ``"exact"``, `fit` and
-        `partial_fit` go on where the last call ended, with its order of samples, learning rate,
-        averages and counters: n calls of one epoch give the bits of one call of n epochs.
+        Whether `fit` starts at `coef_` and `intercept_`. With ``"exact"``, `fit` and `partial_fit`
+        continue from the end of the last call, with its order of samples, learning rate, averages
+        and counters: n calls of one epoch give the bits of one call of n epochs.
     average : bool or int, default=False
-        Whether `coef_` is the mean over all steps; an int is the first step that counts.
+        Whether `coef_` is the mean over all steps; an int is the first step to include.
     batch_size : int or None, default=1
-        Samples a step, whose mean gradient it takes; None for all of them. With 1 the steps are
-        scikit-learn's.
+        Samples per step, which uses their mean gradient; None for all. With 1, steps are the same
+        as scikit-learn's.
     restore_best : bool, default=None
-        Whether training leaves the parameters of the epoch with the best validation score
-        instead of the last one's; None: if `X_val` is given.
+        Whether to restore the parameters of the epoch with the best validation score at the end;
+        None means yes if `X_val` is given.
     callbacks : callable or list of callable, default=None
-        Each is called with the estimator after each epoch; training stops after an epoch in which
-        one returns True. scikit-learn's own callbacks (1.9) go to ``set_callbacks``.
+        Each is called with the estimator after each epoch; training stops if one returns True. Pass
+        scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The most threads for the classes of one-versus-rest; as many as OpenMP would use, if not
-        given. The numbers do not depend on it.
+        The maximum number of threads for the classes of one-versus-rest; OpenMP's number if None.
+        The results do not depend on it.
     multi_class : {"ovr", "softmax"}, default="ovr"
-        How more than two classes are told apart: each from the rest, or all together by the
-        cross-entropy of their softmax (with ``loss="log_loss"``), which also takes a matrix of
-        probabilities for y.
+        How more than two classes are separated: each from the rest, or all together by softmax and
+        cross-entropy (with ``loss="log_loss"``), which also accepts a matrix of probabilities as y.
 
     Attributes
     ----------
@@ -433,19 +436,19 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     n_iter_ : int
-        Epochs of the last call, the most of all classes.
+        The number of epochs of the last call, the largest of all classes.
     t_ : int
         The number of the next step.
-    loss_curve_ : list of float, or one a class
-        The mean training loss of each epoch, as its steps saw it, without the penalty.
-    validation_scores_ : list of float, or one a class, or None
-        The score of each epoch on data for validation (accuracy).
-    validation_loss_curve_ : list of float, or one a class, or None
-        The mean loss of each epoch on it, without the penalty.
+    loss_curve_ : list of float, or one list per class
+        The mean training loss of each epoch, computed before each step, without the penalty.
+    validation_scores_ : list of float, or one list per class, or None
+        The score on the validation data after each epoch (accuracy).
+    validation_loss_curve_ : list of float, or one list per class, or None
+        The mean loss on the validation data after each epoch, without the penalty.
     best_validation_score_ : float or list of float, or None
-        The best of them.
+        The best validation score.
     classes_ : ndarray of shape (n_classes,)
-        The classes; 0, 1, ... where y was a matrix.
+        The classes; 0, 1, ... if y was a matrix.
 
     Examples
     --------
