@@ -1,6 +1,6 @@
-"""`SGDRegressor` and `SGDClassifier`: scikit-learn's, on compiled epochs without the GIL.
+"""`SGDRegressor` and `SGDClassifier`: scikit-learn's interface on fastgd's kernels.
 
-This room holds what differs between the two; see _linear.py for what they share.
+For what the two share see _linear.py.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ __all__ = ["SGDClassifier", "SGDRegressor"]
 
 
 def _ones_as_none(weight: AnyArray) -> AnyArray | None:
-    """Return weights, or None where all are 1: then nothing is multiplied."""
+    """Return the weights, or None if all are 1, which skips the multiplication."""
     return None if np.all(weight == 1) else weight
 
 
 def _zero_weights(allowed: bool) -> dict[str, bool]:
-    """Return what lets weights be all zero, where the installed scikit-learn asks."""
+    """Return the argument that allows only zeros as weights, if scikit-learn has it."""
     known = "allow_all_zero_weights" in inspect.signature(_check_sample_weight).parameters
     return {"allow_all_zero_weights": allowed} if known else {}
 
@@ -222,15 +222,15 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; CSR is not made dense.
+            Training samples. A CSR matrix is not converted to a dense array.
         y : array-like of shape (n_samples,)
             Targets.
         coef_init, intercept_init : array-like, default=None
-            Where to begin.
+            The initial parameters.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for validation: its score and loss are computed after each epoch.
+            Validation data; their score and loss are computed after each epoch.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         Raises
         ------
         ValueError
-            Where an argument is not as above, or when parameters stopped being finite.
+            When an argument is not as above, or when parameters stop being finite.
         """
         self._check_together(partial=False)
         if self.warm_start:
@@ -272,7 +272,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
 
         Returns
         -------
@@ -293,7 +293,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         return self
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Score | None:
-        """Return what scores on the user's data for validation."""
+        """Return the function that scores parameters on the user's validation data."""
         if not has_validation(X_val, y_val, sample_weight_val):
             return None
         X, y = self._check_data(X_val, y_val, first=False)
@@ -303,7 +303,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     def _score_on(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
         if len(y) < 2:
             raise ValueError(
-                "R^2, the score on data for validation, needs at least two samples, and there is "
+                "R^2, the score on the validation data, needs at least two samples, and there is "
                 "one: give more in X_val, or raise validation_fraction"
             )
 
@@ -534,16 +534,15 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; CSR is not made dense.
+            Training samples. A CSR matrix is not converted to a dense array.
         y : array-like of shape (n_samples,)
-            Classes. With ``multi_class="softmax"`` also (n_samples, n_classes) probabilities.
+            Classes. With ``multi_class="softmax"`` also probabilities, (n_samples, n_classes).
         coef_init, intercept_init : array-like, default=None
-            Where to begin.
+            The initial parameters.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the samples' losses, multiplied with those of
-            `class_weight`.
+            Factors for the samples' losses, multiplied with those of `class_weight`.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for validation: its score and loss are computed after each epoch.
+            Validation data; their score and loss are computed after each epoch.
 
         Returns
         -------
@@ -553,7 +552,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         Raises
         ------
         ValueError
-            Where an argument is not as above, or when parameters stopped being finite.
+            When an argument is not as above, or when parameters stop being finite.
         """
         self._check_together(partial=False)
         if self.warm_start:
@@ -588,11 +587,12 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
-            Classes; with ``multi_class="softmax"`` also (n_samples, n_classes) probabilities.
+            Classes. With ``multi_class="softmax"`` also probabilities, (n_samples, n_classes).
         classes : array-like of shape (n_classes,), default=None
-            All classes of all calls; needed in the first one, unless y is a matrix.
+            All classes, including those of later calls; needed in the first call, unless y is a
+            matrix.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the samples' losses.
+            Factors for the samples' losses.
 
         Returns
         -------
@@ -692,7 +692,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         self._descend(X, tasks, held_out, max_iter, restore, original, native)
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
-        """Return the user's data for validation: samples, classes or probabilities, weights."""
+        """Return the user's validation data: samples, classes or probabilities, weights."""
         if not has_validation(X_val, y_val, sample_weight_val):
             return None
         X, y = self._check_targets(X_val, y_val, first=False)
@@ -713,7 +713,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         judge: Any,
         whole: bool,
     ) -> tuple[list[Task], AnyArray | None]:
-        """Return the tasks that tell each class from the rest."""
+        """Return the tasks that separate each class from the rest."""
         held_out = None
         if judge is None and self.early_stopping:
             held_out = self._split(y, weight, StratifiedShuffleSplit)
@@ -748,7 +748,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         judge: Any,
         whole: bool,
     ) -> tuple[list[Task], AnyArray | None]:
-        """Return the task that tells two classes from each other, or the softmax of more."""
+        """Return the task of separating two classes, or more by softmax."""
         binary = len(self.classes_) == 2
         random_state = check_random_state(self.random_state)
         random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
@@ -769,7 +769,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return [Task(targets, _ones_as_none(weight), seed, score, n_outputs)], held_out
 
     def _targets(self, y: AnyArray, dtype: Any) -> AnyArray:
-        """Return what the loss of one task takes, for classes or probabilities."""
+        """Return the targets of one task, from classes or probabilities."""
         if len(self.classes_) > 2:
             return y if y.ndim == 2 else np.searchsorted(self.classes_, y).astype(np.int32)
         if y.ndim == 2:
@@ -777,7 +777,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return self._encode(y == self.classes_[1], dtype)
 
     def _encode(self, member: AnyArray, dtype: Any) -> AnyArray:
-        """Return 1 for members of a class, for others what the loss takes: -1 or 0."""
+        """Return 1 for members of a class, and -1 or 0 for others, depending on the loss."""
         other = dtype.type(0 if self.loss == "log_loss" else -1)
         return np.where(member, dtype.type(1), other)
 
@@ -814,7 +814,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     # -------------------------------------------------------------------- predictions
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Return the raw outputs: above 0 speaks for a class.
+        """Return the raw outputs; a value above 0 means the class.
 
         Parameters
         ----------
@@ -824,7 +824,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes those of ``classes_[1]``.
+            For two classes, the raw output for ``classes_[1]``.
         """
         values: FloatArray = super().decision_function(own_rows(X))
         return values
@@ -848,7 +848,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            The columns are in the order of `classes_`.
         """
         if getattr(self, "classes_", None) is not None and self._has_softmax():
             probability: FloatArray = softmax(self.decision_function(X), axis=1)
