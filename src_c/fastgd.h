@@ -217,12 +217,12 @@ typedef struct fgd_kernels {
     void (*margin_losses)(int loss, double parameter, size_t n, const double *y, const double *p,
                           double *value, double *slope);
 
-    /* All that there are, NULL (an optimizer or storage without a name) at the end. A loss that
+    /* Complete lists, with NULL (an optimizer or storage without a name) at the end. A loss that
      * takes class indices has a second kernel, NAME_matrix, for probabilities of each class. */
     const char *const *math_names, *const *activation_names, *const *loss_names;
     const fgd_optimizer *optimizers;
     const fgd_storage *storages;
-    /* by name; NULL for an unknown one, as is a loss for which there are no steps of one sample */
+    /* by name; NULL for an unknown name, and for a loss that has no kernel for single samples */
     fgd_activation *(*activation)(const char *name);
     fgd_loss *(*loss)(const char *name);
     fgd_stochastic *(*stochastic)(const char *loss);

@@ -147,7 +147,7 @@ def test_changed_bytes_are_an_error_or_load(path, method, count):
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(2000, marks=pytest.mark.slow)])
-def test_wrong_bytes_with_right_checksums(path, count):
+def test_changed_bytes_with_valid_checksums_are_an_error_or_load(path, count):
     members = read_members(path)
     draw = random.Random(0)
     for _ in range(count):
