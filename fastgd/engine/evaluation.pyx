@@ -15,8 +15,8 @@ from fastgd.engine.windows cimport locate, read_rows
 # Writes the results of n samples, from place `start` of the order on. The samples are `inputs`, in
 # the window from `at` on, and use the chunk's rows from b on.
 ctypedef void (*Block)(
-    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
-    void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n,
+    size_t start, void *out
 ) noexcept nogil
 
 
@@ -62,8 +62,8 @@ cdef void _over_samples(Run *run, int thread, Block block, void *out) noexcept n
 
 
 cdef void _outputs(
-    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
-    void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n,
+    size_t start, void *out
 ) noexcept nogil:
     cdef Layer *top = &run.layers[run.n_layers - 1]
     cdef size_t size = run.itemsize, bytes_out = top.n_out * size, i
@@ -75,8 +75,8 @@ cdef void _outputs(
 
 
 cdef void _norms(
-    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
-    void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n,
+    size_t start, void *out
 ) noexcept nogil:
     cdef char *deltas = run.layers[run.n_layers - 1].delta + b * run.itemsize
     cdef double *norms = <double *> out + start
@@ -88,8 +88,8 @@ cdef void _norms(
 
 
 cdef void _gradients(
-    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n, size_t start,
-    void *out
+    Run *run, const void *const *inputs, Window *window, size_t at, size_t b, size_t n,
+    size_t start, void *out
 ) noexcept nogil:
     cdef size_t bytes_out = run.n_params * run.itemsize, i
     forward_backward(run, inputs, window, at, b, n, 0, -1, 1.0)

@@ -2,8 +2,8 @@
 # cython: freethreading_compatible=True
 """Windows: a thread's view of the samples that it reads next.
 
-Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows that are stored
-in another dtype are decoded, when they are used, into a room that stays in the cache (read_rows).
+Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows of
+another dtype are decoded, when they are used, into memory that stays in the cache (read_rows).
 Targets and weights, a few bytes per sample, are gathered in the order of the rows.
 """
 
