@@ -2,7 +2,8 @@
 
 Each backend module has the same functions:
 
-``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None)``.
+``start(plan, params, state, rng)`` returns ``epoch(order, rates, trace=None, bounds=None,
+part=None)``.
 ``epoch`` runs one epoch over the sample indices ``order``, with a learning rate for each step, and
 returns the sum of weight times loss over its samples, each loss computed before the sample's batch
 updates the parameters. ``bounds`` gives where each batch begins, and where the last ends, if
@@ -10,6 +11,9 @@ batches differ in size: their mean then divides by the plan's batch size. ``rng`
 ``trace`` is a `fastgd._trace.Trace` to fill. ``params`` and ``state`` are updated in place only if
 the epoch ends with finite losses and parameters. An epoch that diverges returns a sum that is not
 finite, and one that is interrupted raises; both leave them unchanged.
+
+With ``part``, a `fastgd._plan.Part`, a call makes only some of an epoch's steps; the next call goes
+on, with the same bits as one call. It then returns the sum over the epoch so far.
 
 ``gradient(plan, params)`` returns the flat gradient over all samples,
 ``sample_gradients(plan, params)`` each sample's gradient, as rows, and

@@ -16,7 +16,7 @@ from fastgd.backends._dropout import draw_seed, masks
 from fastgd.backends._step import make_step, norm_of, scale_of
 
 if TYPE_CHECKING:
-    from fastgd._plan import Plan
+    from fastgd._plan import Part, Plan
     from fastgd._trace import Trace
     from fastgd.optimizers import OptimizerState
 
@@ -38,42 +38,72 @@ def start(
     rng: np.random.Generator,
 ) -> Callable[..., float]:
     """Return the function that runs one epoch; see `fastgd.backends`."""
+    reached, moved = params.copy(), state.copy()  # in an unfinished epoch
 
     def epoch(
         order: IndexArray,
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
+        part: Part | None = None,
     ) -> float:
-        reached, moved = params.copy(), state.copy()
-        total = 0.0
-        norms = trace is not None and trace.sample_squares is not None
-        ends = plan.bounds(len(order)) if bounds is None else bounds
-        scales = plan.scales(order, bounds)
-        seed = draw_seed(plan, rng)
-        with np.errstate(all="ignore"):
-            for index, (first, last) in enumerate(itertools.pairwise(ends)):
-                batch = order[first:last]
-                scale = scale_of(plan, len(batch), bounds is not None)
-                if scales is not None:
-                    scale = float(scales[index])
-                kept = masks(plan, seed, np.arange(first, last))
-                value, gradient, squares = sum_batch(plan, reached, batch, scale, norms, kept)
-                norm = norm_of(gradient)
-                penalty = make_step(plan, reached, gradient, moved, rates[index], scale, rng)
-                value += penalty
-                total += value
-                if not np.isfinite(total):
-                    return total
-                if trace is not None:
-                    trace.keep(moved.step, len(batch), reached, value, penalty, norm, squares)
-        if not np.isfinite(reached).all():
+        nonlocal reached, moved
+        part = plan.whole(order, bounds) if part is None else part
+        at = part.halfway
+        if at.steps == 0:
+            reached, moved = params.copy(), state.copy()
+        if at.seed is None:
+            at.seed = draw_seed(plan, rng)
+        data = plan if part.data is None else plan.on(*part.data)
+        total = _steps(sum_batch, data, order, rates, trace, bounds, part, reached, moved, rng)
+        at.advance(part.steps, plan.samples(order, bounds, part.steps), total)
+        if not np.isfinite(total):
+            return total
+        outputs = part.outputs(params, state)
+        if outputs and not np.isfinite(reached).all():
             return float("nan")
-        params[:] = reached
-        state.assign(moved)
+        for kept, after in outputs:
+            kept[:] = reached
+            after.assign(moved)
         return total
 
     return epoch
+
+
+def _steps(
+    sum_batch: SumBatch,
+    plan: Plan,
+    order: IndexArray,
+    rates: FloatArray,
+    trace: Trace | None,
+    bounds: IndexArray | None,
+    part: Part,
+    params: FloatArray,
+    state: OptimizerState,
+    rng: np.random.Generator,
+) -> float:
+    """Make the steps of a part, in place; return the epoch's sum of losses so far."""
+    at, total = part.halfway, part.halfway.total
+    norms = trace is not None and trace.sample_squares is not None
+    scales = plan.scales(order, bounds, part.steps)
+    with np.errstate(all="ignore"):
+        ends = itertools.pairwise(plan.ends(order, bounds, part.steps))
+        for index, (first, last) in enumerate(ends):
+            batch = order[first:last]
+            scale = scale_of(plan, len(batch), bounds is not None)
+            if scales is not None:
+                scale = float(scales[index])
+            kept = masks(plan, at.seed or 0, np.arange(first, last) + at.samples)
+            value, gradient, squares = sum_batch(plan, params, batch, scale, norms, kept)
+            norm = norm_of(gradient)
+            penalty = make_step(plan, params, gradient, state, rates[index], scale, rng)
+            value += penalty
+            total += value
+            if not np.isfinite(total):
+                break
+            if trace is not None:
+                trace.keep(state.step, len(batch), params, value, penalty, norm, squares)
+    return total
 
 
 def objective(

@@ -20,7 +20,7 @@ from fastgd.losses import LOSSES
 from fastgd.rows import DenseRows, Rows
 
 if TYPE_CHECKING:
-    from fastgd._plan import Plan
+    from fastgd._plan import Part, Plan
     from fastgd._trace import Trace
     from fastgd.optimizers import Optimizer, OptimizerState
 
@@ -99,34 +99,53 @@ def start(
     engine.load(params, state.moments)
     engine.load_scalars(state.scalars)
     reached = np.empty_like(params)
+    made = 0  # steps of an unfinished epoch
 
     def epoch(
         order: IndexArray,
         rates: FloatArray,
         trace: Trace | None = None,
         bounds: IndexArray | None = None,
+        part: Part | None = None,
     ) -> float:
+        nonlocal made
+        part = plan.whole(order, bounds) if part is None else part
+        at = part.halfway
+        made = made if at.steps else 0
+        if part.data is not None:
+            X, *others = part.data
+            engine.replace_data(X.source if isinstance(X, DenseRows) else X, *others)
+        if at.seed is None:
+            at.seed = draw_seed(plan, rng)
+        engine.ahead = at.ahead
         loss = engine.epoch(
             order,
             plan.batch_size,
             plan.reduction,
             rates,
-            drop_last=plan.drop_last,
             bounds=bounds,
-            scales=plan.scales(order, bounds),
-            step=state.step,
-            seed=draw_seed(plan, rng),
+            scales=plan.scales(order, bounds, part.steps),
+            steps=part.steps,
+            step=state.step + made,
+            place=at.samples,
+            total=at.total,
+            begun=at.steps > 0,
+            seed=at.seed,
             **({} if trace is None else trace.places()),
         )
+        made += part.steps
+        at.advance(part.steps, plan.samples(order, bounds, part.steps), loss)
+        at.ahead = engine.ahead
         if not math.isfinite(loss):
             return loss
-        engine.store(reached)
-        if not kernels.all_finite(reached):
-            return math.nan
-        engine.store_moments(state.moments)
-        engine.store_scalars(state.scalars)
-        params[:] = reached
-        state.step += engine.steps
+        for kept, after in part.outputs(params, state):
+            engine.store(reached)
+            if not kernels.all_finite(reached):
+                return math.nan
+            engine.store_moments(after.moments)
+            engine.store_scalars(after.scalars)
+            kept[:] = reached
+            after.step = state.step + made
         return loss
 
     return epoch

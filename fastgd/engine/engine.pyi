@@ -12,6 +12,7 @@ class Engine:
     all_threads: bool
     steps: int
     loss: float
+    ahead: float
     def __init__(
         self,
         sizes: Sequence[int],
@@ -30,6 +31,9 @@ class Engine:
         sample_weight: FloatArray | None = None,
         affine: tuple[FloatArray, FloatArray] | None = None,
     ) -> None: ...
+    def replace_data(
+        self, X: FloatArray, y: AnyArray, sample_weight: FloatArray | None = None
+    ) -> None: ...
     def load(self, params: FloatArray, moments: Sequence[FloatArray] = ()) -> None: ...
     def load_scalars(self, scalars: FloatArray) -> None: ...
     def store(self, params: FloatArray) -> None: ...
@@ -45,7 +49,11 @@ class Engine:
         drop_last: bool = False,
         bounds: IndexArray | None = None,
         scales: FloatArray | None = None,
+        steps: int | None = None,
         step: int = 0,
+        place: int = 0,
+        total: float = 0.0,
+        begun: bool = False,
         seed: int = 0,
         record_every: int = 0,
         loss: FloatArray | None = None,

@@ -147,9 +147,10 @@ cdef class Engine(Workspace):
         run.host.fill_noise, run.host.signalled = _fill_noise, _signalled
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, int64_t step=0, uint64_t seed=0, size_t record_every=0,
+              bounds=None, scales=None, steps=None, int64_t step=0, int64_t place=0,
+              double total=0, bint begun=False, uint64_t seed=0, size_t record_every=0,
               loss=None, penalty=None, gradient_norm=None, sample_squares=None, params=None):
-        """Run the steps of one epoch; return the sum of the samples' losses.
+        """Run the steps of one epoch, or some of them; return the sum of the samples' losses.
 
         Parameters
         ----------
@@ -168,8 +169,16 @@ cdef class Engine(Workspace):
             by batch_size, whatever the size of the batch.
         scales : ndarray of float64, or None
             The factor of the samples' gradients in each step, in place of the mean's.
+        steps : int, optional
+            Make only this many steps; the order's samples after them are only looked at.
         step : int
-            The number of the optimizer's steps before this epoch.
+            The number of the optimizer's steps before this call.
+        place : int
+            The number of the epoch's samples before this call, which dropout counts with.
+        total : float
+            The sum of their losses.
+        begun : bool
+            Whether an earlier call has made steps of the same epoch.
         seed : int
             The seed of dropout.
         record_every : int
@@ -182,7 +191,7 @@ cdef class Engine(Workspace):
         Returns
         -------
         float
-            The sum; not finite if the run diverged.
+            The sum, with `total`; not finite if the run diverged.
 
         Raises
         ------
@@ -200,6 +209,10 @@ cdef class Engine(Workspace):
             run.epoch.n_steps = (run.epoch.n_order + batch_size - 1) / batch_size
         else:
             self._set_bounds(bounds)
+        if steps is not None:
+            if not 0 <= steps <= run.epoch.n_steps:
+                raise ValueError(f"the order has {run.epoch.n_steps} steps, not {steps}")
+            run.epoch.n_steps = steps
         self.steps = run.epoch.n_steps
         size = run.epoch.n_steps * sizeof(double)
         run.epoch.batch_size = batch_size
@@ -208,10 +221,11 @@ cdef class Engine(Workspace):
         run.epoch.scales = NULL if scales is None else <double *> _place(scales, size, "scales")
         if step < 0:
             raise ValueError(f"the optimizer's step is {step}, but must be at least 0")
-        run.epoch.step = step
+        run.epoch.step, run.epoch.place, run.epoch.begun = step, place, begun
         run.epoch.seed = seed
         self._set_record(record_every, loss, penalty, gradient_norm, sample_squares, params)
-        run.lead.loss_sum = run.lead.step_loss = run.lead.step_squares = 0
+        run.lead.step_loss = run.lead.step_squares = 0
+        run.lead.loss_sum = total
         run.stretch.start = run.stretch.index = 0
         self._begin()
         with nogil:
@@ -219,6 +233,20 @@ cdef class Engine(Workspace):
                 self._stretch()
         self._end()
         return run.lead.loss_sum
+
+    @property
+    def ahead(self):
+        """What the kernel for single samples carries from one step to the next."""
+        if self.run.itemsize == 4:
+            return (<float *> &self.run.training.ahead)[0]
+        return self.run.training.ahead
+
+    @ahead.setter
+    def ahead(self, double value):
+        if self.run.itemsize == 4:
+            (<float *> &self.run.training.ahead)[0] = <float> value
+        else:
+            self.run.training.ahead = value
 
     cdef int _set_order(self, order) except -1:
         """Set the samples' order; the caller has checked its indices."""

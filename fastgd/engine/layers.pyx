@@ -40,7 +40,7 @@ cdef void activate(
 ) noexcept nogil:
     """Apply the activation and dropout to n rows of a layer, from row `first` of the chunk on.
 
-    `place` is the first sample's place in the epoch, which determines the dropped units; a negative
+    `place` is the first sample's place in the order, which determines the dropped units; a negative
     one means no dropout.
     """
     cdef const fgd_kernels *kernels = run.kernels
@@ -51,7 +51,7 @@ cdef void activate(
     layer.activation(_round_up(n * layer.ld, kernels.lanes), layer.output + at, layer.delta + at)
     if place >= 0 and layer.drop_below > 0:
         kernels.dropout(
-            n, layer.n_out, layer.ld, run.epoch.seed, <uint32_t> depth, place,
+            n, layer.n_out, layer.ld, run.epoch.seed, <uint32_t> depth, run.epoch.place + place,
             layer.drop_below, layer.drop_factor, layer.output + at, layer.delta + at,
         )
 

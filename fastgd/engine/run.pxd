@@ -158,7 +158,9 @@ cdef struct Epoch:
     bint mean               # whether a batch's gradient is a mean, not a sum
     const double *rates     # learning rate of each step
     const double *scales    # factor of a sample's gradient in each step; NULL: the mean's or 1
-    int64_t step            # optimizer steps before this epoch
+    int64_t step            # optimizer steps before this call
+    int64_t place           # samples of the epoch before this call
+    bint begun              # an earlier call has made steps of the same epoch
     uint64_t seed           # dropout seed of this epoch
 
 

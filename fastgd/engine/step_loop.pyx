@@ -452,8 +452,8 @@ cdef void _stochastic_steps(Run *run) noexcept nogil:
             n, inputs, layer.n_in, window.targets + at * run.data.target_bytes,
             NULL if run.data.sample_weight == NULL else window.weights + at * size,
             run.params, run.params + layer.bias * size, run.epoch.rates + start,
-            run.training.hyperparameters[0], start > 0, &run.training.ahead, run.samples.losses,
-            slopes,
+            run.training.hyperparameters[0], start > 0 or run.epoch.begun, &run.training.ahead,
+            run.samples.losses, slopes,
         )
         poll_signals(run, n)
         if record.norm != NULL:

@@ -13,6 +13,7 @@ cdef class Workspace:
     cdef object _rng        # draws the noise
     cdef object _drawn      # the noise of one step
     cdef object _data       # X, y and sample_weight, in the user's memory
+    cdef tuple _pins        # keep that memory in place
     cdef bint _classes      # y holds class indices
     cdef int _set_storage(self, dtype, affine) except -1
     cdef int _check_data(self) except -1

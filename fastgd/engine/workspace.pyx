@@ -124,7 +124,7 @@ cdef class Workspace:
         cdef Run *run = &self.run
         cdef size_t t, n = len(X)
         self._data = X, y, sample_weight
-        self._kept += [self._data, pin(X), pin(y), pin(sample_weight)]
+        self._pins = pin(X), pin(y), pin(sample_weight)
         if X.dtype != self._dtype or affine is not None:
             self._set_storage(X.dtype, affine)
         run.data.row_bytes = self._sizes[0] * X.itemsize
@@ -166,6 +166,24 @@ cdef class Workspace:
         for i in range(decoded.n_rows + FGD_AHEAD):
             decoded.rows[i] = decoded.values + _min(i, decoded.n_rows - 1) * decoded.row_bytes
         return 0
+
+    def replace_data(self, X, y, sample_weight=None):
+        """Set other samples, of the same kind, in place of those of `set_data`."""
+        cdef Run *run = &self.run
+        cdef size_t n = len(X)
+        if (sample_weight is None) != (self._data[2] is None):
+            raise ValueError("either all samples have weights, or none")
+        if X.dtype != self._data[0].dtype:
+            raise TypeError(f"the samples had dtype {self._data[0].dtype}, and now {X.dtype}")
+        cdef const char *rows = _place(X, n * run.data.row_bytes, "X")
+        cdef const char *targets = _place(y, n * run.data.target_bytes, "y")
+        cdef const char *weights = NULL
+        if sample_weight is not None:
+            weights = _place(sample_weight, n * run.itemsize, "sample_weight")
+        self._data = X, y, sample_weight
+        self._pins = pin(X), pin(y), pin(sample_weight)
+        run.data.X, run.data.y, run.data.sample_weight = rows, targets, weights
+        run.data.n_samples = n
 
     cdef int _check_data(self) except -1:
         """Check that the samples have not moved: Python code may have run in between.
