@@ -33,6 +33,7 @@ from fastgd.many import train_many
 from fastgd.network import Network, load
 from fastgd.noise import noise_scale
 from fastgd.optimizers import *  # noqa: F403
+from fastgd.rows._open import open_blocks
 from fastgd.stopping import EarlyStopping
 from fastgd.training import train
 
@@ -66,6 +67,7 @@ __all__ = [
     "load_checkpoint",
     "noise_scale",
     "nodes",
+    "open_blocks",
     "per_sample_gradients",
     "per_sample_norms",
     "plan",

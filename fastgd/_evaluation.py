@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from fastgd.metrics import Metric
     from fastgd.network import Network
     from fastgd.rows import Rows
+    from fastgd.rows._load import Loader
 
-__all__ = ["Evaluation", "count_held", "draw_held"]
+__all__ = ["BlockEvaluation", "Evaluation", "count_held", "draw_held"]
 
 CHUNK_BYTES = 1 << 22  # bytes of rows to gather at a time
 
@@ -76,6 +77,37 @@ class Evaluation:
             if prediction.shape[1] == 1:
                 prediction, y = prediction[:, 0], y.reshape(-1)
             return {metric.name: metric.value(y, prediction, self._weight) for metric in metrics}
+
+
+class BlockEvaluation(Evaluation):
+    """A network's loss and metrics on blocks.
+
+    The samples are read in each evaluation; outputs, targets and weights are held in memory.
+
+    Parameters
+    ----------
+    net : Network
+        The network; each call uses its current parameters.
+    loader : Loader
+        Reads the blocks.
+    """
+
+    def __init__(self, net: Network, loader: Loader) -> None:
+        X, y, weight = loader.room(0)
+        super().__init__(net, X, y, weight)
+        self._loader = loader
+
+    def raw_outputs(self) -> FloatArray:
+        """Return the raw outputs, of shape (n, outputs)."""
+        outputs, targets, weights = [], [], []
+        for X, y, weight in self._loader.each():
+            if len(X):
+                outputs.append(self._net._outputs(X))
+                targets.append(y.copy())
+                weights += [] if weight is None else [weight.copy()]
+        self._y = np.concatenate(targets)
+        self._weight = np.concatenate(weights) if weights else None
+        return np.concatenate(outputs)
 
 
 def count_held(n: int, share: float) -> int:

@@ -48,8 +48,9 @@ class Recording:
         self.every = every
         self.plan = plan
         self.first_step = first_step
-        self.step = first_step  # steps so far, in completed epochs
+        self.step = first_step  # steps so far
         self.kept = 0  # how many of them are recorded
+        self._in_epochs = 0  # how many of these belong to complete epochs
         self.poisson = False
         room = self._count(steps)
         self.sizes: FloatArray = np.zeros(room)  # batch sizes of the recorded steps
@@ -67,17 +68,21 @@ class Recording:
         return (self.step + steps) // self.every - self.step // self.every
 
     def room(self, steps: int) -> Trace:
-        """Return the buffers for the next epoch."""
+        """Return the buffers for the next steps."""
         count = self._count(steps)
         if self.kept + count > len(self.sizes):
             self.sizes = np.concatenate([self.sizes, np.zeros(count)])
             self.trace = self.trace.grown(count)
         return self.trace.after(self.kept)
 
-    def end_epoch(self, steps: int, used: int, bounds: IndexArray | None) -> None:
-        """Keep the record of an epoch with this many steps and samples.
+    def end_epoch(self) -> None:
+        """Count the steps so far to complete epochs."""
+        self._in_epochs = self.kept
 
-        `bounds` has the ends of its batches if their sizes differ.
+    def end_part(self, steps: int, used: int, bounds: IndexArray | None) -> None:
+        """Keep the record of some of an epoch's steps, with this many samples.
+
+        `bounds` has the ends of their batches if the sizes differ.
         """
         count = self._count(steps)
         self.poisson = bounds is not None
@@ -94,16 +99,18 @@ class Recording:
         self.kept += count
 
     def recorded(
-        self, earlier: Mapping[str, FloatArray], *, last: bool = False
+        self, earlier: Mapping[str, FloatArray], *, last: bool = False, halfway: bool = False
     ) -> dict[str, FloatArray]:
         """Return the trace: an earlier training's record followed by this one's.
 
-        The last call computes it in place, in the buffers.
+        It ends with the last complete epoch, or with `halfway` with the last part of one. The last
+        call computes it in place, in the buffers.
         """
-        trace, sizes = self.trace.before(self.kept), self.sizes[: self.kept]
+        n = self.kept if halfway else self._in_epochs
+        trace, sizes = self.trace.before(n), self.sizes[:n]
         before = self.first_step // self.every
         series: dict[str, AnyArray | None] = {
-            "step": np.arange(before + 1, before + self.kept + 1) * self.every,
+            "step": np.arange(before + 1, before + n + 1) * self.every,
             "loss": trace.loss,
             "gradient_norm": trace.gradient_norm if "gradient_norm" in self.record else None,
             "params": trace.params,
@@ -128,7 +135,7 @@ class Recording:
     def _gradient_squares(self, norms: FloatArray, in_place: bool) -> FloatArray:
         """Return the squared norms of the batches' mean gradients."""
         squares: FloatArray = np.square(norms, out=norms if in_place else None)
-        sizes = self.sizes[: self.kept]
+        sizes = self.sizes[: len(norms)]
         if self.plan.reduction == "sum":
             squares /= np.maximum(sizes, 1) ** 2
         elif self.poisson:  # the mean divides by the batch size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastgd.optimizers import ASGD, Optimizer, OptimizerState
 from fastgd.stopping import Waiting
 
 if TYPE_CHECKING:
+    from fastgd._plan import Halfway
     from fastgd.schedules import Schedule
 
 __all__ = [
@@ -43,6 +44,28 @@ class DivergenceError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type[DivergenceError], tuple[str, History]]:
         return type(self), (str(self), self.history)  # a worker process pickles it
+
+
+class Unfinished(NamedTuple):
+    """The epoch under way at a checkpoint.
+
+    Attributes
+    ----------
+    halfway : Halfway
+        How much of it is done.
+    n_samples : int
+        The samples that it draws from.
+    rng_state : mapping
+        The state of the random generator before the epoch.
+    seconds, wait_seconds : float
+        How long it has taken, and how long of this the engine has waited for data.
+    """
+
+    halfway: Halfway
+    n_samples: int
+    rng_state: Mapping[str, Any]
+    seconds: float
+    wait_seconds: float
 
 
 class RunningTraining(Protocol):
@@ -93,6 +116,8 @@ class History:
         The learning rate of each epoch's first step.
     seconds : list of float
         How long each epoch took, without validation and callbacks.
+    wait_seconds : list of float
+        How long of this the training has waited for data from `fastgd.open_blocks`; 0 for arrays.
     updates : int
         The number of updates, one per batch.
     epoch_updates : list of int
@@ -133,6 +158,7 @@ class History:
     validation_metrics: dict[str, list[float]] = field(default_factory=dict)
     learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    wait_seconds: list[float] = field(default_factory=list)
     updates: int = 0
     epoch_updates: list[int] = field(default_factory=list)
     sample_gradients: int = 0
@@ -156,6 +182,7 @@ class History:
         default=None, repr=False
     )  # the last epoch's parameters, if the network has others
     _rng_state: Mapping[str, Any] | None = field(default=None, repr=False)
+    _unfinished: Unfinished | None = field(default=None, repr=False)  # in a checkpoint's history
     _under_way: RunningTraining | None = field(default=None, init=False, repr=False)
 
     def copy(self) -> History:
@@ -166,6 +193,7 @@ class History:
             validation_loss=list(self.validation_loss),
             learning_rate=list(self.learning_rate),
             seconds=list(self.seconds),
+            wait_seconds=list(self.wait_seconds),
             epoch_updates=list(self.epoch_updates),
             trace=dict(self.trace),
             metrics={name: list(values) for name, values in self.metrics.items()},
@@ -185,6 +213,11 @@ class History:
             return self._rng_state
         state: Mapping[str, Any] = self._under_way.rng.bit_generator.state
         return state
+
+    def _add_wait_seconds(self, value: float) -> None:
+        """Add an epoch's value to `wait_seconds`; NaN for earlier epochs without it."""
+        self.wait_seconds += [math.nan] * (self.epochs - 1 - len(self.wait_seconds))
+        self.wait_seconds.append(value)
 
     def _add_validation_loss(self, value: float) -> None:
         """Add an epoch's value to `validation_loss`; NaN for earlier epochs without it."""

@@ -9,13 +9,14 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation, _words
 from fastgd._arguments import helpful
+from fastgd._block_samples import check_blocks, evaluation
 from fastgd._divergence import remedy
 from fastgd._evaluation import Evaluation, count_held, draw_held
 from fastgd._plan import Plan
@@ -31,11 +32,13 @@ from fastgd.losses import LOSSES
 from fastgd.network import Network, check_network, check_params
 from fastgd.optimizers import Optimizer
 from fastgd.rows import Rows, check_rows
+from fastgd.rows._blocks import Blocks, is_blocks
 from fastgd.sampling import Sampler, Subset, make_sampler
 from fastgd.stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from fastgd.metrics import Metric
+    from fastgd.rows._feed import Feed
     from fastgd.schedules import Schedule
 
 __all__ = ["allowed_settings", "prepare", "train"]
@@ -47,18 +50,20 @@ DIVERGED = "The network holds the parameters of the epoch before."
 def train(
     net: Network,
     X: SamplesLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     batch_size: int | None = 32,
     epochs: int = 10,
     optimizer: Optimizer | None = None,
     schedule: Schedule | Callable[[int], float] | None = None,
-    sampling: str | Sampler = "shuffle",
+    sampling: str | Sampler | None = None,
+    window: int | None = None,
+    memory: int | str | None = None,
     drop_last: bool = False,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
-    validation: float | Sequence[ArrayLike] | None = None,
+    validation: float | Sequence[ArrayLike] | Blocks | None = None,
     early_stopping: int | EarlyStopping | None = None,
     metrics: Sequence[str | Callable[[AnyArray, FloatArray], float]] = (),
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
@@ -92,11 +97,11 @@ def train(
     ----------
     net : Network
         The network, trained in place.
-    X : array_like of shape (n, sizes[0])
+    X : array_like of shape (n, sizes[0]), or Blocks
         Samples. A C-contiguous array or memory map of the network's dtype is not copied; anything
-        else is converted once.
+        else is converted once. Data larger than memory come in blocks: see `fastgd.open_blocks`.
     y : array_like of shape (n,) or (n, sizes[-1])
-        Targets, as the network's loss takes them.
+        Targets, as the network's loss takes them; blocks bring them.
     batch_size : int or None
         Samples per batch, from 1 to n; None for all.
     epochs : int
@@ -112,7 +117,15 @@ def train(
         order each epoch), "replacement", "sequential", "stratified" (shuffled, with each class
         spread evenly) or "poisson" (each batch takes each sample with probability
         batch_size / n, and the mean always divides by batch_size), or an object
-        with a method ``epoch(n, rng)`` that returns sample indices.
+        with a method ``epoch(n, rng)`` that returns sample indices. By default "shuffle"; for
+        blocks "blocks", which shuffles the blocks, and then the rows of `window` of them at a time
+        (Xu et al. 2022, arXiv:2206.05830). Blocks also take "sequential", and, if they can read
+        single rows, "shuffle".
+    window : int, optional
+        How many blocks are in memory at a time, 8 by default; and as many again, which are read
+        meanwhile.
+    memory : int or str, optional
+        What these may take, in bytes or as a text such as "2 GB", in place of `window`.
     drop_last : bool
         Whether to drop an incomplete last batch.
     reduction : {"mean", "sum"}
@@ -124,7 +137,7 @@ def train(
     class_weight : "balanced" or mapping of classes to float, optional
         Factors for the losses by class, multiplied with `sample_weight`. Classes missing from the
         mapping have 1; "balanced" means n / (number of classes * size of the class).
-    validation : float, (X, y) or (X, y, sample_weight), optional
+    validation : float, (X, y), (X, y, sample_weight) or Blocks, optional
         Data on which the loss is computed after each epoch. A number between 0 and 1 is the share
         of the samples to set aside, drawn with `rng` and stratified if the targets are classes;
         `History.validation_samples` lists them.
@@ -220,7 +233,7 @@ def allowed_settings() -> Mapping[str, Any]:
 def prepare(
     net: Network,
     X: SamplesLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     samples: IndexArray | None = None,
     **given: Any,
@@ -234,10 +247,95 @@ def prepare(
     given = {**known, **given}
     if len(given) > len(known):
         raise TypeError(f"train takes no {', '.join(sorted(given.keys() - known.keys()))}")
+    if given["sampling"] is None:
+        given["sampling"] = "blocks" if is_blocks(X) else "shuffle"
     settings = Settings.check(net, given)
     start = Beginning.check(net, given)
     pinned = _Pins()
     check_params(pinned(net.params))
+    find = _samples_of_blocks if is_blocks(X) else _samples_of_arrays
+    found = find(net, X, y, samples, given, settings, start, pinned)
+    _check_resumable(start, found.batch_size)
+    plan = _plan(net, settings, start.optimizer, found.X, found.y, found.weight, found.batch_size)
+    start.history.batch_size = found.batch_size
+    evaluate = None
+    if found.held is not None or settings.metrics:
+        trained = found.trained() if settings.metrics else None
+        evaluate = _Evaluations(start.history, found.held, trained, settings.metrics)
+    return Run(
+        Job(
+            settings.backend, plan, net.params, start.state, found.sampler, found.n, start.rng,
+            found.feed,
+        ),
+        start.history,
+        epochs=settings.epochs,
+        schedule=start.schedule,
+        begin=found.begin,
+        evaluate=evaluate,
+        watch=_watch(settings),
+        recording=_recording(net, settings, plan, start, found.n),
+        callbacks=[
+            functools.partial(callback, net, start.history) for callback in settings.callbacks
+        ],
+        after_moves=lambda: check_params(net.params, by_callback=True),
+        progress=make_progress(
+            settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
+        ),
+        hint=lambda rate: f"{DIVERGED} {remedy(*found.examples(), net.loss, rate)}",
+        pins=pinned.pins,
+    )  # fmt: skip
+
+
+class _Samples(NamedTuple):
+    """The samples of a training, as a run needs them.
+
+    Attributes
+    ----------
+    X, y, weight : Rows, ndarray, ndarray or None
+        For the plan; without rows if a feed brings them.
+    n : int
+        How many samples to train on.
+    batch_size : int
+        Samples per batch.
+    sampler : Sampler or None
+        Their order, unless a feed determines it.
+    feed : Feed or None
+        Brings the samples.
+    held : Evaluation or None
+        Of the validation data.
+    trained : callable
+        Returns the evaluation of the samples.
+    examples : callable
+        Returns samples and targets for the message about a divergence.
+    begin : callable, optional
+        Called when the run begins.
+    """
+
+    X: Rows
+    y: AnyArray
+    weight: FloatArray | None
+    n: int
+    batch_size: int
+    sampler: Sampler | None
+    feed: Feed | None
+    held: Evaluation | None
+    trained: Callable[[], Evaluation]
+    examples: Callable[[], tuple[Any, Any]]
+    begin: Callable[[], None] | None = None
+
+
+def _samples_of_arrays(
+    net: Network,
+    X: SamplesLike,
+    y: ArrayLike | None,
+    samples: IndexArray | None,
+    given: Mapping[str, Any],
+    settings: Settings,
+    start: Beginning,
+    pinned: _Pins,
+) -> _Samples:
+    """Check samples in memory, their targets and weights, and the settings about them."""
+    _check_no_blocks(given)
     X = pinned(check_rows(X, net.sizes[0], net.dtype))
     targets = pinned(_data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype))
     labels = _class_labels(net, targets)
@@ -261,31 +359,56 @@ def prepare(
     sampler = make_sampler(given["sampling"], of_rows, batch_size, settings.drop_last)
     if rows is not None:
         sampler = Subset(sampler, rows)
-    plan = _plan(net, settings, start.optimizer, X, targets, weight, batch_size)
-    start.history.batch_size = batch_size
-    evaluate = None
-    if held is not None or settings.metrics:
-        trained = Evaluation(net, X, targets, weight, rows) if settings.metrics else None
-        evaluate = _Evaluations(start.history, held, trained, settings.metrics)
-    return Run(
-        Job(settings.backend, plan, net.params, start.state, sampler, n, start.rng),
-        start.history,
-        epochs=settings.epochs,
-        schedule=start.schedule,
-        begin=begin,
-        evaluate=evaluate,
-        watch=_watch(settings),
-        recording=_recording(net, settings, plan, start, n),
-        callbacks=[
-            functools.partial(callback, net, start.history) for callback in settings.callbacks
-        ],
-        after_moves=lambda: check_params(net.params, by_callback=True),
-        progress=make_progress(
-            settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
-        ),
-        hint=lambda rate: f"{DIVERGED} {remedy(X, targets, net.loss, rate)}",
-        pins=pinned.pins,
-    )
+    return _Samples(
+        X, targets, weight, n, batch_size, sampler, None, held,
+        lambda: Evaluation(net, X, targets, weight, rows), lambda: (X, targets), begin,
+    )  # fmt: skip
+
+
+def _check_no_blocks(given: Mapping[str, Any]) -> None:
+    """Check that settings that only blocks have are not given with arrays."""
+    for name in ("window", "memory"):
+        if given[name] is not None:
+            raise ValueError(
+                f"{name} is about data in blocks, but X is in memory: leave it out, or train on "
+                "fastgd.open_blocks(X, y)"
+            )
+    if given["sampling"] == "blocks":
+        raise ValueError(
+            "sampling='blocks' needs data in blocks: train on fastgd.open_blocks(X, y)"
+        )
+
+
+def _samples_of_blocks(
+    net: Network,
+    X: Blocks,
+    y: Any,
+    samples: Any,
+    given: Mapping[str, Any],
+    settings: Settings,
+    start: Beginning,
+    pinned: _Pins,
+) -> _Samples:
+    """Check blocks, and the settings about them."""
+    loader, feed = check_blocks(net, X, y, given)
+    if samples is not None:
+        raise TypeError("samples are indices into arrays: X is in blocks")
+    held, _ = _check_validation(net, given["validation"], pinned)
+    batch_size = _validation.check_batch_size(given["batch_size"], feed.n_rows)
+    nothing, targets, weight = feed.nothing()
+    return _Samples(
+        nothing, targets, weight, feed.n_rows, batch_size, None, feed, held,
+        lambda: evaluation(net, loader), feed.examples,
+    )  # fmt: skip
+
+
+def _check_resumable(start: Beginning, batch_size: int) -> None:
+    """Check that an epoch that a checkpoint has interrupted can be continued."""
+    if start.history._unfinished is not None and start.history.batch_size != batch_size:
+        raise ValueError(
+            f"resume continues in the middle of an epoch of batch_size {start.history.batch_size}, "
+            f"not {batch_size}: give the same"
+        )
 
 
 Given = TypeVar("Given")
@@ -516,6 +639,8 @@ def _check_validation(
     """Return the validation data, or the share of the samples to set aside (0 for none)."""
     if validation is None:
         return None, 0.0
+    if is_blocks(validation):
+        return evaluation(net, validation), 0.0
     if isinstance(validation, (float, np.floating)):
         return None, _validation.check_real("validation", validation, above=0, below=1)
     if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
@@ -523,8 +648,8 @@ def _check_validation(
         if isinstance(validation, (tuple, list)):
             what = f"a {type(validation).__name__} of {len(validation)}"
         raise TypeError(
-            "validation must be a tuple (X, y) or (X, y, sample_weight), or a share of the samples "
-            f"such as 0.2, not {what}"
+            "validation must be a tuple (X, y) or (X, y, sample_weight), blocks, or a share of the "
+            f"samples such as 0.2, not {what}"
         )
     X = pinned(check_rows(validation[0], net.sizes[0], net.dtype, "validation X"))
     n, given = len(X), validation[1]

@@ -218,7 +218,7 @@ def test_callbacks_see_each_epoch_and_can_stop():
 
 def test_defaults_equal_those_of_train():
     theirs, ours = (inspect.signature(function).parameters for function in (gd.train, descend))
-    for name in ("epochs", "sampling", "drop_last", "schedule", "record_every", "rng"):
+    for name in ("epochs", "drop_last", "schedule", "record_every", "rng"):
         assert ours[name].default == theirs[name].default
 
 

@@ -5,10 +5,15 @@ in place, or a `DenseRows` or `SparseRows`, whose rows are decoded a few at a ti
 everything above them see `Rows` only. `decode` is the definition of decoding; the engine's kernels
 (src_c/kernels/decode.inc.c) give the same bits.
 
+Data larger than memory come in blocks: `_blocks` has their interface and the simplest source,
+`_npy` files of arrays, `_order` the order of an epoch, and `_feed` the buffers that a thread fills
+while the engine trains.
+
 A new kind of samples is a class with the members of `Rows`, a branch in `check_rows`, and, for the
 compiled backend, a way to put its rows into a window (engine/windows.pyx).
 """
 
+from fastgd.rows._blocks import Blocks
 from fastgd.rows._check import as_rows, check_rows, subset
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
@@ -16,6 +21,7 @@ from fastgd.rows._sparse import SparseRows
 from fastgd.rows._storage import decode, is_storage, storage_names
 
 __all__ = [
+    "Blocks",
     "DenseRows",
     "Inputs",
     "Rows",
