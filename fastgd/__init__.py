@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from fastgd import _interruption, _location, optimizers  # noqa: F401, must come first
 from fastgd._version import __version__
 from fastgd.batches import BatchPlan, plan
-from fastgd.checkpoints import load_checkpoint, save_checkpoint
+from fastgd.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
 from fastgd.history import DivergenceError, History
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Advice",
     "BatchPlan",
+    "Checkpoint",
     "Comparison",
     "DivergenceError",
     "EarlyStopping",

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class Judge(Protocol):
         """Set the parameters with which the run ends."""
 
 
+@runtime_checkable
 class Saver(Protocol):
     """Saves the state in the middle of epochs; `fastgd.Checkpoint` is one."""
 
@@ -71,7 +72,7 @@ class Saver(Protocol):
     def is_due(self, steps: int) -> bool:
         """Return whether to save once so many steps are made."""
 
-    def save(self, params: FloatArray, history: History) -> None:
+    def save(self, model: Any, history: History) -> None:
         """Save this state."""
 
 
@@ -259,6 +260,8 @@ class Run:
         Called if callbacks have changed the parameters, to check them.
     savers : sequence of Saver
         Save the state in the middle of epochs.
+    model_at : callable
+        Returns the model with other parameters, for savers.
     progress : Progress, optional
         Displays each epoch.
     quantity : str
@@ -284,6 +287,7 @@ class Run:
         callbacks: Sequence[Callable[[], Any]] = (),
         after_moves: Callable[[], None] | None = None,
         savers: Sequence[Saver] = (),
+        model_at: Callable[[FloatArray], Any] = lambda params: params,
         progress: Progress | None = None,
         quantity: str = "loss",
         hint: Callable[[float], str] = lambda rate: "",
@@ -300,6 +304,7 @@ class Run:
         self._callbacks = callbacks
         self._after_moves = after_moves
         self._savers = savers
+        self._model_at = model_at
         self._progress = progress
         self._quantity = quantity
         self._hint = hint
@@ -407,9 +412,9 @@ class Run:
             if not math.isfinite(now.at.total):
                 self._diverge(rates)
             if into is not None:
-                history = self._halfway(*into, now)
+                history, model = self._halfway(*into, now), self._model_at(into[0])
                 for saver in due:
-                    saver.save(into[0], history)
+                    saver.save(model, history)
             if steps == chunk.steps:
                 return
             bounds = chunk.bounds

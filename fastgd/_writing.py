@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["check_place", "replacing"]
+__all__ = ["check_place", "keep_copy", "replacing"]
 
 
 def check_place(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
@@ -72,6 +72,32 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def keep_copy(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """Give a file that is about to be replaced another name as well; do nothing if it is missing.
+
+    A link is made where the file system has them, so that this takes no time and no room.
+    """
+    import secrets
+    import shutil
+
+    path, other = os.path.realpath(os.fsdecode(path)), os.fsdecode(other)
+    if not os.path.exists(path):
+        return
+    target, _ = check_place(other)
+    _remove_left_over(target)
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{base}.{secrets.token_hex(4)}")
+    try:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copy2(path, temporary)
+        os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
 def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[str, IO[bytes]]:

@@ -22,7 +22,7 @@ from fastgd._evaluation import Evaluation, count_held, draw_held
 from fastgd._plan import Plan
 from fastgd._progress import make_progress
 from fastgd._recording import Recording
-from fastgd._run import Job, Run, Watch
+from fastgd._run import Job, Run, Saver, Watch
 from fastgd._settings import Beginning, Settings
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd.batches import count_steps
@@ -153,7 +153,7 @@ def train(
     callbacks : sequence of callable
         Each is called after each epoch as ``callback(net, history)``, and may change the
         parameters; training stops if one returns True. The history is up to date and can be
-        copied or saved.
+        copied or saved. `fastgd.Checkpoint` saves within epochs too.
     l1, l2 : float
         Penalties ``l1 * |w|_1 + l2 / 2 * |w|^2`` on the weights, not on the biases, as part of
         the loss; `l1` is applied by a proximal step after each update, so that weights become
@@ -278,12 +278,26 @@ def prepare(
             functools.partial(callback, net, start.history) for callback in settings.callbacks
         ],
         after_moves=lambda: check_params(net.params, by_callback=True),
+        savers=_savers(settings.callbacks),
+        model_at=lambda params: _with_params(net, params),
         progress=make_progress(
             settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
         ),
         hint=lambda rate: f"{DIVERGED} {remedy(*found.examples(), net.loss, rate)}",
         pins=pinned.pins,
     )  # fmt: skip
+
+
+def _savers(callbacks: Sequence[Any]) -> list[Saver]:
+    """Return the callbacks that save within epochs, too."""
+    return [callback for callback in callbacks if isinstance(callback, Saver)]
+
+
+def _with_params(net: Network, params: FloatArray) -> Network:
+    """Return a copy of a network with other parameters."""
+    twin = net.copy()
+    twin.params[:] = params
+    return twin
 
 
 class _Samples(NamedTuple):

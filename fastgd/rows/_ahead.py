@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from fastgd.engine.side_by_side import heed_stop
+from fastgd.engine.side_by_side import raise_if_stopped
 
 __all__ = ["Ahead"]
 
@@ -53,7 +53,7 @@ class Ahead(Generic[Item]):
 
     def __enter__(self) -> Ahead[Item]:
         if os.getpid() != PROCESS:
-            self._items = self._make(heed_stop)
+            self._items = self._make(raise_if_stopped)
             return self
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         self._thread.start()
@@ -89,7 +89,7 @@ class Ahead(Generic[Item]):
                 if not self._thread.is_alive():
                     raise RuntimeError("the thread that reads data has ended early: train again")
                 self._changed.wait(LOOK)
-                heed_stop()
+                raise_if_stopped()
             item, self._item = self._item, None
             self._changed.notify_all()
             return item

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgd import _data
 from fastgd._typing import AnyArray, FloatArray, IndexArray
-from fastgd.engine.side_by_side import heed_stop
+from fastgd.engine.side_by_side import raise_if_stopped
 from fastgd.rows._blocks import (
     Blocks,
     check_table,
@@ -119,7 +119,7 @@ class Loader:
         """Yield each block in turn, in memory that is reused."""
         room = self.room(int(np.diff(self.bounds).max()))
         for i, n in enumerate(np.diff(self.bounds).tolist()):
-            heed_stop()
+            raise_if_stopped()
             X, y, weight = room
             block = X[:n], y[:n], None if weight is None else weight[:n]
             self.load([i], block)
