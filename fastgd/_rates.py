@@ -35,6 +35,7 @@ class Rates:
         self._base = base
         self._schedule = schedule
         self._history = history
+        self._constant: FloatArray = np.empty(0)  # one rate for each step, kept between epochs
         self._ahead: list[float] = []  # rates of future epochs, the next one last
 
     def of_epoch(self, steps: int, epochs_left: int) -> FloatArray:
@@ -49,7 +50,9 @@ class Rates:
         """
         schedule, history = self._schedule, self._history
         if schedule is None:
-            return np.full(steps, self._base)
+            if len(self._constant) != steps:
+                self._constant = np.full(steps, self._base)
+            return self._constant
         state = history._schedule_state
         if schedule.unit == "update":
             rates = schedule.rates(self._base, history.updates, steps, state)

@@ -71,7 +71,7 @@ class Schedule(ABC):
     name: ClassVar[str] = ""
     #: whether `observe` has any effect
     watches_loss: ClassVar[bool] = False
-    #: whether the arrays that `rates` returns are valid and not used elsewhere, so need no check
+    #: whether the arrays that `rates` returns are valid and not changed later, so need no check
     trusted: ClassVar[bool] = False
 
     unit: str = field(default="epoch", kw_only=True)

@@ -9,22 +9,20 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from fastgd._frozen import frozen
 from fastgd._run import Job, Run, Watch
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.engine import kernels, shuffle
 from fastgd.history import DivergenceError, History
 from fastgd.optimizers import Optimizer
-from fastgd.schedules import Schedule, State, Times
+from fastgd.schedules import Schedule
 from fastgd.sklearn._common import Progress, schedule_of
 from fastgd.sklearn._descent import (
     VELOCITY_OF,
@@ -36,59 +34,15 @@ from fastgd.sklearn._descent import (
     pack,
     unpack,
 )
+from fastgd.sklearn._schedules import Adaptive, InverseOfSeen
 from fastgd.stopping import EarlyStopping, Patience, Waiting
 
 __all__ = ["NOT_FINITE", "Epochs", "TrainingState", "Validation"]
 
-#: a learning rate of "adaptive" is not lowered below this
-LOWEST_RATE = 1e-6
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
-@frozen
-class InverseScaling(Schedule):
-    """scikit-learn's "invscaling": ``rate / (samples seen + 1) ** power``."""
-
-    watches_loss: ClassVar[bool] = True
-
-    power: float
-    seen: Callable[[], int]
-
-    def initial_state(self) -> State:
-        """Return that no sample was seen."""
-        return (0.0,)
-
-    def observe(self, state: State, loss: float) -> State:
-        """Return how many samples were seen."""
-        return (float(self.seen()),)
-
-    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return np.full(len(t), base / (state[0] + 1) ** self.power)
-
-
-@frozen
-class Adaptive(Schedule):
-    """scikit-learn's "adaptive": a fifth whenever the training has stalled."""
-
-    watches_loss: ClassVar[bool] = True
-
-    falls: Callable[[], bool]
-
-    def initial_state(self) -> State:
-        """Return how often the rate has fallen."""
-        return (0.0,)
-
-    def observe(self, state: State, loss: float) -> State:
-        """Count another fall, if this epoch brings it."""
-        return (state[0] + 1,) if self.falls() else state
-
-    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        for _ in range(int(state[0])):
-            base /= 5
-        return np.full(len(t), base)
 
 
 @dataclass
@@ -243,7 +197,7 @@ class Epochs:
         self.judged: Validation | None = None
         self.n_samples = 0
         self.shown: dict[str, float] = {}
-        self.stop = self.falls = self.diverged = False
+        self.stop = self.diverged = False
 
     def _make_optimizer(self) -> Optimizer:
         est = self.estimator
@@ -262,9 +216,9 @@ class Epochs:
         est = self.estimator
         if est.solver != "adam" and isinstance(est.learning_rate, str):
             if est.learning_rate == "invscaling":
-                return InverseScaling(est.power_t, lambda: int(est.t_))
+                return InverseOfSeen(est.power_t)
             if est.learning_rate == "adaptive":
-                return Adaptive(lambda: self.falls)
+                return Adaptive()
         return schedule_of(est.learning_rate)
 
     def _resume(self) -> TrainingState:
@@ -279,7 +233,7 @@ class Epochs:
             state = TrainingState(optimizer.kernel, rate, history)
         elif rate != state.initial_rate and not self.incremental:
             state.initial_rate = rate
-            if isinstance(self.schedule, (InverseScaling, Adaptive)):
+            if isinstance(self.schedule, (InverseOfSeen, Adaptive)):
                 state.rule = ""
         if rule != state.rule:
             begun = () if self.schedule is None else self.schedule.initial_state()
@@ -295,7 +249,7 @@ class Epochs:
             for moment in history._state.moments:
                 moment *= moment.dtype.type(-rate)
         state.rule = type(schedule).__name__
-        if isinstance(schedule, InverseScaling):
+        if isinstance(schedule, InverseOfSeen):
             history._schedule_state = (float(self.estimator.t_ if history.loss else 0),)
         elif isinstance(schedule, Adaptive):
             history._schedule_state = (float(round(math.log(state.initial_rate / rate, 5))),)
@@ -361,7 +315,7 @@ class Epochs:
     def _next_rate(self) -> float:
         """Return the learning rate that the training has reached, as scikit-learn's attribute."""
         state, history = self.state, self.state.history
-        if isinstance(self.schedule, (InverseScaling, Adaptive)):
+        if isinstance(self.schedule, (InverseOfSeen, Adaptive)):
             schedule_state = history._schedule_state
             rates = self.schedule.rates(state.initial_rate, history.epochs, 1, schedule_state)
             return float(rates[0])
@@ -466,9 +420,12 @@ class Epochs:
 
     def _judge(self) -> None:
         """Take over what the epoch came to."""
-        self._note(self.state.history.loss[-1])
+        history = self.state.history
+        self._note(history.loss[-1])
+        if isinstance(self.schedule, InverseOfSeen):
+            history._schedule_state = (float(self.estimator.t_),)
         if self.judged is not None:
-            self.state.history.validation_loss.append(self.shown["val_loss"])
+            history.validation_loss.append(self.shown["val_loss"])
 
     def _note(self, loss: float) -> None:
         """Add an epoch to the estimator's attributes, and judge it."""
@@ -517,7 +474,6 @@ class Epochs:
             est.best_loss_ = waiting.best
         if self.judged is not None and self.shown["score"] > est.best_validation_score_:
             est.best_validation_score_ = self.shown["score"]
-        self.falls = False
         if rule.exhausted(waiting):
             self._end_of_patience()
 
@@ -529,13 +485,17 @@ class Epochs:
             f"{what} did not improve more than tol={est.tol:f} for "
             f"{est.n_iter_no_change} consecutive epochs."
         )
-        self.stop = True
         if not isinstance(self.schedule, Adaptive):
+            self.stop = True
             self.progress.say(message + " Stopping.")
-        elif history.learning_rate[-1] <= LOWEST_RATE:
+            return
+        base = self.state.initial_rate
+        lower = self.schedule.lower(base, history._schedule_state)
+        if lower is None:
+            self.stop = True
             self.progress.say(message + " Learning rate too small. Stopping.")
-        else:
-            self.stop, self.falls = False, True
-            rate = history.learning_rate[-1] / 5
-            self.progress.say(message + f" Setting learning rate to {rate:f}")
-            est._no_improvement_count = 0
+            return
+        history._schedule_state = lower
+        rate = self.schedule.reached(base, lower)
+        self.progress.say(message + f" Setting learning rate to {rate:f}")
+        est._no_improvement_count = 0

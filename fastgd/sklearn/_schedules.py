@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import field
 from typing import ClassVar
 
@@ -13,20 +14,43 @@ from fastgd._frozen import frozen
 from fastgd._typing import FloatArray
 from fastgd.schedules import Schedule, State, Times
 
-__all__ = ["Adaptive", "Inverse", "Optimal"]
+__all__ = ["Adaptive", "Inverse", "InverseOfSeen", "Optimal"]
 
-
-class _Private(Schedule):
-    """A schedule of positive rates, whose arguments an estimator has checked."""
-
-    trusted = True
-
-    def __post_init__(self) -> None:
-        """Trust the fields."""
+LOWEST_RATE = 1e-6  # of "adaptive": it is not divided from there on
 
 
 @frozen
-class Optimal(_Private):
+class _OfSteps(Schedule):
+    """A schedule of positive rates of steps, whose arguments an estimator has checked.
+
+    The outputs of an estimator ask for the same rates, one after the other: the last ones are kept.
+    """
+
+    trusted = True
+    unit: str = field(default="update", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Trust the fields."""
+        vars(self)["_last"] = None, np.empty(0)
+
+    def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
+        """Return the learning rates of steps."""
+        asked, rates = vars(self)["_last"]
+        if asked != (base, start, count):
+            asked, rates = (base, start, count), self._compute(base, start, count)
+            vars(self)["_last"] = asked, rates
+        return rates
+
+    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
+        return self.rates(base, int(t[0]), len(t))
+
+    @abstractmethod
+    def _compute(self, base: float, start: int, count: int) -> FloatArray:
+        """Return the same, computed."""
+
+
+@frozen
+class Optimal(_OfSteps):
     """``"optimal"``: 1 / (alpha (offset + t)), whatever the first learning rate.
 
     Parameters
@@ -39,7 +63,6 @@ class Optimal(_Private):
 
     alpha: float
     offset: float
-    unit: str = field(default="update", kw_only=True)
 
     @classmethod
     def of(cls, alpha: float, slope: float) -> Optimal:
@@ -51,16 +74,12 @@ class Optimal(_Private):
         first = typical_weight(alpha) / max(1.0, slope)
         return cls(alpha, 1 / (first * alpha))
 
-    def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
-        """Return the learning rates of steps; sums in the order of the older, compiled steps."""
-        rates = np.arange(count, dtype=np.float64)
+    def _compute(self, base: float, start: int, count: int) -> FloatArray:
+        rates = np.arange(count, dtype=np.float64)  # sums in the order of older, compiled steps
         rates += self.offset + (start + 1.0)
         rates -= 1
         rates *= self.alpha
         return np.divide(1, rates, out=rates)
-
-    def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return self.rates(base, int(t[0]), len(t), state)
 
 
 def typical_weight(alpha: float) -> float:
@@ -69,8 +88,28 @@ def typical_weight(alpha: float) -> float:
 
 
 @frozen
-class Inverse(_Private):
-    """``"invscaling"``: base / t^power, with t from 1; the power may be negative.
+class Inverse(_OfSteps):
+    """``"invscaling"`` of linear models: base / t^power, with t from 1.
+
+    Parameters
+    ----------
+    power : float
+        The exponent, which may be negative.
+    """
+
+    power: float
+
+    def _compute(self, base: float, start: int, count: int) -> FloatArray:
+        rates = real_power(np.arange(start + 1.0, start + 1.0 + count), -self.power)
+        rates *= base
+        return rates
+
+
+@frozen
+class InverseOfSeen(Schedule):
+    """``"invscaling"`` of networks: base / (seen + 1)^power.
+
+    The state is (seen,), the number of samples seen, which the estimator counts.
 
     Parameters
     ----------
@@ -78,21 +117,20 @@ class Inverse(_Private):
         The exponent.
     """
 
-    power: float
-    unit: str = field(default="update", kw_only=True)
+    watches_loss: ClassVar[bool] = True
 
-    def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
-        """Return the learning rates of steps."""
-        rates = real_power(np.arange(start + 1.0, start + 1.0 + count), -self.power)
-        rates *= base
-        return rates
+    power: float
+
+    def initial_state(self) -> State:
+        """Return that no sample was seen."""
+        return (0.0,)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
-        return self.rates(base, int(t[0]), len(t), state)
+        return np.full(len(t), base / (state[0] + 1) ** self.power)
 
 
 @frozen
-class Adaptive(_Private):
+class Adaptive(Schedule):
     """``"adaptive"``: base, divided by 5 each time that the run would end; see `lower`.
 
     The state is (divisions,).
@@ -102,11 +140,11 @@ class Adaptive(_Private):
 
     def initial_state(self) -> State:
         """Return no divisions."""
-        return (0,)
+        return (0.0,)
 
     def lower(self, base: float, state: State) -> State | None:
         """Return the state with a lower learning rate; None where it is low enough to end."""
-        return (state[0] + 1,) if self.reached(base, state) > 1e-6 else None
+        return (state[0] + 1,) if self.reached(base, state) > LOWEST_RATE else None
 
     def reached(self, base: float, state: State) -> float:
         """Return the learning rate."""
