@@ -1,5 +1,6 @@
 """plot.paths() and plot.animate_paths(): the lines' points, and the titles."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from drawn import (
@@ -42,7 +43,7 @@ def test_the_title_compares_how_much_runs_wander():
     straight = traced([[0, 0], [1, 0.5], [2, 1]])
     ax = plot.paths(X, y, {1: there_and_back, None: straight})
     assert title_of(ax) == (
-        "Batch size 1 travels 5.0 times the straight-line distance, all samples 1.0 times"
+        "Batch size 1 travels 5.0 times the straight-line distance, all samples only 1.0 times"
     )
     ax = plot.paths(X, y, {1: straight, 2: straight})
     assert title_of(ax) == "All runs travel 1.0 times the straight-line distance"
@@ -161,3 +162,15 @@ def test_bad_animations_are_refused_before_anything_is_written(tmp_path, name, o
     with pytest.raises(ValueError, match=words):
         plot.animate_paths(*line_data(), two_ways(), tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_animation_on_clear_paper_is_one_on_white_paper(tmp_path):
+    """Without paper, the pale edges of letters and lines would become black."""
+    files = []
+    for paper in ("white", "none"):
+        papers = {"figure.facecolor": paper, "axes.facecolor": paper, "legend.frameon": False}
+        with mpl.rc_context(papers):
+            file = tmp_path / f"{paper}.gif"
+            files.append(plot.animate_paths(*line_data(), two_ways(), file, frames=2, dpi=40))
+    white, clear = (file.read_bytes() for file in files)
+    assert white == clear

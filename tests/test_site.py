@@ -72,8 +72,8 @@ def test_a_pages_language_is_recognised(languages, title, korean):
         ("batch size 1,797", "배치 크기 1,797"),
         (r"$\theta_1$, slope (units of y per unit of x)", "θ₁, 기울기"),
         (
-            "Batch size 1 travels 8.5 times the straight-line distance,\nbatch size 64 1.1 times",
-            "배치 크기 1은 직선거리의 8.5배, 배치 크기 64는 1.1배를 지나간다",
+            "Batch size 1 travels 8 times the straight-line distance,\nbatch size 4 only 2 times",
+            "배치 크기 1은 직선거리의 8배, 배치 크기 4는 2배를 지나간다",
         ),
         ("2 error·g", "2 error·g"),
         ("배치 크기 8", "배치 크기 8"),

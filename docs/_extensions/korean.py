@@ -78,10 +78,11 @@ TRANSLATIONS = {
     r"by (.+) with batch size (.+)": (
         r"후반의 손실은 배치 크기 \2에서 평균의 \1, 배치 크기 \4에서 \3만큼 흩어진다"
     ),
-    r"Batch size (.+) travels (.+) times the straight-line distance, batch size (.+) (.+) times": (
+    r"Batch size (.+) travels (.+) times the straight-line distance, "
+    r"batch size (.+) only (.+) times": (
         r"배치 크기 \1<topic> 직선거리의 \2배, 배치 크기 \3<topic> \4배를 지나간다"
     ),
-    r"(.+) travels (.+) times the straight-line distance, (.+) (.+) times": (
+    r"(.+) travels (.+) times the straight-line distance, (.+) only (.+) times": (
         r"\1는 직선거리의 \2배, \3는 \4배를 지나간다"
     ),
     r"Batch size (.+) leaves the saddle in (.+) of (.+) runs, batch size (.+) \(all\) in (.+)": (

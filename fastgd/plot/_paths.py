@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 from PIL import Image  # comes with matplotlib
 
@@ -349,7 +350,10 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
         star.set_markeredgecolor(ink)
         handles.append(star)
         labels.append(f"lowest cost, {_drawing.number(scene.bowl.least)}")
-    _labels.legend(ax, handles, labels, fontsize="small")
+    legend = _labels.legend(ax, handles, labels, fontsize="small")
+    halo = withStroke(linewidth=3, foreground=_drawing.looks(ax).paper)  # covers the contours
+    for text in legend.get_texts():
+        text.set_path_effects([halo])
     return lines
 
 
@@ -372,7 +376,7 @@ def _finding(scene: _Scene) -> str:
         return (
             f"{_drawing.capital(most)} {_drawing.verb(most, 'travels', 'travel')} {large} times "
             "the straight-line distance, "
-            f"{least} {small} times"
+            f"{least} only {small} times"
         )
     ends = {t.name: float(scene.bowl.excess(*t.points[-1])) for t in scene.tracks}
     best = min(ends, key=lambda k: ends[k])
@@ -388,6 +392,9 @@ def _write_frames(scene: _Scene, file: Path, frames: int, fps: int, dpi: int) ->
     figure = Figure(figsize=(6.4, 5.2), dpi=dpi, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     ax = figure.subplots()
+    for patch in (figure.patch, ax.patch):
+        if to_rgba(patch.get_facecolor())[3] < 1:  # a GIF has no pale edges on clear paper
+            patch.set_facecolor(_drawing.looks(ax).paper)
     ax.spines[["top", "right"]].set_visible(False)
     _draw_ground(ax, scene)
     lines = _draw_tracks(ax, scene)
