@@ -59,7 +59,7 @@ class SpeedChart(SphinxDirective):
         lines = [
             f'<tr><th scope="row">{html.escape(name)}</th>'
             f'<td><span class="bar" style="width: {100 * ratio / max(ratios):.1f}%"></span></td>'
-            f"<td><b>{ratio:.1f}</b> times {html.escape(best)}</td></tr>"
+            f"<td><b>{ratio:.1f}</b>× {html.escape(best)}</td></tr>"
             for (name, _, _, best), ratio in zip(measured, ratios, strict=True)
         ]
         caption = (

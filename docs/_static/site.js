@@ -1,4 +1,4 @@
-// What scrolls by itself can be scrolled by the keyboard.
+// What scrolls by itself can be scrolled by the keyboard; pictures of the gallery open alone.
 "use strict";
 
 (() => {
@@ -10,4 +10,11 @@
   };
   addEventListener("load", look);
   addEventListener("resize", look);
+  // A picture of the gallery opens in full size.
+  for (const image of document.querySelectorAll(".gallery img")) {
+    const link = document.createElement("a");
+    link.href = image.src;
+    image.replaceWith(link);
+    link.append(image);
+  }
 })();
