@@ -34,6 +34,7 @@ from fastgd.network import Network, load
 from fastgd.noise import noise_scale
 from fastgd.optimizers import *  # noqa: F403
 from fastgd.rows._open import open_blocks
+from fastgd.standardize import Standardize
 from fastgd.stopping import EarlyStopping
 from fastgd.training import train
 
@@ -56,6 +57,7 @@ __all__ = [
     "EarlyStopping",
     "History",
     "Network",
+    "Standardize",
     "__version__",
     "callbacks",
     "compare",

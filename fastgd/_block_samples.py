@@ -79,7 +79,9 @@ def check_blocks(net: Network, blocks: Blocks, y: Any, given: Mapping[str, Any])
 
 def needs_of(net: Network, class_weight: Callable[[AnyArray], AnyArray] | None = None) -> Needs:
     """Return what a network takes."""
-    return Needs(net.sizes[0], net.sizes[-1], net.loss, net.dtype, None, class_weight)
+    return Needs(
+        net.sizes[0], net.sizes[-1], net.loss, net.dtype, net.inputs, class_weight
+    )  # fmt: skip
 
 
 def evaluation(net: Network, blocks: Blocks | Loader) -> BlockEvaluation:

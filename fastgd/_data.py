@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import numbers
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from fastgd import _frames
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd._validation import check_choice, check_real
 from fastgd._words import count, kind_of, listed, show, there_are
@@ -41,11 +42,16 @@ __all__ = [
 
 
 CHUNK_BYTES = 1 << 20
+DLPACK_CPU = 1  # DLDeviceType in dlpack.h, as the other kinds
+DLPACK_DEVICES = {2: "CUDA", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 10: "ROCm", 14: "oneAPI"}
 BFLOAT16 = "bfloat16"  # ml_dtypes' name; its kind is V, as of any dtype from outside NumPy
 
 
-def as_array(name: str, value: Any) -> AnyArray:
-    """Return array-like values as an array of any dtype."""
+def as_array(name: str, value: Any, wanted: np.dtype[Any] | None = None) -> AnyArray:
+    """Return array-like values as an array of any dtype, without a copy where possible.
+
+    `wanted` is the dtype for a frame's copy; see `_frames.from_frame`.
+    """
     if value is None:
         raise TypeError(f"{name} is None, but must be an array of numbers")
     ma = sys.modules.get("numpy.ma")  # a masked array comes with its module
@@ -54,6 +60,10 @@ def as_array(name: str, value: Any) -> AnyArray:
             f"{name} has masked values: remove such samples, or fill the values in, for example "
             f"by {name}.filled({name}.mean())"
         )
+    if _frames.is_frame(value):
+        return _frames.from_frame(name, value, wanted)
+    if hasattr(value, "__dlpack_device__") and not isinstance(value, np.ndarray):
+        return _from_dlpack(name, value)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -63,7 +73,35 @@ def as_array(name: str, value: Any) -> AnyArray:
         raise TypeError(
             f"{name} is {what}, but must be an array of numbers{_how_to_array(name, value)}"
         )
-    return _from_objects(array) if array.dtype.kind == "O" else array
+    return _frames.from_objects(array) if array.dtype.kind == "O" else array
+
+
+def _from_dlpack(name: str, value: Any) -> AnyArray:
+    """Return another library's array, whose memory is not copied."""
+    what = f"{name} is a {type(value).__module__.partition('.')[0]} {type(value).__name__}"
+    try:
+        device = int(value.__dlpack_device__()[0])
+    except ValueError:  # such as torch's "meta"
+        raise TypeError(f"{what} without memory, but must hold numbers") from None
+    if device != DLPACK_CPU:
+        kind = DLPACK_DEVICES.get(device, f"of DLPack's kind {device}")
+        raise TypeError(
+            f"{what} on a device ({kind}), but fastgd computes on CPUs: copy it to the CPU first, "
+            f"such as by {name}.cpu()"
+        )
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        reason = error
+    try:  # of an older version of DLPack, or of a dtype that DLPack does not know
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError):
+        hint = ""
+        if getattr(value, "requires_grad", False):
+            hint = f": use {name}.detach()"
+        elif "bfloat16" in str(getattr(value, "dtype", "")):
+            hint = f": use {name}.float()"
+        raise TypeError(f"{what} that NumPy cannot read ({reason}){hint}") from None
 
 
 def _how_to_array(name: str, value: Any) -> str:
@@ -82,22 +120,6 @@ def _how_to_array(name: str, value: Any) -> str:
     if isinstance(value, str) and "." in value:
         return ": a file is read by numpy.load, numpy.loadtxt or pandas.read_csv"
     return ""
-
-
-def _from_objects(array: AnyArray) -> AnyArray:
-    """Convert objects that are all numbers, such as a frame's mixed columns, to a numeric array.
-
-    One dimension of integers, such as class indices, stays integer if 64 bits hold it.
-    """
-    values = list(array.flat)
-    if not all(isinstance(value, (numbers.Real, np.bool_)) for value in values):
-        return array
-    try:
-        if array.ndim == 1 and (plain := np.array(values)).dtype.kind != "O":
-            return plain
-        return np.array([float(value) for value in values], np.float64).reshape(array.shape)
-    except OverflowError:
-        return array  # a number too large for a float: a later check reports it
 
 
 def dtype_error(name: str, array: AnyArray, hint: str = "") -> TypeError:
@@ -153,12 +175,17 @@ def check_array(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
 
 
 def check_finite(
-    name: str, array: FloatArray, given: AnyArray | None = None, first: int = 0
+    name: str,
+    array: FloatArray,
+    given: AnyArray | None = None,
+    first: int = 0,
+    columns: Sequence[str] | None = None,
 ) -> None:
     """Check that all elements are finite, without copying the data.
 
     `given` is the array before conversion: it tells a number that overflowed from an infinite
-    one, and the message uses its indices. `first` is the number of the array's first row.
+    one, and the message uses its indices. `first` is the number of the array's first row,
+    `columns` are the columns' names.
     """
     rows = array.reshape(len(array), -1)
     step = max(1, CHUNK_BYTES // max(1, rows[0].nbytes))
@@ -172,6 +199,8 @@ def check_finite(
         value = given.reshape(rows.shape)[row, column]
         row += first
         where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
+        if columns is not None:
+            where += f", column {columns[column]!r},"
         if np.isfinite(value):
             raise ValueError(
                 f"{name}{where} is {value}, which is more than {array.dtype} holds: scale the "
@@ -208,9 +237,15 @@ def check_X(  # noqa: N802, the field's name for samples
     return array
 
 
-def check_matrix(X: Any, n_features: int, name: str = "X") -> AnyArray:
-    """Return real numbers of shape (n, n_features) of any dtype, finite or not, without a copy."""
-    given = as_array(name, X)
+def check_matrix(
+    X: Any, n_features: int | None, name: str = "X", wanted: np.dtype[Any] | None = None
+) -> AnyArray:
+    """Return real numbers of shape (n, n_features) of any dtype, finite or not.
+
+    They are not copied where possible; `wanted` is the dtype for a frame's copy. Without
+    n_features, any number of columns from 1 on is allowed.
+    """
+    given = as_array(name, X, wanted)
     if given.shape and len(given) == 0:
         raise ValueError(f"{name} has no samples: its shape is {given.shape}")
     if given.ndim == 1 and given.dtype.kind in "fiub":
@@ -222,7 +257,10 @@ def check_matrix(X: Any, n_features: int, name: str = "X") -> AnyArray:
     if array.ndim != 2:
         hint = "; .reshape(len(X), -1) makes a row of each sample" if array.ndim > 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions{hint}")
-    if array.shape[1] != n_features:
+    if n_features is None:
+        if array.shape[1] == 0:
+            raise ValueError(f"{name} has no columns: its shape is {array.shape}")
+    elif array.shape[1] != n_features:
         hint = "the first of a network's sizes is the number of columns"
         if len(array) == n_features:
             hint = f"{name} has a row for each sample, so that {name}.T may be meant"

@@ -2,7 +2,8 @@
 
 The entry "fastgd" is a JSON text: the format's version, the kind of file, and everything that is
 not an array. Each array is an entry of its own. Files of later format versions are refused;
-unknown entries are ignored, so that other code may add its own.
+unknown entries are ignored, so that other code may add its own. A file has the lowest version that
+can hold its entries, so that earlier versions of fastgd read what they understand.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 1
+FORMAT = 2
+#: the format that introduced an entry without which a file means something else; others are 1
+NEEDED = {"inputs": 2}
 HEADER = "fastgd"
 
 
@@ -40,7 +43,8 @@ def write(path: str | os.PathLike[str], kind: str, entries: Mapping[str, Any]) -
 
     arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
     header = {name: value for name, value in entries.items() if name not in arrays}
-    arrays[HEADER] = np.array(json.dumps(header | {"format": FORMAT, "kind": kind}))
+    version = max(NEEDED.get(name, 1) for name in ("", *entries))
+    arrays[HEADER] = np.array(json.dumps(header | {"format": version, "kind": kind}))
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 

@@ -12,10 +12,10 @@ from fastgd import _data, _validation
 from fastgd._arguments import helpful
 from fastgd._typing import AnyArray, FloatArray, RngLike, SamplesLike
 from fastgd.history import DivergenceError
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_network, read_rows
 from fastgd.noise import noise_scale
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
-from fastgd.rows import Rows, check_rows
+from fastgd.rows import Rows
 from fastgd.training import prepare
 
 __all__ = ["Advice", "Candidate", "recommend_batch_size"]
@@ -165,7 +165,7 @@ def recommend_batch_size(
     """
     check_network(net)
     generator = _validation.check_rng(rng)
-    X = check_rows(X, net.sizes[0], net.dtype)
+    X = read_rows(net, X)
     n = len(X)
     y = _data.check_y(y, n, net.sizes[-1], net.loss, net.dtype)
     weight = _data.check_sample_weight(sample_weight, n, net.dtype)

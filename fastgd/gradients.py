@@ -10,9 +10,8 @@ from fastgd import _data, _validation, backends
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._typing import FloatArray, SamplesLike
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_network, read_rows
 from fastgd.optimizers import SGD
-from fastgd.rows import check_rows
 
 __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
 
@@ -190,7 +189,7 @@ def plan_all(
     check_network(net)
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)
-    X = check_rows(X, net.sizes[0], net.dtype)
+    X = read_rows(net, X)
     n = len(X)
     plan = Plan(
         sizes=net.sizes,

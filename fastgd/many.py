@@ -8,14 +8,13 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastgd import _validation, _words
+from fastgd import _frames, _validation, _words
 from fastgd._arguments import helpful, unknown_argument
 from fastgd._run import Run
 from fastgd._typing import SamplesLike
 from fastgd.engine.side_by_side import run_all
 from fastgd.history import DivergenceError, History
-from fastgd.network import Network, check_network
-from fastgd.rows import check_rows
+from fastgd.network import Network, check_network, read_rows
 from fastgd.training import allowed_settings, prepare
 
 __all__ = ["train_many"]
@@ -144,11 +143,14 @@ def _prepare_all(
 ) -> list[Run]:
     """Check the arguments for every network, before any of them changes."""
     converted: dict[Any, Any] = {}
+    names = _frames.column_names(X)
     runs = []
     for net, entry in zip(nets, settings, strict=True):
-        if net.dtype not in converted:
-            converted[net.dtype] = check_rows(X, net.sizes[0], net.dtype)
-        runs.append(prepare(net, converted[net.dtype], y, n_threads=1, **entry))
+        _frames.require_names(X, net.feature_names)
+        key = net.sizes[0], net.dtype, net.inputs
+        if key not in converted:
+            converted[key] = read_rows(net, X)
+        runs.append(prepare(net, converted[key], y, names=names, n_threads=1, **entry))
     bit_generators = [run.rng.bit_generator for run in runs]  # several generators may share one
     if len(set(map(id, bit_generators))) < len(runs):
         raise ValueError(

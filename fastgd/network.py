@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastgd import _data, _files, _layout, _validation
+from fastgd import _data, _files, _frames, _layout, _validation
 from fastgd._arguments import helpful
 from fastgd._data import all_finite
 from fastgd._typing import FloatArray, RngLike, SamplesLike
@@ -18,6 +18,7 @@ from fastgd._words import count, listed, show
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES
 from fastgd.rows import Rows, check_rows
+from fastgd.standardize import Standardize
 
 __all__ = ["Network", "load"]
 
@@ -44,6 +45,9 @@ class Network:
         "hinge" (one output, y in {-1, 1}) or "poisson" (counts).
     dtype : {"float32", "float64"}
         The dtype of the parameters and of all computation.
+    inputs : Standardize, optional
+        Makes the network's inputs of raw columns: from then on X means these columns, in training
+        and in prediction. It is saved with the network.
     rng : None, int or numpy.random.Generator
         Used to draw the initial weights. A model without hidden layers starts with zeros.
 
@@ -55,6 +59,12 @@ class Network:
         Writable views on `params`.
     biases : tuple of ndarray of shape (sizes[i + 1],)
         Writable views on `params`.
+    inputs : Standardize or None
+        How columns become inputs.
+    feature_names : tuple of str, or None
+        The columns' names: those of `inputs`, otherwise of the first frame that the network was
+        trained on. A frame with other columns, or in another order, is then an error; arrays have
+        no names, and are taken as they are.
 
     Notes
     -----
@@ -76,6 +86,9 @@ class Network:
     _params: FloatArray
     #: how a table's columns become the inputs, for a network saved by the command line
     _table: dict[str, Any] | None = None
+    # defaults for pickles of earlier versions
+    _inputs: Standardize | None = None
+    _feature_names: tuple[str, ...] | None = None
 
     @helpful
     def __init__(
@@ -85,12 +98,15 @@ class Network:
         hidden: str | Sequence[str] = "relu",
         loss: str = "squared_error",
         dtype: DTypeLike = "float32",
+        inputs: Standardize | None = None,
         rng: RngLike = None,
     ) -> None:
-        self._set_up(sizes, hidden, loss, dtype)
+        self._set_up(sizes, hidden, loss, dtype, inputs)
         self._draw(_validation.check_rng(rng))
 
-    def _set_up(self, sizes: Any, hidden: Any, loss: str, dtype: DTypeLike) -> None:
+    def _set_up(
+        self, sizes: Any, hidden: Any, loss: str, dtype: DTypeLike, inputs: Standardize | None
+    ) -> None:
         """Check the arguments of the same names; all parameters are zero."""
         self._sizes = check_sizes(sizes)
         n_hidden = len(self._sizes) - 2
@@ -102,6 +118,8 @@ class Network:
                 f"{self._sizes[-1]}: for one class out of several use loss='cross_entropy'"
             )
         checked = _validation.check_dtype(dtype)
+        self._inputs = check_standardize(inputs, self._sizes[0])
+        self._feature_names = None if inputs is None else inputs.feature_names
         self._params = np.zeros(_layout.count(self._sizes), checked)
 
     def _draw(self, rng: np.random.Generator) -> None:
@@ -132,6 +150,16 @@ class Network:
         return self.params.dtype
 
     @property
+    def inputs(self) -> Standardize | None:
+        """How columns of X become inputs; None where they are the inputs."""
+        return self._inputs
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of X, where they are known."""
+        return self._feature_names
+
+    @property
     def n_params(self) -> int:
         """The number of parameters."""
         return self.params.size
@@ -158,9 +186,10 @@ class Network:
     def __repr__(self) -> str:
         hidden = self._hidden[0] if len(set(self._hidden)) == 1 else list(self._hidden)
         activation = f", hidden={hidden!r}" if self._hidden else ""
+        inputs = "" if self._inputs is None else f", inputs={self._inputs!r}"
         return (
             f"Network({list(self._sizes)}{activation}, loss={self._loss!r}, "
-            f"dtype={self.dtype.name!r})"
+            f"dtype={self.dtype.name!r}{inputs})"
         )
 
     def forward(self, X: SamplesLike) -> FloatArray:
@@ -188,7 +217,7 @@ class Network:
         (1, 3)
         """
         check_inputs(self)
-        z = self._outputs(check_rows(X, self._sizes[0], self.dtype))
+        z = self._outputs(read_rows(self, X))
         return z[:, 0] if self._sizes[-1] == 1 else z
 
     def predict(self, X: SamplesLike) -> FloatArray:
@@ -219,7 +248,7 @@ class Network:
         [[0.5, 0.5]]
         """
         check_inputs(self)
-        z = self._outputs(check_rows(X, self._sizes[0], self.dtype))
+        z = self._outputs(read_rows(self, X))
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
@@ -263,7 +292,7 @@ class Network:
         """
         check_inputs(self)
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
-        X = check_rows(X, self._sizes[0], self.dtype)
+        X = read_rows(self, X)
         y = _data.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
         weight = _data.check_sample_weight(sample_weight, len(X), self.dtype)
         values = self._losses(X, y, weight)
@@ -368,6 +397,32 @@ def check_network(net: Any) -> Network:
     return net
 
 
+def read_rows(net: Network, X: SamplesLike, name: str = "X") -> Rows:
+    """Return samples of a network's columns as its inputs, in a form that backends read.
+
+    Every function that takes a network and X reads X here.
+    """
+    _frames.require_names(X, net.feature_names, name)
+    return check_rows(X, net.sizes[0], net.dtype, name, net.inputs)
+
+
+def check_standardize(inputs: Any, n_inputs: int) -> Standardize | None:
+    """Return what makes inputs of columns, or None."""
+    if inputs is None:
+        return None
+    if not isinstance(inputs, Standardize):
+        raise TypeError(
+            f"inputs must be a fastgd.Standardize, such as fastgd.Standardize.fit(X), not "
+            f"{show(inputs)}"
+        )
+    if inputs.n_features != n_inputs:
+        raise ValueError(
+            f"inputs has {count(inputs.n_features, 'column')}, but the network has "
+            f"{count(n_inputs, 'input')}: the first of sizes is the number of columns"
+        )
+    return inputs
+
+
 def check_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the units of each layer."""
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
@@ -438,13 +493,23 @@ def check_inputs(net: Network) -> None:
 
 def network_entries(net: Network) -> dict[str, Any]:
     """Return the entries of a file for a network."""
-    entries = {
+    entries: dict[str, Any] = {
         "sizes": list(net.sizes),
         "hidden": list(net.hidden),
         "loss": net.loss,
         "params": net.params,
     }
-    return entries if net._table is None else entries | {"table": net._table}
+    if net._table is not None:
+        entries["table"] = net._table
+    if net.feature_names is not None:
+        entries["feature names"] = list(net.feature_names)
+    if net.inputs is not None:
+        entries["inputs"] = ["standardize"]
+        entries["inputs.mean"] = net.inputs.mean
+        entries["inputs.scale"] = net.inputs.scale
+        if net.inputs.feature_names is not None:
+            entries["inputs"].append(list(net.inputs.feature_names))
+    return entries
 
 
 def read_network(file: _files.Contents) -> Network:
@@ -454,11 +519,26 @@ def read_network(file: _files.Contents) -> Network:
     sizes = check_sizes(file.header["sizes"])
     params = file.arrays.array("params", FLOATS, [_layout.count(sizes)])
     hidden, loss = file.header["hidden"], file.header["loss"]
+    inputs = _read_inputs(file, sizes[0])
     net: Network = object.__new__(Network)  # to draw weights would take longer than to read them
-    net._set_up(sizes, hidden, loss, params.dtype)
+    net._set_up(sizes, hidden, loss, params.dtype, inputs)
     net.params[:] = params
+    net._feature_names = _frames.check_names(file.header.get("feature names"), sizes[0])
     net._table = _read_table(file, net)
     return net
+
+
+def _read_inputs(file: _files.Contents, n_inputs: int) -> Standardize | None:
+    """Return how columns become the network's inputs, or None if the file has nothing of it."""
+    if "inputs" not in file.header:
+        return None
+    kind, *names = file.header["inputs"]
+    if kind != "standardize":
+        raise ValueError(f"its inputs are {show(kind)}")
+    mean, scale = (
+        file.arrays.array(f"inputs.{name}", ["f8"], [n_inputs]) for name in ("mean", "scale")
+    )
+    return Standardize(mean, scale, *names)
 
 
 def _read_table(file: _files.Contents, net: Network) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _data, _validation, _words
+from fastgd import _data, _frames, _validation, _words
 from fastgd._arguments import helpful
 from fastgd._block_samples import check_blocks, evaluation
 from fastgd._divergence import remedy
@@ -29,9 +29,9 @@ from fastgd.batches import count_steps
 from fastgd.engine.shuffle import index_dtype
 from fastgd.history import History
 from fastgd.losses import LOSSES
-from fastgd.network import Network, check_network, check_params
+from fastgd.network import Network, check_network, check_params, read_rows
 from fastgd.optimizers import Optimizer
-from fastgd.rows import Rows, check_rows
+from fastgd.rows import Rows
 from fastgd.rows._blocks import Blocks, is_blocks
 from fastgd.sampling import Sampler, Subset, make_sampler
 from fastgd.stopping import EarlyStopping
@@ -236,11 +236,13 @@ def prepare(
     y: ArrayLike | None = None,
     *,
     samples: IndexArray | None = None,
+    names: tuple[str, ...] | None = None,
     **given: Any,
 ) -> Run:
     """Check the arguments of `train`, and return the run, which has changed nothing yet.
 
-    `samples` are the indices in X of the samples to train on; None for all.
+    `samples` are the indices in X of the samples to train on; None for all. `names` are those of
+    its columns, where X is not the frame itself.
     """
     check_network(net)
     known = allowed_settings()
@@ -253,8 +255,9 @@ def prepare(
     start = Beginning.check(net, given)
     pinned = _Pins()
     check_params(pinned(net.params))
+    names = net.feature_names or names or _frames.column_names(X)
     find = _samples_of_blocks if is_blocks(X) else _samples_of_arrays
-    found = find(net, X, y, samples, given, settings, start, pinned)
+    found = find(net, X, y, samples, names, given, settings, start, pinned)
     _check_resumable(start, found.batch_size)
     plan = _plan(net, settings, start.optimizer, found.X, found.y, found.weight, found.batch_size)
     start.history.batch_size = found.batch_size
@@ -270,7 +273,7 @@ def prepare(
         start.history,
         epochs=settings.epochs,
         schedule=start.schedule,
-        begin=found.begin,
+        begin=functools.partial(_begin, net, names, found.split),
         evaluate=evaluate,
         watch=_watch(settings),
         recording=_recording(net, settings, plan, start, found.n),
@@ -321,8 +324,8 @@ class _Samples(NamedTuple):
         Returns the evaluation of the samples.
     examples : callable
         Returns samples and targets for the message about a divergence.
-    begin : callable, optional
-        Called when the run begins.
+    split : _Split, optional
+        The samples set aside, if any.
     """
 
     X: Rows
@@ -335,7 +338,7 @@ class _Samples(NamedTuple):
     held: Evaluation | None
     trained: Callable[[], Evaluation]
     examples: Callable[[], tuple[Any, Any]]
-    begin: Callable[[], None] | None = None
+    split: _Split | None = None
 
 
 def _samples_of_arrays(
@@ -343,6 +346,7 @@ def _samples_of_arrays(
     X: SamplesLike,
     y: ArrayLike | None,
     samples: IndexArray | None,
+    names: tuple[str, ...] | None,
     given: Mapping[str, Any],
     settings: Settings,
     start: Beginning,
@@ -350,16 +354,16 @@ def _samples_of_arrays(
 ) -> _Samples:
     """Check samples in memory, their targets and weights, and the settings about them."""
     _check_no_blocks(given)
-    X = pinned(check_rows(X, net.sizes[0], net.dtype))
+    X = pinned(read_rows(net, X))
     targets = pinned(_data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype))
     labels = _class_labels(net, targets)
     weight = pinned(_weights(given["sample_weight"], given["class_weight"], labels, net, len(X)))
     rows = None if samples is None else _data.check_samples(samples, len(X))
-    held, share = _check_validation(net, given["validation"], pinned)
-    begin = None
+    held, share = _check_validation(net, given["validation"], pinned, names)
+    split = None
     if share:
         split = _Split(share, rows, labels, start, len(X))
-        rows, begin = split.train_rows, split.begin
+        rows = split.train_rows
         _check_parts_count(weight, split)
         held = Evaluation(net, X, targets, weight, split.held_rows)
     elif held is None and start.history.validation_samples is not None:
@@ -375,7 +379,7 @@ def _samples_of_arrays(
         sampler = Subset(sampler, rows)
     return _Samples(
         X, targets, weight, n, batch_size, sampler, None, held,
-        lambda: Evaluation(net, X, targets, weight, rows), lambda: (X, targets), begin,
+        lambda: Evaluation(net, X, targets, weight, rows), lambda: (X, targets), split,
     )  # fmt: skip
 
 
@@ -398,6 +402,7 @@ def _samples_of_blocks(
     X: Blocks,
     y: Any,
     samples: Any,
+    names: tuple[str, ...] | None,
     given: Mapping[str, Any],
     settings: Settings,
     start: Beginning,
@@ -407,7 +412,7 @@ def _samples_of_blocks(
     loader, feed = check_blocks(net, X, y, given)
     if samples is not None:
         raise TypeError("samples are indices into arrays: X is in blocks")
-    held, _ = _check_validation(net, given["validation"], pinned)
+    held, _ = _check_validation(net, given["validation"], pinned, names)
     batch_size = _validation.check_batch_size(given["batch_size"], feed.n_rows)
     nothing, targets, weight = feed.nothing()
     return _Samples(
@@ -423,6 +428,13 @@ def _check_resumable(start: Beginning, batch_size: int) -> None:
             f"resume continues in the middle of an epoch of batch_size {start.history.batch_size}, "
             f"not {batch_size}: give the same"
         )
+
+
+def _begin(net: Network, names: tuple[str, ...] | None, split: _Split | None) -> None:
+    """Make the changes that only a run which starts may make."""
+    net._feature_names = names
+    if split is not None:
+        split.begin()
 
 
 Given = TypeVar("Given")
@@ -648,7 +660,7 @@ def _class_labels(net: Network, targets: AnyArray) -> AnyArray | None:
 
 
 def _check_validation(
-    net: Network, validation: Any, pinned: _Pins
+    net: Network, validation: Any, pinned: _Pins, names: tuple[str, ...] | None
 ) -> tuple[Evaluation | None, float]:
     """Return the validation data, or the share of the samples to set aside (0 for none)."""
     if validation is None:
@@ -665,7 +677,8 @@ def _check_validation(
             "validation must be a tuple (X, y) or (X, y, sample_weight), blocks, or a share of the "
             f"samples such as 0.2, not {what}"
         )
-    X = pinned(check_rows(validation[0], net.sizes[0], net.dtype, "validation X"))
+    _frames.require_names(validation[0], names, "validation X")
+    X = pinned(read_rows(net, validation[0], "validation X"))
     n, given = len(X), validation[1]
     y = pinned(_data.check_y(given, n, net.sizes[-1], net.loss, net.dtype, "validation y"))
     weight = validation[2] if len(validation) == 3 else None

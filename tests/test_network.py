@@ -307,7 +307,7 @@ def test_a_network_without_history_is_not_a_checkpoint(tmp_path):
 
 
 def test_files_of_a_later_format_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(gd._files, "FORMAT", 99)
+    monkeypatch.setattr(gd._files, "NEEDED", {"sizes": 99})
     gd.Network([2, 1]).save(tmp_path / "net.npz")
     monkeypatch.undo()
     with pytest.raises(ValueError, match="format 99"):

@@ -21,9 +21,9 @@ from fastgd.comparison._comparison import Comparison
 from fastgd.comparison._entry import Entry, Trial
 from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_network, read_rows
 from fastgd.optimizers import SGD, Optimizer, check_optimizer
-from fastgd.rows import Rows, check_rows, subset
+from fastgd.rows import Rows, subset
 from fastgd.stopping import EarlyStopping, check_early_stopping
 from fastgd.training import allowed_settings, prepare
 
@@ -219,7 +219,7 @@ def compare_starts(
     that diverges, the next best with a lower learning rate.
     """
     first = starts[0]
-    X = check_rows(X, first.net.sizes[0], first.net.dtype)
+    X = read_rows(first.net, X)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     if goal is not None:
         goal = _validation.check_real("goal", goal)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastgd import _data
-from fastgd._typing import AnyArray
+from fastgd import _data, _frames
+from fastgd._typing import AnyArray, FloatArray
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
 from fastgd.rows._sparse import SparseRows
 from fastgd.rows._storage import decode, is_storage
 
-__all__ = ["as_rows", "check_rows", "subset"]
+__all__ = ["as_rows", "check_rows", "convert", "subset"]
 
 #: Samples of at most so many bytes, once converted, are converted before the run: their copy is
 #: small, and decoding them again in each epoch takes longer. Tests set this to 0.
@@ -51,18 +51,73 @@ def check_rows(
     """
     if isinstance(X, (DenseRows, SparseRows)):
         return X if X.dtype == dtype else type(X)(X.source, dtype, X.inputs)
-    given = _data.check_matrix(X, n_features, name)
+    given = _read(X, n_features, dtype, name, inputs)
     if given.dtype == dtype and inputs is None:
-        return _data.check_X(given, n_features, dtype, name)
+        array = _data.check_array(name, given, dtype)
+        _check_finite(name, array, given, X)
+        return array
     small = given.size * dtype.itemsize <= CONVERTED_BYTES
-    if (small or not is_storage(given.dtype)) and inputs is None:
-        return _data.check_X(given, n_features, dtype, name)
-    if not is_storage(given.dtype):
-        given = given.astype(dtype)
+    # where a copy must be made, it is the smaller one
+    copied = not _is_in_place(given) and given.dtype.itemsize >= dtype.itemsize
+    if small or copied or not is_storage(given.dtype):
+        converted = _convert(given, dtype, inputs, name, X)
+        # still rows: what they hold has gone through the inputs already
+        return converted if inputs is None else DenseRows(converted, dtype)
     rows = DenseRows(_in_place(given), dtype, inputs)
-    _check_decoded(rows, name)
-    # still rows: what they hold has gone through the inputs already
-    return DenseRows(rows[:], dtype) if small else rows
+    _check_decoded(rows, name, X)
+    return rows
+
+
+def convert(
+    X: Any,
+    n_features: int,
+    dtype: np.dtype[Any],
+    name: str = "X",
+    inputs: Inputs | None = None,
+) -> FloatArray:
+    """Return samples as a network's inputs: an array of shape (n, n_features) in dtype.
+
+    It is a new array wherever something has to be computed. The arguments are those of
+    `check_rows`.
+    """
+    given = _read(X, n_features, dtype, name, inputs)
+    return _convert(given, dtype, inputs, name, X)
+
+
+def _read(
+    X: Any, n_features: int, dtype: np.dtype[Any], name: str, inputs: Inputs | None
+) -> AnyArray:
+    """Return samples of any dtype, as they are stored if possible."""
+    # float64 is what integers of 64 bits are decoded in where columns are standardised
+    wanted = dtype if inputs is None else np.dtype(np.float64)
+    return _data.check_matrix(X, n_features, name, wanted)
+
+
+def _convert(
+    given: AnyArray, dtype: np.dtype[Any], inputs: Inputs | None, name: str, X: Any
+) -> FloatArray:
+    """Return checked samples, converted a few at a time: the steps in between need no memory."""
+    if inputs is None:
+        array = _data.check_array(name, given, dtype)
+        _check_finite(name, array, given, X)
+        return array
+    out = np.empty(given.shape, dtype)
+    step = _rows_at_once(given.shape[1], dtype)
+    for start in range(0, len(out), step):
+        part, piece = given[start : start + step], out[start : start + step]
+        piece[...] = decode(part, dtype, inputs)
+        _check_finite(name, piece, part, X, start)
+    return out
+
+
+def _check_finite(name: str, array: FloatArray, given: AnyArray, X: Any, first: int = 0) -> None:
+    """Check that all elements are finite; X is what the user gave, which may name its columns."""
+    if not _data.all_finite(array):
+        _data.check_finite(name, array, given, first, _frames.column_names(X))
+
+
+def _rows_at_once(n_features: int, dtype: np.dtype[Any]) -> int:
+    return max(1, PIECE_BYTES // max(1, n_features * dtype.itemsize))
 
 
 def subset(X: Rows, samples: Any) -> Rows:
@@ -84,13 +139,16 @@ def _in_place(array: AnyArray) -> AnyArray:
     return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
 
 
-def _check_decoded(rows: DenseRows, name: str) -> None:
+def _is_in_place(array: AnyArray) -> bool:
+    return array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
+
+
+def _check_decoded(rows: DenseRows, name: str, X: Any) -> None:
     """Check that all elements are finite once they are decoded."""
     if rows.source.dtype.kind in "iub" and rows.inputs is None:
         return
-    step = max(1, PIECE_BYTES // max(1, rows.shape[1] * rows.dtype.itemsize))
+    step = _rows_at_once(rows.shape[1], rows.dtype)
     for start in range(0, len(rows), step):
         given = rows.source[start : start + step]
         piece = decode(given, rows.dtype, rows.inputs)
-        if not _data.all_finite(piece):
-            _data.check_finite(name, piece, given, first=start)
+        _check_finite(name, piece, given, X, start)
