@@ -1,7 +1,7 @@
 """Frames: their column names, and their numbers as one array.
 
-A frame is a pandas or polars DataFrame, a pyarrow Table or RecordBatch, or any other object with the
-Arrow PyCapsule interface (https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html).
+A frame is a pandas or polars DataFrame, a pyarrow Table or RecordBatch, or any other object with
+Arrow's PyCapsule interface (arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html).
 Numbers that lie like a matrix in memory are not copied; otherwise all columns are copied once, into
 one matrix.
 """
