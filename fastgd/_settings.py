@@ -146,7 +146,7 @@ class Beginning(NamedTuple):
         if optimizer is not None:
             check_optimizer(optimizer)
         if resume is None:
-            return cls._anew(net, optimizer, schedule, rng)
+            return cls._fresh(net, optimizer, schedule, rng)
         if not isinstance(resume, History) or resume._state is None:
             hint = ""
             if isinstance(resume, tuple):
@@ -161,7 +161,7 @@ class Beginning(NamedTuple):
         return cls._after(net, resume)
 
     @classmethod
-    def _anew(cls, net: Network, optimizer: Any, schedule: Any, rng: Any) -> Beginning:
+    def _fresh(cls, net: Network, optimizer: Any, schedule: Any, rng: Any) -> Beginning:
         optimizer = DEFAULT_OPTIMIZER if optimizer is None else optimizer
         generator = _validation.check_rng(rng)
         state = optimizer.initial_state(net.params)

@@ -65,9 +65,7 @@ ELSEWHERE = {
     "sparsecategoricalcrossentropy": ("cross_entropy",),
     "step": ("update",),
     "swish": ("silu",),
-    "threads": ("n_threads",),
     "time": ("second",),
-    "validationdata": ("validation",),
     "weights": ("params",),
 }
 

@@ -120,11 +120,11 @@ def _temporary(target: str, name: str, found: os.stat_result | None) -> tuple[st
             break
         file.close()
     if found is not None:
-        _take_over(temporary, found)
+        _copy_owner_and_mode(temporary, found)
     return temporary, file
 
 
-def _take_over(temporary: str, found: os.stat_result) -> None:
+def _copy_owner_and_mode(temporary: str, found: os.stat_result) -> None:
     """Give a file another one's owner and permissions."""
     with contextlib.suppress(OSError):  # some file systems have none
         mine = os.stat(temporary)

@@ -53,7 +53,7 @@ def log1p_exp(z: FloatArray) -> FloatArray:
     return result
 
 
-def _damped(z: FloatArray, factor: FloatArray) -> FloatArray:
+def _safe_product(z: FloatArray, factor: FloatArray) -> FloatArray:
     """Return z times a factor that falls faster than z grows: 0 if it is 0, even for infinite z."""
     result: FloatArray = np.where(factor == 0, z.dtype.type(0), z) * factor
     return result
@@ -69,7 +69,7 @@ def _normal_cdf(z: FloatArray) -> FloatArray:
 
 def _gelu_derivative(z: FloatArray) -> FloatArray:
     density = np.exp(-z * z / 2) / np.asarray(math.sqrt(2 * math.pi), z.dtype)
-    result: FloatArray = _normal_cdf(z) + _damped(z, density)
+    result: FloatArray = _normal_cdf(z) + _safe_product(z, density)
     return result
 
 
@@ -86,7 +86,7 @@ def _sigmoid_derivative(z: FloatArray) -> FloatArray:
 
 def _silu_derivative(z: FloatArray) -> FloatArray:
     s = sigmoid(z)
-    return _damped(1 + _damped(z, 1 - s), s)
+    return _safe_product(1 + _safe_product(z, 1 - s), s)
 
 
 def _step(z: FloatArray, below: float) -> FloatArray:
@@ -113,14 +113,18 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("sigmoid", sigmoid, _sigmoid_derivative, r"$\sigma(z) = 1 / (1 + e^{-z})$"),
         Activation(
             "gelu",
-            lambda z: _damped(z, _normal_cdf(z)),
+            lambda z: _safe_product(z, _normal_cdf(z)),
             _gelu_derivative,
             r"$z \, \Phi(z)$, with the normal distribution's $\Phi$ itself and no approximation "
             "of it",
             gain=2,
         ),
         Activation(
-            "silu", lambda z: _damped(z, sigmoid(z)), _silu_derivative, r"$z \, \sigma(z)$", gain=2
+            "silu",
+            lambda z: _safe_product(z, sigmoid(z)),
+            _silu_derivative,
+            r"$z \, \sigma(z)$",
+            gain=2,
         ),
         Activation("softplus", log1p_exp, sigmoid, r"$\log(1 + e^{z})$", gain=2),
     )

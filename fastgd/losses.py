@@ -199,14 +199,14 @@ def _shortfall(z: FloatArray, y: AnyArray) -> FloatArray:
     return result
 
 
-def _of_less_likely(z: FloatArray, y: AnyArray) -> FloatArray:
+def _less_likely_target(z: FloatArray, y: AnyArray) -> FloatArray:
     """Return the target's share of the class with predicted probability at most 1/2."""
     return np.where(z > 0, 1 - y, y)
 
 
 def log_loss(z: FloatArray, y: AnyArray) -> FloatArray:
     """Return log(1 + exp(z)) - y z, as a sum of non-negative terms to avoid cancellation."""
-    share, size = _of_less_likely(z, y), np.abs(z)
+    share, size = _less_likely_target(z, y), np.abs(z)
     # a share of 0 contributes 0, even for infinite z
     result: FloatArray = np.log1p(np.exp(-size)) + np.where(share == 0, 0, size) * share
     return result
@@ -214,7 +214,7 @@ def log_loss(z: FloatArray, y: AnyArray) -> FloatArray:
 
 def log_loss_slope(z: FloatArray, y: AnyArray) -> FloatArray:
     """Return sigmoid(z) - y, computed from the smaller of sigmoid(z) and sigmoid(-z)."""
-    excess = sigmoid(-np.abs(z)) - _of_less_likely(z, y)
+    excess = sigmoid(-np.abs(z)) - _less_likely_target(z, y)
     return np.where(z > 0, -excess, excess)
 
 
@@ -411,7 +411,7 @@ def _excess(y: FloatArray, p: FloatArray, epsilon: float) -> FloatArray:
     return np.maximum(0, np.abs(p - y) - epsilon)
 
 
-def _short_of(y: FloatArray, p: FloatArray, threshold: float) -> FloatArray:
+def _margin_shortfall(y: FloatArray, p: FloatArray, threshold: float) -> FloatArray:
     return np.maximum(0, threshold - y * p)
 
 
@@ -448,10 +448,11 @@ MARGIN_LOSSES = {
         None,
         signs=False,
     ),
-    "hinge": MarginLoss(_short_of, _HINGE_SLOPE),
-    "perceptron": MarginLoss(_short_of, _HINGE_SLOPE, 0.0, kernel="hinge"),
+    "hinge": MarginLoss(_margin_shortfall, _HINGE_SLOPE),
+    "perceptron": MarginLoss(_margin_shortfall, _HINGE_SLOPE, 0.0, kernel="hinge"),
     "squared_hinge": MarginLoss(
-        lambda y, p, at: _short_of(y, p, at) ** 2, lambda y, p, at: -2 * y * _short_of(y, p, at)
+        lambda y, p, at: _margin_shortfall(y, p, at) ** 2,
+        lambda y, p, at: -2 * y * _margin_shortfall(y, p, at),
     ),
     "modified_huber": MarginLoss(_modified_huber, _modified_huber_slope),
     "log_loss": MarginLoss(lambda y, p, _: log_loss(p, y), lambda y, p, _: log_loss_slope(p, y)),

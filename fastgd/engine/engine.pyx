@@ -108,7 +108,7 @@ cdef double PATIENCE = 3            # a stretch may take this many times its exp
 cdef double FIRST_GAP = 2e-2        # time between trials, which doubles
 cdef double LAST_GAP = 1.0
 # Outputs are computed on all threads from this many parameters times samples.
-cdef double WORK_A_THREAD = 1e7
+cdef double MIN_PARALLEL_WORK = 1e7
 
 
 cdef bint _fill_noise(void *engine) noexcept nogil:
@@ -370,9 +370,9 @@ cdef class Engine(Workspace):
                 run.epoch.n_order = run.epoch.batch_size = n
                 length = sqrt(inner(run, direction, direction, flat_x, flat_y))
                 step = reach / length if length > 0 else 0
-                self._gradient_beside(base, direction, step)
+                self._gradient_at_step(base, direction, step)
                 memcpy(change, run.gradient, bytes_each)
-                self._gradient_beside(base, direction, -step)
+                self._gradient_at_step(base, direction, -step)
                 run.kernels.add_scaled(run.n_packed, change, run.gradient, -1)
                 found[k] = inner(run, change, direction, flat_x, flat_y) * length / (2 * reach)
                 run.kernels.add_scaled(run.n_packed, change, run.gradient, 2)
@@ -384,7 +384,7 @@ cdef class Engine(Workspace):
                     break
         self._end()
 
-    cdef void _gradient_beside(
+    cdef void _gradient_at_step(
         self, const char *base, const char *direction, double step
     ) noexcept nogil:
         """Compute the gradient over the order's samples at base + step * direction."""
@@ -421,7 +421,7 @@ cdef class Engine(Workspace):
     cdef int _over_samples(self, int what, char *out) except -1:
         """Write a result for each sample, on all threads if there is enough work."""
         cdef Run *run = &self.run
-        cdef bint large = <double> run.epoch.n_order * run.n_params > WORK_A_THREAD
+        cdef bint large = <double> run.epoch.n_order * run.n_params > MIN_PARALLEL_WORK
         self._check_data()
         self._begin()
         with nogil:
@@ -536,17 +536,17 @@ cdef class Engine(Workspace):
         if threads > 1:
             threads = fgd_team(threads, fgd_seconds())
         if threads == 1:
-            self._share_out(1)
+            self._divide_work(1)
             self._work(0, what, out)
             return
         FGD_RAISE_FLAG(_threads_started)
         with parallel(num_threads=threads):
             if threadid() == 0:
-                self._share_out(omp_get_num_threads())  # OpenMP may give fewer
+                self._divide_work(omp_get_num_threads())  # OpenMP may give fewer
             FGD_BARRIER()
             self._work(threadid(), what, out)
 
-    cdef void _share_out(self, int threads) noexcept nogil:
+    cdef void _divide_work(self, int threads) noexcept nogil:
         """Divide the work among a team of threads."""
         self.run.team.n_threads = threads
         self.run.team.n_split = self._split_layers(threads)

@@ -88,7 +88,7 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     if n == 0:
         return np.empty(0, dtype)
     if n >= (DEAL_FROM if deal_from is None else deal_from):
-        return _dealt(n, rng.bit_generator, spare, dtype)
+        return _permutation_with_piles(n, rng.bit_generator, spare, dtype)
     out = np.empty(n, dtype)
     cdef fgd_stream bits = _open(rng.bit_generator)
     cdef uint64_t count = n
@@ -105,7 +105,7 @@ def permutation(n, rng, deal_from=None, spare=None, dtype=None):
     return out
 
 
-def _dealt(n, bit_generator, spare, dtype):
+def _permutation_with_piles(n, bit_generator, spare, dtype):
     """Return a permutation made with piles: the first n elements of a larger array."""
     mean = -(-n // FGD_PILES)
     spare = int(8 * sqrt(mean)) + 16 if spare is None else spare

@@ -270,17 +270,17 @@ class Bowl(Landscape):
     def losses(self, theta: FloatArray, samples: IndexArray) -> FloatArray:
         """Return the values of some of the terms; see `Landscape.losses`."""
         away = theta[..., None, :] - self.centres[samples]
-        losses: FloatArray = (away * self._pull(away)).sum(axis=-1) / 2
+        losses: FloatArray = (away * self._times_hessian(away)).sum(axis=-1) / 2
         return losses
 
     def gradients(self, theta: FloatArray, samples: IndexArray) -> FloatArray:
         """Return the gradients of some of the terms; see `Landscape.gradients`."""
-        return self._pull(theta[..., None, :] - self.centres[samples])
+        return self._times_hessian(theta[..., None, :] - self.centres[samples])
 
-    def _pull(self, away: FloatArray) -> FloatArray:
+    def _times_hessian(self, away: FloatArray) -> FloatArray:
         # not @: its order of summation depends on the number of points
-        pull: FloatArray = (away[..., None, :] * self._hessian).sum(axis=-1)
-        return pull
+        product: FloatArray = (away[..., None, :] * self._hessian).sum(axis=-1)
+        return product
 
     def hessian(self, theta: ArrayLike) -> FloatArray:
         """Return the cost's second derivatives, the same everywhere; see `Landscape.hessian`."""
