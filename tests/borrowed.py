@@ -1,4 +1,4 @@
-"""scikit-learn's own tests, imported with our classes under the names that they look up."""
+"""scikit-learn's own tests, imported with our classes in place of scikit-learn's."""
 
 import importlib
 import sys

@@ -86,7 +86,7 @@ def test_every_public_name_is_in_the_reference():
 @pytest.mark.parametrize("name", listed())
 def test_every_name_in_the_reference_is_public(name):
     module, _, last = f"fastgd.{name}".rpartition(".")
-    extras = {"plot", "sklearn"}  # need extras, and so are no part of `import *`
+    extras = {"plot", "sklearn"}  # need extras, so they are not in `import *`
     assert last in {*importlib.import_module(module).__all__, *extras}
 
 

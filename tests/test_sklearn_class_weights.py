@@ -27,24 +27,24 @@ def test_a_batch_may_lack_a_class_that_has_a_weight():
     ],
 )
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_weights_that_can_not_be(class_weight, message, solver):
+def test_invalid_weights_are_refused(class_weight, message, solver):
     clf = MLPClassifier((4,), class_weight=class_weight, solver=solver, max_iter=1)
     with pytest.raises(ValueError, match=message):
         clf.fit(X_IRIS, Y_IRIS)
 
 
-def test_weights_that_leave_no_sample():
+def test_weights_of_zero_for_all_samples_are_refused():
     clf = MLPClassifier((4,), class_weight={0: 0, 1: 0, 2: 1})
     with pytest.raises(ValueError, match="only weights of zero"):
         clf.fit(X_IRIS, Y_IRIS, (Y_IRIS < 2).astype(float))
 
 
-def test_weights_that_the_dtype_does_not_hold():
+def test_weights_that_overflow_the_dtype_are_refused():
     clf = MLPClassifier((4,), class_weight={0: 1e200})
     with pytest.raises(ValueError, match="float32 does not hold"):
         clf.fit(X_IRIS.astype("f4"), Y_IRIS)
 
 
-def test_several_labels_have_no_weight_of_a_class():
+def test_with_several_labels_class_weights_are_refused():
     with pytest.raises(ValueError, match="use class_weight='balanced'"):
         MLPClassifier((4,), class_weight={0: 2.0}).fit(X_IRIS, LABELS)

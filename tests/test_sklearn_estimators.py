@@ -1,4 +1,4 @@
-"""What all four estimators of `fastgd.sklearn` promise alike, beside scikit-learn's own."""
+"""What all four estimators of `fastgd.sklearn` have in common, compared with scikit-learn's."""
 
 import inspect
 import pickle
@@ -56,7 +56,7 @@ def small(make, **settings):
 
 
 def numbers(estimator):
-    """Return what an estimator has learned."""
+    """Return an estimator's learned parameters."""
     parts = [estimator.coef_, estimator.intercept_] if type(estimator) in LINEAR else None
     return parts or estimator.coefs_ + estimator.intercepts_
 
@@ -85,7 +85,7 @@ def test_scikit_learns_own_checks(estimator, check, monkeypatch):
 
 
 @each
-def test_parameters_are_scikit_learns_in_its_order(make):
+def test_parameters_and_defaults_equal_scikit_learns(make):
     theirs = list(inspect.signature(THEIRS[make]).parameters.values())
     ours = list(inspect.signature(make).parameters.values())[: len(theirs)]
     assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in theirs]
@@ -94,13 +94,13 @@ def test_parameters_are_scikit_learns_in_its_order(make):
 
 
 def kinds(estimator, name):
-    """Return what a parameter may be, in words, but for the words that it may be."""
+    """Return the kinds of values that a parameter accepts, as texts, without lists of options."""
     allowed = map(make_constraint, estimator._parameter_constraints[name])
     return {str(kind) for kind in allowed if not isinstance(kind, StrOptions)}
 
 
 @each
-def test_parameters_may_be_all_that_scikit_learns_may(make):
+def test_every_value_that_scikit_learn_accepts_is_accepted(make):
     theirs = THEIRS[make]
     names = [n for n, kind in theirs._parameter_constraints.items() if kind != "no_validation"]
     assert {name for name in names if not kinds(theirs, name) <= kinds(make, name)} <= CHANGED
@@ -114,7 +114,7 @@ def test_every_parameter_is_documented(make):
 
 @each
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
-def test_attributes_are_scikit_learns(make, settings):
+def test_attributes_equal_scikit_learns(make, settings):
     ours, theirs = (
         small(which, **settings).fit(X, targets(make)) for which in (make, THEIRS[make])
     )
@@ -130,7 +130,7 @@ def test_html_shows_the_parameters(make):
 
 @each
 @pytest.mark.parametrize("later", ["callbacks", "n_threads"])
-def test_pickles_without_a_later_parameter_load(make, later):
+def test_pickles_without_newer_parameters_load(make, later):
     fitted = small(make, warm_start="exact").fit(X, targets(make))
     state = pickle.loads(pickle.dumps(fitted.__getstate__()))
     del state[later]
@@ -199,7 +199,7 @@ def test_cross_validation_in_two_processes(make):
 
 @each
 @pytest.mark.parametrize("part", ["X_val", "y_val", "sample_weight_val"])
-def test_validation_data_come_whole(make, part):
+def test_incomplete_validation_data_are_refused(make, part):
     with pytest.raises(ValueError, match="X_val and y_val go together"):
         small(make).fit(X, targets(make), **{part: X})
 
@@ -220,7 +220,7 @@ def test_a_progress_bar_names_the_extra_it_needs(make, monkeypatch):
 
 
 class Recorder:
-    """A callback of scikit-learn's kind, which stops a fit after its second epoch."""
+    """A callback for scikit-learn's interface, which stops a fit after its second epoch."""
 
     def __init__(self):
         self.hooks, self.scores = [], []
@@ -261,14 +261,14 @@ def test_scikit_learns_callbacks(make, settings):
     assert recorder.scores[-1] == fitted.score(X, targets(make))
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=r"pip install 'fastgd\[sklearn\]'"):
         check_scikit_learn()
 
 
 @pytest.mark.parametrize("version", ["1.7.0", "1.10.dev0", "2.0rc1"])
-def test_later_versions_of_scikit_learn_are_taken(version, monkeypatch):
+def test_later_versions_of_scikit_learn_are_accepted(version, monkeypatch):
     monkeypatch.setattr("sklearn.__version__", version)
     check_scikit_learn()
 
@@ -290,7 +290,7 @@ def test_earlier_versions_of_scikit_learn_are_refused(version, monkeypatch):
         {"callbacks": [len, lambda: None]},
     ],
 )
-def test_what_can_not_be_called_is_refused_before_anything_is_learned(make, settings):
+def test_bad_callbacks_are_refused_before_training(make, settings):
     estimator = small(make, **settings)
     with pytest.raises(TypeError, match=r"^(learning_rate|callbacks)"):
         estimator.fit(X, targets(make))
@@ -298,7 +298,7 @@ def test_what_can_not_be_called_is_refused_before_anything_is_learned(make, sett
 
 
 def unaligned(array):
-    """Return a copy whose numbers lie between the places that a processor prefers."""
+    """Return an unaligned copy."""
     copy = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
     copy[...] = array
     assert not copy.flags.aligned
@@ -306,7 +306,7 @@ def unaligned(array):
 
 
 @each
-def test_unaligned_data_gives_the_same_numbers(make):
+def test_unaligned_data_give_the_same_results(make):
     y, weight = targets(make), np.linspace(1, 2, len(X))
     one = small(make).fit(X, y, sample_weight=weight)
     other = small(make).fit(unaligned(X), unaligned(y), sample_weight=unaligned(weight))
@@ -316,7 +316,7 @@ def test_unaligned_data_gives_the_same_numbers(make):
 
 @each
 def test_parameters_of_another_shape_are_refused(make):
-    """The kernels know addresses and no shapes."""
+    """Kernels get only addresses, so shapes must be checked before."""
     y, linear = targets(make), make in LINEAR
     for name in ("coef_", "intercept_") if linear else ("coefs_", "intercepts_"):
         estimator = small(make, warm_start=not linear).fit(X, y)
@@ -332,7 +332,7 @@ def test_parameters_of_another_shape_are_refused(make):
 
 @pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize("sizes", [(), (3, 3), 9])
-def test_predictions_are_those_of_the_network_that_is_there(make, sizes):
+def test_predictions_use_the_current_parameters(make, sizes):
     estimator = small(make).fit(X, targets(make))
     before = estimator.predict(X)
     estimator.set_params(hidden_layer_sizes=sizes)

@@ -1,4 +1,4 @@
-"""`fastgd.sklearn`'s networks beside scikit-learn's own."""
+"""`fastgd.sklearn`'s networks compared with scikit-learn's."""
 
 import warnings
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def assert_same_training(name, X, y, *, sample_weight=None, **settings):
-    """Fit scikit-learn's class and ours alike; compare all that they leave."""
+    """Fit scikit-learn's class and ours with the same settings; compare all attributes."""
     settings = {"random_state": 3, "max_iter": 15, "hidden_layer_sizes": (7, 5), **settings}
     theirs = getattr(neural_network, name)(**settings).fit(X, y, sample_weight)
     ours = getattr(fastgd.sklearn, name)(**settings).fit(X, y, sample_weight)
@@ -72,44 +72,44 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_classifier_is_scikit_learns(settings):
+def test_classifier_equals_scikit_learns(settings):
     assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, **settings)
 
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_activations_are_scikit_learns(activation, solver):
+def test_activations_equal_scikit_learns(activation, solver):
     assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, activation=activation, solver=solver)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_regressor_is_scikit_learns(settings):
+def test_regressor_equals_scikit_learns(settings):
     assert_same_training("MLPRegressor", X_REG, Y_REG, **settings)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_poisson_loss_is_scikit_learns(solver):
+def test_poisson_loss_equals_scikit_learns(solver):
     assert_same_training("MLPRegressor", X_REG, np.abs(Y_REG), loss="poisson", solver=solver)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("y", [Y_IRIS > 0, LABELS], ids=["binary", "multilabel"])
-def test_sigmoid_outputs_are_scikit_learns(settings, y):
+def test_sigmoid_outputs_equal_scikit_learns(settings, y):
     assert_same_training("MLPClassifier", X_IRIS, y, **settings)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_several_outputs_are_scikit_learns(solver):
+def test_several_outputs_equal_scikit_learns(solver):
     y = np.column_stack([Y_REG, -2 * Y_REG, X_REG[:, 0]])
     assert_same_training("MLPRegressor", X_REG, y, solver=solver, learning_rate_init=0.01)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_sample_weights_are_scikit_learns(settings):
+def test_sample_weights_equal_scikit_learns(settings):
     assert_same_training("MLPClassifier", X_IRIS, Y_IRIS, sample_weight=WEIGHT_150, **settings)
 
 
-def test_partial_fit_is_scikit_learns():
+def test_partial_fit_equals_scikit_learns():
     models = [
         module.MLPClassifier((5,), random_state=1, batch_size=20)
         for module in (neural_network, fastgd.sklearn)
@@ -123,7 +123,7 @@ def test_partial_fit_is_scikit_learns():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", ["log_loss", "cross_entropy", *sorted(LOSSES_OF_NUMBERS)])
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT_150[:20]], ids=["unweighted", "weighted"])
-def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
+def test_gradient_equals_the_costs_derivative(activation, loss, sample_weight):
     hidden = [ENGINE_ACTIVATIONS.get(activation, activation)] * 2
     y = Y_IRIS[40:60].astype(np.int32) if loss == "cross_entropy" else LABELS[40:60].astype(float)
     cost = Cost((4, 5, 3, 3), hidden, loss, 0.7, X_IRIS[40:60], y, sample_weight, 1, 0)
@@ -135,7 +135,9 @@ def test_gradient_is_the_costs_derivative(activation, loss, sample_weight):
 @pytest.mark.parametrize("at_once", [1, 1 << 22], ids=["in pieces", "at once"])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT_150], ids=["unweighted", "weighted"])
-def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_weight, monkeypatch):
+def test_sparse_and_dense_samples_give_the_same_results(
+    at_once, solver, sample_weight, monkeypatch
+):
     monkeypatch.setattr(fastgd.sklearn._descent, "DENSE_AT_ONCE", 40 * at_once)
     monkeypatch.setattr(fastgd.sklearn._perceptron, "DENSE_AT_ONCE", 40 * at_once)
     clf = MLPClassifier((4,), solver=solver, batch_size=7, max_iter=5, random_state=0)
@@ -148,7 +150,7 @@ def test_sparse_samples_give_the_numbers_of_dense_ones(at_once, solver, sample_w
     assert_close(*found, "float64", 5 * 150)
 
 
-def test_too_few_epochs_are_warned_of():
+def test_too_few_epochs_give_a_warning():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
         MLPClassifier(max_iter=2).fit(X_IRIS, Y_IRIS)
 
@@ -166,7 +168,7 @@ def test_forked_processes_after_threads(monkeypatch):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-def test_the_number_of_threads_leaves_every_bit(solver, monkeypatch):
+def test_the_number_of_threads_changes_no_bit(solver, monkeypatch):
     bits = []
     for n_threads in (1, 3):
         monkeypatch.setattr(compiled, "ALL_THREADS", n_threads > 1)
@@ -183,7 +185,7 @@ def test_searches_in_processes_share_the_cores():
     assert set(search.cv_results_["mean_test_score"]) == {float(max(1, threads // 2))}
 
 
-def test_joblibs_threads_are_not_doubled():
+def test_threads_are_not_multiplied_inside_joblibs_threads():
     with parallel_config(backend="threading", n_jobs=2):
         counted = Parallel()(delayed(count_threads)(given) for given in (None, 3))
     assert counted == [1, min(3, max_threads())]
@@ -197,7 +199,7 @@ class _CountsThreads(MLPClassifier):
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_lines_of_progress(solver, capsys):
+def test_verbose_prints_lines(solver, capsys):
     MLPClassifier((4,), solver=solver, max_iter=2, verbose=True).fit(X_IRIS, Y_IRIS)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == ["Iteration 1", "Iteration 2"]
@@ -215,7 +217,7 @@ def test_metadata_is_routed_to_fit():
     assert pipeline[-1].validation_scores_ == direct.validation_scores_
 
 
-def test_divergence_is_an_error_and_leaves_finite_weights():
+def test_divergence_is_an_error_and_keeps_finite_weights():
     reg = MLPRegressor(solver="sgd", learning_rate_init=100.0, random_state=0)
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         reg.fit(1e3 * X_REG, Y_REG)

@@ -1,4 +1,4 @@
-"""What `fastgd.sklearn`'s networks have and scikit-learn's have not."""
+"""Options of `fastgd.sklearn`'s networks that scikit-learn's do not have."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from fastgd.sklearn._mlp import LOSSES_OF_NUMBERS
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
+def test_the_users_validation_data_are_scored_and_the_best_weights_restored():
     clf = MLPClassifier((5,), max_iter=20, learning_rate_init=0.3, random_state=0)
     clf.fit(X_IRIS[::2], Y_IRIS[::2], X_val=X_IRIS[1::2], y_val=Y_IRIS[1::2])
     assert len(clf.validation_scores_) == clf.n_iter_
@@ -28,7 +28,7 @@ def test_own_validation_data_is_scored_and_the_best_weights_are_kept():
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
-def test_own_validation_data_is_checked(solver):
+def test_the_users_validation_data_are_checked(solver):
     clf = MLPClassifier(solver=solver)
     message = "another solver" if solver == "lbfgs" else "classes that y has not"
     with pytest.raises(ValueError, match=message):
@@ -61,7 +61,7 @@ def test_reported_loss_is_the_same_for_training_and_validation(loss, outputs):
     assert_close(reg.validation_loss_curve_[0], reg.loss_curve_[1], "float64", 150)
 
 
-def test_dropout_leaves_its_share_of_the_units_out():
+def test_dropout_drops_its_share_of_the_units():
     reg = MLPRegressor(
         hidden_layer_sizes=(2000,), activation="identity", solver="sgd", momentum=0, alpha=0,
         max_iter=1, random_state=0, dropout=0.3,
@@ -97,7 +97,7 @@ def test_callbacks_see_the_estimator_and_can_stop():
     assert seen == [(n, (150,)) for n in (1, 2, 3)]
 
 
-def test_each_layer_may_have_its_activation():
+def test_each_layer_may_have_another_activation():
     clf = MLPClassifier((4, 3), ("gelu", "logistic"), max_iter=3).fit(X_IRIS, Y_IRIS)
     z = X_IRIS
     for W, b, name in zip(clf.coefs_, clf.intercepts_, ("gelu", "sigmoid", None), strict=True):
@@ -136,7 +136,7 @@ def test_balanced_classes_need_all_of_y():
         MLPClassifier(class_weight="balanced").partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
 
 
-def test_counts_are_not_negative():
+def test_negative_counts_are_refused():
     with pytest.raises(ValueError, match="loss='poisson' takes values of at least 0"):
         MLPRegressor("poisson").fit(X_REG, Y_REG)
 
@@ -165,7 +165,7 @@ def test_a_function_gives_the_learning_rate():
 
 
 def test_a_plateau_lowers_the_learning_rate():
-    """No loss falls by a threshold above all of it: from the second epoch on each is too much."""
+    """With a threshold above the loss nothing improves: the rate falls from epoch 2 on."""
     plateau = gd.schedules.OnPlateau(patience=0, threshold=10.0, threshold_mode="abs", factor=0.1)
     falling = gd.schedules.Function(lambda epoch: 0.1 ** max(0, epoch - 1))
     fitted = [
@@ -197,8 +197,8 @@ def test_lbfgs_with_several_outputs_descends_on_their_sum():
 
 
 @pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
-def test_rows_set_aside_must_count(make):
-    """The weights are zero wherever the split falls, but for a row that may be held out."""
+def test_validation_rows_must_not_all_have_weight_zero(make):
+    """All weights are zero except one, whose row may be set aside."""
     weight = np.zeros(150)
     weight[0] = 1.0
     est = make(early_stopping=True, random_state=0, validation_fraction=0.05)
@@ -206,12 +206,12 @@ def test_rows_set_aside_must_count(make):
         est.fit(X_IRIS, (Y_IRIS > 0).astype(int), weight)
 
 
-def test_a_regressor_is_not_judged_on_one_row():
+def test_a_regressor_needs_two_validation_rows():
     with pytest.raises(ValueError, match="X_val has 1 sample"):
         MLPRegressor().fit(X_REG, Y_REG, X_val=X_REG[:1], y_val=Y_REG[:1])
 
 
-def test_one_class_is_certain():
+def test_one_class_has_probability_one():
     clf = MLPClassifier((4,), max_iter=1).fit(X_IRIS, np.full(150, "a"))
     np.testing.assert_array_equal(clf.predict_proba(X_IRIS), np.ones((150, 1)))
     np.testing.assert_array_equal(clf.predict_log_proba(X_IRIS), np.zeros((150, 1)))

@@ -1,4 +1,4 @@
-"""Fits of `fastgd.sklearn`'s networks that go on."""
+"""Fits of `fastgd.sklearn`'s networks that continue earlier ones."""
 
 import pickle
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize(("first", "second"), [("f4", "f8"), ("f8", "f4")])
-def test_the_first_dtype_stays(first, second, solver):
+def test_the_first_dtype_is_kept(first, second, solver):
     reg = MLPRegressor(solver=solver, max_iter=3, random_state=0, warm_start=True)
     reg.fit(X_REG.astype(first), Y_REG).fit(X_REG.astype(second), Y_REG)
     assert reg.coefs_[0].dtype == first
@@ -25,7 +25,7 @@ def test_the_first_dtype_stays(first, second, solver):
     np.testing.assert_array_equal(parameters(reg), parameters(same))
 
 
-def test_weights_of_ones_own_are_gone_on_from():
+def test_training_continues_from_the_users_weights():
     reg = MLPRegressor(hidden_layer_sizes=(), solver="sgd", warm_start=True, max_iter=1, alpha=0)
     reg.set_params(learning_rate_init=1e-12).fit(X_REG, Y_REG)
     reg.coefs_ = [np.ones((10, 1), int)]
@@ -35,7 +35,7 @@ def test_weights_of_ones_own_are_gone_on_from():
 
 
 def test_epochs_may_follow_lbfgs():
-    """From where it ended: an epoch's loss is that before its only step."""
+    """From its last weights: an epoch's loss is computed before its only step."""
     reg = MLPRegressor(solver="lbfgs", warm_start=True, max_iter=3).fit(X_REG, Y_REG)
     reached = reg.loss_
     curve = reg.set_params(solver="adam", batch_size=150).fit(X_REG, Y_REG).loss_curve_
@@ -48,7 +48,7 @@ def test_epochs_may_follow_lbfgs():
     ("early_stopping", "random_state", "dropout"),
     [(False, 0, 0.5), (True, 0, 0.0), (True, "RandomState", 0.5), (True, "Generator", 0.5)],
 )
-def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dropout):
+def test_fits_of_one_epoch_equal_one_fit(solver, early_stopping, random_state, dropout):
     def seed():
         if random_state == "RandomState":
             return np.random.RandomState(0)
@@ -70,7 +70,7 @@ def test_fits_of_one_epoch_are_one_fit(solver, early_stopping, random_state, dro
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "sgd", gd.ASGD(0.1)])
-def test_what_a_callback_saves_goes_on(solver, early_stopping):
+def test_an_estimator_saved_in_a_callback_resumes(solver, early_stopping):
     saved = []
 
     def save(estimator):
@@ -87,7 +87,7 @@ def test_what_a_callback_saves_goes_on(solver, early_stopping):
     assert other.loss_curve_ == clf.loss_curve_
 
 
-def test_interruption_keeps_what_was_reached():
+def test_interruption_keeps_the_last_epoch():
     def interrupt(estimator):
         if estimator.n_iter_ == 2:
             raise KeyboardInterrupt
@@ -98,7 +98,7 @@ def test_interruption_keeps_what_was_reached():
     assert len(clf.loss_curve_) == 2
 
 
-def test_other_shapes_can_not_be_gone_on_from():
+def test_data_of_another_shape_are_refused():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
     with pytest.raises(ValueError, match="warm_start=False"):
         clf.set_params(hidden_layer_sizes=(5,)).fit(X_IRIS, Y_IRIS)
@@ -109,7 +109,7 @@ def test_other_shapes_can_not_be_gone_on_from():
     [np.full(150, 10**6, np.uint32), np.zeros(150, np.uint32), np.arange(150, dtype=np.int8)],
     ids=["beyond the samples", "one sample", "another dtype"],
 )
-def test_an_order_that_is_none_is_refused(order):
+def test_an_invalid_order_is_refused(order):
     clf = MLPClassifier((4,), max_iter=1, warm_start=True, random_state=0).fit(X_IRIS, Y_IRIS)
     clf._optimizer.order = order
     with pytest.raises(ValueError, match="order of the samples that the estimator has kept"):
@@ -117,7 +117,7 @@ def test_an_order_that_is_none_is_refused(order):
 
 
 @pytest.mark.parametrize("part", [np.zeros(3), np.zeros(43, "f4"), [0.0] * 43])
-def test_kept_parameters_of_another_shape_or_dtype_are_not_gone_on_from(part):
+def test_stored_parameters_of_another_shape_or_dtype_are_not_used(part):
     clf = MLPClassifier((4,), max_iter=1, warm_start=True, random_state=0).fit(X_IRIS, Y_IRIS)
     clf._optimizer.history._best = parameters(clf)
     clf._optimizer.history._last = part
@@ -126,7 +126,7 @@ def test_kept_parameters_of_another_shape_or_dtype_are_not_gone_on_from(part):
 
 
 @pytest.mark.parametrize("kept", ["X", "weight", "coefs_"])
-def test_a_callback_can_not_move_what_is_trained_on(kept):
+def test_a_callback_cannot_resize_arrays_in_use(kept):
     X, weight = X_IRIS.copy(), np.ones(150)
     clf = MLPClassifier((4,), max_iter=2, random_state=0)
 
@@ -143,8 +143,8 @@ def test_a_callback_can_not_move_what_is_trained_on(kept):
 
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("rule", ["constant", "invscaling", "adaptive"])
-def test_a_state_of_the_first_release_goes_on(rule, nesterov):
-    """It had torch's velocity, without the learning rate, and no history."""
+def test_a_state_of_the_first_release_resumes(rule, nesterov):
+    """Its velocity was torch's, without the learning rate, and it had no history."""
     settings = {
         "solver": "sgd", "learning_rate": rule, "nesterovs_momentum": nesterov, "warm_start": True,
         "random_state": 0, "learning_rate_init": 0.1, "tol": 0.1, "n_iter_no_change": 1,

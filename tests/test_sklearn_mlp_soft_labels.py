@@ -17,8 +17,8 @@ BLURRED = 0.9 * np.eye(3)[Y_IRIS] + 0.1 / 3
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("make", [np.asarray, csr_array], ids=["dense", "csr"])
-def test_soft_labels_are_weighted_hard_ones(solver, make):
-    """A sample of soft labels has the gradient of one sample per class, weighted by them."""
+def test_soft_labels_equal_weighted_hard_ones(solver, make):
+    """Soft labels have the gradient of one sample per class, weighted by the labels."""
     settings = {"solver": solver, "max_iter": 30, "random_state": 0, "shuffle": False, "alpha": 0}
     soft = MLPClassifier((4,), batch_size=150, **settings).fit(make(X_IRIS), BLURRED)
     hard = MLPClassifier((4,), batch_size=450, **settings)
@@ -28,7 +28,7 @@ def test_soft_labels_are_weighted_hard_ones(solver, make):
     assert soft.classes_.tolist() == [0, 1, 2]
 
 
-def test_two_probabilities_are_one_logistic_output():
+def test_two_probabilities_equal_one_logistic_output():
     p = np.column_stack([1 - WEIGHT_150 / 2, WEIGHT_150 / 2])
     clf = MLPClassifier((), solver="lbfgs", alpha=0).fit(X_IRIS[:, :1], p)
     assert clf.out_activation_ == "logistic"
@@ -36,7 +36,7 @@ def test_two_probabilities_are_one_logistic_output():
 
 
 @pytest.mark.parametrize("y", [BLURRED, BLURRED[:, :2] / BLURRED[:, :2].sum(1, keepdims=True)])
-def test_soft_labels_in_company(y):
+def test_soft_labels_work_with_other_options(y):
     settings = {"early_stopping": True, "class_weight": "balanced", "random_state": 0}
     clf = MLPClassifier((4,), max_iter=3, **settings).fit(X_IRIS, y)
     assert len(clf.validation_scores_) == 3
@@ -46,7 +46,7 @@ def test_soft_labels_in_company(y):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_soft_labels_a_call_at_a_time(solver):
+def test_soft_labels_in_partial_fit(solver):
     settings = {"class_weight": {0: 2.0}, "random_state": 0, "solver": solver}
     calls = MLPClassifier((4,), **settings).partial_fit(X_IRIS, BLURRED)
     calls.partial_fit(X_IRIS, BLURRED)
@@ -68,13 +68,13 @@ def test_soft_labels_name_the_classes_given_to_partial_fit():
         (np.column_stack([BLURRED, 0 * WEIGHT_150]), "4 columns, but there are 3 classes"),
     ],
 )
-def test_what_soft_labels_must_be(y, message):
+def test_invalid_soft_labels_are_refused(y, message):
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
     with pytest.raises(ValueError, match=message):
         clf.fit(X_IRIS, y)
 
 
-def test_soft_labels_exclude_each_other():
+def test_soft_labels_cannot_follow_several_labels():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, LABELS)
     with pytest.raises(ValueError, match="began with several labels per sample"):
         clf.fit(X_IRIS, BLURRED)
@@ -85,7 +85,7 @@ def _one_hot():
 
 
 def test_one_hot_validation_labels_of_soft_training_labels():
-    """How the training began decides what a matrix of 0 and 1 means."""
+    """The start of the training decides what a matrix of 0 and 1 means."""
     clf = MLPClassifier((4,), max_iter=3, random_state=0)
     matrix = clone(clf).fit(X_IRIS, BLURRED, X_val=X_IRIS, y_val=_one_hot())
     labels = clone(clf).fit(X_IRIS, BLURRED, X_val=X_IRIS, y_val=Y_IRIS)
@@ -100,12 +100,12 @@ def test_a_batch_of_soft_labels_may_be_all_0_and_1():
     assert_close(parameters(one_hot), parameters(labels), "float64", 300)
 
 
-def test_fits_go_on_with_labels_of_0_and_1():
+def test_fits_continue_with_labels_of_0_and_1():
     clf = MLPClassifier((4,), max_iter=1, random_state=0, warm_start=True).fit(X_IRIS, BLURRED)
     assert clf.fit(X_IRIS, _one_hot().astype(int)).classes_.tolist() == [0, 1, 2]
 
 
-def test_balanced_weights_of_a_class_that_is_nowhere_the_most_probable():
+def test_balanced_weights_of_a_class_that_is_never_the_most_probable():
     p = np.tile([0.6, 0.4], (150, 1))
     clf = MLPClassifier((4,), max_iter=1, class_weight="balanced").fit(X_IRIS, p)
     assert clf.classes_.tolist() == [0, 1]

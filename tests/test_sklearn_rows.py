@@ -1,4 +1,4 @@
-"""Sparse samples of `fastgd.sklearn` whose indices are damaged, or change while they are used."""
+"""Sparse samples whose indices are damaged, or change while they are in use."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_damaged_rows_are_refused_by_predict(estimator, damage):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_indices_that_a_callback_changes_do_not_count(estimator):
+def test_indices_that_a_callback_changes_are_ignored(estimator):
     X = matrix()
 
     def damage(_):

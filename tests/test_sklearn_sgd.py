@@ -1,4 +1,4 @@
-"""fastgd.sklearn's SGD estimators beside scikit-learn's."""
+"""fastgd.sklearn's SGD estimators compared with scikit-learn's."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def assert_same_fit(own, other, *fit, **fit_more):
 
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
 @pytest.mark.parametrize(("loss", "penalty", "rate"), product(REGRESSION))
-def test_regressor_is_scikit_learns(loss, penalty, rate, make):
+def test_regressor_equals_scikit_learns(loss, penalty, rate, make):
     settings = {
         "loss": loss, "penalty": penalty, "learning_rate": rate, "alpha": 0.1, "eta0": 0.02,
         "max_iter": 20, "random_state": 3,
@@ -73,7 +73,7 @@ def test_regressor_is_scikit_learns(loss, penalty, rate, make):
 
 @pytest.mark.parametrize("y", [CLASSES > 1, CLASSES], ids=["binary", "multiclass"])
 @pytest.mark.parametrize(("loss", "penalty", "rate"), product(CLASSIFICATION))
-def test_classifier_is_scikit_learns(loss, penalty, rate, y):
+def test_classifier_equals_scikit_learns(loss, penalty, rate, y):
     settings = {
         "loss": loss, "penalty": penalty, "learning_rate": rate, "alpha": 0.01, "eta0": 0.02,
         "max_iter": 20, "random_state": 3,
@@ -84,13 +84,13 @@ def test_classifier_is_scikit_learns(loss, penalty, rate, y):
 
 @pytest.mark.parametrize("average", [True, 150])
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_average_is_scikit_learns(penalty, average):
+def test_average_equals_scikit_learns(penalty, average):
     settings = {"penalty": penalty, "average": average, "max_iter": 10, "random_state": 0}
     own, other = SGDClassifier(**settings), linear_model.SGDClassifier(**settings)
     assert_same_fit(own, other, X, CLASSES)
 
 
-def test_a_row_may_name_a_column_twice():
+def test_a_row_may_have_a_column_twice():
     parts = np.array([1.0, 2, 3, 4]), np.int32([0, 0, 1, 1]), np.int32([0, 3, 4])
     twice = sparse.csr_array(parts, shape=(2, 2))
     settings = {"penalty": "elasticnet", "random_state": 0, "max_iter": 3, "tol": None}
@@ -110,7 +110,7 @@ def test_callbacks_see_the_model_and_stop_it():
     assert seen[-1] == reg.score(X, Y)
 
 
-def test_verbose_lines(capsys):
+def test_verbose_prints_lines(capsys):
     settings = {"verbose": 1, "max_iter": 2, "tol": None, "random_state": 0}
     lines = []
     for make in (SGDRegressor, linear_model.SGDRegressor):
@@ -132,7 +132,7 @@ def test_threads_do_not_change_a_bit(early_stopping, monkeypatch):
     assert one.validation_scores_ == two.validation_scores_
 
 
-def test_too_few_epochs_are_warned_of():
+def test_too_few_epochs_give_a_warning():
     with pytest.warns(ConvergenceWarning, match="Maximum number of iteration reached"):
         SGDRegressor(max_iter=2).fit(X, Y)
 
@@ -142,13 +142,13 @@ def test_divergence_is_an_error():
         SGDRegressor(learning_rate="constant", eta0=1e300, penalty=None).fit(X, Y)
 
 
-def test_a_column_of_targets_is_warned_of_once():
+def test_a_column_of_targets_gives_one_warning():
     with pytest.warns(DataConversionWarning) as caught:
         SGDClassifier().fit(X, CLASSES[:, None])
     assert sum(w.category is DataConversionWarning for w in caught) == 1
 
 
-def test_no_jobs_at_all_have_no_meaning():
+def test_zero_jobs_are_refused():
     with pytest.raises(ValueError, match="n_jobs == 0"):
         SGDClassifier(n_jobs=0).fit(X, CLASSES)
 
@@ -169,12 +169,12 @@ def test_metadata_routing():
     [
         {"loss": "hinge"},
         {"loss": "log_loss"},
-        # with "optimal" it overshoots by so much at first that rounding decides where it ends
+        # with "optimal" the first steps overshoot so far that rounding decides the result
         {"loss": "modified_huber", "learning_rate": "adaptive", "eta0": 0.01},
     ],
 )
 @pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
-def test_accuracy_is_scikit_learns(load, settings):
+def test_accuracy_equals_scikit_learns(load, settings):
     data, y = load(return_X_y=True)
     data = scale(data)
     settings = {"tol": None, "max_iter": 20, **settings} if OLDER else settings
@@ -190,7 +190,7 @@ def test_accuracy_is_scikit_learns(load, settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", REGRESSION)
-def test_r2_is_scikit_learns(loss):
+def test_r2_equals_scikit_learns(loss):
     data, y = load_diabetes(return_X_y=True)
     data, y = scale(data), scale(y)
     own, other = (
@@ -205,14 +205,14 @@ def test_r2_is_scikit_learns(loss):
 
 @pytest.mark.parametrize("part", ["indices", "indptr"])
 @pytest.mark.parametrize("number", [-1, 10**6])
-def test_compressed_rows_that_name_what_is_not_there(part, number):
+def test_invalid_csr_indices_are_refused(part, number):
     rows = csr(X)
     getattr(rows, part)[5] = number
     with pytest.raises(ValueError, match="no valid CSR matrix"):
         SGDRegressor().fit(rows, Y)
 
 
-def test_compressed_rows_may_have_room_to_spare():
+def test_csr_arrays_may_have_spare_elements():
     rows, spare = csr(X), np.array([-1], np.int32)
     roomy = csr(X)
     roomy.data, roomy.indices = np.append(rows.data, 0.0), np.append(rows.indices, spare)

@@ -22,7 +22,7 @@ OURS = {"SGDClassifier": SGDClassifier, "SGDRegressor": SGDRegressor}
 globals().update(their_tests(linear_model, "test_sgd", OURS))
 
 
-# What can not pass; docs/scikit-learn.md has the same list.
+# Tests that cannot pass; docs/scikit-learn.md has the same list.
 test_validation_mask_correctly_subsets = pytest.mark.xfail(
     raises=TypeError,
     strict=True,

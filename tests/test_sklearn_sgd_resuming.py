@@ -1,4 +1,4 @@
-"""Fits of `fastgd.sklearn`'s linear estimators that go on: the numbers of one fit."""
+"""Fits of `fastgd.sklearn`'s linear estimators that continue earlier ones: equal to one fit."""
 
 import pickle
 
@@ -69,7 +69,7 @@ def test_exact_resuming_of_classes_that_stop_at_different_epochs(verbose):
         parts.fit(X, CLASSES)
     np.testing.assert_array_equal(parts.coef_, whole.coef_)
     now = parts.coef_
-    parts.set_params(max_iter=9).fit(X, CLASSES)  # all have stopped: all go on
+    parts.set_params(max_iter=9).fit(X, CLASSES)  # all have stopped, so all continue
     assert (parts.coef_ != now).any(axis=1).all()
     assert min(len(curve) for curve in parts.loss_curve_) >= 2
 
@@ -103,7 +103,7 @@ def test_exact_resuming_takes_the_same_dtype():
         clf.fit(X, CLASSES)
 
 
-def test_a_clone_does_not_go_on():
+def test_a_clone_starts_anew():
     reg = SGDRegressor(warm_start="exact", random_state=0, max_iter=2).fit(X, Y)
     np.testing.assert_array_equal(clone(reg).fit(X, Y).coef_, reg.coef_)
 
@@ -116,7 +116,7 @@ def test_a_sparse_coef_must_be_made_dense():
 
 
 def fitted(make, warm_start):
-    """Return a fitted estimator, which is to fail next, and its targets."""
+    """Return a fitted estimator whose next fit fails, and its targets."""
     y = CLASSES if make is SGDClassifier else Y
     return make(max_iter=3, random_state=0, warm_start=warm_start).fit(X, y), y
 
@@ -137,7 +137,7 @@ def learnt(est):
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("warm_start", [False, True, "exact"])
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_a_fit_that_fails_leaves_the_model_as_it_was(make, warm_start, failure):
+def test_a_failed_fit_does_not_change_the_model(make, warm_start, failure):
     est, y = fitted(make, warm_start)
     before = learnt(est)
     with pytest.raises(ValueError, match=r"\w"):
@@ -147,7 +147,7 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(make, warm_start, failure):
 
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_a_fit_that_diverges_leaves_the_model_as_it_was(make, warm_start):
+def test_a_diverged_fit_does_not_change_the_model(make, warm_start):
     est, y = fitted(make, warm_start)
     before = learnt(est)
     with pytest.raises(ValueError, match="overflow"):
@@ -155,7 +155,7 @@ def test_a_fit_that_diverges_leaves_the_model_as_it_was(make, warm_start):
     assert learnt(est) == before
 
 
-def test_a_first_fit_that_fails_leaves_no_model():
+def test_a_failed_first_fit_leaves_no_model():
     clf = SGDClassifier()
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         clf.fit(X, CLASSES[1:])
@@ -163,8 +163,8 @@ def test_a_first_fit_that_fails_leaves_no_model():
 
 
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_weights_that_were_set_to_another_precision(make):
-    """Averages and the weights behind them follow coef_: kernels take one dtype."""
+def test_weights_set_to_another_dtype(make):
+    """Averages, and the weights that they average, get coef_'s dtype: kernels use only one."""
     est, y = make(average=True, random_state=0, max_iter=3), CLASSES
     est.fit(X, y)
     est.coef_ = est.coef_.astype(np.float32)
@@ -174,7 +174,7 @@ def test_weights_that_were_set_to_another_precision(make):
 
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("name", ["coef_", "intercept_"])
-def test_weights_that_no_kernel_takes(name, average):
+def test_weights_of_an_unsupported_dtype(name, average):
     reg = SGDRegressor(average=average).fit(X, Y)
     setattr(reg, name, getattr(reg, name).astype(object))
     with pytest.raises(ValueError, match=f"{name} has the dtype object, but"):
@@ -226,7 +226,7 @@ def test_a_damaged_mask_is_refused():
 
 @pytest.mark.parametrize("settings", [{}, SOFTMAX])
 def test_exact_resuming_with_a_penalty_that_is_new(settings):
-    """What earlier steps would have owed to L1 is not asked for, and what they did is dropped."""
+    """Earlier steps do not count towards the L1 penalty, and their applied penalty is dropped."""
     rate = {"learning_rate": "constant", "eta0": 0.1, "alpha": 0.01, "random_state": 0}
     clf = SGDClassifier(warm_start="exact", max_iter=2, **rate, **settings).fit(X, CLASSES)
     clf.set_params(penalty="l1", alpha=10.0).fit(X, CLASSES)
@@ -235,7 +235,7 @@ def test_exact_resuming_with_a_penalty_that_is_new(settings):
     assert all(state["paid"] is None and state["numbers"][4] == 0 for state in clf._resume)
 
 
-def test_exact_resuming_begins_no_average():
+def test_exact_resuming_cannot_start_an_average():
     reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
     with pytest.raises(ValueError, match="there are none without average"):
         reg.set_params(average=True).fit(X, Y)
@@ -243,7 +243,7 @@ def test_exact_resuming_begins_no_average():
 
 @pytest.mark.parametrize("settings", [{}, SOFTMAX])
 def test_exact_resuming_without_the_average(settings):
-    """Steps go on from the last ones' weights, whatever their average was."""
+    """Steps continue from the last weights, not from their average."""
     plain = SGDClassifier(warm_start="exact", max_iter=2, random_state=0, **settings)
     averaged = clone(plain).set_params(average=True).fit(X, CLASSES)
     averaged.set_params(average=False).fit(X, CLASSES)

@@ -15,7 +15,7 @@ EXACT = {"learning_rate": "constant", "eta0": 1.0, "batch_size": None, "tol": No
 
 
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
-def test_softmax_is_multinomial_regression(make):
+def test_softmax_equals_multinomial_regression(make):
     other = linear_model.LogisticRegression(C=1 / (150 * 0.1), tol=1e-12).fit(X_IRIS, Y_IRIS)
     clf = SGDClassifier(alpha=0.1, max_iter=2000, **SOFTMAX, **EXACT).fit(X_IRIS, Y_IRIS)
     np.testing.assert_allclose(clf.coef_, other.coef_, atol=1e-6)
@@ -46,8 +46,8 @@ def test_probabilities_for_validation():
     np.testing.assert_allclose(blurred.validation_loss_curve_[0], np.log(3), rtol=0.1)
 
 
-def test_two_probabilities_are_one_logistic_output():
-    """At the optimum the mean prediction is the mean target, as no penalty is on the intercept."""
+def test_two_probabilities_equal_one_logistic_output():
+    """At the optimum the mean prediction is the mean target: the intercept is not penalised."""
     p = np.column_stack([1 - WEIGHT, WEIGHT])
     clf = SGDClassifier(**SOFTMAX, **EXACT, alpha=1e-3).fit(X[:, :1], p)
     assert clf.coef_.shape == (1, 1)
@@ -62,6 +62,6 @@ def test_two_probabilities_are_one_logistic_output():
         (SOFTMAX, -np.eye(3)[Y_IRIS], "must hold probabilities"),
     ],
 )
-def test_what_softmax_refuses(settings, y, message):
+def test_softmax_refuses_bad_arguments(settings, y, message):
     with pytest.raises(ValueError, match=message):
         SGDClassifier(**settings).fit(X_IRIS, y)

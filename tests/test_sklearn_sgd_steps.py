@@ -1,4 +1,4 @@
-"""The steps of `fastgd.sklearn`'s linear estimators: kernels, compressed rows, batches, rates."""
+"""The steps of `fastgd.sklearn`'s linear estimators: kernels, CSR rows, batches, rates."""
 
 import tracemalloc
 
@@ -33,16 +33,16 @@ ROWS = RNG.standard_normal((90, 37)) * (RNG.random((90, 37)) < 0.4)
 
 
 def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3):
-    """Return what some epochs of a Stepper make of zeros, as bytes."""
+    """Run some epochs of a Stepper from zeros; return the weights, and all state as bytes."""
     n_columns = X.shape[1]
     shape = (n_columns, sgd.padded(n_outputs)) if n_outputs > 1 else (sgd.padded(n_columns),)
-    weights, average, paid = (np.zeros(shape, dtype) for _ in range(3))
+    weights, average, l1_applied = (np.zeros(shape, dtype) for _ in range(3))
     intercepts, means = (np.zeros(shape[-1], dtype) for _ in range(2))
     rows = X.astype(dtype)
     if sparse.issparse(rows):
         rows = (rows.data, rows.indices, rows.indptr, n_columns)
     stepper = sgd.Stepper(
-        rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, paid,
+        rows, y if n_outputs > 1 else y.astype(dtype), None, weights, average, l1_applied,
         loss="log_loss", parameter=1.0, l1=0.01 * (penalty == "l1"), l2=0.01 * (penalty == "l2"),
         rule="given", intercept_rate=1.0, average_from=1, batch_size=batch_size,
         intercepts=intercepts if n_outputs > 1 else None,
@@ -54,7 +54,7 @@ def descend(X, y, isa, dtype, n_outputs=1, batch_size=1, penalty="l2", epochs=3)
         sgd.shuffle(order, 7)
         stepper.epoch(order, np.linspace(0.1, 0.03, -(-len(y) // batch_size)))
     numbers = np.array(stepper.numbers())
-    return weights, [part.tobytes() for part in (weights, average, paid, intercepts, numbers)]
+    return weights, [part.tobytes() for part in (weights, average, l1_applied, intercepts, numbers)]
 
 
 @several_levels
@@ -71,14 +71,14 @@ def test_same_bits_on_every_level_with_fma(make, n_outputs, penalty, dtype):
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_compressed_rows_are_dense_ones(n_outputs, batch_size, isa):
+def test_csr_and_dense_rows_give_the_same_results(n_outputs, batch_size, isa):
     y = np.arange(90, dtype=np.int32) % max(2, n_outputs)
     dense, _ = descend(ROWS, y, isa, "float64", n_outputs, batch_size)
     compressed, _ = descend(csr(ROWS), y, isa, "float64", n_outputs, batch_size)
     assert_close(dense, compressed, "float64", 3 * 90)
 
 
-def test_long_indices_of_compressed_rows():
+def test_csr_with_64_bit_indices():
     short, long = csr(X), csr(X)
     long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
     clf = SGDClassifier(random_state=0)
@@ -87,7 +87,7 @@ def test_long_indices_of_compressed_rows():
 
 
 @pytest.mark.parametrize("make", [SGDClassifier, SGDRegressor])
-def test_compressed_rows_are_not_made_dense(make):
+def test_csr_rows_are_not_converted_to_dense_rows(make):
     rng = np.random.default_rng(1)
     places = rng.integers(500, size=5000), rng.integers(100_000, size=5000)
     wide = sparse.csr_array((np.ones(5000), places), shape=(500, 100_000))
@@ -101,7 +101,7 @@ def test_compressed_rows_are_not_made_dense(make):
 
 
 def batch_steps(X, y, batch_size, epochs, seed, alpha, rates):
-    """Mini-batch descent on a penalised squared error, by its definition."""
+    """Mini-batch descent on a penalised squared error, written out."""
     w, b = np.zeros(X.shape[1]), 0.0
     order = np.arange(len(y), dtype=np.uint32)
     for epoch in range(epochs):
@@ -129,8 +129,8 @@ def test_batches_follow_their_definition(batch_size):
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
 @pytest.mark.parametrize("settings", [{}, SOFTMAX])
 @pytest.mark.parametrize("make", [np.asarray, csr], ids=["dense", "csr"])
-def test_a_large_batch_in_parts_is_a_batch(make, settings, penalty):
-    """A batch of more than 2^20 elements is left in between for signals: the step is the same."""
+def test_a_large_batch_in_parts_equals_one_batch(make, settings, penalty):
+    """A batch of more than 2^20 elements is processed in parts, with checks for signals between."""
     rows = np.tile(np.random.default_rng(1).standard_normal((40, 50)), (600, 1))
     y = np.tile(np.arange(40) % 3, 600)
     settings = {"learning_rate": "constant", "penalty": penalty, "tol": None, **settings}
@@ -143,7 +143,7 @@ def test_a_large_batch_in_parts_is_a_batch(make, settings, penalty):
     assert_close(whole.intercept_, once.intercept_, "float64", 5 * 24_000)
 
 
-def test_passive_aggressive_steps_take_one_sample():
+def test_passive_aggressive_steps_need_a_batch_size_of_1():
     with pytest.raises(ValueError, match="batch_size must be 1, not 2"):
         SGDClassifier(learning_rate="pa1", batch_size=2).fit(X, CLASSES)
 
@@ -173,7 +173,7 @@ def test_schedules_by_epoch(rate):
     assert_close(reg.intercept_, b, "float64", 4 * 120)
 
 
-def test_calls_of_partial_fit_are_epochs_of_a_schedule():
+def test_each_partial_fit_is_an_epoch_of_the_schedule():
     seen = []
 
     def rate(epoch):
@@ -187,7 +187,7 @@ def test_calls_of_partial_fit_are_epochs_of_a_schedule():
 
 
 def test_a_plateau_lowers_the_rate():
-    """No loss falls by a threshold above all of it: from the second epoch on each is too much."""
+    """With a threshold above the loss nothing improves: the rate falls from epoch 2 on."""
     plateau = schedules.OnPlateau(0.1, patience=0, threshold=10.0, threshold_mode="abs")
     falling = schedules.Function(lambda epoch: 0.1 ** max(0, epoch - 1))
     settings = {"eta0": 0.1, "random_state": 0, "max_iter": 5, "tol": None}
@@ -205,13 +205,13 @@ def test_a_learning_rate_must_be_known():
 
 
 def engine_arrays():
-    """Return what a softmax of three classes over compressed rows gives to the engine."""
+    """Return the engine's arguments for a softmax of three classes on CSR rows."""
     rows = csr(X)
     room = np.zeros((X.shape[1], sgd.padded(3)))
     return {
         "data": rows.data, "indices": rows.indices, "indptr": rows.indptr,
         "y": CLASSES.astype(np.int32), "sample_weight": np.ones(120), "weights": room,
-        "average": room.copy(), "paid": room.copy(), "intercepts": room[0].copy(),
+        "average": room.copy(), "l1_applied": room.copy(), "intercepts": room[0].copy(),
         "average_intercepts": room[0].copy(),
     }  # fmt: skip
 
@@ -219,7 +219,9 @@ def engine_arrays():
 def start(arrays):
     arrays = dict(arrays)
     rows = (*(arrays.pop(name) for name in ("data", "indices", "indptr")), X.shape[1])
-    first = (arrays.pop(name) for name in ("y", "sample_weight", "weights", "average", "paid"))
+    first = (
+        arrays.pop(name) for name in ("y", "sample_weight", "weights", "average", "l1_applied")
+    )
     return sgd.Stepper(
         rows, *first, **arrays, loss="log_loss", parameter=1.0, l1=0.1, l2=0.1,
         rule="given", intercept_rate=1.0, average_from=1, batch_size=1, n_outputs=3,
@@ -227,7 +229,7 @@ def start(arrays):
 
 
 @pytest.mark.parametrize("name", engine_arrays())
-def test_the_engine_takes_no_array_of_another_size(name):
+def test_the_engine_refuses_arrays_of_another_size(name):
     arrays = engine_arrays()
     start(arrays)
     arrays[name] = arrays[name][:-1].copy()
@@ -236,17 +238,17 @@ def test_the_engine_takes_no_array_of_another_size(name):
 
 
 @pytest.mark.parametrize("name", engine_arrays())
-def test_arrays_that_the_engine_uses_stay_where_they_are(name):
+def test_arrays_in_use_cannot_be_resized(name):
     arrays = engine_arrays()
     arrays[name] = arrays[name].copy()
     stepper = start(arrays)
-    if name != "y":  # is copied
+    if name != "y":  # y is copied
         with pytest.raises(ValueError, match="cannot resize"):
             arrays[name].resize(10**6, refcheck=False)
     stepper.epoch(np.arange(120, dtype=np.uint32), np.full(120, 0.1))
 
 
-def test_the_engine_takes_no_sample_or_class_that_is_not_there():
+def test_the_engine_refuses_missing_samples_and_classes():
     arrays = engine_arrays()
     with pytest.raises(ValueError, match="order has sample 120 of 120"):
         start(arrays).epoch(np.array([3, 120], np.uint32), np.full(2, 0.1))
@@ -257,7 +259,7 @@ def test_the_engine_takes_no_sample_or_class_that_is_not_there():
 
 @pytest.mark.parametrize("start", [0, 1, 20_000, 10**9])
 def test_named_learning_rates(start):
-    """They are scikit-learn's formulas, to the rounding of a sum and a power."""
+    """They equal scikit-learn's formulas, to the rounding of a sum and a power."""
     t = np.arange(start + 1.0, start + 5001.0)
     optimal = _schedules.Optimal.of(1e-4, 1.0)
     expected = 1 / (1e-4 * (optimal.offset + t - 1))

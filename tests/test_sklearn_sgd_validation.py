@@ -23,7 +23,7 @@ def test_the_best_epoch_is_restored(settings):
     assert clf.score(X[60:], CLASSES[60:] > 0) == clf.best_validation_score_
 
 
-def test_data_for_validation_replaces_the_split():
+def test_validation_data_replace_the_split():
     settings = {"early_stopping": True, "tol": 10.0, "n_iter_no_change": 2, "random_state": 0}
     reg = SGDRegressor(**settings).fit(X[:60], Y[:60], X_val=X[60:], y_val=Y[60:])
     assert reg.n_iter_ == 3
@@ -83,7 +83,7 @@ def test_validation_losses_are_those_of_the_epochs(make, settings, y):
     assert est.fit(X, y).validation_loss_curve_ is None
 
 
-def test_unknown_classes_for_validation():
+def test_unknown_classes_in_validation_data_are_refused():
     with pytest.raises(ValueError, match="y_val has classes that y has not"):
         SGDClassifier().fit(X, CLASSES > 1, X_val=X, y_val=CLASSES)
 
@@ -98,8 +98,8 @@ AVERAGED = [
 
 @pytest.mark.parametrize(("make", "settings", "y"), AVERAGED)
 @pytest.mark.parametrize("average", [True, 150])
-def test_the_average_is_scored_once_it_counts(make, settings, y, average):
-    """Each epoch's score is that of the model that a fit of so many epochs leaves."""
+def test_the_average_is_scored_as_soon_as_it_exists(make, settings, y, average):
+    """Each epoch's score is that of a model fitted for so many epochs."""
     settings = {"tol": None, "random_state": 0, "restore_best": False, **settings}
     est = make(average=average, max_iter=5, **settings)
     est.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])

@@ -21,7 +21,7 @@ KINDS = [({}, CLASSES), ({}, CLASSES > 0), (SOFTMAX, CLASSES)]
         ({0: 1e300}, "float32 does not hold"),
     ],
 )
-def test_weights_that_no_class_can_have(settings, y, class_weight, message):
+def test_invalid_class_weights_are_refused(settings, y, class_weight, message):
     clf = SGDClassifier(class_weight=class_weight, **settings)
     with pytest.raises(ValueError, match=message):
         clf.fit(X.astype(np.float32), y)
@@ -46,20 +46,20 @@ def test_balanced_weights_of_soft_labels():
     np.testing.assert_allclose(balanced.coef_, named.coef_, rtol=1e-12)
 
 
-def test_samples_of_a_class_without_weight():
+def test_samples_of_a_class_with_weight_zero():
     weight = np.where(CLASSES > 0, 1.0, 0.0)
     with pytest.raises(ValueError, match="only weights of zero"):
         SGDClassifier(class_weight={True: 0}).fit(X, CLASSES > 0, sample_weight=weight)
 
 
 @pytest.mark.parametrize(("make", "y"), [(SGDRegressor, Y), (SGDClassifier, CLASSES)])
-def test_data_for_validation_without_weight(make, y):
+def test_validation_data_with_weight_zero(make, y):
     with pytest.raises(ValueError, match=r"only zeros|at least one non-zero"):
         make().fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(120))
 
 
 @pytest.mark.parametrize(("make", "y"), [(SGDRegressor, Y), (SGDClassifier, CLASSES)])
-def test_weight_in_what_is_set_aside_alone(make, y):
+def test_weight_in_the_validation_rows_only(make, y):
     est = make(early_stopping=True, random_state=0, warm_start="exact", max_iter=1).fit(X, y)
     weight = est._held_out.astype(float)
     with pytest.raises(ValueError, match="to train on are all zero"):
@@ -73,7 +73,7 @@ def test_one_sample_has_no_coefficient_of_determination():
         SGDRegressor(early_stopping=True).fit(X[:8], Y[:8])
 
 
-def test_one_sample_is_right_or_wrong():
+def test_a_classifier_can_be_scored_on_one_sample():
     clf = SGDClassifier(early_stopping=True).fit(X, CLASSES, X_val=X[:1], y_val=CLASSES[:1])
     assert set(np.ravel(clf.validation_scores_[0])) <= {0.0, 1.0}
 
