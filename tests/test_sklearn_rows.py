@@ -40,7 +40,7 @@ DAMAGES = [short_indptr, narrow_indptr, wrapping_indptr, index_of_no_column]
 def test_damaged_rows_are_refused_by_fit(estimator, damage, form):
     X = matrix(form)
     damage(X)
-    with pytest.raises(ValueError, match=f"X is no valid {form.upper()} matrix"):
+    with pytest.raises(ValueError, match=f"X is not a valid {form.upper()} matrix"):
         estimator().fit(X, Y)
 
 
@@ -50,7 +50,7 @@ def test_damaged_rows_are_refused_by_predict(estimator, damage):
     est = estimator(max_iter=1).fit(matrix(), Y)
     X = matrix()
     damage(X)
-    with pytest.raises(ValueError, match="X is no valid CSR matrix"):
+    with pytest.raises(ValueError, match="X is not a valid CSR matrix"):
         est.predict(X)
 
 

@@ -208,7 +208,7 @@ def test_r2_equals_scikit_learns(loss):
 def test_invalid_csr_indices_are_refused(part, number):
     rows = csr(X)
     getattr(rows, part)[5] = number
-    with pytest.raises(ValueError, match="no valid CSR matrix"):
+    with pytest.raises(ValueError, match="not a valid CSR matrix"):
         SGDRegressor().fit(rows, Y)
 
 

@@ -14,9 +14,9 @@ __all__ = ["class_factors", "shares_of", "weigh"]
 
 
 def shares_of(y: AnyArray, classes: AnyArray) -> FloatArray:
-    """Return how much of each sample is of each class, (n, n_classes).
+    """Return each sample's probability of each class, (n, n_classes).
 
-    `y` holds labels, or already is a matrix of shares.
+    `y` holds labels, or is such a matrix already.
     """
     return y if y.ndim == 2 else (y[:, None] == classes).astype(np.float64)
 
@@ -27,12 +27,12 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
     Parameters
     ----------
     class_weight : mapping of classes to float, "balanced" or None
-        A class that a mapping does not name has 1; "balanced" makes factors inverse to the
-        classes' sizes, which are sums of probabilities where labels are soft.
+        Classes missing from the mapping have 1; "balanced" makes factors inverse to the classes'
+        sizes, which are sums of probabilities for soft labels.
     classes : ndarray of shape (n_classes,)
         All classes of the estimator, whether or not these samples have them.
     shares : ndarray of shape (n, n_classes)
-        How much of each sample is of each class.
+        Each sample's probability of each class.
     """
     if class_weight is None:
         return np.ones(len(classes))
@@ -48,7 +48,8 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
         )
     known = classes.tolist()
     unknown = [label for label in class_weight if label not in known]
-    # as scikit-learn: a part of the data may lack a class, but a misspelt one leaves another out
+    # as in scikit-learn, unknown classes are allowed only if all known ones have a weight: then
+    # the data lack a class, and no name is misspelt
     if unknown and any(label not in class_weight for label in known):
         raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {known}")
     factors = np.array([
@@ -61,16 +62,17 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
 
 
 def weigh(of_class: FloatArray, own: AnyArray | None, dtype: Any, whole: bool) -> FloatArray:
-    """Return the samples' weights times their classes'.
+    """Return the samples' own weights times the weights of their classes.
 
-    With `whole`, these are all samples, one of which must count; else a part, that need not.
+    With `whole`, these are all samples, and one weight must be above 0; otherwise they are a part
+    of the samples, whose weights may all be 0.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         product: FloatArray = of_class.astype(dtype)
         if own is not None:
             product = product * own
-        held = np.isfinite(product).all()
-    if not held:
+        fits = np.isfinite(product).all()
+    if not fits:
         raise ValueError(
             f"class_weight makes a weight that {np.dtype(dtype)} does not hold: give smaller ones"
         )

@@ -1,8 +1,8 @@
-"""The check of sparse matrices at the door of every estimator.
+"""Check the sparse matrices that users pass to an estimator.
 
-Kernels, and SciPy's own conversions, follow the indices of a sparse matrix without looking. So
-the indices are copied, and the copy is what is checked and read: nothing that runs in between (a
-callback, a learning rate, another thread) can change it.
+Kernels, and SciPy's own conversions, use the indices of a sparse matrix as addresses, unchecked.
+The indices are therefore copied, and the copy is checked and used: no code that runs in between (a
+callback, a schedule, another thread) can change it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ COMPRESSED = ("csr", "csc", "bsr")
 
 
 def own_rows(X: Any) -> Any:
-    """Return a sparse matrix with indices of its own that are checked; anything else as it is.
+    """Return a sparse matrix with checked copies of its indices; anything else unchanged.
 
     Parameters
     ----------
     X : object
-        What the user gave as samples.
+        The user's samples.
 
     Returns
     -------
     object
-        X, or a matrix with its values and a copy of its indices.
+        X, or a matrix that shares its values and has copies of its indices.
 
     Raises
     ------
     ValueError
-        Where lengths, order or range of the indices are not those of a matrix of X's shape.
+        When the lengths, order or range of the indices do not fit a matrix of X's shape.
     """
     if not sparse.issparse(X):
         return X
@@ -72,7 +72,7 @@ def _own_coordinates(X: Any) -> Any:
 
 
 def _integers(name: str, given: Any) -> AnyArray:
-    """Return a copy that no one else has, in int32 or int64."""
+    """Return a copy in int32 or int64."""
     array = np.asarray(given)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(
@@ -83,7 +83,7 @@ def _integers(name: str, given: Any) -> AnyArray:
 
 
 def _narrow(X: Any, indices: AnyArray, indptr: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """Return both in int32 where the matrix fits it, else in int64."""
+    """Return both in int32 if that is large enough for the matrix, else in int64."""
     fits = max(len(indices), *X.shape) <= np.iinfo(np.int32).max
     dtype = np.int32 if fits else np.int64
     return indices.astype(dtype, copy=False), indptr.astype(dtype, copy=False)
@@ -100,7 +100,7 @@ def _check_range(X: Any, name: str, indices: AnyArray, n: int) -> None:
 
 def _invalid(X: Any, why: str) -> ValueError:
     return ValueError(
-        f"X is no valid {X.format.upper()} matrix: {why}; X.check_format() says more"
+        f"X is not a valid {X.format.upper()} matrix: {why}; X.check_format() says more"
         if X.format in COMPRESSED
-        else f"X is no valid {X.format.upper()} matrix: {why}"
+        else f"X is not a valid {X.format.upper()} matrix: {why}"
     )
