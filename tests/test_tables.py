@@ -483,7 +483,7 @@ def test_unknown_categories_can_be_ignored(table):
         (
             "y,a\n1,x\n2,y\n3,z\n",
             "regression",
-            r"column 'a' has 3 different values, .* 'x' in line 2 is none: mend the cell \(a",
+            r"column 'a' has 3 different values, .*'x' in line 2 is not a number: mend",
         ),
         ("y;a\n1;1,5\n2;2,5\n3;3,5\n", "regression", "--decimal , if these are decimal commas"),
         ("y,a\nu,1\nv,2\nw,3\n", "classification", "than 2 classes. Give another --target, or"),

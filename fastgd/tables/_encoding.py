@@ -508,7 +508,7 @@ def _mending(table: Table, text: str) -> str:
 
 
 def _too_many(table: Table, name: str, found: int, most: int, is_target: bool) -> str:
-    """Return a message about too many categories, with what may be meant."""
+    """Return a message about too many categories, with likely alternatives."""
     kinds = ("class", "classes") if is_target else ("category", "categories")
     numeric = table.numbers(name) is not None
     text = (
@@ -520,8 +520,8 @@ def _too_many(table: Table, name: str, found: int, most: int, is_target: bool) -
     row = table.first_non_number(name)
     first = str(table.columns[name][row])
     return (
-        f"{text}. If it is meant to hold numbers, {first!r} in line {table.lines[row]} is none: "
-        f"{_mending(table, first)}"
+        f"{text}. If it is meant to hold numbers, {first!r} in line {table.lines[row]} is not a "
+        f"number: {_mending(table, first)}"
     )
 
 
