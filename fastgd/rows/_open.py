@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from fastgd import _data, _words
 from fastgd.rows._blocks import ArrayBlocks, Source
 from fastgd.rows._npy import NpyBlocks, NpyFile
+from fastgd.rows._tables import ENDINGS, TableBlocks
 
 __all__ = ["open_blocks"]
 
@@ -26,18 +29,26 @@ def open_blocks(
 
     Parameters
     ----------
-    source : path_like or array_like
-        A .npy file with a row for each sample, or an array.
+    source : path_like, list of path_like, or array_like
+        Where the samples are:
+
+        - Parquet or Arrow IPC files: a file, a list of files, a folder, or a pattern such as
+          "flights/*.parquet". A block is a row group or a record batch. Columns of text become
+          columns of 0 and 1, one for each value. Reading needs the extra ``data``.
+        - A .npy file with a row for each sample.
+        - An array.
     y : path_like or array_like, optional
-        The targets, in a .npy file or an array.
-    target : int, optional
-        The column that has the targets, if `y` is not given.
-    columns : sequence of int, optional
+        The targets in a .npy file or an array, if the samples are in one.
+    target : str, int or list of str, optional
+        The column that has the targets: its name, or its number in a .npy file. Text becomes
+        class indices. Several columns are several targets.
+    columns : sequence of str or int, optional
         The columns to train on; by default all that are neither targets nor weights.
-    weight : path_like, array_like or int, optional
-        Factors of the samples' losses: a .npy file, an array, or a column.
+    weight : str, int, path_like or array_like, optional
+        Factors of the samples' losses: a column, or a .npy file or an array as for `y`.
     block_rows : int, optional
-        Rows in a block; by default 1/256 of the rows, or fewer, so that a block has at most 8 MiB.
+        Rows in a block of arrays and .npy files; by default 1/256 of the rows, or fewer, so that
+        a block has at most 8 MiB.
 
     Returns
     -------
@@ -68,9 +79,54 @@ def open_blocks(
     >>> gd.train(net, blocks, epochs=3, optimizer=gd.SGD(0.05), rng=0)
     History(3 epochs, 939 updates, last loss ...)
     """
-    if is_path(source):
-        return _open_npy(os.fspath(source), y, target, columns, weight, block_rows)
-    return _open_arrays(source, y, weight, block_rows)
+    paths = _paths(source)
+    if paths is None:
+        return _open_arrays(source, y, target, columns, weight, block_rows)
+    endings = {_ending(path) for path in paths}
+    if endings == {".npy"} and len(paths) == 1:
+        return _open_npy(paths[0], y, target, columns, weight, block_rows)
+    if not endings <= ENDINGS.keys():
+        wrong = next(path for path in paths if _ending(path) not in ENDINGS)
+        raise ValueError(
+            f"{wrong!r} ends in {_ending(wrong)!r}, but files of blocks end in "
+            f"{_words.listed(['.npy', *ENDINGS])}"
+            f"{'; give one .npy file' if '.npy' in endings else ''}"
+        )
+    if y is not None or block_rows is not None:
+        raise TypeError(
+            "files of tables have their targets in a column, target=, and their blocks are row "
+            "groups or record batches: leave y and block_rows out"
+        )
+    if target is None:
+        raise TypeError(f"{paths[0]!r} has columns: name the one to predict, as in target='delay'")
+    return TableBlocks(paths, target, columns, weight)
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _paths(source: Any) -> list[str] | None:
+    """Return the files that a source names, sorted where it is a folder or a pattern."""
+    if isinstance(source, (list, tuple)) and source and all(map(is_path, source)):
+        return [os.fspath(path) for path in source]
+    if not is_path(source):
+        return None
+    path = os.fspath(source)
+    if os.path.isdir(path):
+        known = (".npy", *ENDINGS)
+        found = sorted(
+            os.path.join(path, name) for name in os.listdir(path) if _ending(name) in known
+        )
+        if not found:
+            raise ValueError(f"the folder {path!r} has no files that end in {_words.listed(known)}")
+        return found
+    if not os.path.exists(path) and glob.has_magic(path):
+        found = sorted(glob.glob(path, recursive=True))
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "no file has such a name", path)
+        return found
+    return [path]
 
 
 def is_path(value: Any) -> bool:
@@ -99,7 +155,11 @@ def _other(name: str, value: Any) -> Any:
     )
 
 
-def _open_arrays(source: Any, y: Any, weight: Any, block_rows: int | None) -> Source:
+def _open_arrays(
+    source: Any, y: Any, target: Any, columns: Any, weight: Any, block_rows: int | None
+) -> Source:
+    if target is not None or columns is not None:
+        raise TypeError("target and columns are about files: give arrays as open_blocks(X, y)")
     if isinstance(source, (tuple, list)) and y is None and len(source) in (2, 3):
         source, y, weight = source if len(source) == 3 else (*source, weight)
     if y is None:
