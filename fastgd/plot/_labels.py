@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from fastgd._typing import FloatArray
-from fastgd.plot._drawing import safe
+from fastgd.plot._drawing import looks, safe
 
 __all__ = ["legend", "name_lines"]
 
@@ -116,6 +118,11 @@ def legend(ax: Axes, handles: Iterable[Any], labels: Iterable[str], **settings: 
         return ax.legend(list(handles), texts, **(settings | beside))
     result = ax.legend(list(handles), texts, loc=place, **settings)
     result.set_in_layout(False)
+    paper = ax.get_facecolor()
+    clear = to_rgba(paper)[3] < 1
+    halo = withStroke(linewidth=3, foreground=looks(ax).paper if clear else paper)
+    for text in result.get_texts():  # lines of the background stop at the letters
+        text.set_path_effects([halo])
     return result
 
 

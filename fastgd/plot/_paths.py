@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 from PIL import Image  # comes with matplotlib
 
@@ -350,10 +349,7 @@ def _draw_tracks(ax: Axes, scene: _Scene) -> list[tuple[Line2D, Line2D]]:
         star.set_markeredgecolor(ink)
         handles.append(star)
         labels.append(f"lowest cost, {_drawing.number(scene.bowl.least)}")
-    legend = _labels.legend(ax, handles, labels, fontsize="small")
-    halo = withStroke(linewidth=3, foreground=_drawing.looks(ax).paper)  # covers the contours
-    for text in legend.get_texts():
-        text.set_path_effects([halo])
+    _labels.legend(ax, handles, labels, fontsize="small")
     return lines
 
 
