@@ -51,8 +51,8 @@ class ConvexityCheck:
     def __str__(self) -> str:
         if self.convex:
             return (
-                f"No counter-example at {self.points} points: this supports that the cost is "
-                "convex on the segment, but does not prove it."
+                f"No counter-example at {self.points} points: the cost may be convex on the "
+                "segment, but this is no proof."
             )
         return (
             f"Not convex: for u = {self.u}, v = {self.v} and a = {self.alpha:.4g},\n"
@@ -79,7 +79,7 @@ def is_convex_on(
     (Boyd & Vandenberghe 2004, Convex Optimization, equation 3.1). This is tested at equally spaced
     points: first for u and v at every alpha, then for every two points with a third one midway
     between them. One failure proves that the cost is not convex. If finitely many points show
-    none, this supports that the cost is convex on the segment, but does not prove it.
+    none, the cost may be convex on the segment, but this is no proof.
 
     Parameters
     ----------
