@@ -65,7 +65,13 @@ CallbackSupport: Any = _callback_support()
 
 
 class Loads:
-    """Estimators whose pickles later versions load."""
+    """Estimators that keep their parameters, and whose pickles later versions load."""
+
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        """Set the parameters, from the ``locals()`` of ``__init__``."""
+        for name, value in arguments.items():
+            if name != "self":
+                setattr(self, name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a pickle over; parameters that are younger than it get their defaults."""
