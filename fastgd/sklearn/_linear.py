@@ -292,9 +292,11 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 
         return [
             Beginning(
-                *initial_state(part(now, i), average and part(average, i), settings.l1, self.t_),
+                *initial_state(
+                    part(now, i), average and part(average, i), settings.plan.l1, self.t_
+                ),
                 seed=task.seed,
-                eta=settings.eta0,
+                eta=float(self.eta0),
                 epochs=epochs,
             )
             for i, task in enumerate(tasks)
@@ -341,17 +343,15 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         own callbacks take part.
         """
         self._check_shapes((sum(task.n_outputs for task in tasks), X.shape[1]))
-        settings = Settings.of(self, X.shape[0], restore_best)
-        rows: Any = X
-        if sparse.issparse(X):
-            rows = (X.data, X.indices, X.indptr, X.shape[1])
+        rows = (X.data, X.indices, X.indptr, X.shape[1]) if sparse.issparse(X) else X
+        settings = Settings.of(self, rows, X.shape[0], restore_best)
         begun = self._beginnings(settings, tasks, incremental=not native)
         outputs = [
-            Output(settings, rows, task, beginning, held_out, max_iter)
+            Output(settings, task, beginning, held_out, max_iter)
             for task, beginning in zip(tasks, begun, strict=True)
         ]
         watched = self.callbacks is not None or self._has_native_callbacks()
-        before, steps = self.t_, -(-X.shape[0] // settings.batch_size)
+        before, steps = self.t_, -(-X.shape[0] // settings.plan.batch_size)
 
         def take() -> None:
             self.n_iter_ = max(output.n_iter for output in outputs)

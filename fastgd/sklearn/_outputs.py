@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,19 +57,11 @@ class Learnt(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What an estimator's parameters mean for the steps."""
+    """What an estimator's parameters mean for its outputs."""
 
-    loss: str
-    parameter: float
-    l1: float
-    l2: float
-    rule: str
-    eta0: float
+    plan: Plan  # of their steps; `plan_of` completes it
     schedule: Schedule | None
     own_schedule: bool  # whether it is the user's: then a new eta0 counts in a run that goes on
-    fit_intercept: bool
-    average_from: int  # 0: no averaging
-    batch_size: int
     shuffle: bool
     early_stopping: bool
     patience: Patience | None  # None: never stop early
@@ -77,54 +69,56 @@ class Settings:
     restore_best: bool
 
     @classmethod
-    def of(cls, estimator: Any, n_samples: int, restore_best: bool) -> Settings:
-        """Return the settings that an estimator's parameters make, for n_samples to train on."""
+    def of(cls, estimator: Any, rows: Any, n_samples: int, restore_best: bool) -> Settings:
+        """Return the settings that an estimator's parameters make, for rows to train on."""
         e = estimator
-        known = MARGIN_LOSSES[e.loss]
-        parameter = float(e.epsilon if known.parameter is None else known.parameter)
-        ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": e.l1_ratio, None: 0.0}[e.penalty]
-        strength = 0.0 if e.penalty is None else e.alpha
-        batch_size = n_samples if e.batch_size is None else min(e.batch_size, n_samples)
-        named = isinstance(e.learning_rate, str)
+        named, forever = isinstance(e.learning_rate, str), e.tol is None or e.tol == -math.inf
+        plan = _plan(e, rows, n_samples)
         return cls(
-            loss=known.kernel or e.loss,
-            parameter=parameter,
-            l1=float(strength * ratio),
-            l2=float(strength * (1 - ratio)),
-            rule=e.learning_rate if e.learning_rate in ("pa1", "pa2") else "given",
-            eta0=float(e.eta0),
-            schedule=_named(e, parameter) if named else schedule_of(e.learning_rate),
+            plan=plan,
+            schedule=_named(e, plan.parameter) if named else schedule_of(e.learning_rate),
             own_schedule=not named,
-            fit_intercept=bool(e.fit_intercept),
-            average_from=int(e.average),
-            batch_size=max(1, batch_size),
             shuffle=bool(e.shuffle),
             early_stopping=bool(e.early_stopping),
             patience=None
-            if e.tol is None or e.tol == -math.inf
+            if forever
             else Patience(int(e.n_iter_no_change), float(e.tol), lenient=True),
             verbose=0 if isinstance(e.verbose, str) else int(e.verbose),
             restore_best=restore_best,
         )
 
-    def plan(self, rows: Any, task: Task, eta: float) -> Plan:
+    def plan_of(self, task: Task, eta: float) -> Plan:
         """Return what the steps of an output need."""
-        slow = SPARSE_INTERCEPT_RATE if isinstance(rows, tuple) else 1.0
-        return Plan(
-            rows=rows,
+        return replace(
+            self.plan,
             targets=task.targets,
             sample_weight=task.sample_weight,
             n_outputs=task.n_outputs,
-            loss=self.loss,
-            parameter=self.parameter,
-            l1=self.l1,
-            l2=self.l2,
-            rule=self.rule,
-            intercept_rate=slow if self.fit_intercept else 0.0,
-            average_from=self.average_from,
-            batch_size=self.batch_size,
             optimizer=SGD(eta),
         )
+
+
+def _plan(e: Any, rows: Any, n_samples: int) -> Plan:
+    """Return the plan of all outputs of an estimator, without a task."""
+    known = MARGIN_LOSSES[e.loss]
+    ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": e.l1_ratio, None: 0.0}[e.penalty]
+    strength = 0.0 if e.penalty is None else e.alpha
+    slow = SPARSE_INTERCEPT_RATE if isinstance(rows, tuple) else 1.0
+    return Plan(
+        rows=rows,
+        targets=np.empty(0),
+        sample_weight=None,
+        n_outputs=0,
+        loss=known.kernel or e.loss,
+        parameter=float(e.epsilon if known.parameter is None else known.parameter),
+        l1=float(strength * ratio),
+        l2=float(strength * (1 - ratio)),
+        rule=e.learning_rate if e.learning_rate in ("pa1", "pa2") else "given",
+        intercept_rate=slow if e.fit_intercept else 0.0,
+        average_from=int(e.average),
+        batch_size=max(1, n_samples if e.batch_size is None else min(e.batch_size, n_samples)),
+        optimizer=SGD(float(e.eta0)),
+    )
 
 
 def _named(estimator: Any, parameter: float) -> Schedule | None:
@@ -193,7 +187,7 @@ class Beginning:
         now._check(n_features, task)
         now._follow(settings)
         if now.best_params is not None:
-            now.best_params = _as_learnt(now.best_params, bool(settings.average_from))
+            now.best_params = _as_learnt(now.best_params, bool(settings.plan.average_from))
         return now
 
     def _check(self, n_features: int, task: Task) -> None:
@@ -222,15 +216,15 @@ class Beginning:
         """Drop what these settings do not go on with, and make what they need."""
         state = self.state
         intercept, average_intercept, a, b, owed, *rest = state.numbers
-        if settings.average_from and state.average is None:
+        if settings.plan.average_from and state.average is None:
             raise ValueError(
                 "warm_start='exact' goes on with the averages of earlier steps, and there are none "
                 "without average: use warm_start=True to begin an average, or a new estimator"
             )
-        if not settings.average_from and state.average is not None:
+        if not settings.plan.average_from and state.average is not None:
             state.average = state.average_intercepts = None
             average_intercept, a, b = 0.0, 0.0, 1.0
-        if not settings.l1:
+        if not settings.plan.l1:
             state.paid, owed = None, 0.0
         elif state.paid is None:
             state.paid = np.zeros_like(self.weights)
@@ -264,16 +258,9 @@ def _as_learnt(kept: tuple[Any, ...], averages: bool) -> Learnt:
 
 
 class _Order:
-    """The order of the samples, shuffled as scikit-learn does: a sampler.
+    """The order of the samples, shuffled in place as scikit-learn does, if there is a seed.
 
-    Parameters
-    ----------
-    order : ndarray of uint32
-        Is shuffled in place.
-    seed : int or None
-        Of the shuffles; None for none.
-    held_out : ndarray of bool, optional
-        Samples that are not trained on.
+    Samples that `held_out` marks are left out.
     """
 
     def __init__(self, order: IndexArray, seed: int | None, held_out: AnyArray | None) -> None:
@@ -293,26 +280,13 @@ class _Order:
 class Output:
     """One output, or those of a softmax, and the run that trains it.
 
-    Parameters
-    ----------
-    settings : Settings
-        Of the estimator.
-    rows : ndarray of shape (n, d), or (data, indices, indptr, d)
-        As `fastgd.backends.sgd.Plan` takes them.
-    task : Task
-        What is trained.
-    beginning : Beginning
-        Where to begin; its arrays are trained in place.
-    held_out : ndarray of bool of shape (n,), optional
-        Rows that are not trained on.
-    max_iter : int
-        The most epochs.
+    It goes on from `beginning`, whose arrays are trained in place, for at most `max_iter` epochs.
+    The rows that `held_out` marks are not trained on.
     """
 
     def __init__(
         self,
         settings: Settings,
-        rows: Any,
         task: Task,
         beginning: Beginning,
         held_out: AnyArray | None,
@@ -321,8 +295,9 @@ class Output:
         n = len(task.targets)
         self.settings, self.score, self._beginning = settings, task.score, beginning
         self.n_train = n - (0 if held_out is None else int(held_out.sum()))
-        self._base = settings.eta0 if settings.own_schedule else beginning.eta
-        self.plan = settings.plan(rows, task, self._base)
+        eta0 = settings.plan.optimizer.learning_rate
+        self._base = eta0 if settings.own_schedule else beginning.eta
+        self.plan = settings.plan_of(task, self._base)
         self.weights, self.state = beginning.weights, beginning.state
         self.best_score, self.best_params = beginning.best_score, beginning.best_params
         self.history = _History(updates=round(self.state.next_step) - 1)
@@ -386,7 +361,7 @@ class Output:
         if self.state.average is None:
             return Learnt(now, None, now)
         average = self.state.averaged(self.plan, self.weights)
-        counts = self.state.next_step > self.settings.average_from
+        counts = self.state.next_step > self.plan.average_from
         return Learnt(now, average, average if counts else now)
 
     def epoch(self) -> None:

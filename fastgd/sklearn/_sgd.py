@@ -5,7 +5,9 @@ For what the two share see _linear.py.
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,9 +52,14 @@ def _zero_weights(allowed: bool) -> dict[str, bool]:
     return {"allow_all_zero_weights": allowed} if known else {}
 
 
-def _raw(X: Any, coef: FloatArray, intercept: Any) -> FloatArray:
-    p: FloatArray = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
-    return p
+def _judge(X: Any, score: Callable[[FloatArray], Any], loss: Callable[[FloatArray], Any]) -> Score:
+    """Return what computes a model's score and loss on X, from functions of its raw outputs."""
+
+    def judge(coef: FloatArray, intercept: Any) -> tuple[float, float]:
+        p: FloatArray = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+        return float(score(p)), float(loss(p))
+
+    return judge
 
 
 class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
@@ -189,18 +196,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
-        super().__init__(
-            loss=loss, penalty=penalty, alpha=alpha, l1_ratio=l1_ratio,
-            fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, shuffle=shuffle,
-            verbose=verbose, epsilon=epsilon, random_state=random_state,
-            learning_rate=learning_rate, eta0=eta0, power_t=power_t,
-            early_stopping=early_stopping, validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change, warm_start=warm_start, average=average,
-        )  # fmt: skip
-        self.batch_size = batch_size
-        self.restore_best = restore_best
-        self.callbacks = callbacks
-        self.n_threads = n_threads
+        self._keep(locals())
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -307,12 +303,11 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
                 "one: give more in X_val, or raise validation_fraction"
             )
 
-        def score(coef: FloatArray, intercept: float) -> tuple[float, float]:
-            p = _raw(X, coef, intercept)
-            reached = float(r2_score(y, p, sample_weight=sample_weight))
-            return reached, self._mean_loss(y, p, sample_weight)
-
-        return score
+        return _judge(
+            X,
+            lambda p: r2_score(y, p, sample_weight=sample_weight),
+            lambda p: self._mean_loss(y, p, sample_weight),
+        )
 
     def _fit_epochs(
         self,
@@ -499,20 +494,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         n_threads: int | None = None,
         multi_class: str = "ovr",
     ) -> None:
-        super().__init__(
-            loss=loss, penalty=penalty, alpha=alpha, l1_ratio=l1_ratio,
-            fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, shuffle=shuffle,
-            verbose=verbose, epsilon=epsilon, n_jobs=n_jobs, random_state=random_state,
-            learning_rate=learning_rate, eta0=eta0, power_t=power_t,
-            early_stopping=early_stopping, validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change, class_weight=class_weight,
-            warm_start=warm_start, average=average,
-        )  # fmt: skip
-        self.batch_size = batch_size
-        self.restore_best = restore_best
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-        self.multi_class = multi_class
+        self._keep(locals())
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -687,8 +669,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         X = X.astype(self.coef_.dtype, copy=False)
         weight = np.require(weight, X.dtype, ["C", "A"])
         restore = judge is not None if self.restore_best is None else bool(self.restore_best)
-        make = self._one_task if n_classes == 2 or self.multi_class == "softmax" else self._tasks
-        tasks, held_out = make(X, y, weight, factors, judge, native)
+        tasks, held_out = self._tasks(X, y, weight, factors, judge, native)
         self._descend(X, tasks, held_out, max_iter, restore, original, native)
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
@@ -710,63 +691,57 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         y: AnyArray,
         weight: AnyArray,
         factors: FloatArray | None,
-        judge: Any,
+        judged: Any,
         whole: bool,
     ) -> tuple[list[Task], AnyArray | None]:
-        """Return the tasks that separate each class from the rest."""
-        held_out = None
-        if judge is None and self.early_stopping:
-            held_out = self._split(y, weight, StratifiedShuffleSplit)
-            judge = X[held_out], y[held_out], weight[held_out]
-        random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(MAX_INT, size=len(self.classes_))
-        tasks = []
-        for label, factor, seed in zip(
-            self.classes_, np.ones(len(seeds)) if factors is None else factors, seeds, strict=True
-        ):
-            member = y == label
-            source = check_random_state(int(seed))
-            source.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-            weights = weight
-            if factor != 1:
-                weights = weigh(np.where(member, factor, 1.0), weight, X.dtype, whole=False)
-            score = None
-            if judge is not None:
-                score = self._binary_score(
-                    judge[0], self._encode(judge[1] == label, X.dtype), judge[2]
-                )
-            seed = int(source.randint(MAX_INT))
-            tasks.append(Task(self._encode(member, X.dtype), _ones_as_none(weights), seed, score))
-        return tasks, held_out
+        """Return the tasks, and the mask of the rows that are set aside.
 
-    def _one_task(
-        self,
-        X: Any,
-        y: AnyArray,
-        weight: AnyArray,
-        factors: FloatArray | None,
-        judge: Any,
-        whole: bool,
-    ) -> tuple[list[Task], AnyArray | None]:
-        """Return the task of separating two classes, or more by softmax."""
-        binary = len(self.classes_) == 2
+        Two classes, or several with softmax, are one task. Otherwise there is a task for each
+        class: to separate it from the rest.
+        """
+        one = len(self.classes_) == 2 or self.multi_class == "softmax"
         random_state = check_random_state(self.random_state)
-        random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
-        targets = self._targets(y, X.dtype)
+        if one:
+            random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
         held_out = None
-        if judge is None and self.early_stopping:
+        if judged is None and self.early_stopping:
             hard = y if y.ndim == 1 else y.argmax(axis=1)
             held_out = self._split(hard, weight, StratifiedShuffleSplit)
-            judge = X[held_out], y[held_out], weight[held_out]
-        if factors is not None:
-            weight = weigh(shares_of(y, self.classes_) @ factors, weight, X.dtype, whole)
-        score = None
-        if judge is not None:
-            make = self._binary_score if binary else self._softmax_score
-            score = make(judge[0], self._targets(judge[1], X.dtype), judge[2])
+            judged = X[held_out], y[held_out], weight[held_out]
+        if one:
+            if factors is not None:
+                weight = weigh(shares_of(y, self.classes_) @ factors, weight, X.dtype, whole)
+            return [self._task(y, weight, random_state, judged, self._targets)], held_out
+        seeds = random_state.randint(MAX_INT, size=len(self.classes_))
+        factors = np.ones(len(seeds)) if factors is None else factors
+        tasks = []
+        for label, factor, seed in zip(self.classes_, factors, seeds, strict=True):
+            source = check_random_state(int(seed))
+            source.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
+            own = weight
+            if factor != 1:
+                own = weigh(np.where(y == label, factor, 1.0), weight, X.dtype, whole=False)
+            encode = functools.partial(self._encode, label)
+            tasks.append(self._task(y, own, source, judged, encode))
+        return tasks, held_out
+
+    def _task(
+        self,
+        y: AnyArray,
+        weight: AnyArray,
+        random_state: Any,
+        judged: Any,
+        encode: Callable[[AnyArray, Any], AnyArray],
+    ) -> Task:
+        """Return the task whose targets `encode` makes of classes or probabilities."""
+        targets, score = encode(y, weight.dtype), None
+        softmax = targets.ndim == 2 or targets.dtype == np.int32
+        if judged is not None:
+            make = self._softmax_score if softmax else self._binary_score
+            score = make(judged[0], encode(judged[1], weight.dtype), judged[2])
         seed = int(random_state.randint(MAX_INT))
-        n_outputs = 1 if binary else len(self.classes_)
-        return [Task(targets, _ones_as_none(weight), seed, score, n_outputs)], held_out
+        n_outputs = len(self.classes_) if softmax else 1
+        return Task(targets, _ones_as_none(weight), seed, score, n_outputs)
 
     def _targets(self, y: AnyArray, dtype: Any) -> AnyArray:
         """Return the targets of one task, from classes or probabilities."""
@@ -774,33 +749,29 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
             return y if y.ndim == 2 else np.searchsorted(self.classes_, y).astype(np.int32)
         if y.ndim == 2:
             return np.ascontiguousarray(y[:, 1])
-        return self._encode(y == self.classes_[1], dtype)
+        return self._encode(self.classes_[1], y, dtype)
 
-    def _encode(self, member: AnyArray, dtype: Any) -> AnyArray:
-        """Return 1 for members of a class, and -1 or 0 for others, depending on the loss."""
+    def _encode(self, label: Any, y: AnyArray, dtype: Any) -> AnyArray:
+        """Return 1 for samples of a class, for others what the loss takes: -1 or 0."""
         other = dtype.type(0 if self.loss == "log_loss" else -1)
-        return np.where(member, dtype.type(1), other)
+        return np.where(y == label, dtype.type(1), other)
 
     def _binary_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
         member = y > (0.5 if self.loss == "log_loss" else 0)
-
-        def score(coef: FloatArray, intercept: float) -> tuple[float, float]:
-            p = _raw(X, coef, intercept)
-            reached = float(accuracy_score(member, p > 0, sample_weight=sample_weight))
-            return reached, self._mean_loss(y, p, sample_weight)
-
-        return score
+        return _judge(
+            X,
+            lambda p: accuracy_score(member, p > 0, sample_weight=sample_weight),
+            lambda p: self._mean_loss(y, p, sample_weight),
+        )
 
     def _softmax_score(self, X: Any, y: AnyArray, sample_weight: AnyArray) -> Score:
         label = y if y.ndim == 1 else y.argmax(axis=1)
         cross_entropy = LOSSES["cross_entropy"].value
-
-        def score(coef: FloatArray, intercept: AnyArray) -> tuple[float, float]:
-            p = _raw(X, coef, intercept).astype(np.float64)
-            reached = float(accuracy_score(label, p.argmax(axis=1), sample_weight=sample_weight))
-            return reached, float(np.average(cross_entropy(p, y), weights=sample_weight))
-
-        return score
+        return _judge(
+            X,
+            lambda p: accuracy_score(label, p.argmax(axis=1), sample_weight=sample_weight),
+            lambda p: np.average(cross_entropy(p.astype(np.float64), y), weights=sample_weight),
+        )
 
     def _threads(self) -> int:
         if self.n_threads is None and self.n_jobs is not None:
