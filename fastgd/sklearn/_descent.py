@@ -131,26 +131,8 @@ class EfficientAdam(Adam):
 class Cost:
     """The penalised cost of a network on data.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Units of each layer, the inputs first.
-    hidden : sequence of str
-        The engine's names of the hidden activations.
-    loss : str
-        The engine's name of the loss.
-    alpha : float
-        The factor of the penalty.
-    X : ndarray or sparse matrix of shape (n, sizes[0])
-        Samples; an array is C-contiguous. Sparse ones are made dense a piece at a time.
-    y : ndarray
-        Targets: (n, sizes[-1]) of X's dtype, or (n,) class indices in int32.
-    sample_weight : ndarray of shape (n,), optional
-        Factors of the samples' losses.
-    batch_size : int
-        A piece holds whole batches of so many samples.
-    n_threads : int
-        The most threads to use; 0 for as many as OpenMP would.
+    Data, sizes and names are those of a `fastgd._plan.Plan`, but X may be a sparse matrix: its rows
+    are made dense a piece at a time, which holds whole batches.
     """
 
     def __init__(
@@ -312,12 +294,7 @@ def _poisson_constant(y: FloatArray) -> FloatArray:
 class Reported:
     """The compiled backend, whose epochs give scikit-learn's cost.
 
-    Parameters
-    ----------
-    cost : Cost
-        What is minimised.
-    begin_epoch : callable
-        Is called before each epoch.
+    `begin_epoch` is called before each.
     """
 
     def __init__(self, cost: Cost, begin_epoch: Callable[[], None]) -> None:

@@ -47,37 +47,16 @@ NOT_FINITE = (
 
 @dataclass
 class TrainingState:
-    """What a later call needs to go on: it is pickled with the estimator.
+    """What a later call needs to go on: it is pickled with the estimator."""
 
-    Attributes
-    ----------
-    kernel : str
-        The optimizer's kind.
-    initial_rate : float
-        The learning rate that the schedule begins from.
-    history : History
-        Of all calls. It keeps the optimizer's state and the schedule's, and where the estimator has
-        gone back to its best parameters, those too that the training goes on from.
-    rule : str
-        The kind of schedule.
-    learning_rate : float
-        As it was reached when the last call ended.
-    order : ndarray or None
-        The order of the samples in the last epoch, from which the next is shuffled.
-    split : object
-        The generator's state before validation data was set aside.
-    dropout : numpy.random.Generator or None
-        Draws the units that are left out.
-    """
-
-    kernel: str
-    initial_rate: float
-    history: History
-    rule: str = ""
-    learning_rate: float = 0.0
-    order: IndexArray | None = None
-    split: Any = None
-    dropout: np.random.Generator | None = None
+    kernel: str  # the optimizer's kind
+    initial_rate: float  # the learning rate that the schedule begins from
+    history: History  # of all calls
+    rule: str = ""  # the kind of schedule
+    learning_rate: float = 0.0  # as the last call has reached it
+    order: IndexArray | None = None  # of the last epoch's samples: the next is shuffled from it
+    split: Any = None  # the generator's state before validation data was set aside
+    dropout: np.random.Generator | None = None  # draws the units that are left out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a pickle over, also one of 0.1.0, which kept a history's parts by themselves."""
@@ -112,17 +91,7 @@ OLD = "0.1.0"
 
 
 class Order:
-    """scikit-learn's order of the samples, as a sampler.
-
-    Parameters
-    ----------
-    estimator : MLPClassifier or MLPRegressor
-        Says whether to shuffle, and has the generator.
-    state : TrainingState
-        Keeps the order for a call that goes on.
-    last : ndarray of int
-        The order that the first one is shuffled from.
-    """
+    """scikit-learn's order of the samples, as a sampler: each is shuffled from the `last` one."""
 
     def __init__(self, estimator: Any, state: TrainingState, last: IndexArray) -> None:
         self._estimator = estimator
@@ -146,39 +115,18 @@ class Order:
 
 @dataclass
 class Validation:
-    """Data on which an epoch is judged.
-
-    Attributes
-    ----------
-    X : array or sparse matrix
-        Samples.
-    y : ndarray
-        Labels or values, as `score` takes them.
-    targets : ndarray of shape (n, outputs)
-        The same, as the loss takes them.
-    sample_weight : ndarray or None
-        Factors of the samples.
-    """
+    """Data on which an epoch is judged."""
 
     X: Any
-    y: AnyArray
-    targets: AnyArray
+    y: AnyArray  # labels or values, as `score` takes them
+    targets: AnyArray  # the same as the loss takes them, (n, outputs)
     sample_weight: FloatArray | None
 
 
 class Epochs:
-    """One call's training.
+    """One call's training of an estimator, which has the settings and gets the attributes.
 
-    Parameters
-    ----------
-    estimator : MLPClassifier or MLPRegressor
-        Has the settings, and gets the attributes.
-    sizes : list of int
-        Units of each layer, the inputs first.
-    incremental : bool
-        Whether this is `partial_fit`: one epoch, from the state of the last call.
-    progress : Progress
-        What the user sees and hears.
+    With `incremental`, it is `partial_fit`: one epoch, from the state of the last call.
     """
 
     def __init__(
@@ -265,14 +213,9 @@ class Epochs:
     ) -> None:
         """Train until a rule, a callback or the user ends it."""
         est, history = self.estimator, self.state.history
-        if not hasattr(est, "loss_curve_"):  # the training goes on from L-BFGS
-            est._begin_curves()
         if judged is None and est.early_stopping:
             X, targets, sample_weight, judged = self._set_aside(X, targets, sample_weight)
-        if judged is not None and est.validation_scores_ is None:
-            est.validation_scores_, est.best_validation_score_ = [], -np.inf
-        if judged is not None and est.validation_loss_curve_ is None:
-            est.validation_loss_curve_ = []
+        est._continue_curves(judged is not None)
         self.judged, self.n_samples = judged, X.shape[0]
         cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(self.n_samples))
         watch = Watch(
@@ -280,8 +223,6 @@ class Epochs:
         )
         if self.incremental:  # goes on from the weights as they are
             history._last = None
-        else:
-            watch.begin(history, self.params)
         if judged is not None:
             history._waiting = Waiting(-est.best_validation_score_)
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)

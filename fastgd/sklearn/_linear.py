@@ -290,16 +290,14 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         def part(params: Any, i: int) -> Params:
             return params if tasks[i].n_outputs > 1 else (params[0][i], params[1][i])
 
+        l1, eta = settings.plan.l1, float(self.eta0)
+        starts = [
+            initial_state(part(now, i), average and part(average, i), l1, self.t_)
+            for i in range(len(tasks))
+        ]
         return [
-            Beginning(
-                *initial_state(
-                    part(now, i), average and part(average, i), settings.plan.l1, self.t_
-                ),
-                seed=task.seed,
-                eta=float(self.eta0),
-                epochs=epochs,
-            )
-            for i, task in enumerate(tasks)
+            Beginning(*start, seed=task.seed, eta=eta, epochs=epochs)
+            for start, task in zip(starts, tasks, strict=True)
         ]
 
     def _start_params(self) -> tuple[Any, Any]:
@@ -333,15 +331,18 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         tasks: Sequence[Task],
         held_out: AnyArray | None,
         max_iter: int,
-        restore_best: bool,
+        validated: bool,
         original: tuple[Any, Any, Any],
         native: bool,
     ) -> None:
         """Train all tasks, epoch by epoch together, and take over what came of it.
 
-        `original` is what the user gave as X, y and sample_weight; with `native`, scikit-learn's
-        own callbacks take part.
+        `original` is what the user gave as X, y and sample_weight, `validated` whether there is
+        data for validation besides; with `native`, scikit-learn's own callbacks take part.
         """
+        if not hasattr(self, "t_"):
+            self.t_ = 1.0
+        restore_best = validated if self.restore_best is None else bool(self.restore_best)
         self._check_shapes((sum(task.n_outputs for task in tasks), X.shape[1]))
         rows = (X.data, X.indices, X.indptr, X.shape[1]) if sparse.issparse(X) else X
         settings = Settings.of(self, rows, X.shape[0], restore_best)

@@ -206,6 +206,15 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         self.best_validation_score_ = -np.inf if self.early_stopping else None
         self.validation_loss_curve_ = None
 
+    def _continue_curves(self, validated: bool) -> None:
+        """Set those that are missing, after L-BFGS or before the first epoch with validation."""
+        if not hasattr(self, "loss_curve_"):
+            self._begin_curves()
+        if validated and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        if validated and self.validation_loss_curve_ is None:
+            self.validation_loss_curve_ = []
+
     def _draw(
         self, layer_units: list[int], dtype: Any
     ) -> tuple[list[FloatArray], list[FloatArray]]:

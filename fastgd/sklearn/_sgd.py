@@ -283,8 +283,6 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         if first:
             self._begin((X.shape[1],), X.dtype, None, None)
-        if not hasattr(self, "t_"):
-            self.t_ = 1.0
         self._fit_epochs(X, y, weight, 1, None, original, native=False)
         return self
 
@@ -321,8 +319,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     ) -> None:
         X = X.astype(self.coef_.dtype, copy=False)
         y, weight = (np.require(a, X.dtype, ["C", "A"]) for a in (y, weight))
-        restore = score is not None if self.restore_best is None else bool(self.restore_best)
-        held_out = None
+        held_out, validated = None, score is not None
         if score is None and self.early_stopping:
             held_out = self._split(y, weight, ShuffleSplit)
             score = self._score_on(X[held_out], y[held_out], weight[held_out])
@@ -330,7 +327,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         seed = int(random_state.randint(0, MAX_INT))
         random_state.randint(1, MAX_INT)  # scikit-learn draws one more, and does not use it
         task = Task(y, _ones_as_none(weight), seed, score)
-        self._descend(X, [task], held_out, max_iter, restore, original, native)
+        self._descend(X, [task], held_out, max_iter, validated, original, native)
 
     def _decision_function(self, X: Any) -> FloatArray:
         values: FloatArray = super()._decision_function(own_rows(X))
@@ -664,13 +661,10 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         if getattr(self, "coef_", None) is None or start[0] is not None:
             shape = (X.shape[1],) if n_classes == 2 else (n_classes, X.shape[1])
             self._begin(shape, X.dtype, *start)
-        if not hasattr(self, "t_"):
-            self.t_ = 1.0
         X = X.astype(self.coef_.dtype, copy=False)
         weight = np.require(weight, X.dtype, ["C", "A"])
-        restore = judge is not None if self.restore_best is None else bool(self.restore_best)
         tasks, held_out = self._tasks(X, y, weight, factors, judge, native)
-        self._descend(X, tasks, held_out, max_iter, restore, original, native)
+        self._descend(X, tasks, held_out, max_iter, judge is not None, original, native)
 
     def _check_judge(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
         """Return the user's validation data: samples, classes or probabilities, weights."""
