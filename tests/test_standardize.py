@@ -99,7 +99,8 @@ def test_zeros_of_sparse_matrices_count(storage, weighted):
     expected = gd.Standardize.fit(dense, weight)
     np.testing.assert_allclose(inputs.mean, expected.mean, rtol=1e-14)
     np.testing.assert_allclose(inputs.scale, expected.scale, rtol=1e-14)
-    assert inputs.mean[4:].tolist() == [0, 3] and inputs.scale[4:].tolist() == [1, 1]
+    assert inputs.mean[4:].tolist() == [0, 3]
+    assert inputs.scale[4:].tolist() == [1, 1]
 
 
 def test_entries_of_a_sparse_matrix_must_be_finite():
@@ -111,7 +112,8 @@ def test_entries_of_a_sparse_matrix_must_be_finite():
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e-300, 1e300])
 def test_constant_columns_become_zero(value):
     inputs = gd.Standardize.fit(np.full((1000, 1), value))
-    assert inputs.mean[0] == value and inputs.scale[0] == 1
+    assert inputs.mean[0] == value
+    assert inputs.scale[0] == 1
     assert not inputs.transform(np.full((3, 1), value)).any()
 
 
@@ -278,7 +280,8 @@ def test_values_are_copied_and_read_only():
 
 def test_equality_and_hash():
     one, same = gd.Standardize([0, 1], [1, 2]), gd.Standardize([0, 1], [1, 2])
-    assert one == same and hash(one) == hash(same)
+    assert one == same
+    assert hash(one) == hash(same)
     for other in (
         gd.Standardize([0, 2], [1, 2]),
         gd.Standardize([0, 1], [1, 3]),
