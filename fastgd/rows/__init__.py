@@ -6,8 +6,8 @@ everything above them see `Rows` only. `decode` is the definition of decoding; t
 (src_c/kernels/decode.inc.c) give the same bits.
 
 Data larger than memory come in blocks: `_blocks` has their interface and the simplest source,
-`_npy` and `_tables` files, `_order` the order of an epoch, and `_feed` the buffers that a thread fills
-while the engine trains.
+`_npy` and `_tables` files, `_cache` what is read once, `_order` the order of an epoch, and `_feed`
+the buffers that a thread fills while the engine trains.
 
 A new kind of samples is a class with the members of `Rows`, a branch in `check_rows`, and, for the
 compiled backend, a way to put its rows into a window (engine/windows.pyx).

@@ -110,6 +110,7 @@ class Source:
         self._bounds.flags.writeable = False
         self._n_features = n_features
         self.feature_names = None if feature_names is None else tuple(feature_names)
+        self.holds: Any = None  # what must live as long as this, such as a temporary folder
 
     @property
     def n_rows(self) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fastgd import _data, _words
 from fastgd.rows._blocks import ArrayBlocks, Source
+from fastgd.rows._cache import cached_csv, cached_iterator
 from fastgd.rows._npy import NpyBlocks, NpyFile
 from fastgd.rows._tables import ENDINGS, TableBlocks
 
 __all__ = ["open_blocks"]
+
+PACKED = (".gz", ".bz2", ".zst")  # what pyarrow unpacks on the way
 
 
 def open_blocks(
@@ -24,19 +27,22 @@ def open_blocks(
     columns: Sequence[Any] | None = None,
     weight: Any = None,
     block_rows: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Source:
     """Open data that may be larger than memory, for `fastgd.train` and others.
 
     Parameters
     ----------
-    source : path_like, list of path_like, or array_like
+    source : path_like, list of path_like, array_like, or iterable
         Where the samples are:
 
         - Parquet or Arrow IPC files: a file, a list of files, a folder, or a pattern such as
           "flights/*.parquet". A block is a row group or a record batch. Columns of text become
           columns of 0 and 1, one for each value. Reading needs the extra ``data``.
         - A .npy file with a row for each sample.
+        - CSV files, also compressed (.csv.gz, .csv.bz2, .csv.zst): read once, into a cache.
         - An array.
+        - An iterable of batches (X, y) or (X, y, sample_weight): read once, into a cache.
     y : path_like or array_like, optional
         The targets in a .npy file or an array, if the samples are in one.
     target : str, int or list of str, optional
@@ -49,6 +55,10 @@ def open_blocks(
     block_rows : int, optional
         Rows in a block of arrays and .npy files; by default 1/256 of the rows, or fewer, so that
         a block has at most 8 MiB.
+    cache : path_like, optional
+        The folder to which CSV files and iterables are written, in full or not at all. CSV files
+        are not read again as long as their sizes and times stay the same. By default a temporary
+        folder, which is removed with the blocks.
 
     Returns
     -------
@@ -81,17 +91,30 @@ def open_blocks(
     """
     paths = _paths(source)
     if paths is None:
+        if isinstance(source, Iterator) or (cache is not None and isinstance(source, Iterable)):
+            _check_unused("an iterable's batches bring everything", y, target, columns, weight)
+            return cached_iterator(source, _name(cache), block_rows)
         return _open_arrays(source, y, target, columns, weight, block_rows)
     endings = {_ending(path) for path in paths}
+    if endings == {".csv"}:
+        _check_table(paths, y, target, block_rows)
+        return cached_csv(paths, _name(cache), target, columns, weight)
+    if cache is not None:
+        raise TypeError("cache is for CSV files and iterables; other files are read directly")
     if endings == {".npy"} and len(paths) == 1:
         return _open_npy(paths[0], y, target, columns, weight, block_rows)
     if not endings <= ENDINGS.keys():
         wrong = next(path for path in paths if _ending(path) not in ENDINGS)
         raise ValueError(
             f"{wrong!r} ends in {_ending(wrong)!r}, but files of blocks end in "
-            f"{_words.listed(['.npy', *ENDINGS])}"
+            f"{_words.listed(['.npy', '.csv', *ENDINGS])}"
             f"{'; give one .npy file' if '.npy' in endings else ''}"
         )
+    _check_table(paths, y, target, block_rows)
+    return TableBlocks(paths, target, columns, weight)
+
+
+def _check_table(paths: Sequence[str], y: Any, target: Any, block_rows: Any) -> None:
     if y is not None or block_rows is not None:
         raise TypeError(
             "files of tables have their targets in a column, target=, and their blocks are row "
@@ -99,11 +122,21 @@ def open_blocks(
         )
     if target is None:
         raise TypeError(f"{paths[0]!r} has columns: name the one to predict, as in target='delay'")
-    return TableBlocks(paths, target, columns, weight)
+
+
+def _check_unused(why: str, *values: Any) -> None:
+    if any(value is not None for value in values):
+        raise TypeError(f"{why}: leave y, target, columns and weight out")
+
+
+def _name(cache: Any) -> str | None:
+    return None if cache is None else os.fspath(cache)
 
 
 def _ending(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    """Return the end of a file's name, without that of its compression."""
+    base, ending = os.path.splitext(path.lower())
+    return os.path.splitext(base)[1] if ending in PACKED else ending
 
 
 def _paths(source: Any) -> list[str] | None:
@@ -114,7 +147,7 @@ def _paths(source: Any) -> list[str] | None:
         return None
     path = os.fspath(source)
     if os.path.isdir(path):
-        known = (".npy", *ENDINGS)
+        known = (".npy", ".csv", *ENDINGS)
         found = sorted(
             os.path.join(path, name) for name in os.listdir(path) if _ending(name) in known
         )
