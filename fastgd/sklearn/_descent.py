@@ -1,12 +1,12 @@
-"""scikit-learn's cost of a network, and the descent on it by fastgd's engine.
+"""scikit-learn's cost of a network, minimised by fastgd's engine.
 
 The cost of a batch B, as `sklearn.neural_network` defines it:
 
     J_B = (sum over i in B of w_i * l_i + alpha / 2 * sum of the squared weights) / sum of w_i
 
 where biases are not penalised. The engine's losses are means over a sample's outputs, and its
-squared error has no factor of one half; `Cost.factor` makes up for both. Estimators, checks and
-messages belong in `_perceptron` and `_mlp`.
+squared error has no factor of one half; `Cost.factor` corrects both. For the estimators, their
+checks and messages see `_perceptron` and `_mlp`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ __all__ = [
     "unpack",
 ]
 
-#: sparse samples are made dense in pieces of some so many numbers
+#: sparse samples are converted to dense pieces of about this many numbers
 DENSE_AT_ONCE = 1 << 22
-#: the kernels whose velocity holds the learning rate, by those of torch's form
+#: maps torch's momentum kernels to those whose velocity includes the learning rate
 VELOCITY_OF = {"momentum": "velocity", "nesterov": "nesterov_velocity"}
 
 
 def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
     """Return the engine's flat vector: each layer's weights, row by row, then its biases.
 
-    It is in float32 where all of them are, else in float64.
+    It is float32 if all of them are, else float64.
     """
     parts = [np.ravel(part) for pair in zip(coefs, intercepts, strict=True) for part in pair]
     flat = np.concatenate(parts)
@@ -56,24 +56,24 @@ def pack(coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> Float
 
 
 def unpack(sizes: Sequence[int], params: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return views on a flat vector, as ``coefs_`` and ``intercepts_``."""
+    """Return views on a flat vector, in the form of ``coefs_`` and ``intercepts_``."""
     weights, biases = _layout.split(sizes, params)
     return list(weights), list(biases)
 
 
 @dataclass(frozen=True)
 class Momentum(SGD):
-    r"""SGD with scikit-learn's momentum, whose velocity holds the learning rate.
+    r"""SGD with scikit-learn's momentum, whose velocity includes the learning rate.
 
     .. math:: v \leftarrow \mu v - \eta g, \quad p \leftarrow p + v
 
     and with Nesterov's momentum :math:`p \leftarrow p + \mu v - \eta g`. A new learning rate
-    changes the steps to come only, while torch's form, `fastgd.SGD`, scales the whole velocity by
-    it. A momentum of 1, and Nesterov's of 0, are allowed.
+    affects later gradients only, while in torch's form, `fastgd.SGD`, it scales the whole velocity.
+    A momentum of 1 is allowed, and so is 0 with Nesterov's.
     """
 
     def __post_init__(self) -> None:
-        """Leave the checks to the estimator's own."""
+        """Skip the checks: the estimator has made its own."""
 
     @property
     def kernel(self) -> str:
@@ -101,15 +101,15 @@ class Momentum(SGD):
 class EfficientAdam(Adam):
     r"""Adam in the form of the last lines of section 2 of Kingma & Ba (2015, arXiv:1412.6980).
 
-    The corrections of both averages are in the step size, so that epsilon is added to the
-    uncorrected root: with t the number of the step,
+    The corrections of both averages are part of the step size, so epsilon is added to the
+    uncorrected root. With t the number of the step,
 
     .. math::
 
         p \leftarrow p - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
         \frac{m}{\sqrt{v} + \epsilon}
 
-    This is scikit-learn's; `fastgd.Adam` is torch's.
+    This is scikit-learn's form; `fastgd.Adam` has torch's.
     """
 
     name: ClassVar[str] = "efficient_adam"
@@ -178,13 +178,16 @@ class Cost:
         self._evaluate = compiled.objective(self.plan)
 
     def _engine_weight(self, n: int, scalar: type) -> FloatArray | None:
-        """Return the samples' weights times the factor; None where all are one."""
+        """Return the samples' weights times the factor; None if all are 1."""
         if self.sample_weight is not None:
             return np.asarray(self.sample_weight * self.factor, scalar)
         return None if self.factor == 1 else np.full(n, self.factor, scalar)
 
     def pieces(self, order: IndexArray) -> Iterator[tuple[int, int, IndexArray]]:
-        """Yield stretches of the order, and where in the plan's data their samples are then."""
+        """Yield (start, end) of each part of the order, and its samples' rows in the plan's data.
+
+        Sparse samples are converted part by part, into the same dense rows.
+        """
         if self._sparse is None:
             yield 0, len(order), order
             return
@@ -202,7 +205,7 @@ class Cost:
             yield start, start + n, np.arange(n, dtype=order.dtype)
 
     def value_and_gradient(self, params: FloatArray) -> tuple[float, float, FloatArray]:
-        """Return the cost over all samples, as reported and as descended on, and its gradient."""
+        """Return the cost over all samples, as reported and as minimised, and its gradient."""
         total, gradient = 0.0, np.zeros_like(params)
         for _, _, samples in self.pieces(np.arange(self.n_samples, dtype=np.int64)):
             value, slope = self._evaluate(params, samples)
@@ -222,7 +225,7 @@ class Cost:
 
     @property
     def arrays(self) -> list[Any]:
-        """What is read between callbacks: it has to stay where it is."""
+        """The arrays that the engine reads between callbacks, which must stay in place."""
         arrays = [self.plan.X, self.plan.y, self.plan.sample_weight, self.sample_weight]
         if self._sparse is not None:
             X = self._sparse[0]
@@ -231,7 +234,7 @@ class Cost:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether samples come in pieces."""
+        """Whether the samples are sparse, and converted in pieces."""
         return self._sparse is not None
 
     @property
@@ -240,13 +243,13 @@ class Cost:
         return len(self.plan.X) if self._sparse is None else int(self._sparse[0].shape[0])
 
     def counts(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
-        """Return the sum of each batch's weights; 1 for one that does not count at all."""
+        """Return the sum of each batch's weights; 1 if all of them are 0."""
         if self.sample_weight is None:
             return np.diff(bounds).astype(np.float64)
         return sum_of_weights(self.sample_weight, order, bounds)
 
     def constants(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
-        """Return what each batch's summed loss has on top of the engine's."""
+        """Return the constants to add to the engine's summed loss of each batch."""
         if self.constant is None:
             return np.zeros(len(bounds) - 1)
         values = self.constant[order]
@@ -257,11 +260,11 @@ class Cost:
 
 
 def _factors(loss: str, outputs: int) -> tuple[float, float]:
-    """Return what makes the engine's loss the one descended on, and that the one reported.
+    """Return two factors: minimised loss / engine's loss, and reported loss / minimised loss.
 
-    The engine's is a mean over the outputs, and its squared error has no factor of one half. A
-    squared error (and its kin) is reported as a mean over the outputs, though its slope is a
-    sum's: so it is in scikit-learn.
+    The engine's loss is a mean over the outputs, and its squared error has no factor of one half.
+    As in scikit-learn, losses of real targets are minimised as a sum over the outputs, but reported
+    as a mean.
     """
     if LOSSES[loss].targets.indices:
         return 1.0, 1.0
@@ -273,7 +276,7 @@ def _factors(loss: str, outputs: int) -> tuple[float, float]:
 def mean_loss(
     loss: str, z: FloatArray, targets: AnyArray, sample_weight: FloatArray | None
 ) -> float:
-    """Return the loss as it is reported, without the penalty, of raw outputs (n, outputs)."""
+    """Return the reported loss of raw outputs (n, outputs), without the penalty."""
     factor, reported = _factors(loss, z.shape[1])
     y = targets.astype(z.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -284,7 +287,7 @@ def mean_loss(
 
 
 def _poisson_constant(y: FloatArray) -> FloatArray:
-    """Return y log(y) - y, summed over the outputs: what the deviance has and the loss has not."""
+    """Return y log(y) - y, summed over the outputs: half the deviance minus the loss."""
     y = np.asarray(y, np.float64)
     logarithm = np.log(np.where(y > 0, y, 1.0))
     result: FloatArray = (y * logarithm - y).sum(axis=1)
@@ -292,7 +295,7 @@ def _poisson_constant(y: FloatArray) -> FloatArray:
 
 
 class Reported:
-    """The compiled backend, whose epochs give scikit-learn's cost.
+    """The compiled backend with scikit-learn's cost as the result of an epoch.
 
     `begin_epoch` is called before each.
     """
@@ -306,7 +309,7 @@ class Reported:
     ) -> Callable[..., float]:
         """Return the function that runs an epoch; see `fastgd.backends`.
 
-        It returns the sum over the samples of their batch's cost, before its step.
+        It returns the sum over the samples of their batch's cost, computed before its step.
         """
         run, cost = compiled.start(plan, params, state, rng), self._cost
 
@@ -325,7 +328,7 @@ class Reported:
                 part = Trace(1, loss=losses[steps], penalty=penalties[steps])
                 total = run(samples, rates[steps], part)
                 if not np.isfinite(total):
-                    if before is not None:  # earlier pieces have moved them
+                    if before is not None:  # earlier pieces have changed them
                         params[:] = before[0]
                         state.assign(before[1])
                     return total

@@ -1,7 +1,7 @@
-"""The epochs of one call of `fit` or `partial_fit`: a `Run`, with scikit-learn's rules.
+"""The epochs of one call of an MLP estimator's `fit` or `partial_fit`.
 
-Here is what scikit-learn has of its own: its order of the samples, its learning rates, its reasons
-to stop, its messages. The loop is `fastgd._run`'s, the cost `_descent`'s.
+This module implements scikit-learn's order of the samples, its learning rates, its rules for
+stopping and its messages. For the epoch loop see `fastgd._run`, for the cost `_descent`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TrainingState:
     dropout: np.random.Generator | None = None  # draws the units that are left out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickle over, also one of 0.1.0, which kept a history's parts by themselves."""
+        """Load a pickle, also from version 0.1.0, which stored the history's parts separately."""
         if "history" not in state:
             done, steps = state.pop("epochs"), state.pop("steps")
             state["history"] = History(
@@ -75,7 +75,7 @@ class TrainingState:
         vars(self).update(state)
 
     def fits(self, optimizer: Optimizer, params: FloatArray) -> bool:
-        """Whether it is a state of this optimizer on such parameters."""
+        """Whether this state fits the optimizer and the parameters."""
         steps, history = self.history._state, self.history
         arrays = [a for a in (history._best, history._last) if a is not None]
         if steps is None or self.kernel != optimizer.kernel:
@@ -86,7 +86,7 @@ class TrainingState:
         )
 
 
-#: the `rule` of a state that 0.1.0 has written
+#: the `rule` of a state from version 0.1.0
 OLD = "0.1.0"
 
 
@@ -99,7 +99,7 @@ class Order:
         self._last = last
 
     def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
-        """Return the order of the next epoch; with a RandomState it is scikit-learn's."""
+        """Return the order of the next epoch; with a RandomState, the same as scikit-learn's."""
         est, draws = self._estimator, self._estimator._random_state
         if not est.shuffle:
             return self._last
@@ -170,7 +170,7 @@ class Epochs:
         return schedule_of(est.learning_rate)
 
     def _resume(self) -> TrainingState:
-        """Return the state to go on from: the last call's, where that fits."""
+        """Return the state from which to continue: the last call's if it fits, else a new one."""
         optimizer, rate = self.optimizer, float(self.optimizer.learning_rate)
         state: TrainingState | None = getattr(self.estimator, "_optimizer", None)
         rule = type(self.schedule).__name__
@@ -189,7 +189,7 @@ class Epochs:
         return state
 
     def _renew(self, state: TrainingState) -> None:
-        """Make a state of 0.1.0 one of today: velocities without learning rates, no rule."""
+        """Convert a state from version 0.1.0: velocities without learning rates, and no rule."""
         history, schedule = state.history, self.schedule
         rate = history.learning_rate[-1] if history.learning_rate else state.initial_rate
         if VELOCITY_OF.get(state.kernel) == self.optimizer.kernel and history._state is not None:
@@ -211,7 +211,7 @@ class Epochs:
         sample_weight: FloatArray | None,
         judged: Validation | None,
     ) -> None:
-        """Train until a rule, a callback or the user ends it."""
+        """Train until a rule, a callback or the user stops it."""
         est, history = self.estimator, self.state.history
         if judged is None and est.early_stopping:
             X, targets, sample_weight, judged = self._set_aside(X, targets, sample_weight)
@@ -221,13 +221,13 @@ class Epochs:
         watch = Watch(
             EarlyStopping(patience=sys.maxsize), lambda history: est.validation_scores_, -1.0
         )
-        if self.incremental:  # goes on from the weights as they are
+        if self.incremental:  # continue from the current weights
             history._last = None
         if judged is not None:
             history._waiting = Waiting(-est.best_validation_score_)
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
         est.n_iter_, history.diverged = 0, False
-        est._optimizer = self.state  # so that a callback can save all that goes on
+        est._optimizer = self.state  # so that an estimator saved in a callback can resume
         run = self._make_run(cost, None if judged is None else watch)
         try:
             run.finish()
@@ -254,7 +254,7 @@ class Epochs:
             raise ValueError(NOT_FINITE)
 
     def _next_rate(self) -> float:
-        """Return the learning rate that the training has reached, as scikit-learn's attribute."""
+        """Return the current learning rate, as scikit-learn's attribute has it."""
         state, history = self.state, self.state.history
         if isinstance(self.schedule, (InverseOfSeen, Adaptive)):
             schedule_state = history._schedule_state
@@ -263,7 +263,7 @@ class Epochs:
         return history.learning_rate[-1] if history.learning_rate else state.initial_rate
 
     def _make_run(self, cost: Cost, watch: Watch | None) -> Run:
-        """Return the epochs to run."""
+        """Return the run for this call's epochs."""
         est, state = self.estimator, self.state
         dropout, steps = est._dropout(), state.history._state
         assert steps is not None
@@ -295,7 +295,7 @@ class Epochs:
     def _set_aside(
         self, X: Any, targets: AnyArray, sample_weight: FloatArray | None
     ) -> tuple[Any, AnyArray, FloatArray | None, Validation]:
-        """Split validation data off; a training that goes on gets the same split again."""
+        """Set validation data aside; a continued training gets the same split again."""
         est = self.estimator
         weight = np.ones(len(targets)) if sample_weight is None else sample_weight
         two_classes = is_classifier(est) and est.n_outputs_ == 1 and targets.dtype == bool
@@ -316,7 +316,7 @@ class Epochs:
         return X, targets, None if sample_weight is None else weight, judged
 
     def _split_seed(self) -> Any:
-        """Return what draws the split: the generator, or a copy as it was at the first split."""
+        """Return what draws the split: the generator, or its state at the first split."""
         state, draws = self.state, self.estimator._random_state
         if isinstance(draws, np.random.Generator):
             if state.split is None:
@@ -330,7 +330,7 @@ class Epochs:
         return copy
 
     def _dropout_generator(self) -> np.random.Generator:
-        """Return what draws the units to leave out: it goes on from call to call."""
+        """Return the generator of dropped units, whose state is kept from call to call."""
         if self.state.dropout is None:
             draws = self.estimator._random_state
             integers = draws.integers if isinstance(draws, np.random.Generator) else draws.randint
@@ -354,13 +354,13 @@ class Epochs:
             return known
         if order.dtype != known.dtype or not np.array_equal(np.sort(order), known):
             raise ValueError(
-                f"the order of the samples that the estimator has kept is not one of {n} samples: "
-                "to begin anew call fit with warm_start=False"
+                f"the order of the samples that the estimator stored is not one of {n} samples: to "
+                "start again, call fit with warm_start=False"
             )
         return order.copy()
 
     def _judge(self) -> None:
-        """Take over what the epoch came to."""
+        """Add the results of the epoch to the estimator and the history."""
         history = self.state.history
         self._note(history.loss[-1])
         if isinstance(self.schedule, InverseOfSeen):
@@ -369,7 +369,7 @@ class Epochs:
             history.validation_loss.append(self.shown["val_loss"])
 
     def _note(self, loss: float) -> None:
-        """Add an epoch to the estimator's attributes, and judge it."""
+        """Add an epoch to the estimator's attributes, and apply the stopping rules."""
         est = self.estimator
         est.loss_ = loss
         est.n_iter_ += 1
@@ -386,7 +386,7 @@ class Epochs:
         self._count_epochs_without_improvement()
 
     def _end_epoch(self) -> bool:
-        """Move the bar, call the callbacks; return whether to stop."""
+        """Update the progress bar, call the callbacks; return whether to stop."""
         self.stop = self.progress.end_epoch(**self.shown) or self.stop
         return self.stop
 
@@ -396,12 +396,12 @@ class Epochs:
         if self.diverged:
             return float("nan"), float("nan")
         z = est._raw_outputs(judged.X)
-        with np.errstate(over="ignore"):  # of a network that is about to diverge
+        with np.errstate(over="ignore"):  # the network is about to diverge
             loss = mean_loss(est._engine_loss(), z, judged.targets, judged.sample_weight)
             return loss, est._score(est._link(z), judged.y, judged.sample_weight)
 
     def _count_epochs_without_improvement(self) -> None:
-        """Decide whether the training stops, or with "adaptive" the learning rate falls."""
+        """Update the count; when it reaches the limit, stop or lower the learning rate."""
         est = self.estimator
         rule = Patience(est.n_iter_no_change + 1, est.tol, lenient=True)
         waiting = Waiting(
@@ -419,7 +419,7 @@ class Epochs:
             self._end_of_patience()
 
     def _end_of_patience(self) -> None:
-        """Say that too many epochs did not improve, and stop unless the learning rate can fall."""
+        """Print that too many epochs did not improve; stop unless the learning rate can fall."""
         est, history = self.estimator, self.state.history
         what = "Validation score" if est.early_stopping else "Training loss"
         message = (

@@ -1,7 +1,7 @@
-"""What the MLP estimators share: the network's parameters, checks, training, raw outputs.
+"""The base class of the MLP estimators: parameters, checks, training, raw outputs.
 
-What the two classes do differently (targets, scores, predictions) is in _mlp.py. The rules by which
-a training goes on and stops belong in `_epochs`, arithmetic in `_descent`.
+For the differences between the two classes (targets, scores, predictions) see _mlp.py, for the
+epochs and the rules for stopping `_epochs`, for the arithmetic `_descent`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["ACTIVATIONS", "ENGINE_ACTIVATIONS", "MultiLayerPerceptron"]
 #: scikit-learn's names of activations, where the engine's differ
 ENGINE_ACTIVATIONS = {"logistic": "sigmoid"}
 ACTIVATIONS = ("logistic", *(name for name in activations.ACTIVATIONS if name != "sigmoid"))
-#: what makes predictions of raw outputs, by scikit-learn's names of output activations
+#: functions from raw outputs to predictions, by scikit-learn's names of output activations
 LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "identity": LOSSES["squared_error"].link,
     "logistic": LOSSES["log_loss"].link,
@@ -58,7 +58,7 @@ Draws = np.random.RandomState | np.random.Generator
 
 
 class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
-    """What the classifier and the regressor have in common."""
+    """The base class of the classifier and the regressor."""
 
     n_iter_: int
     t_: int
@@ -74,7 +74,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     best_validation_score_: float | None
     validation_loss_curve_: list[float] | None
 
-    #: samples that a validation score needs
+    #: the number of samples that a validation score needs
     _least_judged: ClassVar[int] = 1
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -111,7 +111,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     }
 
-    # --------------------------------------------------- what each of the two has its own of
+    # ----------------------------------------------------------- defined by each of the two
 
     @abc.abstractmethod
     def _output_activation(self) -> str:
@@ -125,21 +125,21 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, AnyArray, AnyArray]:
-        """Check training data; return X, y, and a column of targets for each output."""
+        """Check training data; return X, y, and the targets, one column per output."""
 
     @abc.abstractmethod
     def _validate_targets(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray, AnyArray]:
-        """Check validation data; return the same, with y as `_score` takes it."""
+        """Check validation data; return the same, with y in the form that `_score` takes."""
 
     @abc.abstractmethod
     def _weigh_classes(
         self, y: AnyArray, sample_weight: FloatArray | None, dtype: Any, incremental: bool
     ) -> FloatArray | None:
-        """Return the samples' weights times their classes', where there are any."""
+        """Return the samples' weights times the weights of their classes, if there are any."""
 
     @abc.abstractmethod
     def _score(self, outputs: FloatArray, y: AnyArray, sample_weight: FloatArray | None) -> float:
-        """Return how good the last layer's activations are; nan when the network has diverged."""
+        """Return the score of the last layer's activations; nan if the network has diverged."""
 
     # ----------------------------------------------------------------- the network
 
@@ -154,7 +154,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     def _hidden(self, n_hidden: int | None = None) -> tuple[str, ...]:
         """Return the engine's name of each hidden layer's activation.
 
-        `n_hidden` layers are those of a network that is there: `set_params` may ask for others.
+        `n_hidden` is the number of layers of a fitted network, which `set_params` may have changed.
         """
         n_hidden = len(self._layers()) if n_hidden is None else n_hidden
         if isinstance(self.activation, str):
@@ -164,7 +164,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             if len(names) != n_hidden:
                 raise ValueError(
                     f"activation names {len(names)} activations, but there are {n_hidden} hidden "
-                    "layers: give one name for all, or one a layer"
+                    "layers: give one name for all, or one per layer"
                 )
         for name in names:
             if name not in ACTIVATIONS:
@@ -174,11 +174,11 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         return tuple(ENGINE_ACTIVATIONS.get(name, name) for name in names)
 
     def _dropout(self) -> tuple[float, ...]:
-        """Return the share of each hidden layer's units to leave out of a step."""
+        """Return the share of units to drop in each hidden layer."""
         return check_dropout(self.dropout, len(self._layers()))
 
     def _check_solver_takes(self) -> None:
-        """Check that what belongs to steps is not asked of L-BFGS."""
+        """Refuse options of steps on batches for L-BFGS."""
         clips = self.clip_value is not None or self.clip_norm is not None
         if self.solver == "lbfgs" and (clips or any(self._dropout())):
             raise ValueError(
@@ -187,7 +187,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             )
 
     def _initialize(self, layer_units: list[int], dtype: Any) -> None:
-        """Draw the weights and reset the attributes, before the first epoch ever."""
+        """Draw the weights and reset the attributes, before the first epoch."""
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_units)
@@ -198,7 +198,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             self._begin_curves()
 
     def _begin_curves(self) -> None:
-        """Set the attributes that grow with the epochs."""
+        """Reset the attributes that get a value per epoch."""
         self.loss_curve_ = []
         self._no_improvement_count = 0
         self.best_loss_ = None if self.early_stopping else np.inf
@@ -220,8 +220,8 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     ) -> tuple[list[FloatArray], list[FloatArray]]:
         """Draw weights and biases from Glorot & Bengio's uniform distribution (2010, eq. 16).
 
-        The numbers, and their order, are scikit-learn's: the bound's square is 6 / (inputs +
-        outputs), and a third of that where the layers' activation is the logistic function.
+        As in scikit-learn, the bound's square is 6 / (inputs + outputs), or a third of that for the
+        logistic function, and numbers are drawn in the same order.
         """
         hidden = self._hidden()
         coefs, intercepts = [], []
@@ -233,7 +233,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         return coefs, intercepts
 
     def _raw_outputs(self, X: Any) -> FloatArray:
-        """Return the last layer's raw outputs for samples that are checked, (n, outputs)."""
+        """Return the last layer's raw outputs for checked samples, (n, outputs)."""
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
         self._check_shapes(sizes)
         params, hidden = pack(self.coefs_, self.intercepts_), self._hidden(len(self.coefs_) - 1)
@@ -269,7 +269,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] | None = None,
     ) -> Any:
-        """Check everything, and train: an epoch of `partial_fit`, or all of `fit`."""
+        """Check all arguments and train: one epoch for `partial_fit`, all of them for `fit`."""
         self._hidden()
         self._check_solver_takes()
         check_epochs(self)
@@ -303,7 +303,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         return self
 
     def _check_shapes(self, layer_units: list[int]) -> None:
-        """Check that weights and biases are those of such a network: the engine relies on it."""
+        """Check the shapes of weights and biases, on which the engine relies."""
         wanted = {
             "coefs_": list(pairwise(layer_units)),
             "intercepts_": [(units,) for units in layer_units[1:]],
@@ -312,17 +312,17 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             found = [np.shape(part) for part in getattr(self, name)]
             if found != shapes:
                 raise ValueError(
-                    f"{name} has the shapes {found}, but the parameters and the data ask for "
-                    f"{shapes}: to begin anew call fit with warm_start=False"
+                    f"{name} has the shapes {found}, but the parameters and the data need "
+                    f"{shapes}: to start again, call fit with warm_start=False"
                 )
 
-    def _draws(self, anew: bool) -> Draws:
-        """Return the generator: a new one, or the last fit's where that training goes on."""
+    def _draws(self, new: bool) -> Draws:
+        """Return the generator: a new one, or the last fit's if this call continues it."""
         known = getattr(self, "_seed", None)
         same = known is self.random_state or (
             isinstance(known, Integral) and known == self.random_state
         )
-        if not anew and same and getattr(self, "_optimizer", None) is not None:
+        if not new and same and getattr(self, "_optimizer", None) is not None:
             return self._random_state
         self._seed = self.random_state
         if isinstance(self.random_state, np.random.Generator):
@@ -338,7 +338,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
         sample_weight: FloatArray | None,
         batch_size: int,
     ) -> Cost:
-        """Return the cost of the network on data that is checked."""
+        """Return the cost of the network on checked data."""
         X = X if scipy.sparse.issparse(X) else _dense(X, X.dtype)
         if self._engine_loss() == "cross_entropy" and targets.dtype == bool:
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
@@ -368,7 +368,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
             return value, slope
 
         def after_iteration(intermediate_result: Any) -> None:
-            self._adopt(sizes, intermediate_result.x, dtype)
+            self._set_parameters(sizes, intermediate_result.x, dtype)
             self.n_iter_ += 1
             self.loss_ = reported[intermediate_result.fun]
             progress.say(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -377,8 +377,8 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
                 raise StopIteration
 
         self.n_iter_ = 0
-        # SciPy's own vector operations are short: threads of BLAS would wait for each other, and
-        # keep the engine's from the cores
+        # SciPy's own vector operations are short. BLAS threads would spin between them, and occupy
+        # the cores that the engine needs.
         with _get_threadpool_controller().limit(limits=1, user_api="blas"):
             found = scipy.optimize.minimize(
                 value_and_slope,
@@ -388,17 +388,17 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
                 callback=after_iteration,
                 options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
             )
-        if found.status != 99:  # SciPy's number for a callback that stopped it
+        if found.status != 99:  # 99: stopped by a callback
             self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = reported.get(found.fun, float(found.fun))
-        self._adopt(sizes, found.x, dtype)
+        self._set_parameters(sizes, found.x, dtype)
 
-    def _adopt(self, sizes: Sequence[int], params: FloatArray, dtype: Any = None) -> None:
-        """Make parameters the estimator's: `coefs_` and `intercepts_` are views on a copy."""
+    def _set_parameters(self, sizes: Sequence[int], params: FloatArray, dtype: Any = None) -> None:
+        """Set `coefs_` and `intercepts_` to views on a copy of the parameters."""
         self.coefs_, self.intercepts_ = unpack(sizes, np.array(params, dtype))
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what makes a copy of the estimator a fitted one, as of now."""
+        """Return the attributes that turn a copy of the estimator into a fitted one."""
         return {
             "coefs_": [W.copy() for W in self.coefs_],
             "intercepts_": [b.copy() for b in self.intercepts_],
@@ -428,7 +428,7 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
     def _judged(
         self, X: Any, y: AnyArray, targets: AnyArray, weight: FloatArray | None, what: str
     ) -> Validation:
-        """Return validation data; raise where too few of its samples count for a score."""
+        """Return the validation data; raise if too few samples have a weight above 0."""
         n = X.shape[0] if weight is None else np.count_nonzero(weight)
         if n < self._least_judged:
             raise ValueError(
@@ -444,5 +444,5 @@ class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
 
 
 def _dense(X: Any, dtype: Any) -> FloatArray:
-    """Return samples as a C-contiguous array, in place where they are one."""
+    """Return samples as a C-contiguous array, without a copy if they are one."""
     return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])

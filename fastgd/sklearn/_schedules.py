@@ -16,25 +16,25 @@ from fastgd.schedules import Schedule, State, Times
 
 __all__ = ["Adaptive", "Inverse", "InverseOfSeen", "Optimal"]
 
-LOWEST_RATE = 1e-6  # of "adaptive": it is not divided from there on
+LOWEST_RATE = 1e-6  # "adaptive" does not divide rates that are not above this
 
 
 @frozen
 class _OfSteps(Schedule):
-    """A schedule of positive rates of steps, whose arguments an estimator has checked.
+    """A schedule of positive rates, one per step, whose arguments an estimator has checked.
 
-    The outputs of an estimator ask for the same rates, one after the other: the last ones are kept.
+    The last result is stored, because all outputs of an estimator request the same rates in turn.
     """
 
     trusted = True
     unit: str = field(default="update", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Trust the fields."""
+        """Skip the checks of the fields."""
         vars(self)["_last"] = None, np.empty(0)
 
     def rates(self, base: float, start: int, count: int, state: State | None = None) -> FloatArray:
-        """Return the learning rates of steps."""
+        """Return the learning rates of `count` steps."""
         asked, rates = vars(self)["_last"]
         if asked != (base, start, count):
             asked, rates = (base, start, count), self._compute(base, start, count)
@@ -46,17 +46,17 @@ class _OfSteps(Schedule):
 
     @abstractmethod
     def _compute(self, base: float, start: int, count: int) -> FloatArray:
-        """Return the same, computed."""
+        """Compute these rates."""
 
 
 @frozen
 class Optimal(_OfSteps):
-    """``"optimal"``: 1 / (alpha (offset + t)), whatever the first learning rate.
+    """``"optimal"``: 1 / (alpha (offset + t)), independent of the first learning rate.
 
     Parameters
     ----------
     alpha : float
-        Strength of the penalty.
+        The strength of the penalty.
     offset : float
         See `of`.
     """
@@ -66,16 +66,16 @@ class Optimal(_OfSteps):
 
     @classmethod
     def of(cls, alpha: float, slope: float) -> Optimal:
-        """Return the schedule whose first step is as long as a typical weight is large.
+        """Return the schedule whose first step is as large as a typical weight.
 
-        Bottou's heuristic, from the loss's slope where the target is 1 and the output minus a
-        typical weight; see `typical_weight`.
+        This is Bottou's heuristic. `slope` is the loss's slope for the target 1 and an output of
+        minus a typical weight; see `typical_weight`.
         """
         first = typical_weight(alpha) / max(1.0, slope)
         return cls(alpha, 1 / (first * alpha))
 
     def _compute(self, base: float, start: int, count: int) -> FloatArray:
-        rates = np.arange(count, dtype=np.float64)  # sums in the order of older, compiled steps
+        rates = np.arange(count, dtype=np.float64)  # in the order of scikit-learn's sums
         rates += self.offset + (start + 1.0)
         rates -= 1
         rates *= self.alpha
@@ -83,7 +83,7 @@ class Optimal(_OfSteps):
 
 
 def typical_weight(alpha: float) -> float:
-    """Return the size of a typical weight under a penalty of this strength."""
+    """Return the size of a typical weight for a penalty of this strength."""
     return math.sqrt(1 / math.sqrt(alpha))
 
 
@@ -122,7 +122,7 @@ class InverseOfSeen(Schedule):
     power: float
 
     def initial_state(self) -> State:
-        """Return that no sample was seen."""
+        """Return 0 samples."""
         return (0.0,)
 
     def _rates(self, base: float, t: Times, state: State) -> FloatArray:
@@ -131,7 +131,7 @@ class InverseOfSeen(Schedule):
 
 @frozen
 class Adaptive(Schedule):
-    """``"adaptive"``: base, divided by 5 each time that the run would end; see `lower`.
+    """``"adaptive"``: base, divided by 5 each time that training would stop; see `lower`.
 
     The state is (divisions,).
     """
@@ -139,15 +139,15 @@ class Adaptive(Schedule):
     watches_loss: ClassVar[bool] = True
 
     def initial_state(self) -> State:
-        """Return no divisions."""
+        """Return 0 divisions."""
         return (0.0,)
 
     def lower(self, base: float, state: State) -> State | None:
-        """Return the state with a lower learning rate; None where it is low enough to end."""
+        """Return the state with a lower learning rate; None if it is low enough to stop."""
         return (state[0] + 1,) if self.reached(base, state) > LOWEST_RATE else None
 
     def reached(self, base: float, state: State) -> float:
-        """Return the learning rate."""
+        """Return the learning rate in this state."""
         for _ in range(int(state[0])):
             base /= 5
         return base
