@@ -64,6 +64,8 @@ class Plan:
         clip_per_sample.
     dropout : tuple of float
         Probability that a unit is dropped, for each hidden layer; empty for none.
+    shards : int
+        Parts of each batch, whose gradients are added as a tree.
     mean_weight : ndarray of shape (n,), or None
         If given, a batch's mean divides by the sum of its samples' entries, not by their number.
         No batch is empty then.
@@ -88,6 +90,7 @@ class Plan:
     clip_per_sample: float | None = None
     noise_multiplier: float = 0.0
     dropout: tuple[float, ...] = ()
+    shards: int = 1
     mean_weight: FloatArray | None = None
 
     def bounds(self, n_samples: int) -> IndexArray:

@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     callbacks: tuple[Callable[..., Any], ...]
     backend: Any
     drop_last: bool
+    shards: int
     reduction: str
     n_threads: int
     l1: float
@@ -71,6 +72,7 @@ class Settings(NamedTuple):
             callbacks=_validation.check_callbacks(given["callbacks"], "net", "history"),
             backend=backends.load(choice("backend", given["backend"], backends.BACKENDS)),
             drop_last=_validation.check_bool("drop_last", given["drop_last"]),
+            shards=_validation.check_int("shards", given["shards"], at_least=1),
             reduction=choice("reduction", given["reduction"], ("mean", "sum")),
             n_threads=_validation.check_threads(given["n_threads"]),
             l1=real("l1", given["l1"], at_least=0),

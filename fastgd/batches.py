@@ -15,7 +15,9 @@ __all__ = [
     "BatchPlan",
     "batch_bounds",
     "count_steps",
+    "part_bounds",
     "plan",
+    "shard_size",
     "sum_of_weights",
 ]
 
@@ -150,3 +152,26 @@ def batch_bounds(n_samples: int, batch_size: int, drop_last: bool) -> IndexArray
     """Return where each batch of an epoch over n_samples indices starts, and the end."""
     steps = count_steps(n_samples, batch_size, drop_last)
     return np.minimum(np.arange(steps + 1, dtype=np.int64) * batch_size, n_samples)
+
+
+def shard_size(n_samples: Any, shards: int, shard: Any) -> Any:
+    """Return how many of an epoch's first samples are a shard's; arrays are taken elementwise.
+
+    Samples go to the shards in turn, so a batch, and all the data, are divided as evenly as
+    possible.
+    """
+    return (n_samples + shards - 1 - shard) // shards
+
+
+def part_bounds(ends: IndexArray, shards: int) -> IndexArray:
+    """Return where each shard's part of each batch starts, and the end.
+
+    Parameters
+    ----------
+    ends : ndarray of shape (batches + 1,)
+        Where each batch starts, and the end, counted from the start of the epoch.
+    shards : int
+        The number of shards.
+    """
+    sizes = np.diff(shard_size(ends[:, None], shards, np.arange(shards)), axis=0)
+    return ends[0] + np.cumsum([0, *sizes.ravel()], dtype=np.int64)

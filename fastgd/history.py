@@ -145,6 +145,8 @@ class History:
     batch_size : int or None
         Samples per batch in the last training: the number of samples if it was None or larger
         than that. None in files written before it was stored.
+    shards : int
+        The shards of the last training.
     best_epoch : int or None
         With ``early_stopping``, the number of the best epoch, from 1. If the best parameters are
         restored, the network has those of this epoch.
@@ -168,6 +170,7 @@ class History:
     schedule: Schedule | None = None
     diverged: bool = False
     batch_size: int | None = None
+    shards: int = 1
     best_epoch: int | None = None
     validation_samples: IndexArray | None = None
     _sizes: tuple[int, ...] = field(

@@ -6,14 +6,15 @@ can be compared step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastgd import _data, _validation, _words
 from fastgd._typing import AnyArray, IndexArray
-from fastgd.batches import count_steps
+from fastgd.batches import batch_bounds, count_steps, part_bounds, shard_size
 from fastgd.engine import shuffle
 from fastgd.losses import with_classes
 
@@ -23,10 +24,12 @@ __all__ = [
     "Poisson",
     "Replacement",
     "Sequential",
+    "Sharded",
     "Shuffle",
     "Stratified",
     "draw_batches",
     "make_sampler",
+    "make_sharded",
 ]
 
 
@@ -126,6 +129,44 @@ class Poisson:
         return order.astype(shuffle.index_dtype(n)), bounds
 
 
+class Sharded:
+    """A sampling of each shard: contiguous rows, with an order and random numbers of its own.
+
+    Parameters
+    ----------
+    samplings : sequence of Sampler
+        One for each shard.
+    batch_size : int
+        Samples per batch.
+    drop_last : bool
+        Whether to drop an incomplete last batch.
+    """
+
+    def __init__(self, samplings: Sequence[Sampler], batch_size: int, drop_last: bool) -> None:
+        self._samplings = samplings
+        self._batch_size = batch_size
+        self._drop_last = drop_last
+
+    def epoch(self, n: int, rng: np.random.Generator) -> IndexArray:
+        """Return the order of an epoch: for each batch, the shards' samples one after the other."""
+        shards, size = len(self._samplings), self._batch_size
+        ends = batch_bounds(n, size, self._drop_last)
+        bounds = part_bounds(ends, shards)
+        order = np.empty(bounds[-1], shuffle.index_dtype(n))
+        words, first = rng.integers(2**64, size=4, dtype=np.uint64).tolist(), 0
+        for shard, sampling in enumerate(self._samplings):
+            rows = shard_size(n, shards, shard)
+            own = np.random.default_rng(np.random.SeedSequence(words, spawn_key=(shard,)))
+            drawn = sampling.epoch(rows, own)[: shard_size(ends[-1], shards, shard)]
+            place = np.arange(len(drawn))
+            batch = (place * shards + shard) // size
+            order[
+                bounds[batch * shards + shard] + place - shard_size(batch * size, shards, shard)
+            ] = drawn + first
+            first += rows
+        return order
+
+
 def draw_batches(
     sampler: Sampler, n: int, rng: np.random.Generator
 ) -> tuple[IndexArray, IndexArray | None]:
@@ -216,3 +257,30 @@ def make_sampler(
         )
     make = SAMPLINGS[_validation.check_choice("sampling", sampling, SAMPLINGS)]
     return make(labels, batch_size, drop_last)
+
+
+def make_sharded(
+    sampling: str | Sampler,
+    labels: AnyArray | None,
+    n: int,
+    shards: int,
+    batch_size: int,
+    drop_last: bool,
+) -> Sampler:
+    """Return the sampling of n samples in shards; see `make_sampler`."""
+    if shards == 1:
+        return make_sampler(sampling, labels, batch_size, drop_last)
+    if sampling == "poisson":
+        raise ValueError(
+            "sampling='poisson' makes batches that differ in size, which shards cannot divide: "
+            "take another sampling, or shards=1"
+        )
+    if shards > n:
+        raise ValueError(f"shards is {shards}, but {_words.there_are(n)}: each shard needs one")
+    sizes = [shard_size(n, shards, shard) for shard in range(shards)]
+    ends = np.cumsum([0, *sizes]).tolist()
+    samplings = [
+        make_sampler(sampling, None if labels is None else labels[first:last])
+        for first, last in itertools.pairwise(ends)
+    ]
+    return Sharded(samplings, batch_size, drop_last)

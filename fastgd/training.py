@@ -33,7 +33,7 @@ from fastgd.network import Network, check_network, check_params, read_rows
 from fastgd.optimizers import Optimizer
 from fastgd.rows import Rows
 from fastgd.rows._blocks import Blocks, is_blocks
-from fastgd.sampling import Sampler, Subset, make_sampler
+from fastgd.sampling import Sampler, Subset, make_sharded
 from fastgd.stopping import EarlyStopping
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def train(
     window: int | None = None,
     memory: int | str | None = None,
     drop_last: bool = False,
+    shards: int = 1,
     reduction: str = "mean",
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
@@ -128,6 +129,10 @@ def train(
         What these may take, in bytes or as a text such as "2 GB", in place of `window`.
     drop_last : bool
         Whether to drop an incomplete last batch.
+    shards : int
+        Divide the samples, in the order of the rows, and each batch into this many parts. Each
+        shard draws the order of its own rows, and the gradients of a batch's parts are added as a
+        fixed tree. The result depends on the number of shards, but not on who computes them.
     reduction : {"mean", "sum"}
         How to combine the gradients of a batch's samples. The sum with learning rate eta makes
         the same updates as the mean with eta times the batch size.
@@ -258,9 +263,9 @@ def prepare(
     names = net.feature_names or names or _frames.column_names(X)
     find = _samples_of_blocks if is_blocks(X) else _samples_of_arrays
     found = find(net, X, y, samples, names, given, settings, start, pinned)
-    _check_resumable(start, found.batch_size)
+    _check_resumable(start, found.batch_size, settings.shards)
     plan = _plan(net, settings, start.optimizer, found.X, found.y, found.weight, found.batch_size)
-    start.history.batch_size = found.batch_size
+    start.history.batch_size, start.history.shards = found.batch_size, settings.shards
     evaluate = None
     if found.held is not None or settings.metrics:
         trained = found.trained() if settings.metrics else None
@@ -374,7 +379,9 @@ def _samples_of_arrays(
     n = len(X) if rows is None else len(rows)
     batch_size = _validation.check_batch_size(given["batch_size"], n)
     of_rows = labels if labels is None or rows is None else labels[rows]
-    sampler = make_sampler(given["sampling"], of_rows, batch_size, settings.drop_last)
+    sampler = make_sharded(
+        given["sampling"], of_rows, n, settings.shards, batch_size, settings.drop_last
+    )
     if rows is not None:
         sampler = Subset(sampler, rows)
     return _Samples(
@@ -412,6 +419,8 @@ def _samples_of_blocks(
     loader, feed = check_blocks(net, X, y, given)
     if samples is not None:
         raise TypeError("samples are indices into arrays: X is in blocks")
+    if settings.shards > 1:
+        raise ValueError("shards divide samples in memory: blocks take shards=1")
     held, _ = _check_validation(net, given["validation"], pinned, names)
     batch_size = _validation.check_batch_size(given["batch_size"], feed.n_rows)
     nothing, targets, weight = feed.nothing()
@@ -421,12 +430,17 @@ def _samples_of_blocks(
     )  # fmt: skip
 
 
-def _check_resumable(start: Beginning, batch_size: int) -> None:
+def _check_resumable(start: Beginning, batch_size: int, shards: int) -> None:
     """Check that an epoch that a checkpoint has interrupted can be continued."""
-    if start.history._unfinished is not None and start.history.batch_size != batch_size:
+    before = start.history
+    if before._unfinished is not None and (before.batch_size, before.shards) != (
+        batch_size,
+        shards,
+    ):
         raise ValueError(
-            f"resume continues in the middle of an epoch of batch_size {start.history.batch_size}, "
-            f"not {batch_size}: give the same"
+            "resume continues in the middle of an epoch with "
+            f"batch_size={before.batch_size}, shards={before.shards}, not "
+            f"batch_size={batch_size}, shards={shards}: give the same"
         )
 
 
@@ -478,6 +492,7 @@ def _plan(
         sample_weight=weight,
         batch_size=batch_size,
         drop_last=settings.drop_last,
+        shards=settings.shards,
         reduction=settings.reduction,
         n_threads=settings.n_threads,
         l1=settings.l1,

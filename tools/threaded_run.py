@@ -22,6 +22,7 @@ ADJUSTMENTS = [
     {"clip_norm": 0.1, "l1": 0.01, "l2": 0.1, "record": ("gradient_norm", "params")},
     {"clip_per_sample": 0.1, "noise_multiplier": 1.0, "sampling": "poisson"},
     {"record": ("noise_scale", "loss"), "record_every": 3},
+    {"shards": 3, "clip_norm": 0.1},
 ]
 
 

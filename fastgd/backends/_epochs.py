@@ -13,7 +13,8 @@ import numpy as np
 
 from fastgd._typing import FloatArray, IndexArray
 from fastgd.backends._dropout import draw_seed, masks
-from fastgd.backends._step import make_step, norm_of, scale_of
+from fastgd.backends._step import add_as_tree, make_step, measured, norm_of, scale_of
+from fastgd.batches import part_bounds
 
 if TYPE_CHECKING:
     from fastgd._plan import Part, Plan
@@ -93,8 +94,14 @@ def _steps(
             scale = scale_of(plan, len(batch), bounds is not None)
             if scales is not None:
                 scale = float(scales[index])
-            kept = masks(plan, at.seed or 0, np.arange(first, last) + at.samples)
-            value, gradient, squares = sum_batch(plan, params, batch, scale, norms, kept)
+            places = np.arange(first, last) + at.samples
+            kept = masks(plan, at.seed or 0, places)
+            if plan.shards == 1:
+                value, gradient, squares = sum_batch(plan, params, batch, scale, norms, kept)
+            else:
+                value, gradient, squares = _sum_parts(
+                    sum_batch, plan, params, batch, at.samples + int(first), scale, norms, kept
+                )
             norm = norm_of(gradient)
             penalty = make_step(plan, params, gradient, state, rates[index], scale, rng)
             value += penalty
@@ -104,6 +111,32 @@ def _steps(
             if trace is not None:
                 trace.keep(state.step, len(batch), params, value, penalty, norm, squares)
     return total
+
+
+def _sum_parts(
+    sum_batch: SumBatch,
+    plan: Plan,
+    params: FloatArray,
+    batch: IndexArray,
+    place: int,
+    scale: float,
+    norms: bool,
+    kept: Sequence[FloatArray],
+) -> tuple[float, FloatArray, float]:
+    """Return what `sum_batch` does, of the shards' parts of a batch, added as a tree.
+
+    `place` is the batch's first place in the epoch.
+    """
+    ends = part_bounds(np.array([place, place + len(batch)]), plan.shards) - place
+    found, counts = [], []
+    for first, last in itertools.pairwise(ends):
+        masks_of = [mask[first:last] for mask in kept]
+        found.append(sum_batch(plan, params, batch[first:last], scale, norms, masks_of))
+        counts.append(measured(last - first))
+    values, gradients, squares = zip(*found, strict=True)
+    sums = [mean * n for mean, n in zip(squares, counts, strict=True)]
+    mean = add_as_tree(sums) / max(1, sum(counts))
+    return add_as_tree(values), add_as_tree(gradients), mean
 
 
 def objective(

@@ -6,6 +6,7 @@ Both NumPy backends use it; the engine's kernels do the same on tiles of the par
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fastgd._plan import Plan
     from fastgd.optimizers import OptimizerState
 
-__all__ = ["clip_factors", "make_step", "measured", "norm_of", "scale_of"]
+__all__ = ["add_as_tree", "clip_factors", "make_step", "measured", "norm_of", "scale_of"]
 
 
 def scale_of(plan: Plan, n: int, poisson: bool) -> float:
@@ -25,6 +26,17 @@ def scale_of(plan: Plan, n: int, poisson: bool) -> float:
     if plan.reduction == "sum":
         return 1.0
     return 1.0 / (plan.batch_size if poisson else n)
+
+
+def add_as_tree(parts: Sequence[Any]) -> Any:
+    """Return the sum of numbers or arrays, added in pairs: neighbours, then pairs of these, ...
+
+    Whoever adds a complete subtree gets the same bits as who adds all parts.
+    """
+    while len(parts) > 1:
+        pairs = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = [*pairs, *parts[2 * len(pairs) :]]
+    return parts[0]
 
 
 def norm_of(gradient: FloatArray) -> float:

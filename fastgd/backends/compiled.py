@@ -125,6 +125,7 @@ def start(
             rates,
             bounds=bounds,
             scales=plan.scales(order, bounds, part.steps),
+            shards=plan.shards,
             steps=part.steps,
             step=state.step + made,
             place=at.samples,

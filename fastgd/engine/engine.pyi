@@ -49,6 +49,7 @@ class Engine:
         drop_last: bool = False,
         bounds: IndexArray | None = None,
         scales: FloatArray | None = None,
+        shards: int = 1,
         steps: int | None = None,
         step: int = 0,
         place: int = 0,

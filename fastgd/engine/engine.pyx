@@ -140,14 +140,16 @@ cdef class Engine(Workspace):
     cdef object _signal
     cdef list _recorded     # pins the arrays that records are written to
     cdef Stop _stop
+    cdef size_t _shards     # of the memory for their gradients
 
     def __cinit__(self):
         cdef Run *run = &self.run
         run.host.engine = <void *> self
         run.host.fill_noise, run.host.signalled = _fill_noise, _signalled
+        run.epoch.shards = 1
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, steps=None, int64_t step=0, int64_t place=0,
+              bounds=None, scales=None, size_t shards=1, steps=None, int64_t step=0, int64_t place=0,
               double total=0, bint begun=False, uint64_t seed=0, size_t record_every=0,
               loss=None, penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch, or some of them; return the sum of the samples' losses.
@@ -169,6 +171,8 @@ cdef class Engine(Workspace):
             by batch_size, whatever the size of the batch.
         scales : ndarray of float64, or None
             The factor of the samples' gradients in each step, in place of the mean's.
+        shards : int
+            Parts of each batch, whose gradients are added as a tree; not with `bounds`.
         steps : int, optional
             Make only this many steps; the order's samples after them are only looked at.
         step : int
@@ -213,6 +217,7 @@ cdef class Engine(Workspace):
             if not 0 <= steps <= run.epoch.n_steps:
                 raise ValueError(f"the order has {run.epoch.n_steps} steps, not {steps}")
             run.epoch.n_steps = steps
+        self._set_shards(shards)
         self.steps = run.epoch.n_steps
         size = run.epoch.n_steps * sizeof(double)
         run.epoch.batch_size = batch_size
@@ -247,6 +252,20 @@ cdef class Engine(Workspace):
             (<float *> &self.run.training.ahead)[0] = <float> value
         else:
             self.run.training.ahead = value
+
+    cdef int _set_shards(self, size_t shards) except -1:
+        """Set the number of shards, and take memory for their gradients."""
+        cdef Run *run = &self.run
+        cdef size_t levels = int(shards - 1).bit_length() + 1
+        if shards > 1 and run.epoch.bounds != NULL:
+            raise ValueError("batches with bounds cannot be cut into shards")
+        if shards > 1 and run.shards.gradients == NULL:
+            run.shards.gradients = <char *> self.take(levels * run.n_packed, run.itemsize)
+            self._shards = shards
+        if shards > 1 and shards != self._shards:
+            raise ValueError(f"the number of shards was {self._shards}, and is now {shards}")
+        run.epoch.shards = shards
+        return 0
 
     cdef int _set_order(self, order) except -1:
         """Set the samples' order; the caller has checked its indices."""

@@ -89,10 +89,11 @@ cdef struct Window:         # a thread's view of a stretch of the epoch's order
     char *weights
 
 
-cdef struct Step:           # one update: each thread has its own copy
+cdef struct Step:           # one update, or its part of one shard: each thread has its own copy
     size_t start            # first sample, a place in the epoch's order
     size_t n
-    size_t index            # in the epoch, from 0
+    size_t index            # in the epoch, from 0; of a part, among all parts
+    size_t shard            # of a part
     double scale            # factor of a sample's gradient in the batch's
     double scalars[FGD_MAX_SCALARS]
     double rate
@@ -155,6 +156,7 @@ cdef struct Epoch:
     size_t batch_size
     const int64_t *bounds   # where each batch begins and the last ends; NULL: batch_size each
     size_t n_steps
+    size_t shards           # parts of each batch, whose gradients are added as a tree
     bint mean               # whether a batch's gradient is a mean, not a sum
     const double *rates     # learning rate of each step
     const double *scales    # factor of a sample's gradient in each step; NULL: the mean's or 1
@@ -211,6 +213,12 @@ cdef struct Blocks:         # fixed blocks of samples of a batch, for a linear m
     double *squares         # sums of squared gradient norms
 
 
+cdef struct Shards:         # what their parts of a batch add up to; NULL with one shard
+    char *gradients         # a vector for each level of the tree
+    double losses[64]
+    double squares[64]
+
+
 cdef struct Flags:          # on a cache line of their own, which most steps do not write to
     char padding[64]
     # written by the first thread, by the rule in _decide() of step_loop.pyx
@@ -263,6 +271,7 @@ cdef struct Run:
     Decoded decoded
     Samples samples
     Blocks blocks
+    Shards shards
     Sums sums
     Noise noise
     Data data

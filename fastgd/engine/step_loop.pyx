@@ -54,7 +54,7 @@ from fastgd.engine.run cimport (
     share_of,
 )
 from fastgd.engine.windows cimport (
-    Share, batch_length, list_shares, locate, read_rows, rows_at_once, share_blocks, shared_rows
+    Share, batch_length, list_shares, locate, part_length, read_rows, rows_at_once, share_blocks, shared_rows
 )
 
 
@@ -197,9 +197,71 @@ cdef void _finish(
 
 cdef void _finish_empty(Run *run, const Tile *tile, const Step *step) noexcept nogil:
     """Update a tile after an empty batch, from noise, penalties and moments."""
-    cdef char *gradient = _place(run, tile, run.gradient)
+    cdef char *gradient = _place(run, tile, _sum_of(run, step))
     memset(gradient, 0, tile.count * run.itemsize)
+    _complete(run, tile, step, gradient)
+
+
+# ---------------------------------------------------------------------------------------
+# The sums over shards
+# ---------------------------------------------------------------------------------------
+
+# The tree adds neighbours, then pairs of neighbours, and so on, as add_as_tree() of
+# fastgd/backends/_step.py. When shard s begins, a sum waits for each bit that is set in s; a shard's
+# own sum is added to the last of these for each bit 1 at the end of s.
+
+cdef inline size_t _waiting(size_t shard) noexcept nogil:
+    """Return how many sums wait for that of this shard."""
+    cdef size_t n = 0
+    while shard > 0:
+        n += shard & 1
+        shard >>= 1
+    return n
+
+
+cdef inline char *_level(const Run *run, size_t level) noexcept nogil:
+    return run.shards.gradients + level * run.n_packed * run.itemsize
+
+
+cdef inline char *_sum_of(const Run *run, const Step *step) noexcept nogil:
+    """Return the vector that a step's gradient, or its part's, is summed in."""
+    return run.gradient if run.epoch.shards == 1 else _level(run, _waiting(step.shard))
+
+
+cdef void _complete(
+    Run *run, const Tile *tile, const Step *step, char *gradient
+) noexcept nogil:
+    """Finish a tile with its gradient over a batch; with shards, add a part's first."""
+    cdef size_t level, bits = step.shard
+    cdef bint last = step.shard + 1 == run.epoch.shards
+    if run.epoch.shards > 1:
+        level = _waiting(step.shard)
+        while level > 0 and (last or bits & 1):
+            run.kernels.add(tile.count, _place(run, tile, _level(run, level - 1)),
+                            _place(run, tile, _level(run, level)))
+            level -= 1
+            bits >>= 1
+        if not last:
+            return
+        gradient = _place(run, tile, run.gradient)
+        memcpy(gradient, _place(run, tile, _level(run, 0)), tile.count * run.itemsize)
     _finish(run, tile, step, gradient)
+
+
+cdef void _add_losses(Run *run, const Step *step) noexcept nogil:
+    """Add the losses of a shard's part of a batch to those of the others; for the first thread."""
+    cdef size_t level = _waiting(step.shard), bits = step.shard
+    cdef bint last = step.shard + 1 == run.epoch.shards
+    cdef double *losses = run.shards.losses
+    cdef double *squares = run.shards.squares
+    losses[level], squares[level] = run.lead.step_loss, run.lead.step_squares
+    while level > 0 and (last or bits & 1):
+        losses[level - 1] += losses[level]
+        squares[level - 1] += squares[level]
+        level -= 1
+        bits >>= 1
+    run.lead.step_loss = losses[0] if last else 0
+    run.lead.step_squares = squares[0] if last else 0
 
 
 cdef void _move(
@@ -367,7 +429,7 @@ cdef void _update_tiles(
         if thread == 0:
             poll_signals_after(run, <double> n * <double> tile.count)
         if kept or tile.padded:
-            gradient = _place(run, tile, run.gradient)
+            gradient = _place(run, tile, _sum_of(run, step))
         else:
             gradient = run.scratch + thread * run.scratch_bytes
         if tile.layer == 0:
@@ -375,7 +437,7 @@ cdef void _update_tiles(
         else:
             _gradient(run, tile, NULL, 0, filled, gradient, done > 0)
         if last and done + filled == step.n:
-            _finish(run, tile, step, gradient)
+            _complete(run, tile, step, gradient)
 
 
 cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
@@ -387,9 +449,8 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef size_t at_once = rows_at_once(run, chunk)
     cdef bint kept = (
         at_once < step.n or run.training.optimizer == NULL or run.sums.clip != NULL
+        or run.epoch.shards > 1
     )
-    if thread == 0 and run.noise.packed != NULL:
-        _draw_noise(run)
     while done < step.n and not run.flags.stopped:
         n = _min(chunk, step.n - done)
         at = locate(run, window, step.start + done, n)
@@ -415,7 +476,6 @@ cdef void _network_step(Run *run, const Step *step, int thread) noexcept nogil:
             if _owns(run, t, thread):
                 _finish_empty(run, &run.tiles[t], step)
         _wait(run)
-    _clip_all(run, step, thread)
 
 
 # ---------------------------------------------------------------------------------------
@@ -426,7 +486,7 @@ cdef bint is_stochastic(const Run *run) noexcept nogil:
     """Whether this run's steps use the kernel for single samples."""
     return (
         run.training.stochastic != NULL and run.epoch.batch_size == 1 and run.epoch.bounds == NULL
-        and run.epoch.scales == NULL
+        and run.epoch.scales == NULL and run.epoch.shards == 1
     )
 
 
@@ -578,8 +638,7 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
     cdef Share share = share_blocks(run, step.n, thread)
     cdef size_t b, t
     cdef Tile *tile
-    if thread == 0 and run.noise.packed != NULL:
-        _draw_noise(run)
+    cdef char *gradient
     for b in range(share.first, share.last):
         if FGD_FLAG(run.flags.interrupted):
             break
@@ -595,9 +654,11 @@ cdef void _linear_step(Run *run, const Step *step, int thread) noexcept nogil:
                 _finish_empty(run, tile, step)
             else:
                 _add_up(run, &share, -1, tile.offset, tile.count)
-                _finish(run, tile, step, _place(run, tile, run.gradient))
+                gradient = _place(run, tile, _sum_of(run, step))
+                if run.epoch.shards > 1:
+                    memcpy(gradient, _place(run, tile, run.gradient), tile.count * run.itemsize)
+                _complete(run, tile, step, gradient)
     _wait(run)
-    _clip_all(run, step, thread)
 
 
 # ---------------------------------------------------------------------------------------
@@ -613,6 +674,37 @@ cdef inline bint _is_recorded(const Run *run, size_t index) noexcept nogil:
     """Whether the trace records this step of the epoch."""
     cdef int64_t every = run.record.every  # a division takes as long as a small sample: avoid it
     return every == 1 or every > 1 and (run.epoch.step + <int64_t> index + 1) % every == 0
+
+
+cdef inline void _make_part(Run *run, const Step *step, int thread) noexcept nogil:
+    """Make this thread's part of one step, or of one shard's part of it."""
+    if run.linear:
+        _linear_step(run, step, thread)
+    else:
+        _network_step(run, step, thread)
+
+
+cdef void _make_parts(Run *run, Step *step, int thread) noexcept nogil:
+    """Make this thread's part of one step, shard by shard."""
+    cdef Step part = step[0]
+    cdef bint measured = step.measured > 0
+    cdef size_t s
+    part.index *= run.epoch.shards
+    step.measured = 0
+    for s in range(run.epoch.shards):
+        if run.flags.stopped:
+            return
+        part.shard, part.n = s, part_length(run, part.index, part.start)
+        if measured:
+            part.measured = part.normed = _measured(part.n)
+        if run.adjust.clip_sample > 0:
+            part.normed = part.n
+        _make_part(run, &part, thread)
+        if thread == 0:
+            _add_losses(run, &part)
+        step.measured += part.measured
+        part.start += part.n
+        part.index += 1
 
 
 cdef void run_steps(Run *run, int thread) noexcept nogil:
@@ -645,10 +737,14 @@ cdef void run_steps(Run *run, int thread) noexcept nogil:
                 run.epoch.step + <int64_t> step.index + 1, step.rate, run.training.hyperparameters,
                 step.scalars, step.coefficients,
             )
-        if run.linear:
-            _linear_step(run, &step, thread)
+        if thread == 0 and run.noise.packed != NULL:
+            _draw_noise(run)
+        if run.epoch.shards == 1:
+            step.shard = 0
+            _make_part(run, &step, thread)
         else:
-            _network_step(run, &step, thread)
+            _make_parts(run, &step, thread)
+        _clip_all(run, &step, thread)
         if thread == 0:
             _record(run, &step)
         step.start += step.n

@@ -12,6 +12,21 @@ cdef inline size_t batch_length(const Run *run, size_t index, size_t start) noex
     return run.epoch.bounds[index + 1] - run.epoch.bounds[index]
 
 
+@cython.cdivision(True)
+cdef inline size_t part_length(const Run *run, size_t index, size_t start) noexcept nogil:
+    """Return the number of samples of part `index` of the epoch, counted over all its batches.
+
+    Of an epoch's first P samples, shard s has ceil((P - s) / shards), as in fastgd/batches.py.
+    """
+    cdef size_t shards = run.epoch.shards, s, first, end
+    if shards == 1:
+        return batch_length(run, index, start)
+    s, first = index % shards, index / shards * run.epoch.batch_size
+    end = first + _min(run.epoch.batch_size, run.epoch.n_order - first)
+    first, end = first + run.epoch.place, end + run.epoch.place
+    return (end + shards - 1 - s) / shards - (first + shards - 1 - s) / shards
+
+
 cdef struct Share:          # a thread's blocks of a batch, for a linear model
     size_t block            # samples in a block
     size_t n_blocks         # in the batch

@@ -116,8 +116,8 @@ cdef void move_window(Run *run, Window *window, size_t start) noexcept nogil:
 cdef void list_shares(
     Run *run, Window *window, const Step *step, size_t first, size_t end, int thread
 ) noexcept nogil:
-    """Fill a thread's window: the batch's samples from `first` to `end`, then the thread's shares
-    of the next batches."""
+    """Fill a thread's window: the step's samples from `first` to `end`, then the thread's shares
+    of the next steps or, with shards, parts of steps."""
     cdef size_t start = step.start, index = step.index, n = step.n, listed = 0
     cdef size_t room = run.chunk + FGD_AHEAD
     cdef Share share
@@ -127,9 +127,9 @@ cdef void list_shares(
             listed = _list_rows(run, window, listed, start + first, end - first)
         start += n
         index += 1
-        if listed == room or index == run.epoch.n_steps:
+        if listed == room or index == run.epoch.n_steps * run.epoch.shards:
             break
-        n = batch_length(run, index, start)
+        n = part_length(run, index, start)
         share = share_blocks(run, n, thread)
         first, end = share.first * share.block, _min(share.last * share.block, n)
     _pad_rows(run, window, listed)
