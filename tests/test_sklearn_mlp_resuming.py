@@ -112,7 +112,7 @@ def test_data_of_another_shape_are_refused():
 def test_an_invalid_order_is_refused(order):
     clf = MLPClassifier((4,), max_iter=1, warm_start=True, random_state=0).fit(X_IRIS, Y_IRIS)
     clf._optimizer.order = order
-    with pytest.raises(ValueError, match="order of the samples that the estimator has kept"):
+    with pytest.raises(ValueError, match="order of the samples that the estimator stored"):
         clf.fit(X_IRIS, Y_IRIS)
 
 

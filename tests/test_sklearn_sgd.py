@@ -124,7 +124,7 @@ def test_verbose_prints_lines(capsys):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_threads_do_not_change_a_bit(early_stopping, monkeypatch):
-    monkeypatch.setattr("fastgd.sklearn._linear.THREADS_PAY_FROM", 0)
+    monkeypatch.setattr("fastgd.sklearn._linear.MIN_PARALLEL_WORK", 0)
     settings = {"early_stopping": early_stopping, "random_state": 0, "max_iter": 20}
     one, two = (SGDClassifier(n_threads=n, **settings).fit(X, CLASSES) for n in (1, 3))
     np.testing.assert_array_equal(one.coef_, two.coef_)

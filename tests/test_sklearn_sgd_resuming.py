@@ -92,14 +92,14 @@ def test_exact_resuming_after_an_interruption():
 def test_exact_resuming_takes_the_same_outputs():
     clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
     clf.classes_ = np.array([0, 1])
-    with pytest.raises(ValueError, match=r"shapes \(3, 7\) and \(3,\), but the data ask for 1 x 7"):
+    with pytest.raises(ValueError, match=r"shapes \(3, 7\) and \(3,\), but the data need 1 x 7"):
         clf.fit(X, CLASSES > 1)
 
 
 def test_exact_resuming_takes_the_same_dtype():
     clf = SGDClassifier(warm_start="exact", max_iter=1).fit(X, CLASSES)
     clf.coef_ = clf.coef_.astype(np.float32)
-    with pytest.raises(ValueError, match="goes on with the same outputs and dtype"):
+    with pytest.raises(ValueError, match="continues with the same outputs and dtype"):
         clf.fit(X, CLASSES)
 
 
@@ -187,7 +187,7 @@ def test_weights_of_an_unsupported_dtype(name, average):
 def test_averages_of_another_shape(name):
     clf = SGDClassifier(average=True).fit(X, CLASSES)
     setattr(clf, name, getattr(clf, name)[:1])
-    with pytest.raises(ValueError, match=rf"{name} has the shape \(1,.*ask for \(3,"):
+    with pytest.raises(ValueError, match=rf"{name} has the shape \(1,.*need \(3,"):
         clf.partial_fit(X, CLASSES)
 
 
@@ -213,7 +213,7 @@ def test_a_damaged_state_is_refused(name):
 def test_a_state_of_something_else_is_refused(kept):
     reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
     reg._resume = kept
-    with pytest.raises(ValueError, match=r"_resume is damaged.*begin anew"):
+    with pytest.raises(ValueError, match=r"_resume is damaged.*start again"):
         reg.fit(X, Y)
 
 
@@ -237,7 +237,7 @@ def test_exact_resuming_with_a_penalty_that_is_new(settings):
 
 def test_exact_resuming_cannot_start_an_average():
     reg = SGDRegressor(warm_start="exact", max_iter=2).fit(X, Y)
-    with pytest.raises(ValueError, match="there are none without average"):
+    with pytest.raises(ValueError, match="these were made without average"):
         reg.set_params(average=True).fit(X, Y)
 
 

@@ -20,7 +20,7 @@ from fastgd.engine.sgd import Stepper, padded
 from fastgd.engine.side_by_side import is_stopped
 from fastgd.optimizers import Optimizer
 
-__all__ = ["Params", "Plan", "State", "as_kept", "initial_state", "start"]
+__all__ = ["Params", "Plan", "State", "padded_layout", "initial_state", "start"]
 
 Params = tuple[FloatArray, Any]  # weights and intercept; for a softmax a matrix and a vector
 
@@ -87,15 +87,16 @@ class Plan:
 class State:
     """What steps change beside the weights.
 
-    Weights, `average` and `paid` of one output are vectors of padded(n_features) elements, those of
-    a softmax have the shape (n_features, padded(n_outputs)), and its intercepts are vectors.
+    For one output, the weights, `average` and `l1_applied` are vectors of padded(n_features)
+    elements. For softmax they have the shape (n_features, padded(n_outputs)), and the intercepts
+    are vectors.
 
     Attributes
     ----------
     average, average_intercepts : ndarray, or None
-        Of which the averages are made; see `averaged`.
-    paid : ndarray, or None
-        What each weight has paid to L1.
+        The sums from which `averaged` computes the averages.
+    l1_applied : ndarray, or None
+        The L1 penalty applied to each weight so far.
     intercepts : ndarray, or None
         Those of a softmax.
     numbers : tuple of float
@@ -105,7 +106,7 @@ class State:
     """
 
     average: FloatArray | None
-    paid: FloatArray | None
+    l1_applied: FloatArray | None
     intercepts: FloatArray | None
     average_intercepts: FloatArray | None
     numbers: tuple[float, ...]
@@ -138,7 +139,7 @@ class State:
         return average[:, : plan.n_outputs].T, self.average_intercepts[: plan.n_outputs]
 
 
-def as_kept(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
+def padded_layout(values: FloatArray, softmax: bool, dtype: Any) -> FloatArray:
     """Return weights of shape (d,) or (n_outputs, d), or intercepts, as the kernels keep them."""
     rows = values.T if softmax and values.ndim == 2 else values
     out = np.zeros((*rows.shape[:-1], padded(rows.shape[-1])), dtype)
@@ -164,9 +165,9 @@ def initial_state(
     """
     coef, intercept = start
     softmax, dtype = coef.ndim == 2, coef.dtype
-    weights = as_kept(coef, softmax, dtype)
-    kept = None if average is None else as_kept(average[0], softmax, dtype)
-    means = as_kept(np.asarray(average[1]), True, dtype) if softmax and average else None
+    weights = padded_layout(coef, softmax, dtype)
+    kept = None if average is None else padded_layout(average[0], softmax, dtype)
+    means = padded_layout(np.asarray(average[1]), True, dtype) if softmax and average else None
     numbers = (
         0.0 if softmax else float(intercept),
         0.0 if softmax or average is None else float(average[1]),
@@ -179,8 +180,8 @@ def initial_state(
     )
     return weights, State(
         average=kept,
-        paid=np.zeros_like(weights) if l1 else None,
-        intercepts=as_kept(np.asarray(intercept), True, dtype) if softmax else None,
+        l1_applied=np.zeros_like(weights) if l1 else None,
+        intercepts=padded_layout(np.asarray(intercept), True, dtype) if softmax else None,
         average_intercepts=means,
         numbers=numbers,
     )
@@ -196,7 +197,7 @@ def start(
         plan.sample_weight,
         params,
         state.average,
-        state.paid,
+        state.l1_applied,
         loss=plan.loss,
         parameter=plan.parameter,
         l1=plan.l1,

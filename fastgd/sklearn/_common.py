@@ -1,6 +1,6 @@
-"""What the estimators share: the check for scikit-learn, schedules, callbacks, a progress bar.
+"""Shared by all estimators: the check for scikit-learn, schedules, callbacks, the progress bar.
 
-Nothing here knows about models, and nothing here is imported unless ``fastgd.sklearn`` is.
+This module does not depend on any model, and is imported only with ``fastgd.sklearn``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastgd.schedules import Schedule, make_schedule
 
 __all__ = [
     "CallbackSupport",
-    "Loads",
+    "PickleCompatible",
     "Progress",
     "check_epochs",
     "check_probabilities",
@@ -37,7 +37,7 @@ OLDEST = (1, 7)
 
 
 def check_scikit_learn() -> None:
-    """Raise an ImportError that says what to do when scikit-learn is missing or too old."""
+    """Raise an ImportError that says what to do if scikit-learn is missing or too old."""
     try:
         version = importlib.import_module("sklearn").__version__
     except ImportError:
@@ -60,12 +60,12 @@ def _callback_support() -> type:
     return mixin
 
 
-#: what gives an estimator ``set_callbacks``, where the installed scikit-learn has it
+#: the mixin with ``set_callbacks``, if the installed scikit-learn has it
 CallbackSupport: Any = _callback_support()
 
 
-class Loads:
-    """Estimators that keep their parameters, and whose pickles later versions load."""
+class PickleCompatible:
+    """A mixin that stores an estimator's parameters, and loads pickles of earlier versions."""
 
     def _keep(self, arguments: dict[str, Any]) -> None:
         """Set the parameters, from the ``locals()`` of ``__init__``."""
@@ -74,13 +74,13 @@ class Loads:
                 setattr(self, name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickle over; parameters that are younger than it get their defaults."""
+        """Load a pickle; parameters that did not exist in its version get their defaults."""
         defaults = inspect.signature(type(self)).parameters.values()
         super().__setstate__({p.name: p.default for p in defaults} | state)  # type: ignore[misc]
 
 
 def has_validation(X_val: Any, y_val: Any, sample_weight_val: Any) -> bool:
-    """Return whether the user brings data for validation; raise where a part of it is missing."""
+    """Return whether the user gives validation data; raise if a part of them is missing."""
     if X_val is not None and y_val is not None:
         return True
     if X_val is None and y_val is None and sample_weight_val is None:
@@ -92,7 +92,7 @@ def has_validation(X_val: Any, y_val: Any, sample_weight_val: Any) -> bool:
 
 
 def check_probabilities(y: AnyArray) -> None:
-    """Raise where a matrix of targets does not hold a probability for each class."""
+    """Raise if a matrix of targets does not hold a probability for each class."""
     total = y.sum(axis=1)
     if (y < 0).any() or not np.allclose(total, 1, atol=1e-3):
         raise ValueError(
@@ -102,12 +102,12 @@ def check_probabilities(y: AnyArray) -> None:
 
 
 def schedule_of(learning_rate: Any) -> Schedule | None:
-    """Return the schedule that is meant; None for the name of a rule of scikit-learn's."""
+    """Return the schedule; None for scikit-learn's names of learning rates."""
     return None if isinstance(learning_rate, str) else make_schedule(learning_rate, "learning_rate")
 
 
 def check_epochs(estimator: Any) -> None:
-    """Raise where an estimator's schedule, callbacks or progress bar can not be."""
+    """Check an estimator's schedule and callbacks, and that the progress bar is available."""
     schedule_of(estimator.learning_rate)
     _check_callbacks(estimator.callbacks)
     if estimator.verbose == "bar":
@@ -130,9 +130,9 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
 
 
 def count_threads(n_threads: int | None) -> int:
-    """Return the most threads to use: OpenMP's number or the user's, but 1 in joblib's threads.
+    """Return the maximum number of threads: the user's or OpenMP's, but 1 in joblib's threads.
 
-    To its processes joblib gives their share through OpenMP's own setting.
+    In joblib's processes, joblib itself lowers OpenMP's number.
     """
     if n_threads is not None:
         return min(int(n_threads), max_threads())
@@ -144,24 +144,24 @@ def count_threads(n_threads: int | None) -> int:
 
 
 class Progress:
-    """What the user sees and hears of a fit: lines or a bar, and callbacks.
+    """Reports the progress of a fit: lines or a bar, and callbacks.
 
     Use it as a context manager around the epochs.
 
     Parameters
     ----------
     estimator : estimator
-        Is handed to the callbacks.
+        Passed to the callbacks.
     total : int
-        The most epochs.
+        The maximum number of epochs.
     X, y : array_like
-        What scikit-learn's callbacks may ask for.
+        The data, for scikit-learn's callbacks.
     metadata : dict
-        The same, of sample weights.
+        The sample weights, for scikit-learn's callbacks.
     fitted : callable
-        Returns the attributes that make a copy of the estimator a fitted one.
+        Returns the attributes that turn a copy of the estimator into a fitted one.
     native : bool
-        Whether scikit-learn's own callbacks (`set_callbacks`) take part.
+        Whether to call scikit-learn's own callbacks (`set_callbacks`).
     """
 
     def __init__(
@@ -202,18 +202,18 @@ class Progress:
             self._context.call_on_fit_task_end(**self._data, reconstruction_attributes=self._fitted)
 
     def say(self, line: str) -> None:
-        """Print a line, if the user wants to read."""
+        """Print a line, if the estimator is verbose."""
         if self._lines:
             print(line)
 
     def begin_epoch(self) -> None:
-        """Tell scikit-learn's callbacks that an epoch begins."""
+        """Tell scikit-learn's callbacks that an epoch starts."""
         if self._context is not None:
             self._task = self._context.subcontext(task_name="epoch")
             self._task.call_on_fit_task_begin(**self._data)
 
     def end_epoch(self, **shown: float) -> bool:
-        """Move the bar, call the callbacks; return whether one of them wants to stop."""
+        """Update the bar, call the callbacks; return whether one of them stops the training."""
         if self._bar is not None:
             self._bar.show(0, 0.0, shown)
         answers = [function(self._estimator) for function in self._functions]
@@ -232,6 +232,6 @@ def _tqdm() -> Any:
     if tqdm is None:
         raise ImportError(
             "verbose='bar' needs tqdm: pip install 'fastgd[sklearn]', or use verbose=True for "
-            "one line an epoch"
+            "one line per epoch"
         )
     return tqdm

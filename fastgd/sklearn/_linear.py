@@ -1,7 +1,7 @@
-"""What the SGD estimators share: checks, the epochs of all outputs together, what they leave.
+"""The base class of the SGD estimators: checks, the epochs of all outputs, the attributes.
 
-What the two classes do differently (targets, classes, probabilities) is in _sgd.py; what one output
-does in an epoch is in _outputs.py.
+For the differences between the two classes (targets, classes, probabilities) see _sgd.py, for the
+training of one output _outputs.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastgd.losses import MARGIN_LOSSES
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
-    Loads,
+    PickleCompatible,
     Progress,
     check_epochs,
     count_threads,
@@ -34,27 +34,27 @@ from fastgd.sklearn._common import (
 from fastgd.sklearn._outputs import Beginning, Output, Params, Settings, Task
 from fastgd.sklearn._rows import own_rows
 
-__all__ = ["MAX_INT", "LinearDescent", "Task", "keeps_the_model", "with_callbacks"]
+__all__ = ["MAX_INT", "LinearDescent", "Task", "restore_on_failure", "with_callbacks"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 MAX_INT = np.iinfo(np.int32).max
 LEARNING_RATES = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
-# scikit-learn's names for the last step's parameters and the averages, where coef_ is an average
+# scikit-learn's names for the last step's parameters and the averages, with `average`
 AVERAGING = ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept")
-THREADS_PAY_FROM = 1e5  # elements of rows that an epoch of all outputs walks
+MIN_PARALLEL_WORK = 1e5  # elements of rows, in one epoch of all outputs
 
 try:
     from sklearn.callback import with_callbacks
 except ImportError:  # scikit-learn before 1.9 has none to tear down
 
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
+        """Return the method unchanged."""
         return method
 
 
-def keeps_the_model(method: Method) -> Method:
-    """Let a method that fails before an epoch has ended leave the estimator as it was."""
+def restore_on_failure(method: Method) -> Method:
+    """Restore the estimator if a method fails before the end of an epoch."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **options: Any) -> Any:
@@ -62,7 +62,7 @@ def keeps_the_model(method: Method) -> Method:
         try:
             return method(self, *args, **options)
         except BaseException:
-            if self.__dict__.get("loss_curve_") is before.get("loss_curve_"):  # nothing was learnt
+            if self.__dict__.get("loss_curve_") is before.get("loss_curve_"):  # no epoch has ended
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise
@@ -70,8 +70,8 @@ def keeps_the_model(method: Method) -> Method:
     return cast(Method, call)
 
 
-class LinearDescent(Loads, CallbackSupport, BaseEstimator):
-    """What the two estimators share."""
+class LinearDescent(PickleCompatible, CallbackSupport, BaseEstimator):
+    """The base class of the two estimators."""
 
     coef_: Any
     intercept_: Any
@@ -104,7 +104,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
     # -------------------------------------------------------------------- checks
 
     def _check_together(self, partial: bool) -> None:
-        """Check the parameters that depend on one another, or on what is installed."""
+        """Check parameters that depend on one another or on installed packages."""
         check_epochs(self)
         if self.early_stopping and partial:
             raise ValueError("early_stopping should be False with partial_fit")
@@ -119,31 +119,31 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
 
     def _check_coef(self) -> None:
-        """Check that training can go on from coef_ and intercept_, which users may have set."""
+        """Check that training can start from coef_ and intercept_, which users may have set."""
         coef = getattr(self, "coef_", None)
         if coef is None:
             return
         if sparse.issparse(coef):
-            raise ValueError("coef_ is sparse: call densify() before fitting goes on")
+            raise ValueError("coef_ is sparse: call densify() before you continue to fit")
         for name in ("coef_", "intercept_"):
             value = np.asarray(getattr(self, name))
             if value.dtype.kind in "iub":
                 value = value.astype(np.float64)
             if value.dtype not in (np.float32, np.float64):
                 raise ValueError(
-                    f"{name} has the dtype {value.dtype}, but fitting goes on from float32 or "
-                    f"float64: set it to {name}.astype(np.float64)"
+                    f"{name} has the dtype {value.dtype}, but fitting needs float32 or float64: "
+                    f"set it to {name}.astype(np.float64)"
                 )
             setattr(self, name, value)
 
     def _check_shapes(self, shape: tuple[int, int]) -> None:
-        """Check that a user who has set coef_ or intercept_ kept them (n_outputs, n_features)."""
+        """Check the shapes of coef_ and intercept_, which users may have set."""
         found, intercepts = np.shape(np.atleast_2d(self.coef_)), np.shape(self.intercept_)
         if found != shape or intercepts != shape[:1]:
             raise ValueError(
                 f"coef_ and intercept_ have the shapes {np.shape(self.coef_)} and {intercepts}, "
-                f"but the data ask for {shape[0]} x {shape[1]} weights and {shape[0]} intercepts: "
-                "to begin anew call fit with warm_start=False"
+                f"but the data need {shape[0]} x {shape[1]} weights and {shape[0]} intercepts: to "
+                "start again, call fit with warm_start=False"
             )
 
     def _check_passive_aggressive(self) -> None:
@@ -154,12 +154,12 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             )
         if self.batch_size != 1:
             raise ValueError(
-                f"learning_rate={self.learning_rate!r} steps along one sample: batch_size must "
+                f"learning_rate={self.learning_rate!r} makes steps of one sample: batch_size must "
                 f"be 1, not {self.batch_size!r}"
             )
 
     def _check_data(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Any, Any]:
-        """Return samples and targets as the kernels take them."""
+        """Return samples and targets in the form that the kernels take."""
         X, y = validate_data(
             self,
             own_rows(X),
@@ -173,7 +173,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         return _for_kernels(X), y
 
     def _check_weight_val(self, sample_weight: Any, X: Any) -> AnyArray:
-        """Return the weights of data for validation."""
+        """Return the weights of the validation data."""
         weight: AnyArray = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         if not weight.any():
             raise ValueError("sample_weight_val holds only zeros: no sample would count")
@@ -188,7 +188,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         return float(np.average(values, weights=sample_weight))
 
     def _split(self, y: AnyArray, sample_weight: AnyArray, splitter: Any) -> AnyArray:
-        """Return a mask of the rows that early stopping holds out."""
+        """Return a mask of the rows that early stopping sets aside."""
         n = len(y)
         kept: AnyArray | None = getattr(self, "_held_out", None)
         if self._resumes() and kept is not None:
@@ -220,7 +220,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         return mask
 
     def _warn_after_fit(self) -> None:
-        """Warn, as scikit-learn does, of too few epochs and of a negative power_t."""
+        """Warn about too few epochs and a negative power_t, as scikit-learn does."""
         if self.tol is not None and self.tol > -np.inf and self.n_iter_ == self.max_iter:
             warnings.warn(
                 "Maximum number of iteration reached before convergence. Consider increasing "
@@ -236,16 +236,16 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 stacklevel=3,
             )
 
-    # -------------------------------------------------------------------- where to begin
+    # -------------------------------------------------------------------- the initial state
 
     def _resumes(self) -> bool:
-        """Whether the next epoch goes on exactly where the last one ended."""
+        """Whether the next epoch continues exactly from the end of the last one."""
         return self.warm_start == "exact" and hasattr(self, "_resume")
 
     def _begin(
         self, shape: tuple[int, ...], dtype: Any, coef_init: Any, intercept_init: Any
     ) -> None:
-        """Set the parameters that the first step begins with; coef_ gets this shape."""
+        """Set the initial parameters; coef_ gets this shape."""
         n_outputs = 1 if len(shape) == 1 else shape[0]
         coef, intercept = np.zeros(shape, dtype), np.zeros(n_outputs, dtype)
         if coef_init is not None:
@@ -265,17 +265,17 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         self._drop((*AVERAGING, "_resume", "_held_out"))
 
     def _drop(self, names: Iterable[str]) -> None:
-        """Forget attributes that may be there."""
+        """Delete these attributes, if they exist."""
         for name in names:
             self.__dict__.pop(name, None)
 
     def _beginnings(
         self, settings: Settings, tasks: Sequence[Task], incremental: bool
     ) -> list[Beginning]:
-        """Return where each task begins in this call.
+        """Return the state in which each task starts in this call.
 
-        While some outputs go on, those that have stopped stay so, as in one long call; when all
-        have, all begin to wait for improvement anew.
+        As in one long call, outputs that have stopped do not continue while others do. If all have
+        stopped, all continue with their full patience.
         """
         if self._resumes():
             n_features = np.atleast_2d(self.coef_).shape[1]
@@ -301,7 +301,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         ]
 
     def _start_params(self) -> tuple[Any, Any]:
-        """Return weights and intercepts of all outputs, and where an average is wanted theirs."""
+        """Return weights and intercepts of all outputs, and with `average` their averages."""
         dtype = self.coef_.dtype
         now = np.atleast_2d(self.coef_), np.array(self.intercept_, dtype)
         if not self.average:
@@ -315,8 +315,8 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
                 value = np.array(getattr(self, name), dtype)
                 if value.shape != like.shape:
                     raise ValueError(
-                        f"{name} has the shape {value.shape}, but coef_ and intercept_ ask for "
-                        f"{like.shape}: to begin anew call fit with warm_start=False"
+                        f"{name} has the shape {value.shape}, but coef_ and intercept_ need "
+                        f"{like.shape}: to start again, call fit with warm_start=False"
                     )
                 setattr(self, name, value)
             now = self._standard_coef, self._standard_intercept
@@ -335,10 +335,10 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         original: tuple[Any, Any, Any],
         native: bool,
     ) -> None:
-        """Train all tasks, epoch by epoch together, and take over what came of it.
+        """Train all tasks together, epoch by epoch, and set the attributes.
 
-        `original` is what the user gave as X, y and sample_weight, `validated` whether there is
-        data for validation besides; with `native`, scikit-learn's own callbacks take part.
+        `original` are the user's X, y and sample_weight, and `validated` says whether there are
+        validation data too; with `native`, scikit-learn's own callbacks are called.
         """
         if not hasattr(self, "t_"):
             self.t_ = 1.0
@@ -370,7 +370,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         )  # fmt: skip
         work = float(X.nnz if sparse.issparse(X) else X.size) * sum(t.n_outputs for t in tasks)
         threads = self._threads()  # checks n_jobs
-        threads = threads if work > THREADS_PAY_FROM else 1
+        threads = threads if work > MIN_PARALLEL_WORK else 1
         with progress:
             for _ in range(max_iter):
                 progress.begin_epoch()
@@ -383,16 +383,16 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
             take()
 
     def _has_native_callbacks(self) -> bool:
-        """Whether scikit-learn's callbacks watch this fit, or the one that it is a part of."""
+        """Whether scikit-learn's callbacks are set for this fit, or for one that contains it."""
         return hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
 
     def _threads(self) -> int:
         return count_threads(self.n_threads)
 
     def _take(self, outputs: Sequence[Output]) -> None:
-        """Make what the outputs have learnt the estimator's."""
+        """Set the estimator's attributes from its outputs."""
         learnt = [output.learnt() for output in outputs]
-        coef, intercept = _stack([params.left for params in learnt])
+        coef, intercept = _stack([params.result for params in learnt])
         if self.average:
             self._standard_coef, self._standard_intercept = _stack([p.now for p in learnt])
             average = _stack([p.average for p in learnt if p.average is not None])
@@ -414,7 +414,7 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
         self.best_validation_score_ = best[0] if single else best
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what makes a copy of the estimator a fitted one, as of now."""
+        """Return the attributes that turn a copy of the estimator into a fitted one."""
         names = ("coef_", "intercept_", "t_", "n_iter_", "classes_", "n_features_in_")
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
@@ -422,14 +422,14 @@ class LinearDescent(Loads, CallbackSupport, BaseEstimator):
 def _resumed(
     kept: Any, settings: Settings, tasks: Sequence[Task], n_features: int, dtype: Any
 ) -> list[Beginning]:
-    """Return where an earlier fit, or a pickle of one, has ended."""
+    """Return the state at the end of an earlier fit, which may come from a pickle."""
     if not isinstance(kept, Sequence) or not all(isinstance(output, Mapping) for output in kept):
-        raise ValueError("_resume is damaged: begin anew with warm_start=False")
+        raise ValueError("_resume is damaged: start again with warm_start=False")
     dtypes = {getattr(output.get("weights"), "dtype", dtype) for output in kept}
     if len(kept) != len(tasks) or dtypes != {dtype}:
         raise ValueError(
-            "warm_start='exact' goes on with the same outputs and dtype: use "
-            "warm_start=True to begin from coef_, or a new estimator"
+            "warm_start='exact' continues with the same outputs and dtype: use warm_start=True to "
+            "start from coef_, or a new estimator"
         )
     return [
         Beginning.resumed(output, settings, n_features, task)
@@ -438,7 +438,7 @@ def _resumed(
 
 
 def _for_kernels(X: Any) -> Any:
-    """Return samples that are aligned; compressed rows with 32-bit indices."""
+    """Return aligned samples; CSR rows with 32-bit indices."""
     if not sparse.issparse(X):
         return np.require(X, requirements=["A"])
     if X.indices.dtype == X.indptr.dtype == np.int32:
@@ -461,7 +461,7 @@ def _stack(params: Sequence[Params]) -> tuple[FloatArray, FloatArray]:
 
 
 def _shown(outputs: Sequence[Output]) -> dict[str, float]:
-    """Return what a progress bar shows: means over the outputs."""
+    """Return the values for the progress bar: means over the outputs."""
     seen = [output for output in outputs if output.n_iter]
     shown = {"loss": float(np.mean([output.history.loss[-1] for output in seen]))}
     if seen[0].scores:

@@ -1,8 +1,8 @@
-"""One output of an SGD estimator while it is trained: a run, its scores, and when it stops.
+"""The training of one output of an SGD estimator: its run, its scores, and its stopping rule.
 
-An estimator has one of these for each number that it predicts: one for a regressor and for two
-classes, one a class for one-versus-rest. What they share is in `Settings`; input was checked by the
-estimator, the epochs are those of `fastgd._run.Run`, and the steps those of `fastgd.backends.sgd`.
+An estimator has one `Output` for a regression or for two classes, and one per class for
+one-versus-rest; they share `Settings`. The estimator has checked the input. The epochs are those of
+`fastgd._run.Run`, the steps those of `fastgd.backends.sgd`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from fastgd.stopping import Patience, Waiting
 
 __all__ = ["Beginning", "Output", "Params", "Score", "Settings", "Task"]
 
-SPARSE_INTERCEPT_RATE = 0.01  # of the weights' learning rate, for compressed rows
-NO_DRAWS = np.random.default_rng(0)  # a run has a generator; nothing draws from this one
+SPARSE_INTERCEPT_RATE = 0.01  # the intercept's learning rate over the weights', for CSR rows
+NO_DRAWS = np.random.default_rng(0)  # a run needs a generator; nothing draws from this one
 
-Score = Callable[[FloatArray, Any], tuple[float, float]]  # of data for validation, and the loss
+#: from weights and intercept to the score and the mean loss on the validation data
+Score = Callable[[FloatArray, Any], tuple[float, float]]
 
 
 @dataclass
 class Task:
-    """What one output, or a softmax with all of them, is trained on."""
+    """The targets and weights on which one output, or a softmax of several, is trained."""
 
     targets: AnyArray
     sample_weight: AnyArray | None
@@ -48,20 +49,20 @@ class Task:
 
 
 class Learnt(NamedTuple):
-    """Parameters of an output at one time."""
+    """The parameters of an output after some step."""
 
-    now: Params  # those that the next step begins with
+    now: Params  # the next step starts from these
     average: Params | None
-    left: Params  # the average once it counts: what `fit` leaves, and what is scored
+    result: Params  # used for scores and predictions: the average as soon as it exists
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an estimator's parameters mean for its outputs."""
+    """The settings of all outputs, from an estimator's parameters."""
 
-    plan: Plan  # of their steps; `plan_of` completes it
+    plan: Plan  # for the steps; `plan_of` completes it
     schedule: Schedule | None
-    own_schedule: bool  # whether it is the user's: then a new eta0 counts in a run that goes on
+    own_schedule: bool  # whether it is the user's: a resumed run then uses a new eta0
     shuffle: bool
     early_stopping: bool
     patience: Patience | None  # None: never stop early
@@ -70,7 +71,7 @@ class Settings:
 
     @classmethod
     def of(cls, estimator: Any, rows: Any, n_samples: int, restore_best: bool) -> Settings:
-        """Return the settings that an estimator's parameters make, for rows to train on."""
+        """Return the settings from an estimator's parameters, for these training rows."""
         e = estimator
         named, forever = isinstance(e.learning_rate, str), e.tol is None or e.tol == -math.inf
         plan = _plan(e, rows, n_samples)
@@ -88,7 +89,7 @@ class Settings:
         )
 
     def plan_of(self, task: Task, eta: float) -> Plan:
-        """Return what the steps of an output need."""
+        """Return the plan for the steps of an output."""
         return replace(
             self.plan,
             targets=task.targets,
@@ -99,7 +100,7 @@ class Settings:
 
 
 def _plan(e: Any, rows: Any, n_samples: int) -> Plan:
-    """Return the plan of all outputs of an estimator, without a task."""
+    """Return the plan that all outputs of an estimator share, without a task."""
     known = MARGIN_LOSSES[e.loss]
     ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": e.l1_ratio, None: 0.0}[e.penalty]
     strength = 0.0 if e.penalty is None else e.alpha
@@ -122,7 +123,7 @@ def _plan(e: Any, rows: Any, n_samples: int) -> Plan:
 
 
 def _named(estimator: Any, parameter: float) -> Schedule | None:
-    """Return the schedule that scikit-learn's name of a learning rate means."""
+    """Return the schedule for scikit-learn's name of a learning rate."""
     kind, alpha = estimator.learning_rate, float(estimator.alpha)
     if kind == "optimal":
         output = np.float64(-typical_weight(alpha))
@@ -133,7 +134,7 @@ def _named(estimator: Any, parameter: float) -> Schedule | None:
 
 
 class _History(History):
-    """A history of one call, which counts the epochs of all calls."""
+    """A history of one call, whose `epochs` counts those of all calls."""
 
     before = 0
 
@@ -144,7 +145,7 @@ class _History(History):
 
 @dataclass
 class Beginning:
-    """Where an output begins: all that the next epoch depends on, besides data and settings."""
+    """The initial state of an output: all that its next epoch needs besides data and settings."""
 
     weights: FloatArray
     state: State
@@ -159,7 +160,7 @@ class Beginning:
     done: bool = False  # it has stopped early
 
     def begin_again(self) -> None:
-        """Let an output that has stopped go on, with its whole patience."""
+        """Let an output that has stopped continue, with its full patience."""
         if self.done:
             self.waiting = self.waiting._replace(epochs=0)
         self.done = False
@@ -168,7 +169,7 @@ class Beginning:
     def resumed(
         cls, kept: Mapping[str, Any], settings: Settings, n_features: int, task: Task
     ) -> Beginning:
-        """Return where an earlier fit ended, as `Output.saved` keeps it, checked and copied."""
+        """Return a checked copy of the state that `Output.saved` stored at the end of a fit."""
         kept = {
             name: value.copy() if isinstance(value, np.ndarray) else value
             for name, value in kept.items()
@@ -176,13 +177,13 @@ class Beginning:
         try:
             now = cls(
                 weights=kept["weights"],
-                state=State(*(kept[name] for name in KEPT)),
+                state=State(**{KEPT[name]: kept[name] for name in KEPT}),
                 waiting=Waiting(kept["best"], kept["stale"]),
-                **{name: kept[name] for name in PLAIN if name in kept},  # older ones have fewer
+                **{name: kept[name] for name in PLAIN if name in kept},  # older pickles have fewer
             )
         except KeyError as error:
             raise ValueError(
-                f"_resume is damaged: it has no {error}: begin anew with warm_start=False"
+                f"_resume is damaged: it has no {error}: start again with warm_start=False"
             ) from None
         now._check(n_features, task)
         now._follow(settings)
@@ -191,53 +192,60 @@ class Beginning:
         return now
 
     def _check(self, n_features: int, task: Task) -> None:
-        """Check what an earlier fit, or a pickle of one, has left: the engine relies on it."""
+        """Check the state of an earlier fit, which may come from a pickle, for the engine."""
         state, width = self.state, padded(task.n_outputs)
         softmax, dtype = task.n_outputs > 1, self.weights.dtype
         shape = (n_features, width) if softmax else (padded(n_features),)
         _check_kept("weights", self.weights, shape, dtype)
         for name in ("average", "paid"):
-            if getattr(state, name) is not None:
-                _check_kept(name, getattr(state, name), shape, dtype)
+            if (array := getattr(state, KEPT[name])) is not None:
+                _check_kept(name, array, shape, dtype)
         if softmax:
             _check_kept("intercepts", state.intercepts, (width,), dtype)
             if state.average is not None:
                 _check_kept("average_intercepts", state.average_intercepts, (width,), dtype)
         if len(state.numbers) != 8:
-            raise ValueError("_resume is damaged: its numbers are not 8")
+            raise ValueError("_resume is damaged: its numbers must be 8")
         if self.order is not None:
             _check_kept("order", self.order, (len(self.order),), np.uint32)
             if not np.array_equal(np.sort(self.order), np.arange(len(self.order))):
-                raise ValueError("_resume is damaged: its order is no permutation")
+                raise ValueError("_resume is damaged: its order is not a permutation")
             if len(self.order) != len(task.targets):
                 self.order = None
 
     def _follow(self, settings: Settings) -> None:
-        """Drop what these settings do not go on with, and make what they need."""
+        """Adapt the state to the settings, which may have changed since the earlier fit."""
         state = self.state
-        intercept, average_intercept, a, b, owed, *rest = state.numbers
+        intercept, average_intercept, a, b, l1_total, *rest = state.numbers
         if settings.plan.average_from and state.average is None:
             raise ValueError(
-                "warm_start='exact' goes on with the averages of earlier steps, and there are none "
-                "without average: use warm_start=True to begin an average, or a new estimator"
+                "warm_start='exact' continues the averages of earlier steps, but these were made "
+                "without average: use warm_start=True to start an average, or a new estimator"
             )
         if not settings.plan.average_from and state.average is not None:
             state.average = state.average_intercepts = None
             average_intercept, a, b = 0.0, 0.0, 1.0
         if not settings.plan.l1:
-            state.paid, owed = None, 0.0
-        elif state.paid is None:
-            state.paid = np.zeros_like(self.weights)
-        state.numbers = intercept, average_intercept, a, b, owed, *rest
+            state.l1_applied, l1_total = None, 0.0
+        elif state.l1_applied is None:
+            state.l1_applied = np.zeros_like(self.weights)
+        state.numbers = intercept, average_intercept, a, b, l1_total, *rest
 
 
-# What `_resume` holds of an output, by name: of the steps' state, and of what is beside it
-KEPT = ("average", "paid", "intercepts", "average_intercepts", "numbers")
+# The keys of an output in `_resume`: those of the steps' state, each with its attribute (version
+# 0.1.0 called l1_applied "paid"), and the others
+KEPT = {
+    "average": "average",
+    "paid": "l1_applied",
+    "intercepts": "intercepts",
+    "average_intercepts": "average_intercepts",
+    "numbers": "numbers",
+}
 PLAIN = ("seed", "eta", "order", "best_score", "best_params", "epochs", "schedule", "done")
 
 
 def _check_kept(name: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Raise where an earlier fit's array is not one that the kernels take."""
+    """Raise if the kernels cannot use an array of an earlier fit."""
     if (
         not isinstance(array, np.ndarray)
         or array.shape != shape
@@ -250,7 +258,7 @@ def _check_kept(name: str, array: Any, shape: tuple[int, ...], dtype: Any) -> No
 
 
 def _as_learnt(kept: tuple[Any, ...], averages: bool) -> Learnt:
-    """Return an earlier fit's best parameters; older pickles have but (now, average)."""
+    """Return an earlier fit's best parameters; older pickles have only (now, average)."""
     now, average = kept[:2]
     if not averages or average is None:
         return Learnt(now, None, now)
@@ -258,9 +266,9 @@ def _as_learnt(kept: tuple[Any, ...], averages: bool) -> Learnt:
 
 
 class _Order:
-    """The order of the samples, shuffled in place as scikit-learn does, if there is a seed.
+    """The order of the samples, shuffled in place as in scikit-learn if there is a seed.
 
-    Samples that `held_out` marks are left out.
+    Samples that `held_out` marks are excluded.
     """
 
     def __init__(self, order: IndexArray, seed: int | None, held_out: AnyArray | None) -> None:
@@ -278,10 +286,10 @@ class _Order:
 
 
 class Output:
-    """One output, or those of a softmax, and the run that trains it.
+    """One output, or all outputs of a softmax, and the run that trains it.
 
-    It goes on from `beginning`, whose arrays are trained in place, for at most `max_iter` epochs.
-    The rows that `held_out` marks are not trained on.
+    It starts from `beginning`, whose arrays are trained in place, and runs for at most `max_iter`
+    epochs. The rows that `held_out` marks are excluded.
     """
 
     def __init__(
@@ -324,15 +332,15 @@ class Output:
 
     @property
     def n_iter(self) -> int:
-        """Epochs of this call."""
+        """The number of epochs in this call."""
         return len(self.history.loss)
 
     def saved(self) -> dict[str, Any]:
-        """Return a copy of all that the next epoch needs, as `Beginning.resumed` takes it."""
+        """Return a copy of all state that the next epoch needs, for `Beginning.resumed`."""
         schedule, history = self.settings.schedule, self.history
         kept = {
             "weights": self.weights,
-            **{name: getattr(self.state, name) for name in KEPT},
+            **{name: getattr(self.state, attribute) for name, attribute in KEPT.items()},
             "seed": self._beginning.seed,
             "eta": schedule.reached(self._base, history._schedule_state)
             if isinstance(schedule, Adaptive)
@@ -352,11 +360,11 @@ class Output:
         }
 
     def learnt(self) -> Learnt:
-        """Return the parameters that training leaves, those of the best epoch if they are kept."""
+        """Return the parameters of the best epoch if they are stored, else the last ones."""
         return self.best_params or self._reached()
 
     def _reached(self) -> Learnt:
-        """Return the parameters after the last step, in views."""
+        """Return views on the parameters after the last step."""
         now = self.state.params(self.plan, self.weights)
         if self.state.average is None:
             return Learnt(now, None, now)
@@ -365,7 +373,7 @@ class Output:
         return Learnt(now, average, average if counts else now)
 
     def epoch(self) -> None:
-        """Run one epoch, and see whether it was the last."""
+        """Run one epoch."""
         if self.settings.verbose:
             print(f"-- Epoch {self.n_iter + 1}")
         try:
@@ -377,27 +385,27 @@ class Output:
             ) from None
 
     def _validate(self) -> None:
-        """Compute the score; keep the parameters where it is the best so far."""
+        """Compute the score; store the parameters if it is the best so far."""
         assert self.score is not None
         params = self._reached()
-        reached, loss = self.score(*params.left)
+        reached, loss = self.score(*params.result)
         self.scores.append(reached)
         self.history.validation_loss.append(loss)
         if reached <= self.best_score:
             return
         self.best_score = reached
         if self.settings.restore_best:
-            now, average, left = params
+            now, average, result = params
             best = _copy(now), average and _copy(average)
-            self.best_params = Learnt(*best, best[0] if left is now else best[1] or best[0])
+            self.best_params = Learnt(*best, best[0] if result is now else best[1] or best[0])
 
-    # -------------------------------------------------------------------- what ends the run
+    # -------------------------------------------------------------------- the stopping rule
 
     def begin(self, history: History, params: FloatArray) -> None:
-        """Go on waiting where the last call ended."""
+        """Do nothing: `__init__` has set the state of the last call."""
 
     def observe(self, history: History, params: FloatArray) -> bool:
-        """Judge an epoch: count those without improvement; lower an adaptive rate, or stop."""
+        """Count epochs without improvement; at the limit lower an adaptive rate, or stop."""
         settings = self.settings
         objective = self.state.objective / self.n_train
         judged = settings.early_stopping and self.scores
@@ -423,7 +431,7 @@ class Output:
         return True
 
     def end(self, history: History, params: FloatArray) -> None:
-        """Leave everything as it is; see `learnt`."""
+        """Do nothing: `learnt` returns the best parameters."""
 
     def _report(self, objective: float) -> None:
         score = f", Validation score: {self.scores[-1]:f}" if self.scores else ""

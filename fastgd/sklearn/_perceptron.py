@@ -32,7 +32,7 @@ from fastgd.optimizers import Optimizer
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
-    Loads,
+    PickleCompatible,
     Progress,
     check_epochs,
     count_threads,
@@ -57,7 +57,7 @@ LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
 Draws = np.random.RandomState | np.random.Generator
 
 
-class MultiLayerPerceptron(Loads, CallbackSupport, BaseEstimator, abc.ABC):
+class MultiLayerPerceptron(PickleCompatible, CallbackSupport, BaseEstimator, abc.ABC):
     """The base class of the classifier and the regressor."""
 
     n_iter_: int

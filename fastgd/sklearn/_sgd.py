@@ -32,7 +32,7 @@ from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import (
     MAX_INT,
     LinearDescent,
-    keeps_the_model,
+    restore_on_failure,
     with_callbacks,
 )
 from fastgd.sklearn._outputs import Score, Task
@@ -200,7 +200,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    @keeps_the_model
+    @restore_on_failure
     def fit(
         self,
         X: Any,
@@ -257,7 +257,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @keeps_the_model
+    @restore_on_failure
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
         """Run one epoch on these samples.
 
@@ -495,7 +495,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    @keeps_the_model
+    @restore_on_failure
     def fit(
         self,
         X: Any,
@@ -555,7 +555,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @keeps_the_model
+    @restore_on_failure
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> SGDClassifier:
