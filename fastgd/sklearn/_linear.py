@@ -46,7 +46,7 @@ MIN_PARALLEL_WORK = 1e5  # elements of rows, in one epoch of all outputs
 
 try:
     from sklearn.callback import with_callbacks
-except ImportError:  # scikit-learn before 1.9 has none to tear down
+except ImportError:  # scikit-learn before 1.9 has no callbacks to tear down
 
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
         """Return the method unchanged."""

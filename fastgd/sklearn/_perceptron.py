@@ -207,7 +207,7 @@ class MultiLayerPerceptron(PickleCompatible, CallbackSupport, BaseEstimator, abc
         self.validation_loss_curve_ = None
 
     def _continue_curves(self, validated: bool) -> None:
-        """Set those that are missing, after L-BFGS or before the first epoch with validation."""
+        """Set missing ones of these, after L-BFGS or before the first epoch with validation."""
         if not hasattr(self, "loss_curve_"):
             self._begin_curves()
         if validated and self.validation_scores_ is None:

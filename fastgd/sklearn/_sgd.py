@@ -53,7 +53,7 @@ def _zero_weights(allowed: bool) -> dict[str, bool]:
 
 
 def _judge(X: Any, score: Callable[[FloatArray], Any], loss: Callable[[FloatArray], Any]) -> Score:
-    """Return what computes a model's score and loss on X, from functions of its raw outputs."""
+    """Return the function that scores a model on X, from two functions of its raw outputs."""
 
     def judge(coef: FloatArray, intercept: Any) -> tuple[float, float]:
         p: FloatArray = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
