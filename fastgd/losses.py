@@ -62,6 +62,14 @@ class Targets:
     numbers: bool = False
     probabilities: bool = False
 
+    def classify(self, prediction: FloatArray) -> IndexArray:
+        """Return the class of each prediction, where targets are classes."""
+        if self.indices:
+            classes: IndexArray = prediction.reshape(len(prediction), -1).argmax(axis=1)
+            return classes
+        above = prediction > (0.5 if self.probabilities else 0.0)
+        return np.where(above, 1, 0 if self.probabilities else -1)
+
 
 def _any_number(array: FloatArray, loss: str, name: str) -> None:
     """Accept all numbers: the caller has checked that they are finite."""

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastgd import _data, _files, _frames, _layout, _validation
 from fastgd._arguments import helpful
 from fastgd._data import all_finite
-from fastgd._typing import FloatArray, RngLike, SamplesLike
+from fastgd._typing import FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd._validation import check_choice, check_int
 from fastgd._words import count, listed, show
 from fastgd.activations import ACTIVATIONS
-from fastgd.losses import LOSSES
+from fastgd.losses import LOSSES, with_classes
 from fastgd.rows import Rows, check_rows
 from fastgd.standardize import Standardize
 
@@ -252,6 +252,59 @@ class Network:
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
+
+    def predict_class(self, X: SamplesLike) -> IndexArray:
+        """Return the class of each sample, for losses whose targets are classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, sizes[0])
+            Samples.
+
+        Returns
+        -------
+        ndarray of int, of shape (n,)
+            Classes as the loss takes them: the index of the most probable class for
+            "cross_entropy" (the first of several), 0 or 1 for "log_loss", -1 or 1 for "hinge". The
+            metric "accuracy" counts how often they are the targets.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When X is not such an array of finite numbers, or the loss has no classes.
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> net = gd.Network([1, 3], loss="cross_entropy")
+        >>> net.weights[0][:] = [[-1.0, 0.0, 1.0]]
+        >>> net.predict_class([[-2.0], [2.0]]).tolist()
+        [0, 2]
+        """
+        targets = LOSSES[self._loss].targets
+        if not targets.classes:
+            raise ValueError(
+                f"predict_class needs {with_classes()}, but this network has the loss "
+                f"{self._loss!r}: use predict"
+            )
+        classes: IndexArray = targets.classify(self.predict(X))
+        return classes
+
+    def summary(self) -> str:
+        """Return the layers, their sizes and parameters as text, to be printed.
+
+        Examples
+        --------
+        >>> import fastgd as gd
+        >>> print(gd.Network([784, 128, 10], loss="cross_entropy", rng=0).summary())
+        layer  inputs  outputs  activation  parameters
+            1     784      128  relu           100,480
+            2     128       10                   1,290
+        101,770 parameters in float32, loss 'cross_entropy'
+        """
+        from fastgd._summary import describe  # only needed here
+
+        return describe(self)
 
     def loss_value(
         self,

@@ -312,3 +312,52 @@ def test_files_of_a_later_format_are_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match="format 99"):
         gd.load(tmp_path / "net.npz")
+
+
+CLASSES = {
+    "cross_entropy": ([[0.0, 2.0, 2.0], [3.0, 0.0, 1.0]], [1, 0]),
+    "log_loss": ([[-1.0], [0.0], [2.0]], [0, 0, 1]),
+    "hinge": ([[-1.0], [0.0], [2.0]], [-1, -1, 1]),
+    "squared_hinge": ([[-1.0], [0.0], [2.0]], [-1, -1, 1]),
+}
+
+
+@pytest.mark.parametrize(
+    "loss", [name for name, loss in gd.losses.LOSSES.items() if loss.targets.classes]
+)
+def test_predict_class(loss):
+    X, expected = CLASSES[loss]
+    X = np.array(X)
+    net = gd.Network([X.shape[1]] * 2, loss=loss)
+    net.weights[0][:] = np.eye(X.shape[1])
+    found = net.predict_class(X)
+    assert found.tolist() == expected
+    assert found.dtype == np.int64
+    assert gd.train(net, X, found, epochs=1, optimizer=gd.SGD(1e-9), metrics=["accuracy"]).metrics[
+        "accuracy"
+    ] == [1.0]
+
+
+def test_predict_class_needs_classes():
+    with pytest.raises(ValueError, match="predict_class needs targets that are classes"):
+        gd.Network([1, 1]).predict_class([[1.0]])
+
+
+def test_summary_of_a_network_with_columns():
+    names = [f"a_long_name_{i}" for i in range(1000)]
+    inputs = gd.Standardize(np.zeros(1000), np.ones(1000), names)
+    text = gd.Network([1000, 20, 1], hidden="tanh", inputs=inputs, dtype="float64").summary()
+    assert text.splitlines()[:4] == [
+        "layer  inputs  outputs  activation  parameters",
+        "    1   1,000       20  tanh            20,020",
+        "    2      20        1                      21",
+        "20,041 parameters in float64, loss 'squared_error'",
+    ]
+    assert "1,000 columns, which it standardises: 'a_long_name_0'" in text
+    assert text.endswith("and 992 more")
+    assert all(len(line) < 80 for line in text.splitlines())
+
+
+def test_summary_of_raw_columns_without_names():
+    text = gd.Network([2, 1], inputs=gd.Standardize([0, 0], [1, 1])).summary()
+    assert text.endswith("2 raw columns, which it standardises")

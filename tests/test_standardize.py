@@ -177,6 +177,9 @@ CALLS = {
     "train_many": lambda net, X, y: [
         h.loss for h in gd.train_many([net.copy(), net.copy()], X, y, {"epochs": 2, "rng": 3})
     ],
+    "graph": lambda net, X, y: gd.nodes.from_network(net).gradient(X, y),
+    "spread": lambda net, X, y: gd.plot.gradient_spread(net, X, y).lines[0].get_xydata(),
+    "metrics": lambda net, X, y: gd.train(net.copy(), X, y, metrics=["mae"], rng=0).metrics["mae"],
     "validation": lambda net, X, y: gd.train(net.copy(), X, y, validation=(X, y), rng=0)
     .validation_loss,
 }  # fmt: skip

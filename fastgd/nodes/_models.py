@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation
 from fastgd._typing import FloatArray
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_network, read_rows
 from fastgd.nodes._activations import ACTIVATION_NODES
 from fastgd.nodes._arithmetic import Affine, Mean, Minus, Multiply, Plus, Square, Sum
 from fastgd.nodes._graph import Graph
@@ -78,7 +78,7 @@ class _NetworkGraph(Graph):
 
     def _given(self, arrays: tuple[ArrayLike, ...], named: dict[str, ArrayLike]) -> dict[str, Any]:
         values, net = super()._given(arrays, named), self._net
-        X = _data.check_X(values["X"], net.sizes[0], net.dtype)
+        X = read_rows(net, values["X"])[:]
         y = _data.check_y(values["y"], len(X), net.sizes[-1], net.loss, net.dtype)
         return values | {"X": X, "y": y}
 

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from fastgd import _data, _layout, _validation, _words
-from fastgd._typing import AnyArray, FloatArray
+from fastgd._typing import AnyArray, FloatArray, SamplesLike
 from fastgd.gradients import per_sample_gradients
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_network, read_rows
 from fastgd.plot import _drawing, _labels
+from fastgd.rows import Rows, subset
 
 __all__ = ["gradient_spread"]
 
@@ -24,7 +25,7 @@ CHUNK_BYTES = 1 << 24
 
 def gradient_spread(
     net: Network,
-    X: ArrayLike,
+    X: SamplesLike,
     y: ArrayLike,
     *,
     parameters: Sequence[int] = (0, -1),
@@ -77,7 +78,7 @@ def gradient_spread(
     """
     check_network(net)
     chosen = _check_parameters(parameters, net.n_params)
-    X = _data.check_X(X, net.sizes[0], net.dtype)
+    X = read_rows(net, X)
     y = _data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
     size = _validation.check_batch_size(batch_size, len(X))
     _drawing.check_axes(ax)
@@ -141,13 +142,11 @@ def _check_parameters(parameters: Sequence[int], n_params: int) -> tuple[int, in
     return first, second
 
 
-def _sample_gradients(
-    net: Network, X: FloatArray, y: AnyArray, chosen: tuple[int, int]
-) -> FloatArray:
+def _sample_gradients(net: Network, X: Rows, y: AnyArray, chosen: tuple[int, int]) -> FloatArray:
     """Return the samples' gradients for two parameters, of shape (n, 2), in float64."""
     rows = max(1, CHUNK_BYTES // (net.n_params * net.dtype.itemsize))
     parts = [
-        per_sample_gradients(net, X[k : k + rows], y[k : k + rows])[:, chosen]
+        per_sample_gradients(net, subset(X, slice(k, k + rows)), y[k : k + rows])[:, chosen]
         for k in range(0, len(X), rows)
     ]
     return np.concatenate(parts).astype(np.float64)
