@@ -99,8 +99,10 @@ def train(
     net : Network
         The network, trained in place.
     X : array_like of shape (n, sizes[0]), or Blocks
-        Samples. A C-contiguous array or memory map of the network's dtype is not copied; anything
-        else is converted once. Data larger than memory come in blocks: see `fastgd.open_blocks`.
+        Samples: an array, a data frame or Arrow table, or any object with ``__dlpack__``. A
+        C-contiguous array or memory map is not copied; anything else is, once. A frame gives a
+        network without column names its own, and must have the network's otherwise. Data larger
+        than memory come in blocks: see `fastgd.open_blocks`.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them; blocks bring them.
     batch_size : int or None
