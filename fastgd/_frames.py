@@ -32,7 +32,9 @@ __all__ = [
     "require_names",
 ]
 
-BLOCK_BYTES = 1 << 18  # of rows to copy at a time, so that they stay in the cache
+# Rows to copy at a time: columns write into the same lines of the cache, one a row.
+BLOCK_ROWS = 2048
+BLOCK_BYTES = 1 << 20  # if more rows than that fit into it
 MISSING = "remove such rows, or fill the values in, first"
 ENCODE = "turn text into numbers first, such as a column of 0 and 1 for each category"
 #: what to do with a column of another type, by a part of the type's name
@@ -237,7 +239,7 @@ def _gather(name: str, columns: Sequence[_Column], dtype: np.dtype[Any]) -> AnyA
     """Return columns as a C-contiguous matrix, copied a block of rows at a time."""
     n = len(columns[0])
     out = np.empty((n, len(columns)), dtype)
-    step = max(1, BLOCK_BYTES // max(1, out.strides[0]))
+    step = max(BLOCK_ROWS, BLOCK_BYTES // out.strides[0])
     for start in range(0, n, step):
         block = out[start : start + step]
         with np.errstate(over="ignore"):

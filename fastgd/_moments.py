@@ -18,6 +18,7 @@ from fastgd._words import show
 __all__ = ["measure"]
 
 PIECE_BYTES = 1 << 19  # of rows, as float64: small enough for a cache
+FEWEST_ROWS = 16  # of a piece, so that merging takes little of the time
 
 
 class _Moments(NamedTuple):
@@ -125,7 +126,7 @@ def _pieces(
 
     Rows of weight 0 are left out: a column may be constant in the others.
     """
-    step = max(1, PIECE_BYTES // (8 * n_features))
+    step = max(FEWEST_ROWS, PIECE_BYTES // (8 * n_features))
     room, filled, row = np.empty((step, n_features)), 0, 0
     for part in parts:
         start = 0

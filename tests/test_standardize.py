@@ -47,7 +47,7 @@ def test_moments_are_exact_to_rounding(place, weighted):
 def test_pieces_merge_to_the_moments_of_all(monkeypatch):
     X = columns(n=5000)
     whole = gd.Standardize.fit(X)
-    monkeypatch.setattr("fastgd._moments.PIECE_BYTES", 8 * 5 * 7)  # 7 rows at a time
+    monkeypatch.setattr("fastgd._moments.PIECE_BYTES", 8 * 5 * 17)  # 17 rows at a time
     pieces = gd.Standardize.fit(X)
     np.testing.assert_allclose(pieces.mean, whole.mean, rtol=1e-14)
     np.testing.assert_allclose(pieces.scale, whole.scale, rtol=1e-13)
@@ -74,7 +74,7 @@ class InBlocks:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_bits_do_not_depend_on_blocks(monkeypatch, weighted):
-    monkeypatch.setattr("fastgd._moments.PIECE_BYTES", 8 * 5 * 7)
+    monkeypatch.setattr("fastgd._moments.PIECE_BYTES", 8 * 5 * 17)
     X = columns()
     weight = np.arange(300) % 3 if weighted else None
     blocks = InBlocks(X, [0, 1, 50, 64, 300])
