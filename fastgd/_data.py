@@ -421,8 +421,7 @@ def check_samples(samples: Any, n: int) -> IndexArray:
             f"samples must list indices into X, not {array.dtype} of shape {array.shape}; "
             "numpy.flatnonzero(mask) turns a mask into indices"
         )
-    array = np.array(array)  # copy before checking: kernels use it as addresses
-    _check_within("samples holds", array, n)
+    array = _copy_within("samples holds", array, n)
     return np.ascontiguousarray(array, np.uint32 if n <= 1 << 32 else np.int64)
 
 
@@ -436,15 +435,19 @@ def check_order(order: Any, n: int) -> IndexArray:
             "the sampling's epoch() must return a one-dimensional array of whole numbers, not "
             f"{array.dtype} of shape {array.shape}"
         )
-    array = np.array(array)  # copy before checking: kernels use it as addresses
-    _check_within("the sampling's epoch() returned", array, n)
+    array = _copy_within("the sampling's epoch() returned", array, n)
     return np.ascontiguousarray(array, np.uint32 if array.dtype == np.uint32 else np.int64)
 
 
-def _check_within(what: str, indices: IndexArray, n: int) -> None:
-    """Check that indices are those of n samples."""
+def _copy_within(what: str, given: AnyArray, n: int) -> IndexArray:
+    """Return a copy of indices, which are those of n samples: kernels use it as addresses.
+
+    Copy before checking: another thread may change the user's array in between.
+    """
+    indices: IndexArray = np.array(given)
     low, high = indices.min(), indices.max()
     if low < 0 or high >= n:
         raise ValueError(
             f"{what} the index {low if low < 0 else high}, but {there_are(n)}, from 0 on"
         )
+    return indices

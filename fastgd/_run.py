@@ -475,6 +475,8 @@ class Run:
         stop = self._watch is not None and self._watch.observe(history, self.job.params)
         if self._progress is not None:
             self._progress.show(history.epochs, history.seconds[-1], history._latest())
+        if not self._callbacks:
+            return stop
         answers = [callback() for callback in self._callbacks]
         return stop or any(map(_validation.is_true, answers))
 
