@@ -36,6 +36,7 @@ __all__ = [
     "check_sample_weight",
     "check_samples",
     "check_y",
+    "class_factors",
     "dtype_error",
     "kernels",
 ]
@@ -392,9 +393,32 @@ def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray |
     if labels is None:
         raise ValueError(f"class_weight needs {with_classes()}")
     classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    factors: FloatArray = class_factors(class_weight, classes, counts)[members]
+    return factors
+
+
+def class_factors(
+    class_weight: Any, classes: AnyArray, sizes: AnyArray, may_lack: bool = False
+) -> FloatArray:
+    """Return the factor of each class.
+
+    Parameters
+    ----------
+    class_weight : mapping of classes to float, or "balanced"
+        A class that a mapping does not name has 1; "balanced" makes factors inverse to the
+        classes' sizes.
+    classes : ndarray of shape (n_classes,)
+        All classes, whether or not these samples have them.
+    sizes : ndarray of shape (n_classes,)
+        The classes' sizes, which are sums of probabilities where labels are soft.
+    may_lack : bool
+        Whether the mapping may name other classes, if it names all of these: a part of the data
+        may lack a class. A misspelt one leaves another out.
+    """
     if isinstance(class_weight, str):
         check_choice("class_weight", class_weight, ("balanced",))
-        return (len(labels) / (len(classes) * counts))[members]
+        present = sizes > 0
+        return np.where(present, sizes.sum() / (present.sum() * np.where(present, sizes, 1)), 1.0)
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             "class_weight must be 'balanced' or a mapping of classes to weights, as in "
@@ -402,13 +426,13 @@ def check_class_weight(class_weight: Any, labels: AnyArray | None) -> AnyArray |
         )
     known = classes.tolist()
     unknown = [label for label in class_weight if label not in known]
-    if unknown:
+    if unknown and not (may_lack and all(label in class_weight for label in known)):
         raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {listed(known)}")
-    weights = [
+    factors = [
         check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
         for label in known
     ]
-    return np.array(weights)[members]
+    return np.array(factors)
 
 
 def check_samples(samples: Any, n: int) -> IndexArray:

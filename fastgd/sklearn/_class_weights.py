@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fastgd import _validation, _words
+from fastgd import _data
 from fastgd._typing import AnyArray, FloatArray
 
 __all__ = ["class_factors", "shares_of", "weigh"]
@@ -34,28 +33,8 @@ def class_factors(class_weight: Any, classes: AnyArray, shares: FloatArray) -> F
     shares : ndarray of shape (n, n_classes)
         Each sample's probability of each class.
     """
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, str):
-        _validation.check_choice("class_weight", class_weight, ("balanced",))
-        sizes = shares.sum(axis=0, dtype=np.float64)
-        present = sizes > 0
-        return np.where(present, sizes.sum() / (present.sum() * np.where(present, sizes, 1)), 1.0)
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(
-            "class_weight must be 'balanced' or a mapping of classes to weights, as in "
-            f"{{0: 1.0, 1: 5.0}}, not {_words.show(class_weight)}"
-        )
-    known = classes.tolist()
-    unknown = [label for label in class_weight if label not in known]
-    # as in scikit-learn, unknown classes are allowed only if all known ones have a weight: then
-    # the data lack a class, and no name is misspelt
-    if unknown and any(label not in class_weight for label in known):
-        raise ValueError(f"class_weight has {unknown[0]!r}, but the classes are {known}")
-    factors = np.array([
-        _validation.check_real(f"class_weight[{label!r}]", class_weight.get(label, 1.0), at_least=0)
-        for label in known
-    ])  # fmt: skip
+    sizes = shares.sum(axis=0, dtype=np.float64)
+    factors = _data.class_factors(class_weight, classes, sizes, may_lack=True)
     if not factors.any():
         raise ValueError("class_weight leaves only weights of zero: no sample would count")
     return factors
