@@ -98,6 +98,21 @@ def test_interruption_keeps_the_last_epoch():
     assert len(clf.loss_curve_) == 2
 
 
+def test_interruption_does_not_go_back_to_the_best_of_an_earlier_fit():
+    reached = []
+
+    def interrupt(estimator):
+        reached.append(parameters(estimator).copy())
+        if estimator.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    clf = MLPClassifier((4,), max_iter=3, warm_start=True, random_state=0)
+    clf.fit(X_IRIS, Y_IRIS, X_val=X_IRIS, y_val=Y_IRIS)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        clf.set_params(callbacks=interrupt).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(parameters(clf), reached[-1])
+
+
 def test_data_of_another_shape_are_refused():
     clf = MLPClassifier((4,), max_iter=1, warm_start=True).fit(X_IRIS, Y_IRIS)
     with pytest.raises(ValueError, match="warm_start=False"):

@@ -218,17 +218,17 @@ class Epochs:
         est._continue_curves(judged is not None)
         self.judged, self.n_samples = judged, X.shape[0]
         cost = est._cost(self.sizes, X, targets, sample_weight, self._batch_size(self.n_samples))
-        watch = Watch(
-            EarlyStopping(patience=sys.maxsize), lambda history: est.validation_scores_, -1.0
-        )
+        watch = None
+        if judged is not None:
+            stopping = EarlyStopping(patience=sys.maxsize)
+            watch = Watch(stopping, lambda history: est.validation_scores_, -1.0)
+            history._waiting = Waiting(-est.best_validation_score_)
         if self.incremental:  # continue from the current weights
             history._last = None
-        if judged is not None:
-            history._waiting = Waiting(-est.best_validation_score_)
         est.coefs_, est.intercepts_ = unpack(self.sizes, self.params)
         est.n_iter_, history.diverged = 0, False
         est._optimizer = self.state  # so that an estimator saved in a callback can resume
-        run = self._make_run(cost, None if judged is None else watch)
+        run = self._make_run(cost, watch)
         try:
             run.finish()
             if est.n_iter_ == est.max_iter and not (self.stop or self.incremental):
@@ -238,14 +238,15 @@ class Epochs:
                     ConvergenceWarning,
                     stacklevel=5,
                 )
-        except DivergenceError:
-            self.diverged = True
-            self._note(math.nan)
-            self._end_epoch()
-            watch.end(history, self.params)
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-            watch.end(history, self.params)
+        except (DivergenceError, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                warnings.warn("Training interrupted by user.", stacklevel=5)
+            else:
+                self.diverged = True
+                self._note(math.nan)
+                self._end_epoch()
+            if watch is not None:
+                watch.end(history, self.params)
         finally:
             self.state.learning_rate = self._next_rate()
         if not est.warm_start:
