@@ -650,9 +650,9 @@ class ASGD(Optimizer):
             average[:] = params
         else:
             average += scalar(share) * (params - average)
-        state.scalars[0] = (
-            learning_rate / (1 + self.lambd * learning_rate * state.step) ** self.alpha
-        )
+        growth = np.float64(1 + self.lambd * learning_rate * state.step)
+        with np.errstate(over="ignore"):  # an infinite factor makes a step size of 0
+            state.scalars[0] = learning_rate / growth**self.alpha
 
 
 #: Every optimizer by name.

@@ -212,6 +212,14 @@ def test_a_step_size_that_falls_below_every_number_is_zero(backend):
     assert np.isfinite(fast.params).all()
 
 
+def test_one_step_with_any_decay_is_possible():
+    optimizer = gd.ASGD(0.1, alpha=1e300)
+    params = np.array([2.0])
+    state = optimizer.initial_state(params)
+    optimizer.update(params, np.array([1.0]), state, 0.1)
+    assert state.scalars[0] == 0
+
+
 def test_other_optimizers_keep_no_average(small_run):
     history = gd.train(*small_run, epochs=1)
     with pytest.raises(ValueError, match=r"only fastgd\.ASGD averages the parameters"):
