@@ -28,6 +28,7 @@ __all__ = [
     "check_X",
     "check_array",
     "check_class_weight",
+    "check_columns",
     "check_finite",
     "check_matrix",
     "check_numbers",
@@ -39,6 +40,7 @@ __all__ = [
     "class_factors",
     "dtype_error",
     "kernels",
+    "not_finite",
 ]
 
 
@@ -108,10 +110,7 @@ def _from_dlpack(name: str, value: Any) -> AnyArray:
 def _how_to_array(name: str, value: Any) -> str:
     """Return a hint on converting a value that is not an array; empty if there is none."""
     if hasattr(value, "toarray"):
-        return (
-            f": use {name}.toarray(), or fastgd.sklearn, whose linear models take sparse rows "
-            "as they are"
-        )
+        return f": use {name}.toarray()"
     if hasattr(value, "collect"):
         return f": use {name}.collect()"
     if isinstance(value, Iterator):
@@ -198,19 +197,23 @@ def check_finite(
         row += start
         given = array if given is None else given
         value = given.reshape(rows.shape)[row, column]
-        row += first
-        where = f"[{row}, {column}]" if given.ndim == 2 else f"[{row}]"
-        if columns is not None:
-            where += f", column {columns[column]!r},"
-        if np.isfinite(value):
-            raise ValueError(
-                f"{name}{where} is {value}, which is more than {array.dtype} holds: scale the "
-                "values, such as to mean 0 and variance 1"
-            )
-        raise ValueError(
-            f"{name}{where} is {value}: every value must be finite; remove or fill in such "
-            "samples first"
+        place = [row + first, column] if given.ndim == 2 else [row + first]
+        named = "" if columns is None else columns[column]
+        raise not_finite(name, place, value, array.dtype, named)
+
+
+def not_finite(
+    name: str, place: list[Any], value: Any, dtype: np.dtype[Any], column: str = ""
+) -> ValueError:
+    """Return the error for a number that is not finite, or becomes infinite in a dtype."""
+    named = f", column {column!r}," if column else ""
+    where = f"{name}[{', '.join(map(str, place))}]{named} is {value}"
+    if np.isfinite(value):
+        return ValueError(
+            f"{where}, which is more than {dtype} holds: scale the values, such as to mean 0 and "
+            "variance 1"
         )
+    return ValueError(f"{where}: every value must be finite; remove or fill in such samples first")
 
 
 @functools.cache  # an import statement takes a microsecond, which counts in small trainings
@@ -258,18 +261,24 @@ def check_matrix(
     if array.ndim != 2:
         hint = "; .reshape(len(X), -1) makes a row of each sample" if array.ndim > 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, but must have two dimensions{hint}")
-    if n_features is None:
-        if array.shape[1] == 0:
-            raise ValueError(f"{name} has no columns: its shape is {array.shape}")
-    elif array.shape[1] != n_features:
-        hint = "the first of a network's sizes is the number of columns"
-        if len(array) == n_features:
-            hint = f"{name} has a row for each sample, so that {name}.T may be meant"
-        raise ValueError(
-            f"{name} has {count(array.shape[1], 'column')}, but the network has "
-            f"{count(n_features, 'input')}: {hint}"
-        )
+    if n_features is not None:
+        check_columns(array.shape, n_features, name)
+    elif array.shape[1] == 0:
+        raise ValueError(f"{name} has no columns: its shape is {array.shape}")
     return array
+
+
+def check_columns(shape: tuple[int, ...], n_features: int, name: str = "X") -> None:
+    """Check that a matrix of this shape has a column for each of a network's inputs."""
+    if shape[1] == n_features:
+        return
+    hint = "the first of a network's sizes is the number of columns"
+    if shape[0] == n_features:
+        hint = f"{name} has a row for each sample, so that {name}.T may be meant"
+    raise ValueError(
+        f"{name} has {count(shape[1], 'column')}, but the network has "
+        f"{count(n_features, 'input')}: {hint}"
+    )
 
 
 def check_y(

@@ -74,6 +74,14 @@ typedef struct fgd_storage {
                    const void *inverse_scale, void *out, size_t stride);
 } fgd_storage;
 
+/* A sparse matrix in compressed rows, for a first layer: the stored values of T, and their columns.
+ * Columns and the starts of rows, which row pointers point to, are int32_t or int64_t (`wide`). */
+typedef struct fgd_csr {
+    const void *values, *columns;
+    int wide;
+    size_t n_stored, n_in;
+} fgd_csr;
+
 /* Rows of a matrix: dense and contiguous, or compressed (CSR): row i has the values and the
  * columns from starts[i] to starts[i + 1]. */
 typedef struct fgd_rows {
@@ -165,6 +173,20 @@ typedef struct fgd_kernels {
     void (*dots_gradient)(size_t n, const void *const *rows, size_t first, size_t n_in,
                           size_t n_out, const void *delta, size_t ld, void *gradient, size_t stride,
                           int add);
+    /* The same for sparse rows and the weights of one panel after the other: dense(), the part of
+     * dense_gradient() that is added to all rows of a panel, and row_squares(). csr_clear() sets to
+     * 0 what csr_gradient() adds to, and csr_update() moves the weights that it has reached along
+     * their gradient, which it sets to 0 then. */
+    void (*csr_dense)(size_t n, const void *const *rows, const fgd_csr *csr, size_t ld,
+                      const void *weights, const void *bias, void *out);
+    void (*csr_gradient)(size_t n, const void *const *rows, const fgd_csr *csr, size_t width,
+                         const void *delta, size_t ld, void *gradient);
+    void (*csr_clear)(size_t n, const void *const *rows, const fgd_csr *csr, size_t width,
+                      void *gradient);
+    void (*csr_update)(size_t n, const void *const *rows, const fgd_csr *csr, size_t width,
+                       const fgd_optimizer *optimizer, const double *coefficient, void *weights,
+                       void *gradient);
+    void (*csr_squares)(size_t n, const void *const *rows, const fgd_csr *csr, double *square);
     /* sum[n] += other[n] */
     void (*add)(size_t n, void *sum, const void *other);
     /* whether every one of x[n] is finite */

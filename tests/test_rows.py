@@ -276,3 +276,212 @@ def test_memory_of_a_run_is_small():
     finally:
         tracemalloc.stop()
     assert most < 10e6  # the converted array has 40 MB
+
+
+def sparse_problem(model, n=N, kind="csr_array", dtype="float64", density=0.1, n_features=None):
+    sparse = pytest.importorskip("scipy.sparse")
+    sizes, loss = MODELS[model]
+    sizes = (n_features or sizes[0], *sizes[1:])
+    density = density if sizes[0] > 1 else 0.5
+    rng = np.random.default_rng(2)
+    dense = rng.integers(-5, 6, (n, sizes[0])) * (rng.random((n, sizes[0])) < density)
+    classes = sizes[-1] if sizes[-1] > 1 else 2
+    X = getattr(sparse, kind)(dense.astype(dtype))
+    return sizes, loss, X, dense.astype("f8"), rng.integers(classes, size=n)
+
+
+@pytest.mark.parametrize("storage", ["float32", "float64", "int8", "int64", "bool"])
+@pytest.mark.parametrize("model", MODELS)
+def test_sparse_rows_have_the_bits_of_dense_ones(storage, model, dtype, backend):
+    sizes, loss, X, _, y = sparse_problem(model, 20, dtype=storage)
+    found = train(X, y, sizes, loss, dtype, backend=backend)
+    assert_same_bits(found, train(X.toarray(), y, sizes, loss, dtype, backend=backend))
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("model", MODELS)
+def test_sparse_rows_with_each_setting(settings, model, n_threads):
+    sizes, loss, X, dense, y = sparse_problem(model)
+    if "metrics" in settings and loss == "cross_entropy":
+        settings = settings | {"metrics": ("accuracy",)}
+    found = train(X, y, sizes, loss, "float32", n_threads=n_threads, **settings)
+    expected = train(dense, y, sizes, loss, "float32", n_threads=n_threads, **settings)
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize("model", ["linear", "few outputs", "network"])
+def test_inputs_of_sparse_rows(model, dtype, isa):
+    sizes, loss, X, dense, y = sparse_problem(model)
+    inputs = Affine(sizes[0])
+    found = train(X, y, sizes, loss, dtype, inputs)
+    assert_same_bits(found, train(dense.astype(X.dtype), y, sizes, loss, dtype, inputs))
+
+
+WIDE = {"n_features": 1500, "density": 0.02}
+WIDE_SETTINGS = SETTINGS | {
+    "momentum": {"optimizer": gd.SGD(1e-4, momentum=0.9)},
+    "adam": {"optimizer": gd.Adam(1e-3)},
+    "decay": {"optimizer": gd.SGD(1e-4, weight_decay=0.1)},
+    "penalties": {"l1": 0.01, "l2": 0.1},
+    "clipped values": {"clip_value": 0.01},
+    "dropout": {"dropout": 0.3},
+}
+
+
+@pytest.mark.parametrize("settings", WIDE_SETTINGS.values(), ids=WIDE_SETTINGS)
+@pytest.mark.parametrize("model", ["many outputs", "network", "wide layers"])
+def test_products_of_stored_elements_have_the_bits_of_dense_layers(settings, model, n_threads):
+    sizes, loss, X, dense, y = sparse_problem(model, **WIDE)
+    if "dropout" in settings and len(sizes) == 2:
+        pytest.skip("a network without hidden layers has no dropout")
+    if "metrics" in settings and loss == "cross_entropy":
+        settings = settings | {"metrics": ("accuracy",)}
+    assert check_rows(X, sizes[0], np.dtype("f4")).is_wide
+    found = train(X, y, sizes, loss, "float32", n_threads=n_threads, **settings)
+    expected = train(dense, y, sizes, loss, "float32", n_threads=n_threads, **settings)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, None])
+@pytest.mark.parametrize("model", ["linear", "few outputs"])
+def test_products_of_stored_elements_agree_with_other_layers(model, batch_size, isa, dtype):
+    sizes, loss, X, dense, y = sparse_problem(model, **WIDE)
+    found = train(X, y, sizes, loss, dtype, batch_size=batch_size)
+    expected = train(dense, y, sizes, loss, dtype, batch_size=batch_size)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e4 * np.finfo(dtype).eps, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("width", [{}, WIDE], ids=["narrow", "wide"])
+def test_gradients_and_norms_of_sparse_rows(model, width, n_threads):
+    sizes, loss, X, dense, y = sparse_problem(model, **width)
+    net = gd.Network(sizes, loss=loss, dtype="float64", rng=0)
+    for compute in (gd.gradient, gd.per_sample_gradients, gd.per_sample_norms, _noise):
+        np.testing.assert_allclose(
+            compute(net, X, y), compute(net, dense, y), rtol=1e-9, atol=1e-12
+        )
+
+
+def _unsorted(X):
+    X = X.copy()
+    X.indices, X.data = X.indices.copy(), X.data.copy()
+    for start, end in zip(X.indptr[:-1], X.indptr[1:], strict=True):
+        X.indices[start:end] = X.indices[start:end][::-1]
+        X.data[start:end] = X.data[start:end][::-1]
+    X.has_sorted_indices = False
+    return X
+
+
+def _with_duplicates(X):
+    twice = type(X)((np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr), X.shape)
+    twice.has_canonical_format = False
+    return twice
+
+
+def _wide_indices(X):
+    X = X.copy()
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+SPARSE_FORMS = {
+    "matrix": lambda X: __import__("scipy.sparse").sparse.csr_matrix(X),
+    "csc": lambda X: X.tocsc(),
+    "coo": lambda X: X.tocoo(),
+    "lil": lambda X: X.tolil(),
+    "int64 indices": _wide_indices,
+    "unsorted": _unsorted,
+    "duplicates": _with_duplicates,
+}
+
+
+@pytest.mark.parametrize("width", [{}, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("change", SPARSE_FORMS.values(), ids=SPARSE_FORMS)
+def test_forms_of_sparse_matrices(change, width):
+    sizes, loss, X, dense, y = sparse_problem("network", **width)
+    X = change(X)
+    before = [X.data.copy(), X.toarray()]
+    found = train(X, y, sizes, loss, "float64")
+    assert_same_bits(found, train(dense, y, sizes, loss, "float64"))
+    np.testing.assert_array_equal(X.data, before[0])
+    np.testing.assert_array_equal(X.toarray(), before[1])
+
+
+@pytest.mark.parametrize("n", [1, N])
+def test_rows_without_elements(n):
+    sparse = pytest.importorskip("scipy.sparse")
+    for n_features in (3, 1500):
+        X = sparse.csr_array((n, n_features))
+        found = train_zeros(X, n)
+        assert_same_bits(found, train_zeros(X.toarray(), n))
+
+
+def train_zeros(X, n):
+    net = gd.Network([X.shape[1], 4, 1], rng=0)
+    history = gd.train(net, X, np.ones(n), epochs=2, rng=0)
+    return net.params, history.loss
+
+
+def _break(X, **lists):
+    X = X.copy()
+    for name, value in lists.items():
+        setattr(X, name, value(getattr(X, name)))
+    return X
+
+
+SPARSE_ERRORS = {
+    "columns": (lambda X: X[:, 1:], "X has 16 columns, but the network has 17 inputs"),
+    "no rows": (lambda X: X[:0], r"X has no samples: its shape is \(0, 17\)"),
+    "complex": (lambda X: X.astype(complex), "X has dtype complex128"),
+    "nan": (
+        lambda X: _break(X, data=lambda d: np.where(np.arange(len(d)) == 3, np.nan, d)),
+        r"^X\[\d+, \d+\] is nan: every value must be finite",
+    ),
+    "column out of range": (
+        lambda X: _break(X, indices=lambda i: np.full_like(i, 17)),
+        "X is no valid CSR matrix: its indices are from 17 to 17",
+    ),
+    "falling starts": (
+        lambda X: _break(X, indptr=lambda p: p[::-1].copy()),
+        "X is no valid CSR matrix: its indptr must rise",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), SPARSE_ERRORS.values(), ids=SPARSE_ERRORS)
+def test_errors_of_sparse_rows(change, message):
+    sizes, loss, X, _, y = sparse_problem("network")
+    net = gd.Network(sizes, loss=loss, rng=0)
+    with pytest.raises((ValueError, TypeError), match=message):
+        gd.train(net, change(X), y, epochs=1)
+
+
+@pytest.mark.parametrize("width", [{}, WIDE], ids=["narrow", "wide"])
+def test_a_matrix_that_changes_during_a_run_is_harmless(width):
+    sizes, loss, X, _, y = sparse_problem("network", **width)
+    net = gd.Network(sizes, loss=loss, rng=0)
+    rows = check_rows(X, sizes[0], net.dtype)
+
+    def spoil(*_):
+        rows.source.indices[:] = 2**30
+        rows.source.indptr[1:-1] = -5
+
+    gd.train(net, rows, y, epochs=3, optimizer=gd.SGD(1e-6), callbacks=[spoil])
+    assert np.isfinite(net.params).all()
+
+
+def test_sparse_rows_are_not_made_dense():
+    import tracemalloc
+
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random_array((2000, 20_000), density=0.001, rng=0, format="csr", dtype="float32")
+    net = gd.Network([20_000, 4, 1], dtype="float32", rng=0)
+    tracemalloc.start()
+    try:
+        gd.train(net, X, np.zeros(2000), epochs=1, batch_size=32, rng=0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 30e6  # a dense copy has 160 MB, the padded weights and gradient 3 MB each

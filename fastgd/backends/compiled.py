@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fastgd.backends._dropout import draw_seed, threshold
 from fastgd.engine import kernels
 from fastgd.engine.engine import Engine, max_threads
 from fastgd.losses import LOSSES
-from fastgd.rows import DenseRows, Rows
+from fastgd.rows import DenseRows, Rows, SparseRows
 
 if TYPE_CHECKING:
     from fastgd._plan import Part, Plan
@@ -49,8 +49,11 @@ def threads(wanted: int) -> int:
     return min(wanted or most, most, MOST_THREADS)
 
 
-def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
-    """Return an engine for a plan, with its data; without an optimizer it makes no steps."""
+def _workspace(plan: Plan, optimizer: Optimizer | None, *, dense: bool = False) -> Engine:
+    """Return an engine for a plan, with its data; without an optimizer it makes no steps.
+
+    With `dense`, sparse rows of any width are made dense.
+    """
     loss = plan.loss
     if LOSSES[loss].targets.indices and plan.y.ndim == 2:
         loss += "_matrix"  # the kernel for a probability of each class
@@ -63,10 +66,15 @@ def _workspace(plan: Plan, optimizer: Optimizer | None) -> Engine:
         plan.X.dtype,
         threads(plan.n_threads),
         LEVEL,
+        not dense and _is_wide(plan.X),
     )
     engine.all_threads = ALL_THREADS
     _set_data(engine, plan.X, plan.y, plan.sample_weight)
     return engine
+
+
+def _is_wide(X: Rows) -> bool:
+    return isinstance(X, SparseRows) and X.is_wide
 
 
 def _set_data(
@@ -75,8 +83,10 @@ def _set_data(
     """Let an engine read samples from where they are."""
     if isinstance(X, DenseRows):
         engine.set_data(X.source, y, weight, X.affine())
+    elif isinstance(X, SparseRows):
+        engine.set_data(X.arrays, y, weight, X.affine())
     else:
-        engine.set_data(X, y, weight)
+        engine.set_data(cast("AnyArray", X), y, weight)
 
 
 def start(
@@ -188,7 +198,7 @@ def curvatures(
 
 def sample_gradients(plan: Plan, params: FloatArray) -> FloatArray:
     """Return each sample's flat gradient, of shape (n, n_params)."""
-    engine = _workspace(plan, None)
+    engine = _workspace(plan, None, dense=True)
     engine.load(params)
     return engine.sample_gradients(np.empty((len(plan.X), len(params)), params.dtype))
 
@@ -209,7 +219,7 @@ def forward(
 ) -> FloatArray:
     """Return the raw outputs for all rows of X, of shape (n, sizes[-1])."""
     most = threads(n_threads)
-    engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL)
+    engine = Engine(sizes, hidden, None, None, (), X.dtype, most, LEVEL, _is_wide(X))
     engine.all_threads = ALL_THREADS
     _set_data(engine, X)
     engine.load(params)

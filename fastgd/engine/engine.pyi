@@ -23,10 +23,11 @@ class Engine:
         dtype: np.dtype[Any],
         n_threads: int,
         level: str,
+        sparse: bool = False,
     ) -> None: ...
     def set_data(
         self,
-        X: AnyArray,
+        X: AnyArray | tuple[AnyArray, AnyArray, AnyArray],
         y: AnyArray | None = None,
         sample_weight: FloatArray | None = None,
         affine: tuple[FloatArray, FloatArray] | None = None,

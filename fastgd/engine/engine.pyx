@@ -541,7 +541,7 @@ cdef class Engine(Workspace):
         """
         cdef Run *run = &self.run
         cdef size_t depth = 0
-        if threads == 1:
+        if threads == 1 or run.sparse.direct:
             return 0
         if run.n_layers == 1:
             return run.layers[0].n_segments >= <size_t> threads

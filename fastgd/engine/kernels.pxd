@@ -50,6 +50,12 @@ cdef extern from "fastgd.h" nogil:
         FGD_GIVEN_RATE
         FGD_PASSIVE_AGGRESSIVE_1
         FGD_PASSIVE_AGGRESSIVE_2
+    ctypedef struct fgd_csr:
+        const void *values
+        const void *columns
+        int wide
+        size_t n_stored
+        size_t n_in
     ctypedef struct fgd_rows:
         const void *values
         const int32_t *columns
@@ -123,6 +129,25 @@ cdef extern from "fastgd.h" nogil:
         void (*dots_gradient)(
             size_t n, const void *const *rows, size_t first, size_t n_in, size_t n_out,
             const void *delta, size_t ld, void *gradient, size_t stride, int add,
+        ) noexcept nogil
+        void (*csr_dense)(
+            size_t n, const void *const *rows, const fgd_csr *csr, size_t ld, const void *weights,
+            const void *bias, void *out,
+        ) noexcept nogil
+        void (*csr_gradient)(
+            size_t n, const void *const *rows, const fgd_csr *csr, size_t width, const void *delta,
+            size_t ld, void *gradient,
+        ) noexcept nogil
+        void (*csr_clear)(
+            size_t n, const void *const *rows, const fgd_csr *csr, size_t width, void *gradient
+        ) noexcept nogil
+        void (*csr_update)(
+            size_t n, const void *const *rows, const fgd_csr *csr, size_t width,
+            const fgd_optimizer *optimizer, const double *coefficient, void *weights,
+            void *gradient,
+        ) noexcept nogil
+        void (*csr_squares)(
+            size_t n, const void *const *rows, const fgd_csr *csr, double *square
         ) noexcept nogil
         void (*add)(size_t n, void *sum, const void *other) noexcept nogil
         int (*all_finite)(size_t n, const void *x) noexcept nogil

@@ -77,6 +77,11 @@ cdef void forward(
                 n, inputs, layer.n_in, run.params + layer.weights * size,
                 run.params + layer.bias * size, layer.output + at,
             )
+        elif depth == 0 and run.sparse.direct:
+            kernels.csr_dense(
+                n, inputs, &run.sparse.csr, layer.ld, run.params + layer.weights * size,
+                run.params + layer.bias * size, layer.output + at,
+            )
         elif layer.n_segments > 0:
             if depth >= done:
                 _segment_sums(run, inputs, first, n, 0, 1)
@@ -204,7 +209,10 @@ cdef void sample_norms(
     if run.linear:
         kernels.single_squares(n, inputs, run.layers[0].n_in, deltas, factor, squares)
         return
-    kernels.row_squares(n, inputs, run.layers[0].n_in, input_squares)
+    if run.sparse.direct:
+        kernels.csr_squares(n, inputs, &run.sparse.csr, input_squares)
+    else:
+        kernels.row_squares(n, inputs, run.layers[0].n_in, input_squares)
     for i in range(n):
         input_squares[i] += 1
     for i in range(n):

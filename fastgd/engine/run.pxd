@@ -11,6 +11,7 @@ from fastgd.engine.kernels cimport (
     FGD_MAX_COEFFICIENTS,
     FGD_MAX_SCALARS,
     fgd_activation,
+    fgd_csr,
     fgd_kernels,
     fgd_loss,
     fgd_optimizer,
@@ -142,6 +143,13 @@ cdef struct Data:           # the user's arrays
     const char *sample_weight   # NULL: ones
 
 
+cdef struct Sparse:         # rows of a sparse matrix
+    fgd_csr csr             # without columns: the rows are not sparse
+    bint direct             # the first layer reads stored elements; otherwise rows are made dense
+    size_t value_bytes
+    const char *zeros       # a row without stored elements, decoded
+
+
 cdef struct Decoded:        # room for rows that are not read in place
     size_t n_rows           # 0: all are read in place
     size_t row_bytes
@@ -185,6 +193,7 @@ cdef struct Training:
     fgd_stochastic *stochastic      # NULL: the run cannot use this kernel
     double ahead                    # room for one number of the computation's dtype
     const fgd_optimizer *optimizer  # NULL: compute the gradient only
+    bint plain                      # it is SGD without momentum
     double hyperparameters[FGD_MAX_COEFFICIENTS]
     double scalars[FGD_MAX_SCALARS]     # at the start of the stretch
 
@@ -269,6 +278,7 @@ cdef struct Run:
     size_t chunk            # the most samples that it holds
     Window *windows         # one for each thread
     Decoded decoded
+    Sparse sparse
     Samples samples
     Blocks blocks
     Shards shards

@@ -24,7 +24,7 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from fastgd.engine.kernels cimport fgd_kernels, fgd_sum
+from fastgd.engine.kernels cimport fgd_csr, fgd_kernels, fgd_sum
 from fastgd.engine.layers cimport (
     activate, forward_backward, clip_samples, delta_columns, raw_columns, sample_norms
 )
@@ -96,7 +96,7 @@ cdef void _decide(
 
 cdef inline bint _owns(const Run *run, size_t t, int thread) noexcept nogil:
     """Whether this thread owns tile number t."""
-    if run.tiles[t].layer < run.team.n_split:
+    if run.tiles[t].layer < run.team.n_split or (run.tiles[t].layer == 0 and run.sparse.direct):
         t = run.tiles[t].share
     return t % <size_t> run.team.n_threads == <size_t> thread
 
@@ -406,6 +406,50 @@ cdef void _run_rows(
         )
 
 
+cdef inline bint _is_lazy(const Run *run, const Step *step, size_t filled) noexcept nogil:
+    """Whether this step moves only those weights of a sparse first layer that have a gradient.
+
+    Without one, plain SGD leaves a weight as it is. The rows of the whole batch must be there.
+    """
+    return (
+        run.training.plain and run.training.hyperparameters[0] == 0 and step.n == filled
+        and run.epoch.shards == 1
+        and run.noise.packed == NULL and run.sums.penalty == NULL and run.sums.clip == NULL
+        and run.adjust.clip_value == 0 and not (step.recorded and run.sums.record != NULL)
+    )
+
+
+cdef void _add_sparse(
+    Run *run, const Step *step, const void *const *inputs, size_t n, size_t done, bint lazy,
+    int thread
+) noexcept nogil:
+    """Add n sparse rows' part to the gradient of this thread's panels of the first layer.
+
+    `lazy` is whether to update the weights, too. The batch has `done` samples before these.
+    """
+    cdef Layer *layer = &run.layers[0]
+    cdef size_t panel = run.kernels.panel, size = run.itemsize, column = thread * panel
+    cdef size_t width, offset
+    cdef const fgd_csr *csr = &run.sparse.csr
+    cdef char *gradient = _sum_of(run, step)
+    while column < layer.ld and not FGD_FLAG(run.flags.interrupted):
+        width = _min(panel, layer.ld - column)
+        offset = (layer.weights + column * layer.n_in) * size
+        if lazy:
+            run.kernels.csr_clear(n, inputs, csr, width, gradient + offset)
+        elif done == 0:
+            memset(gradient + offset, 0, layer.n_in * width * size)
+        run.kernels.csr_gradient(
+            n, inputs, csr, width, layer.delta + column * size, layer.ld, gradient + offset
+        )
+        if lazy:
+            run.kernels.csr_update(
+                n, inputs, csr, width, run.training.optimizer, step.coefficients,
+                run.params + offset, gradient + offset,
+            )
+        column += run.team.n_threads * panel
+
+
 cdef void _update_tiles(
     Run *run, const Step *step, const void *const *inputs, size_t row, size_t n, size_t filled,
     size_t done, bint kept, int thread
@@ -416,23 +460,29 @@ cdef void _update_tiles(
     given; in others that of the whole chunk, once its `filled` rows are there. The batch has `done`
     samples before the chunk.
     """
-    cdef bint last = row + n == filled
+    cdef bint last = row + n == filled, sparse, lazy = False
     cdef char *gradient
     cdef Tile *tile
     cdef size_t t
+    if run.sparse.direct:
+        lazy = _is_lazy(run, step, filled)
+        _add_sparse(run, step, inputs, n, done, lazy, thread)
     for t in range(run.n_tiles):
         if FGD_FLAG(run.flags.interrupted):  # the result will be discarded
             break
         tile = &run.tiles[t]
-        if not _owns(run, t, thread) or (tile.layer > 0 and not last):
+        sparse = run.sparse.direct and tile.layer == 0 and tile.first < tile.last
+        if not _owns(run, t, thread) or (tile.layer > 0 and not last) or (sparse and lazy):
             continue
         if thread == 0:
             poll_signals_after(run, <double> n * <double> tile.count)
-        if kept or tile.padded:
+        if kept or tile.padded or sparse:
             gradient = _place(run, tile, _sum_of(run, step))
         else:
             gradient = run.scratch + thread * run.scratch_bytes
-        if tile.layer == 0:
+        if sparse:
+            pass
+        elif tile.layer == 0:
             _gradient(run, tile, inputs, row, n, gradient, done + row > 0)
         else:
             _gradient(run, tile, NULL, 0, filled, gradient, done > 0)

@@ -67,7 +67,11 @@ cdef inline size_t rows_at_once(const Run *run, size_t n) noexcept nogil:
     return room - room % 8 if room > 8 else room
 
 
-@cython.cdivision(True)
+cdef void decode_rows(
+    Run *run, const void *const *rows, size_t n, size_t place
+) noexcept nogil
+
+
 cdef inline const void *const *read_rows(
     Run *run, const Window *window, size_t at, size_t n, size_t place
 ) noexcept nogil:
@@ -75,10 +79,7 @@ cdef inline const void *const *read_rows(
     are stored, or to their decoded copies, which are written from row `place` on."""
     if run.decoded.n_rows == 0:
         return window.rows + at
-    run.data.storage.decode(
-        n, window.rows + at, run.layers[0].n_in, run.data.mean, run.data.inverse_scale,
-        run.decoded.values + place * run.decoded.row_bytes, run.decoded.row_bytes / run.itemsize,
-    )
+    decode_rows(run, window.rows + at, n, place)
     return run.decoded.rows + place
 
 

@@ -2,13 +2,13 @@
 # cython: freethreading_compatible=True
 """Windows: a thread's view of the samples that it reads next.
 
-Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows of
-another dtype are decoded, when they are used, into memory that stays in the cache (read_rows).
-Targets and weights, a few bytes per sample, are gathered in the order of the rows.
+Rows are not copied: kernels take a list of pointers, and prefetch along it. Only rows of another
+dtype, or sparse ones, are decoded, when they are used, into memory that stays in the cache
+(read_rows). Targets and weights, a few bytes per sample, are gathered in the order of the rows.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastgd.engine.kernels cimport FGD_AHEAD
 from fastgd.engine.run cimport FGD_PREFETCH, Item, Run, Step, Window, _min
@@ -133,3 +133,75 @@ cdef void list_shares(
         share = share_blocks(run, n, thread)
         first, end = share.first * share.block, _min(share.last * share.block, n)
     _pad_rows(run, window, listed)
+
+
+cdef void decode_rows(
+    Run *run, const void *const *rows, size_t n, size_t place
+) noexcept nogil:
+    """Write n rows as the kernels read them, from row `place` of the room on."""
+    cdef size_t i
+    cdef char *out = run.decoded.values + place * run.decoded.row_bytes
+    if run.sparse.csr.columns == NULL:
+        run.data.storage.decode(
+            n, rows, run.layers[0].n_in, run.data.mean, run.data.inverse_scale, out,
+            run.decoded.row_bytes / run.itemsize,
+        )
+        return
+    for i in range(n):
+        if run.sparse.csr.wide:
+            _spread(run, <const int64_t *> rows[i], <const int64_t *> run.sparse.csr.columns, out)
+        else:
+            _spread(run, <const int32_t *> rows[i], <const int32_t *> run.sparse.csr.columns, out)
+        out += run.decoded.row_bytes
+
+
+ctypedef fused Column:
+    int32_t
+    int64_t
+
+
+cdef void _spread(
+    const Run *run, const Column *starts, const Column *columns, char *out
+) noexcept nogil:
+    """Write a sparse row as a dense one.
+
+    The numbers of the lists are checked: a matrix that changes during a run must not lead to an
+    address outside its arrays.
+    """
+    cdef size_t k, column, stored = run.sparse.csr.n_stored, n_in = run.layers[0].n_in
+    cdef size_t end = _min(<size_t> starts[1], stored), size = run.itemsize
+    cdef const char *values = <const char *> run.sparse.csr.values
+    if run.data.mean != NULL:
+        _spread_affine(run, starts, columns, out)
+        return
+    memset(out, 0, n_in * size)
+    for k in range(_min(<size_t> starts[0], end), end):
+        column = <size_t> columns[k]
+        if column >= n_in:
+            continue
+        if size == 4:
+            (<int32_t *> out)[column] = (<const int32_t *> values)[k]
+        else:
+            (<int64_t *> out)[column] = (<const int64_t *> values)[k]
+
+
+cdef void _spread_affine(
+    const Run *run, const Column *starts, const Column *columns, char *out
+) noexcept nogil:
+    """The same with the columns' means and scales, which also apply to zeros."""
+    cdef size_t k, column, n_in = run.layers[0].n_in, wide = run.data.storage.affine_size
+    cdef size_t end = _min(<size_t> starts[1], run.sparse.csr.n_stored)
+    cdef const char *values = <const char *> run.sparse.csr.values
+    cdef const void *row[1 + FGD_AHEAD]
+    memcpy(out, run.sparse.zeros, n_in * run.itemsize)
+    for k in range(1 + FGD_AHEAD):
+        row[k] = values
+    for k in range(_min(<size_t> starts[0], end), end):
+        column = <size_t> columns[k]
+        if column >= n_in:
+            continue
+        row[0] = values + k * run.sparse.value_bytes
+        run.data.storage.decode(
+            1, row, 1, <const char *> run.data.mean + column * wide,
+            <const char *> run.data.inverse_scale + column * wide, out + column * run.itemsize, 1,
+        )

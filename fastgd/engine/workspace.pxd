@@ -16,5 +16,6 @@ cdef class Workspace:
     cdef tuple _pins        # keep that memory in place
     cdef bint _classes      # y holds class indices
     cdef int _set_storage(self, dtype, affine) except -1
+    cdef size_t _set_sparse(self, X, affine) except 0
     cdef int _check_data(self) except -1
     cdef void *take(self, size_t count, size_t itemsize) except NULL

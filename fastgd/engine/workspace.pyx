@@ -44,7 +44,7 @@ from fastgd.engine.run cimport (
 
 import numpy as np
 
-from fastgd.engine.kernels import pin
+from fastgd.engine.kernels import decode, pin
 
 
 cdef class Workspace:
@@ -66,10 +66,14 @@ cdef class Workspace:
         The most threads to use.
     level : str
         The instruction level.
+    sparse : bool
+        Whether the first layer reads the stored elements of sparse rows; otherwise such rows are
+        made dense. The layer is then laid out as a dense one, whatever its number of outputs.
     """
 
     def __cinit__(
-        self, sizes, hidden, loss, optimizer, hyperparameters, dtype, int n_threads, level
+        self, sizes, hidden, loss, optimizer, hyperparameters, dtype, int n_threads, level,
+        bint sparse=False
     ):
         cdef Run *run = &self.run
         memset(run, 0, sizeof(Run))
@@ -79,7 +83,8 @@ cdef class Workspace:
         run.kernels = _table(level, _is_double(dtype))
         run.itemsize = run.kernels.itemsize
         run.n_layers = len(self._sizes) - 1
-        run.linear = run.n_layers == 1 and self._sizes[1] == 1
+        run.sparse.direct = sparse
+        run.linear = run.n_layers == 1 and self._sizes[1] == 1 and not sparse
         run.team.most_threads = max(1, n_threads)
         if loss is not None:
             run.training.loss = run.kernels.loss(loss.encode())
@@ -91,6 +96,7 @@ cdef class Workspace:
             run.training.optimizer = run.kernels.optimizer(optimizer.encode())
             if run.training.optimizer == NULL:
                 raise ValueError(f"no kernel runs the optimizer {optimizer!r}")
+            run.training.plain = optimizer == "sgd"
             if run.linear and optimizer == "sgd":
                 run.training.stochastic = run.kernels.stochastic(loss.encode())
             _set_hyperparameters(run, optimizer, tuple(hyperparameters))
@@ -114,23 +120,30 @@ cdef class Workspace:
 
         Parameters
         ----------
-        X : ndarray of shape (n, sizes[0])
-            Of the computation's dtype, or of another in `kernels.storage_names`, which is decoded.
+        X : ndarray of shape (n, sizes[0]), or tuple of three arrays
+            Of the computation's dtype, or of another in `kernels.storage_names`, which is decoded;
+            or the data, indices and indptr of a CSR matrix, of the computation's dtype where there
+            is no affine map.
         y, sample_weight : ndarray
             Targets, and factors of the samples' losses.
         affine : (ndarray, ndarray) or None
             The mean and the inverse scale of each column, in the dtype in which they are applied.
         """
         cdef Run *run = &self.run
-        cdef size_t t, n = len(X)
+        cdef size_t t, n
         self._data = X, y, sample_weight
-        self._pins = pin(X), pin(y), pin(sample_weight)
-        if X.dtype != self._dtype or affine is not None:
-            self._set_storage(X.dtype, affine)
-        run.data.row_bytes = self._sizes[0] * X.itemsize
-        run.data.X = _place(X, n * run.data.row_bytes, "X")
-        if run.linear and run.data.storage == NULL:
-            _skew(run)
+        if isinstance(X, tuple):
+            n = self._set_sparse(X, affine)
+            self._pins = pin(y), pin(sample_weight)
+        else:
+            n = len(X)
+            self._pins = pin(X), pin(y), pin(sample_weight)
+            if X.dtype != self._dtype or affine is not None:
+                self._set_storage(X.dtype, affine)
+            run.data.row_bytes = self._sizes[0] * X.itemsize
+            run.data.X = _place(X, n * run.data.row_bytes, "X")
+            if run.linear and run.data.storage == NULL:
+                _skew(run)
         run.data.n_samples = run.epoch.n_order = n
         if y is not None:
             run.data.target_bytes = 4 if self._classes else self._sizes[run.n_layers] * run.itemsize
@@ -173,6 +186,8 @@ cdef class Workspace:
         cdef size_t n = len(X)
         if (sample_weight is None) != (self._data[2] is None):
             raise ValueError("either all samples have weights, or none")
+        if isinstance(self._data[0], tuple):
+            raise TypeError("sparse rows cannot be replaced")
         if X.dtype != self._data[0].dtype:
             raise TypeError(f"the samples had dtype {self._data[0].dtype}, and now {X.dtype}")
         cdef const char *rows = _place(X, n * run.data.row_bytes, "X")
@@ -185,6 +200,30 @@ cdef class Workspace:
         run.data.X, run.data.y, run.data.sample_weight = rows, targets, weights
         run.data.n_samples = n
 
+    cdef size_t _set_sparse(self, X, affine) except 0:
+        """Set the rows of a CSR matrix, and return how many there are."""
+        cdef Run *run = &self.run
+        cdef size_t n_in = self._sizes[0]
+        data, indices, indptr = X
+        if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
+            raise TypeError(f"indices and indptr have dtypes {indices.dtype} and {indptr.dtype}")
+        self._kept += [pin(data), pin(indices), pin(indptr)]
+        run.sparse.value_bytes = data.itemsize
+        run.sparse.csr.values = _address(data)
+        run.sparse.csr.columns = _address(indices)
+        run.sparse.csr.wide = indices.itemsize == 8
+        run.sparse.csr.n_stored = min(len(data), len(indices))
+        run.sparse.csr.n_in = n_in
+        run.data.row_bytes, run.data.X = indptr.itemsize, _address(indptr)
+        if not run.sparse.direct:
+            self._set_storage(data.dtype, affine)
+        if affine is not None:
+            zeros = np.empty((1, n_in), self._dtype)
+            decode(np.zeros((1, n_in), data.dtype), zeros, affine)
+            self._kept.append(zeros)
+            run.sparse.zeros = _address(zeros)
+        return len(indptr) - 1
+
     cdef int _check_data(self) except -1:
         """Check that the samples have not moved: Python code may have run in between.
 
@@ -193,7 +232,15 @@ cdef class Workspace:
         cdef Run *run = &self.run
         cdef const char *weight = NULL
         X, y, sample_weight = self._data
-        cdef const char *samples = _place(X, run.data.n_samples * run.data.row_bytes, "X")
+        cdef const char *samples
+        if isinstance(X, tuple):
+            samples = _place(X[2], (run.data.n_samples + 1) * run.data.row_bytes, "X")
+            if <const void *> _address(X[0]) != run.sparse.csr.values or (
+                <const void *> _address(X[1]) != run.sparse.csr.columns
+            ) or min(len(X[0]), len(X[1])) < run.sparse.csr.n_stored:
+                raise ValueError("the memory of X was replaced during the run")
+        else:
+            samples = _place(X, run.data.n_samples * run.data.row_bytes, "X")
         cdef const char *targets = NULL
         if y is not None:
             targets = _place(y, run.data.n_samples * run.data.target_bytes, "y")
@@ -340,9 +387,10 @@ cdef int _lay_out(Workspace space, hidden) except -1:
         layer.n_in = space._sizes[depth]
         layer.n_out = space._sizes[depth + 1]
         top = depth == run.n_layers - 1
-        layer.ld = 1 if top and layer.n_out == 1 else _round_up(layer.n_out, lanes)
+        first = depth == 0 and run.sparse.direct
+        layer.ld = 1 if top and layer.n_out == 1 and not first else _round_up(layer.n_out, lanes)
         layer.weights = offset
-        if run.n_layers == 1 and 1 < layer.n_out <= FEW_OUTPUTS:
+        if run.n_layers == 1 and 1 < layer.n_out <= FEW_OUTPUTS and not first:
             layer.n_segments = _min(layer.n_in / LEAST_SEGMENT, MAX_SEGMENTS)
         if layer.n_segments > 0:
             offset += _round_up(layer.n_in, line) * layer.n_out

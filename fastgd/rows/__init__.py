@@ -17,7 +17,7 @@ from fastgd.rows._blocks import Blocks
 from fastgd.rows._check import as_rows, check_rows, convert, subset
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
-from fastgd.rows._sparse import SparseRows
+from fastgd.rows._sparse import SparseRows, own_rows
 from fastgd.rows._storage import decode, is_storage, storage_names
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "convert",
     "decode",
     "is_storage",
+    "own_rows",
     "storage_names",
     "subset",
 ]

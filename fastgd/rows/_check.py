@@ -10,7 +10,7 @@ from fastgd import _data, _frames
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
-from fastgd.rows._sparse import SparseRows
+from fastgd.rows._sparse import SparseRows, is_sparse, to_csr
 from fastgd.rows._storage import decode, is_storage
 
 __all__ = ["as_rows", "check_rows", "convert", "subset"]
@@ -51,6 +51,8 @@ def check_rows(
     """
     if isinstance(X, (DenseRows, SparseRows)):
         return X if X.dtype == dtype else type(X)(X.source, dtype, X.inputs)
+    if is_sparse(X):
+        return _check_sparse(X, n_features, dtype, name, inputs)
     given = _read(X, n_features, dtype, name, inputs)
     if given.dtype == dtype and inputs is None:
         array = _data.check_array(name, given, dtype)
@@ -80,6 +82,8 @@ def convert(
     It is a new array wherever something has to be computed. The arguments are those of
     `check_rows`.
     """
+    if is_sparse(X):
+        return _check_sparse(X, n_features, dtype, name, inputs)[:]
     given = _read(X, n_features, dtype, name, inputs)
     return _convert(given, dtype, inputs, name, X)
 
@@ -120,6 +124,44 @@ def _rows_at_once(n_features: int, dtype: np.dtype[Any]) -> int:
     return max(1, PIECE_BYTES // max(1, n_features * dtype.itemsize))
 
 
+def _converted(rows: Rows) -> Rows:
+    """Return all rows decoded. They are still rows: what they hold has gone through the inputs."""
+    return DenseRows(rows[:], rows.dtype)
+
+
+def _check_sparse(
+    X: Any, n_features: int, dtype: np.dtype[Any], name: str, inputs: Inputs | None
+) -> Rows:
+    """Return the rows of a SciPy sparse array or matrix."""
+    if X.ndim != 2:
+        raise ValueError(f"{name} has shape {X.shape}, but must have two dimensions")
+    if X.shape[0] == 0:
+        raise ValueError(f"{name} has no samples: its shape is {X.shape}")
+    if X.dtype.kind not in "fiub":
+        raise _data.dtype_error(name, X)
+    _data.check_columns(X.shape, n_features, name)
+    csr = to_csr(X)
+    if inputs is not None and not is_storage(csr.dtype):
+        csr = csr.astype(dtype)
+    rows = SparseRows(csr, dtype, inputs)
+    if inputs is None:
+        _check_stored(rows, csr, name)
+    else:
+        _check_decoded(rows, name, X)
+    small = len(rows) * n_features * dtype.itemsize <= CONVERTED_BYTES
+    return _converted(rows) if small else rows
+
+
+def _check_stored(rows: SparseRows, given: Any, name: str) -> None:
+    """Check that all stored elements are finite."""
+    values = rows.source.data
+    if _data.all_finite(values):
+        return
+    first = int(np.argmin(np.isfinite(values)))
+    row = int(np.searchsorted(given.indptr, first, "right")) - 1
+    raise _data.not_finite(name, [row, given.indices[first]], given.data[first], rows.dtype)
+
+
 def subset(X: Rows, samples: Any) -> Rows:
     """Return some of the samples, a copy in their storage."""
     if isinstance(X, (DenseRows, SparseRows)):
@@ -143,12 +185,14 @@ def _is_in_place(array: AnyArray) -> bool:
     return array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
 
 
-def _check_decoded(rows: DenseRows, name: str, X: Any) -> None:
+def _check_decoded(rows: DenseRows | SparseRows, name: str, X: Any) -> None:
     """Check that all elements are finite once they are decoded."""
     if rows.source.dtype.kind in "iub" and rows.inputs is None:
         return
     step = _rows_at_once(rows.shape[1], rows.dtype)
     for start in range(0, len(rows), step):
-        given = rows.source[start : start + step]
-        piece = decode(given, rows.dtype, rows.inputs)
-        _check_finite(name, piece, given, X, start)
+        piece = rows[start : start + step]
+        if not _data.all_finite(piece):
+            given: Any = rows.source[start : start + step]
+            given = given.toarray() if isinstance(rows, SparseRows) else given
+            _check_finite(name, piece, given, X, start)

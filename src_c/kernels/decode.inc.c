@@ -27,11 +27,14 @@ FGD_INLINE float float_of_bits(uint32_t bits) {
  * 2^-24; in the others the exponent's bias grows by 112, for infinity and NaN by twice that. */
 FGD_INLINE float half_to_float(uint16_t h) {
     const uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    const uint32_t bias = size >= 0x7c00u << 13 ? 224u << 23 : 112u << 23;
+    const uint32_t is_large =
+        -(uint32_t)(size >= 0x7c00u << 13); /* masks: the loop has no branch */
+    const uint32_t is_small = -(uint32_t)(size < 0x400u << 13);
+    const uint32_t normal = size + (112u << 23) + (is_large & 112u << 23);
     uint32_t small;
     const float subnormal = (float)(int32_t)(h & 0x3ff) * 0x1p-24f;
     memcpy(&small, &subnormal, sizeof small);
-    return float_of_bits((size < 0x400u << 13 ? small : size + bias) | sign);
+    return float_of_bits((small & is_small) | (normal & ~is_small) | sign);
 }
 
 /* bfloat16 is the upper half of a float. */

@@ -110,7 +110,7 @@ FGD_INLINE void pointwise_rows(fgd_pointwise *loss, size_t n, size_t n_out, size
 #define DEFINE(name)                                                                   \
     static void name##_loss(size_t n, size_t n_out, size_t ld, void *z, const void *y, \
                             const void *weight, double scale, double *value) {         \
-        if (n_out == 1)                                                                \
+        if (ld == 1)                                                                   \
             pointwise_single(name##_v, n, z, y, weight, scale, value);                 \
         else                                                                           \
             pointwise_rows(name##_v, n, n_out, ld, z, y, weight, scale, value);        \

@@ -27,6 +27,7 @@
 #include "adjust.inc.c"
 #include "decode.inc.c"
 #include "dropout.inc.c"
+#include "sparse.inc.c"
 
 static int math(const char *name, size_t n, const void *x, void *out) {
     return fgd_math(name, n, x, out);
@@ -48,6 +49,11 @@ const fgd_kernels FGD_TABLE = {
     .dots = dots,
     .dots_sum = dots_sum,
     .dots_gradient = dots_gradient,
+    .csr_dense = csr_dense,
+    .csr_gradient = csr_gradient,
+    .csr_clear = csr_clear,
+    .csr_update = csr_update,
+    .csr_squares = csr_squares,
     .add = add,
     .all_finite = all_finite,
     .row_squares = row_squares,
