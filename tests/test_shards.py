@@ -204,3 +204,15 @@ def test_other_settings_go_with_shards(name, backend):
     loop, wanted = train("network", 3, backend="loop", **given)
     np.testing.assert_allclose(net.params, loop.params, rtol=0, atol=1e-12)
     np.testing.assert_allclose(history.validation_loss, wanted.validation_loss)
+
+
+def test_wide_sparse_rows_have_the_bits_of_dense_ones(backend):
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((40, 5000)) < 0.002, rng.standard_normal((40, 5000)), 0)
+    bits = set()
+    for rows in (X, sparse.csr_array(X)):
+        net = gd.Network([5000, 8, 1], dtype="float64", rng=0)
+        gd.train(net, rows, X[:, 0], shards=3, batch_size=9, epochs=2, rng=0, backend=backend)
+        bits.add(net.params.tobytes())
+    assert len(bits) == 1
