@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastgd import _interruption, _location, optimizers  # noqa: F401, must come first
+from fastgd._loading import load
 from fastgd._version import __version__
 from fastgd.batches import BatchPlan, plan
 from fastgd.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -30,7 +31,7 @@ from fastgd.config import show_config
 from fastgd.gradients import gradient, per_sample_gradients, per_sample_norms
 from fastgd.history import DivergenceError, History
 from fastgd.many import train_many
-from fastgd.network import Network, load
+from fastgd.network import Network
 from fastgd.noise import noise_scale
 from fastgd.optimizers import *  # noqa: F403
 from fastgd.rows._open import open_blocks
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from fastgd.advice import Advice, recommend_batch_size
     from fastgd.comparison import Comparison, compare
     from fastgd.landscapes import is_convex_on
+    from fastgd.table_model import TableModel
 
 __all__ = [
     "Advice",
@@ -58,6 +60,7 @@ __all__ = [
     "History",
     "Network",
     "Standardize",
+    "TableModel",
     "__version__",
     "callbacks",
     "compare",
@@ -87,6 +90,7 @@ __all__ += optimizers.__all__  # in the form that type checkers know
 #: names imported on first use, and the module that each comes from
 _LATE = {
     "Advice": "advice",
+    "TableModel": "table_model",
     "Comparison": "comparison",
     "callbacks": "",
     "compare": "comparison",

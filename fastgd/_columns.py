@@ -69,11 +69,11 @@ def line(columns: Sequence[Column], row: Any) -> str:
     return "".join(column.pad(text) for column, text in zip(columns, texts, strict=True))
 
 
-def fill(text: str) -> str:
-    """Break text into lines of at most 79 characters, never inside a word or an --option."""
+def fill(text: str, width: int = 79) -> str:
+    """Break text into lines of at most `width` characters, never inside a word or an --option."""
     import textwrap
 
-    return textwrap.fill(text, 79, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def number(value: float, digits: int) -> str:

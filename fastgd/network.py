@@ -20,7 +20,7 @@ from fastgd.losses import LOSSES, with_classes
 from fastgd.rows import Rows, check_rows
 from fastgd.standardize import Standardize
 
-__all__ = ["Network", "load"]
+__all__ = ["Network"]
 
 
 class Network:
@@ -84,8 +84,6 @@ class Network:
     """
 
     _params: FloatArray
-    #: how a table's columns become the inputs, for a network saved by the command line
-    _table: dict[str, Any] | None = None
     # defaults for pickles of earlier versions
     _inputs: Standardize | None = None
     _feature_names: tuple[str, ...] | None = None
@@ -216,7 +214,6 @@ class Network:
         >>> gd.Network([2, 3], rng=0).forward([[1.0, 2.0]]).shape
         (1, 3)
         """
-        check_inputs(self)
         z = self._outputs(read_rows(self, X))
         return z[:, 0] if self._sizes[-1] == 1 else z
 
@@ -247,7 +244,6 @@ class Network:
         >>> gd.Network([2, 2], loss="cross_entropy").predict([[1.0, 2.0]]).tolist()
         [[0.5, 0.5]]
         """
-        check_inputs(self)
         z = self._outputs(read_rows(self, X))
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
@@ -343,7 +339,6 @@ class Network:
         >>> gd.Network([1, 1]).loss_value([[1.0], [2.0]], [1.0, 3.0])
         5.0
         """
-        check_inputs(self)
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
         X = read_rows(self, X)
         y = _data.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
@@ -394,51 +389,7 @@ class Network:
         fastgd.load : Read the file.
         fastgd.save_checkpoint : Also store the state to resume training.
         """
-        kind = "network" if self._table is None else "model"
-        _files.write(path, kind, network_entries(self))
-
-
-def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network from a file.
-
-    Parameters
-    ----------
-    path : path_like
-        What `Network.save`, `fastgd.save_checkpoint` or the command line's ``--save`` wrote.
-
-    Returns
-    -------
-    Network
-        With the parameters that were saved, bit for bit.
-
-    Notes
-    -----
-    The command line's models standardise and one-hot encode a table's columns. A Network does not,
-    and cannot tell whether its input is encoded. A network loaded from such a file therefore
-    refuses to predict and train, with an error that describes its inputs; `Network.save` writes
-    the columns, means, scales and classes again. To predict, use ``python -m fastgd predict``.
-
-    Raises
-    ------
-    OSError
-        When there is no such file, it is a folder, or it may not be read.
-    ValueError
-        When the file is damaged, not fastgd's, or a device or a pipe. No file contents raise
-        anything else: files from untrusted sources are safe to read.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import fastgd as gd
-    >>> net = gd.Network([2, 8, 1], rng=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net.save(os.path.join(folder, "net.npz"))
-    ...     again = gd.load(os.path.join(folder, "net.npz"))
-    >>> bool((again.params == net.params).all())
-    True
-    """
-    with _files.opened(path) as file:
-        return read_network(file)
+        _files.write(path, "network", network_entries(self))
 
 
 def check_network(net: Any) -> Network:
@@ -446,7 +397,6 @@ def check_network(net: Any) -> Network:
     if not isinstance(net, Network):
         hint = ": create an instance, as in fastgd.Network([3, 1])" if net is Network else ""
         raise TypeError(f"net must be a fastgd.Network, not {show(net)}{hint}")
-    check_inputs(net)
     return net
 
 
@@ -524,26 +474,6 @@ def check_params(params: FloatArray, by_callback: bool = False) -> None:
         )
 
 
-def check_inputs(net: Network) -> None:
-    """Raise for a network whose inputs are encoded columns of a table.
-
-    An array does not show whether its columns are raw or encoded.
-    """
-    if net._table is None:
-        return
-    from fastgd.tables._encoding import Encoding  # only needed for the command line's models
-
-    encoding = Encoding.from_fields(net._table)
-    raise ValueError(
-        f"this network was saved by the command line: it predicts {encoding.target.name!r}, and "
-        f"its {encoding.n_features} inputs are the columns {encoding.describe()}, with numbers "
-        "standardised and categories as 0 and 1. It cannot encode them itself, nor tell "
-        "whether they are encoded: predict with python -m fastgd predict. For samples that you "
-        "have encoded in this way, make other = fastgd.Network(net.sizes, hidden=net.hidden, "
-        "loss=net.loss) and set other.params = net.params"
-    )
-
-
 def network_entries(net: Network) -> dict[str, Any]:
     """Return the entries of a file for a network."""
     entries: dict[str, Any] = {
@@ -552,8 +482,6 @@ def network_entries(net: Network) -> dict[str, Any]:
         "loss": net.loss,
         "params": net.params,
     }
-    if net._table is not None:
-        entries["table"] = net._table
     if net.feature_names is not None:
         entries["feature names"] = list(net.feature_names)
     if net.inputs is not None:
@@ -577,7 +505,6 @@ def read_network(file: _files.Contents) -> Network:
     net._set_up(sizes, hidden, loss, params.dtype, inputs)
     net.params[:] = params
     net._feature_names = _frames.check_names(file.header.get("feature names"), sizes[0])
-    net._table = _read_table(file, net)
     return net
 
 
@@ -592,17 +519,3 @@ def _read_inputs(file: _files.Contents, n_inputs: int) -> Standardize | None:
         file.arrays.array(f"inputs.{name}", ["f8"], [n_inputs]) for name in ("mean", "scale")
     )
     return Standardize(mean, scale, *names)
-
-
-def _read_table(file: _files.Contents, net: Network) -> dict[str, Any] | None:
-    """Return how a table's columns become the network's inputs, or None if the file has none."""
-    if "table" not in file.header:
-        return None
-    from fastgd.tables._encoding import Encoding  # only needed for the command line's models
-
-    fields: dict[str, Any] = file.header["table"]
-    try:
-        Encoding.from_fields(fields).require_fit(net)
-    except ValueError as error:
-        raise _files.RefusedError(f"{file.path!r} cannot be used: {error}") from error
-    return fields

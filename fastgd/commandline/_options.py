@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,10 +17,11 @@ from fastgd import backends
 from fastgd._interruption import INTERRUPTED
 from fastgd._version import __version__
 from fastgd._words import near_name
-from fastgd.tables._csv import MISSING, InputError
-from fastgd.tables._encoding import MOST_GUESSED_CLASSES
+from fastgd.optimizers import OPTIMIZERS
+from fastgd.tables._learning import MOST_GUESSED_CLASSES
+from fastgd.tables._table import MISSING, InputError
 
-__all__ = ["predict_parser", "train_parser"]
+__all__ = ["predict_parser", "train_parser", "with_config"]
 
 COMMANDS = ("compare", "predict")
 
@@ -39,14 +41,18 @@ USAGE = """fastgd [options]
        fastgd predict [options] MODEL.npz FILE"""
 
 EPILOG = f"""\
-columns:   Columns of numbers are standardised with the training rows' means and
-           deviations, other columns are one-hot encoded; the saved model keeps
-           both. Numbers must not have currency or percent signs or thousands
+columns:   Numbers are standardised by the training rows' means and deviations;
+           text becomes one input for each category; dates become the time, the
+           year, month, weekday and day of the year. Text that is different in
+           almost every row is left out. The saved model keeps all that.
+           Numbers must not have currency or percent signs or thousands
            separators. If at least half of a column's cells are numbers, any
            other cell is an error, unless --categorical names the column (for
            the target: --task classification). Columns without a name are
            ignored. A cell is missing when it is empty or one of
            {" ".join(MISSING)}.
+missing:   A missing number gets the median and a mark, a missing category an
+           input of its own. Rows without a target are left out.
 task:      A target of text, or of at most {MOST_GUESSED_CLASSES} different whole numbers, means
            classification; other numbers mean regression.
 rates:     Without --learning-rate each batch size B tries three, and the table
@@ -61,7 +67,7 @@ advice:    The batch size with the lowest validation loss, a mean over several
            loss has not improved for a quarter of the epochs, and keeps its best
            epoch. With --goal, all that reach that loss count as equal.
 --save:    Keeps the recommended model, of the first seed. In Python fastgd.load
-           reads its parameters; only the command predict can predict with it.
+           returns it as a fastgd.TableModel.
 compare:   The word is optional.
 predict:   Has its own options: fastgd predict --help. For a data file
            that is itself named "predict" or "compare" write ./predict.
@@ -203,7 +209,9 @@ def _parser(prog: str, usage: str, description: str, epilog: str | None = None) 
 def _add_file_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how FILE is written")
     group.add_argument(
+        "--sep",
         "--delimiter",
+        dest="delimiter",
         type=_character,
         metavar="C",
         help="what separates the cells (default: comma, semicolon, tab or |, as the header has)",
@@ -214,6 +222,53 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--encoding", metavar="NAME", help="default: UTF-8, or what its byte-order mark says"
     )
+    group.add_argument(
+        "--skip-lines", type=_seed, default=0, metavar="N",
+        help="how many lines to leave out above the columns' names (default: 0)",
+    )  # fmt: skip
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", metavar="FILE.toml",
+        help="read options from this file, as in: epochs = 50; those given here count more",
+    )  # fmt: skip
+
+
+def with_config(words: Sequence[str]) -> list[str]:
+    """Return a command's words after those that its --config file stands for."""
+    given = list(words)
+    path = None
+    for place, word in enumerate(given):
+        if word == "--config" and place + 1 < len(given):
+            path = given[place + 1]
+        elif word.startswith("--config="):
+            path = word.partition("=")[2]
+    if path is None:
+        return given
+    try:
+        with open(path, "rb") as file:
+            entries = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"--config {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path} is not TOML: {error}") from error
+    return [
+        word for name, value in entries.items() for word in _as_words(path, name, value)
+    ] + given
+
+
+def _as_words(path: str, name: str, value: Any) -> list[str]:
+    """Return an entry of a --config file as words of a command."""
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [option] * value
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, (str, int, float)) for one in values):
+        raise InputError(
+            f"--config {path}: {name} must be text, a number, true, false, or a list of these"
+        )
+    return [f"{option}={','.join(map(str, values))}"]
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -221,11 +276,13 @@ def train_parser() -> argparse.ArgumentParser:
     parser = _parser("fastgd", USAGE, DESCRIPTION, EPILOG)
     parser.add_argument(
         "file", nargs="?", metavar="FILE",
-        help='a CSV file, plain or compressed by gzip, bzip2 or xz; "-" is standard input',
+        help='a CSV file, plain or compressed by gzip, bzip2, xz or zip; "-" is standard input',
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"fastgd {__version__}")
     data = parser.add_argument_group("what to learn")
-    data.add_argument("--target", metavar="NAME", help="the column to predict")
+    data.add_argument(
+        "--target", metavar="NAME", help="the column to predict, or several of numbers: A,B"
+    )
     data.add_argument(
         "--task", choices=["regression", "classification"], help="default: guessed, see below"
     )
@@ -239,11 +296,12 @@ def train_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     data.add_argument(
         "--max-categories", type=_positive, default=100, metavar="N",
-        help="the most categories that a column of text may have (default: 100)",
+        help='the most categories of a column, the rarer ones are "other" (default: 100)',
     )  # fmt: skip
     data.add_argument(
-        "--missing", choices=["error", "drop"], default="error",
-        help="rows with missing values: an error, or dropped (default: error)",
+        "--missing", choices=["impute", "drop", "error"], default="impute",
+        help="missing values: filled in and marked, their rows dropped, or an error "
+        "(default: impute)",
     )  # fmt: skip
     data.add_argument(
         "--validation", type=_fraction, default=0.2, metavar="SHARE",
@@ -258,7 +316,12 @@ def train_parser() -> argparse.ArgumentParser:
         "--html", metavar="REPORT.html",
         help="write a page with the table, pictures and advice (extra: plot)",
     )  # fmt: skip
+    output.add_argument("--json", action="store_true", help="print the result as JSON")
+    output.add_argument(
+        "--quiet", action="store_true", help="print only the table, the advice and what follows"
+    )
     _add_file_options(parser)
+    _add_config(parser)
     return parser
 
 
@@ -279,6 +342,12 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
         "--learning-rate", type=_learning_rates, metavar="X,X",
         help="one rate, or one for each batch size (default: the best of three, see below)",
     )  # fmt: skip
+    group.add_argument(
+        "--optimizer",
+        choices=list(OPTIMIZERS),
+        default="sgd",
+        help="the rule for updates (default: sgd)",
+    )
     group.add_argument(
         "--goal", type=_goal, metavar="LOSS",
         help="the validation loss that is good enough (default: as low as can be)",
@@ -309,10 +378,13 @@ def predict_parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL.npz", help="what --save has written")
     parser.add_argument(
         "file", metavar="FILE",
-        help='a CSV file, plain or compressed by gzip, bzip2 or xz; "-" is standard input',
+        help='a CSV file, plain or compressed by gzip, bzip2, xz or zip; "-" is standard input',
     )  # fmt: skip
     parser.add_argument(
         "--output", metavar="OUT.csv", help="where to write (default: standard output)"
+    )
+    parser.add_argument(
+        "--keep", default="", metavar="A,B", help="columns of FILE to write beside the predictions"
     )
     parser.add_argument("--probabilities", action="store_true", help="add each class's probability")
     parser.add_argument(
@@ -321,7 +393,8 @@ def predict_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--missing", choices=["error", "empty"], default="error",
-        help="rows with missing values: an error, or an empty prediction (default: error)",
+        help="missing values in columns that had none in training: an error, or an empty "
+        "prediction (default: error)",
     )  # fmt: skip
     parser.add_argument(
         "--unknown", choices=["error", "ignore"], default="error",
@@ -329,4 +402,5 @@ def predict_parser() -> argparse.ArgumentParser:
         "the known ones (default: error)",
     )  # fmt: skip
     _add_file_options(parser)
+    _add_config(parser)
     return parser

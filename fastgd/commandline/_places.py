@@ -16,12 +16,12 @@ from contextlib import suppress
 
 from fastgd import data
 from fastgd._writing import check_place
-from fastgd.tables._csv import InputError
+from fastgd.tables._table import InputError
 
 __all__ = ["READ", "WRITTEN", "check_places"]
 
 #: the arguments that name files, and their names in messages
-READ = {"file": "FILE", "model": "MODEL.npz"}
+READ = {"file": "FILE", "model": "MODEL.npz", "config": "--config"}
 WRITTEN = {"save": "--save", "html": "--html", "output": "--output"}
 #: arguments that may also be a device or a pipe, which is written in place
 STREAMS = ("output",)

@@ -1,65 +1,34 @@
-"""The command line's output: progress, the table row by row, and its explanation."""
+"""What the command line says about a comparison: columns, sentences, JSON."""
 
 from __future__ import annotations
 
-import shutil
-import time
-from typing import IO
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastgd._columns import Column, number, significant
-from fastgd._visible import visible
-from fastgd.commandline._problem import Problem
 from fastgd.comparison import Comparison, Entry
 from fastgd.comparison._comparison import COLUMNS
 from fastgd.noise import noise_scale
-from fastgd.tables._encoding import NumberTarget
+from fastgd.table_model._problem import Problem
+from fastgd.tables._targets import ClassTarget, NumberTarget
 
-__all__ = ["Progress", "about_noise", "explain", "score_name", "table_columns"]
+__all__ = ["about_noise", "as_json", "explain", "score_name", "table_columns"]
 
 #: the most rows for estimating the noise scale
 MOST_NOISE_ROWS = 10_000
 
 
-class Progress:
-    """A line on a terminal that is overwritten; nothing without a terminal."""
-
-    INTERVAL = 0.1
-
-    def __init__(self, stream: IO[str] | None) -> None:
-        self.stream = stream if stream is not None and stream.isatty() else None
-        self.shown = 0
-        self.next_time = 0.0
-
-    def show(self, text: str, share: float | None = None) -> None:
-        """Show the current work and its progress, at most ten times a second."""
-        now = time.monotonic()
-        if self.stream is None or now < self.next_time:
-            return
-        self.next_time = now + self.INTERVAL
-        bar = "" if share is None else f"[{'#' * round(share * 20):.<20}] {share:4.0%}  "
-        line = (bar + visible(text))[: shutil.get_terminal_size().columns - 1]
-        self.stream.write(f"\r{line:<{self.shown}}")
-        self.stream.flush()
-        self.shown = len(line)
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self.stream is not None and self.shown:
-            self.stream.write("\r" + " " * self.shown + "\r")
-            self.stream.flush()
-            self.shown, self.next_time = 0, 0.0
-
-
 def score_name(problem: Problem) -> str:
     """Return the name of the score on the validation rows."""
-    return "R^2" if isinstance(problem.encoding.target, NumberTarget) else "accuracy"
+    return "R^2" if not isinstance(problem.encoding.target, ClassTarget) else "accuracy"
 
 
 def table_columns(problem: Problem) -> list[Column]:
     """Return the table's columns."""
-    is_number = isinstance(problem.encoding.target, NumberTarget)
+    is_number = not isinstance(problem.encoding.target, ClassTarget)
 
     def score(entry: Entry) -> str:
         mean = entry.mean("score")
@@ -75,7 +44,7 @@ def explain(problem: Problem, result: Comparison) -> list[str]:
     best = result.best or result.decision.lowest
     lines = [] if best is None else [_verdict(problem, best)]
     kind = "mean cross-entropies"
-    if isinstance(problem.encoding.target, NumberTarget):
+    if not isinstance(problem.encoding.target, ClassTarget):
         kind = "mean squared errors of the standardised target"
     text = f"Losses are {kind}, at each run's best epoch."
     if len(problem.starts) > 1:
@@ -114,7 +83,9 @@ def _rows(number: float) -> str:
 def _verdict(problem: Problem, best: Entry) -> str:
     """State how good a batch size's models are on rows that they did not see."""
     target, score = problem.encoding.target, best.mean("score")
-    if isinstance(target, NumberTarget):
+    if not isinstance(target, ClassTarget):
+        if not isinstance(target, NumberTarget):
+            return f"On the validation rows it explains {score:.1%} of the targets' variance."
         off = significant(best.mean("validation_loss") ** 0.5 * target.scale)
         error = f"its predictions are off by {off} (root mean square)"
         if score <= 0:
@@ -128,3 +99,37 @@ def _verdict(problem: Problem, best: Entry) -> str:
         f"It is right in {score:.1%} of the validation rows; always naming the most frequent class "
         f"would be in {share:.1%}."
     )
+
+
+def as_json(
+    result: Comparison, about: Sequence[str], advice: Sequence[str], follows: str
+) -> dict[str, Any]:
+    """Return a comparison as values for JSON."""
+    best = result.best
+    return {
+        "about": list(about),
+        "runs": [
+            {
+                "batch_size": entry.batch_size,
+                "learning_rate": entry.optimizer.learning_rate,
+                "diverged": entry.diverged,
+                "recommended": entry is best,
+                "epochs": entry.epochs,
+                "best_epoch": entry.kept_epoch,
+                "seconds": entry.seconds,
+                "train_loss": _finite(entry.mean("loss")),
+                "validation_loss": _finite(entry.mean("validation_loss")),
+                "validation_loss_spread": _finite(entry.spread),
+                "validation_losses": [_finite(loss) for loss in entry.losses],
+                "score": _finite(entry.mean("score")),
+            }
+            for entry in result
+        ],
+        "advice": list(advice),
+        "next": follows,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a number for JSON, which has no nan."""
+    return value if math.isfinite(value) else None

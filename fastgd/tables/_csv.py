@@ -1,6 +1,6 @@
 """Read CSV files into tables: named columns of text, with every cell unchanged.
 
-For the meaning of columns in a model (numbers, categories, a target) see `_encoding`.
+For tables see `_table`, for frames of other libraries `_frames`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,22 @@ import difflib
 import io
 import itertools
 import os
-import re
 import sys
-import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgd._words import count
+from fastgd.tables._table import TEXT, InputError, Table, Texts, is_number
 
-__all__ = ["MISSING", "InputError", "Table", "is_number", "read_csv"]
+__all__ = ["read_csv"]
 
-#: an array of strings of any length; short ones take 16 bytes per cell
-Texts: TypeAlias = NDArray[Any]
 #: the line numbers of some rows, and their cells column by column
 Chunk: TypeAlias = tuple[list[int], list[Texts]]
-TEXT = np.dtypes.StringDType()
 
-#: cells that mean a missing value, besides an empty one
-MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "?")
 DELIMITERS = (",", ";", "\t", "|")
 #: byte-order marks, UTF-32 first: its mark starts with that of UTF-16
 MARKS = {
@@ -46,118 +38,20 @@ MARKS = {
 }
 #: the first bytes of files that are not text, what these are, and what to do
 NO_TEXT = {
-    b"PK\3\4": "a zip archive, as workbooks of Excel and saved models are: save the table as CSV",
+    b"PK\3\4": "a zip archive without a .csv, as workbooks of Excel and saved models are: save the "
+    "table as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the table as CSV",
     b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first, for example by unzstd",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
     b"\0\0\0\0": "binary data, which begin with zeros: save the table as CSV",  # also /dev/zero
     b"PAR1": "a Parquet file: save the table as CSV, for example with pandas",
 }
+ZIP = b"PK\3\4"
+#: the names of tables in a zip archive end so
+TABLES = (".csv", ".tsv", ".txt")
 #: the first bytes of compressed files, and the standard library's modules to decompress them
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 ROWS_AT_ONCE = 8192
-
-
-class InputError(ValueError):
-    """A file or an option that cannot be used; the message is shown to the user."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Named columns of text, and their source.
-
-    Attributes
-    ----------
-    source : str
-        The file's name, for messages.
-    columns : dict of str to ndarray of StringDType
-        The cells of each column, stripped of blanks; all columns have the same length.
-    lines : ndarray of int
-        The line of the file in which each row starts.
-    decimal : str
-        The decimal mark of its numbers.
-    unnamed : int
-        How many columns were dropped because they have no name.
-    """
-
-    source: str
-    columns: dict[str, Texts]
-    lines: NDArray[np.int64]
-    decimal: str = "."
-    unnamed: int = 0
-    _numbers: dict[str, NDArray[np.float64] | None] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which cells of a column are empty or in `MISSING`."""
-        texts = self.columns[name]
-        mask: NDArray[np.bool_] = texts == ""
-        for word in MISSING:
-            mask |= texts == word
-        return mask
-
-    def numbers(self, name: str) -> NDArray[np.float64] | None:
-        """Return a column's numbers, nan for missing ones, or None if a cell is not a number."""
-        if name not in self._numbers:
-            self._numbers[name] = self._parse(name)
-        return self._numbers[name]
-
-    def _parse(self, name: str) -> NDArray[np.float64] | None:
-        missing = self.missing(name)
-        texts = self.columns[name][~missing]
-        if any(np.any(np.strings.find(texts, mark) >= 0) for mark in self._foreign):
-            return None
-        if self.decimal != ".":
-            texts = np.strings.replace(texts, self.decimal, ".")
-        values = np.full(len(self), np.nan)
-        try:
-            values[~missing] = texts.astype(np.float64)
-        except ValueError:
-            return None
-        return values
-
-    def first_non_number(self, name: str) -> int:
-        """Return the first row whose cell is neither missing nor a number."""
-        missing = self.missing(name).tolist()
-        texts = self.columns[name].tolist()
-        return next(
-            row for row, text in enumerate(texts) if not missing[row] and not self.is_number(text)
-        )
-
-    def is_number(self, text: str) -> bool:
-        """Return whether a cell is a number, with this table's decimal mark."""
-        if any(mark in text for mark in self._foreign):
-            return False
-        return is_number(text.replace(self.decimal, "."))
-
-    @property
-    def _foreign(self) -> str:
-        """The character that Python accepts in a number, but this table does not.
-
-        With decimal commas a point separates thousands: 1.234 means 1,234.
-        """
-        return "_" if self.decimal == "." else "_."
-
-    def plain(self, text: str) -> str | None:
-        """Return a cell's number without other marks, or None if it is not a number.
-
-        The marks are currency and percent signs, and separators between groups of three digits.
-        """
-        signs = (char for char in text if unicodedata.category(char) != "Sc" and char != "%")
-        between = ",."[self.decimal == ","]
-        kept = re.sub(rf"(?<=\d)[\s'\u2019{between}](?=\d{{3}}(?!\d))", "", "".join(signs)).strip()
-        return kept if self.is_number(kept) else None
-
-    def take(self, rows: NDArray[Any]) -> Table:
-        """Return a table of some rows, given by a mask or by indices."""
-        columns = {name: texts[rows] for name, texts in self.columns.items()}
-        return Table(self.source, columns, self.lines[rows], self.decimal, self.unnamed)
-
-    def where(self, name: str, row: int) -> str:
-        """Return a cell's location, for messages."""
-        return f"{self.source}, line {self.lines[row]}, column {name!r}"
 
 
 def read_csv(
@@ -166,9 +60,10 @@ def read_csv(
     delimiter: str | None = None,
     decimal: str = ".",
     encoding: str | None = None,
+    skip_lines: int = 0,
     on_rows: Callable[[int], None] | None = None,
 ) -> Table:
-    """Read a CSV file with a header.
+    """Read a CSV file with a header, plain or compressed (gzip, bzip2, xz, zip).
 
     Parameters
     ----------
@@ -181,6 +76,8 @@ def read_csv(
         The decimal mark of the file's numbers.
     encoding : str, optional
         By default UTF-8. A byte-order mark of UTF-8, UTF-16 or UTF-32 takes precedence.
+    skip_lines : int
+        How many lines to leave out above the header.
     on_rows : callable, optional
         Called from time to time with the number of rows read so far.
 
@@ -208,7 +105,11 @@ def read_csv(
             found = (name for mark, name in MARKS.items() if head.startswith(mark))
             encoding = next(found, encoding or "utf-8")
             text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-            names, chunks = _read(text, source, delimiter, on_rows or (lambda read: None))
+            for _ in range(skip_lines):
+                text.readline()
+            names, chunks = _read(
+                text, source, delimiter, skip_lines, on_rows or (lambda read: None)
+            )
     except FileNotFoundError as error:
         raise InputError(f"{source}: {error.strerror or error}{_near_file(path)}") from error
     except (OSError, EOFError, zlib.error) as error:  # the last two come from compressed files
@@ -228,6 +129,8 @@ def read_csv(
 def _unpacked(file: Any, source: str) -> Any:
     """Return a file's content, decompressed if it is compressed."""
     head = file.peek(6)
+    if head.startswith(ZIP):
+        return _unzipped(file, source)
     name = next((name for mark, name in PACKED.items() if head.startswith(mark)), None)
     if name is None:
         return file
@@ -236,6 +139,27 @@ def _unpacked(file: Any, source: str) -> Any:
     except ImportError as error:  # a Python built without this module
         raise InputError(f"{source} is compressed ({error}): unpack it first") from error
     return io.BufferedReader(module.open(file, "rb"))
+
+
+def _unzipped(file: Any, source: str) -> Any:
+    """Return the only table in a zip archive; the archive itself if it has none, or several."""
+    import zipfile
+
+    whole = io.BytesIO(file.read())
+    try:
+        archive = zipfile.ZipFile(whole)
+        tables = [name for name in archive.namelist() if name.lower().endswith(TABLES)]
+        if len(tables) == 1:
+            return io.BufferedReader(archive.open(tables[0]))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        tables = []
+    if tables:
+        raise InputError(
+            f"{source} holds {len(tables)} tables ({', '.join(tables[:3])}, ...): unpack it, and "
+            "name one of them"
+        )
+    whole.seek(0)
+    return io.BufferedReader(whole)
 
 
 def _check_encoding(name: str) -> None:
@@ -264,11 +188,15 @@ def _near_file(path: str) -> str:
 
 
 def _read(
-    text: io.TextIOWrapper, source: str, delimiter: str | None, on_rows: Callable[[int], None]
+    text: io.TextIOWrapper,
+    source: str,
+    delimiter: str | None,
+    skipped: int,
+    on_rows: Callable[[int], None],
 ) -> tuple[list[str], list[Chunk]]:
     """Read the columns' names and all rows."""
     blank, first = next(
-        ((number, line) for number, line in enumerate(text) if line.strip()), (0, "")
+        ((number, line) for number, line in enumerate(text, skipped) if line.strip()), (0, "")
     )
     if not first:
         raise InputError(f"{source} is empty; it needs a header line and rows below it")
@@ -322,15 +250,6 @@ def _header(cells: Sequence[str], source: str) -> list[str]:
             raise InputError(f"{source}: two columns are named {name!r}; give each its own name")
         seen.add(name)
     return names
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a number with a decimal point."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text  # Python reads 1_000 as a number
 
 
 def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Iterator[Chunk]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._words import count
-from fastgd.tables._csv import InputError, Table
+from fastgd.tables._table import InputError, Table
 
 __all__ = ["Gap", "Gaps", "as_names", "find_gaps"]
 
@@ -29,9 +29,10 @@ class Gap:
     count: int
     line: int
     text: str
+    word: str = "line"
 
     def __str__(self) -> str:
-        return f"{self.name!r} {self.count:,} (line {self.line}: {self.text!r})"
+        return f"{self.name!r} {self.count:,} ({self.word} {self.line}: {self.text!r})"
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,11 @@ class Gaps:
         return f"{self.source}: values are missing in {self.n_rows:,} of {rows}: {shown}{more}"
 
     @property
-    def most(self) -> str:
-        """The column with the most missing values, in words."""
-        first = self.columns[0]
-        if len(self.columns) == 1:
-            return f"all for column {first.name!r}"
-        return f"most for column {first.name!r} ({first.count:,})"
+    def costs(self) -> str:
+        """The columns with missing values, and how many rows each costs, in words."""
+        shown = ", ".join(f"{gap.name} {gap.count:,}" for gap in self.columns[:MOST_NAMED])
+        rest = len(self.columns) - MOST_NAMED
+        return shown + (f" and {count(rest, 'more column')}" if rest > 0 else "")
 
     def require_values(self, target: str) -> None:
         """Raise InputError if a column has no values: dropping its rows would leave none."""
@@ -109,8 +109,10 @@ def find_gaps(table: Table, names: Iterable[str]) -> Gaps:
         missing = table.missing(name)
         if missing.any():
             row = int(np.argmax(missing))
-            text = str(table.columns[name][row])
-            found.append(Gap(name, int(missing.sum()), int(table.lines[row]), text))
+            text = str(table.texts(name)[row])
+            found.append(
+                Gap(name, int(missing.sum()), int(table.lines[row]), text, table.line_word)
+            )
             complete &= ~missing
     found.sort(key=lambda gap: -gap.count)
     return Gaps(table.source, complete, tuple(found))

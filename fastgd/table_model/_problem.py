@@ -1,11 +1,11 @@
-"""The problem on which the command line compares batch sizes: data, splits, starts, rates.
+"""What a model of a table is trained on: encoded rows, splits, starts and learning rates.
 
-For reading files see `tables`, for training `comparison`.
+For reading and encoding tables see `tables`, for training `comparison`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
@@ -14,14 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd.activations import ACTIVATIONS
-from fastgd.comparison._compare import Start
+from fastgd.comparison import Comparison
+from fastgd.comparison._compare import Start, compare_starts
 from fastgd.network import Network
-from fastgd.tables._csv import Table
+from fastgd.optimizers import SGD, Optimizer
 from fastgd.tables._encoding import Encoding
+from fastgd.tables._table import Table
 
-__all__ = ["Problem", "StepSizeRule", "split"]
+__all__ = ["LOWER", "Problem", "StepSizeRule", "compare_size", "split"]
 
 Floats = NDArray[np.float32]
+#: where every learning rate diverged, try rates lower by this factor, this many times
+LOWER = 64
+MOST_LOWERED = 3
 Split: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -138,3 +143,41 @@ class StepSizeRule:
         """Return the learning rates to try, the lowest first, rounded to two digits."""
         size = batch_size / (self.single + (batch_size - 1) * self.together)
         return [float(f"{self.factor * multiple * size:.1e}") for multiple in self.MULTIPLES]
+
+
+def compare_size(
+    problem: Problem,
+    size: int,
+    optimizers: Sequence[Optimizer] | None,
+    *,
+    epochs: int,
+    goal: float | None = None,
+    n_threads: int | None = None,
+    backend: str = "compiled",
+    callbacks: Sequence[Callable[..., Any]] = (),
+) -> Comparison:
+    """Train with one batch size; without optimizers, at the rates of `StepSizeRule`.
+
+    If all of these diverge, lower ones follow.
+    """
+    tried = optimizers
+    if tried is None:
+        rates = StepSizeRule(problem.start, problem.X[problem.rows])(size)
+        tried = [SGD(rate) for rate in rates]
+    for _ in range(1 if optimizers else 1 + MOST_LOWERED):
+        result = compare_starts(
+            problem.starts,
+            problem.X,
+            problem.y,
+            [size],
+            epochs=epochs,
+            optimizer=list(tried),
+            goal=goal,
+            n_threads=n_threads,
+            side_by_side=False,  # so that each run's seconds are for the machine to itself
+            settings={"callbacks": callbacks, "backend": backend},
+        )
+        if result.trained:
+            break
+        tried = [SGD(one.learning_rate / LOWER) for one in tried]
+    return result
