@@ -138,7 +138,8 @@ class _Rich:
             caption += f" Not shown for lack of space: {', '.join(left_out)}."
         # Text, since rich would interpret square brackets in a str as markup
         table = Table(
-            title=Text(self.title), caption=Text(caption.strip()),
+            title=Text(self.title) if self.title else None,
+            caption=Text(caption.strip()) if caption else None,
             title_justify="left", caption_justify="left",
             box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip

@@ -7,6 +7,7 @@ import shlex
 import shutil
 
 import html5lib
+import numpy as np
 import pytest
 
 from fastgd.commandline import _main as cli
@@ -47,7 +48,7 @@ def test_it_is_valid_html(text):
 
 def test_it_needs_nothing_else(text):
     assert "<script" not in text
-    sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
+    sources = re.findall(r'(?:src|srcset|href)="([^"]{0,40})', text)
     assert sources
     assert all(source.startswith(("data:image/svg+xml;base64,", "data:,")) for source in sources)
     assert "url(" not in text
@@ -64,7 +65,7 @@ def test_what_the_user_wrote_is_text(text):
 
 
 def test_it_says_how_it_was_made(text):
-    command = html.unescape(re.search(r"<pre><code>(.*)</code></pre>", text)[1])
+    command = html.unescape(re.findall(r"<pre><code>(.*)</code></pre>", text)[-1])
     assert shlex.split(command)[:2] == ["fastgd", "compare"]
     assert shlex.split(command)[4] == NASTY
 
@@ -72,8 +73,8 @@ def test_it_says_how_it_was_made(text):
 def test_pictures_have_words_for_those_who_do_not_see_them(pages):
     text = (pages / "good.html").read_text(encoding="utf-8")
     alternatives = re.findall(r'<img src="[^"]*" alt="([^"]*)"', text)
-    assert len(alternatives) == 3
-    for words, axis in zip(alternatives, ("epochs", "updates", "training time"), strict=True):
+    assert len(alternatives) == 4
+    for words, axis in zip(alternatives, ("epochs", "updates", "training time"), strict=False):
         assert words.startswith(f"Line chart of the loss of each batch size against {axis}")
         assert "atch size" in words.split(". ", 1)[1]
 
@@ -81,11 +82,33 @@ def test_pictures_have_words_for_those_who_do_not_see_them(pages):
 def test_a_run_that_diverged_is_a_row_that_says_so(pages):
     text = (pages / "diverged.html").read_text(encoding="utf-8")
     assert text.count("<td>diverged</td>") == 1
-    assert text.count("<img") == 3
+    assert text.count("<img") == 4
     text = (pages / "bad.html").read_text(encoding="utf-8")
     assert text.count("<td>diverged</td>") == 3
     assert "Every run diverged" in text
     assert "there is nothing to draw" in text
+
+
+def test_it_says_what_to_type_next(pages):
+    text = html.unescape((pages / "good.html").read_text(encoding="utf-8"))
+    train, use = re.search(r"<pre><code>([^<]*(?:<b>[^<]*</b>)?[^<]*)\n(.*)</code>", text).groups()
+    assert train.startswith("fastgd compare ")
+    assert train.endswith(" --save MODEL.npz")
+    assert use == "fastgd predict MODEL.npz NEW.csv --output PREDICTIONS.csv"
+
+
+def test_classes_are_shown_with_their_mistakes(pages, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(200)
+    for n_classes, caption in ((3, "Rows of each class, by the"), (40, "The most frequent mist")):
+        names = [f"class {name}" for name in np.digitize(x, np.linspace(-2, 2, n_classes - 1))]
+        names[:n_classes] = [f"class {k}" for k in range(n_classes)]
+        rows = "\n".join(f"{value},{name}" for value, name in zip(x, names, strict=True))
+        (tmp_path / "c.csv").write_text(f"x,kind\n{rows}\n")
+        page = tmp_path / "c.html"
+        words = [str(tmp_path / "c.csv"), "--target", "kind", "--seeds", "1", "--html", str(page)]
+        assert cli.main(words) == 0
+        assert caption in page.read_text(encoding="utf-8")
 
 
 # --- in a browser -------------------------------------------------------------------------------
@@ -168,7 +191,7 @@ def test_the_page_is_english_and_its_headings_are_in_order(visit):
     page = visit("good", 1400)
     assert page.locator("html").get_attribute("lang") == "en"
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(h => h.tagName)")
-    assert levels == ["H1", "H2", "H2", "H2"]
+    assert levels == ["H1", "H2", "H2", "H2", "H2", "H2"]
 
 
 @pytest.mark.slow
@@ -183,7 +206,7 @@ def test_the_table_of_runs_has_names_for_rows_and_columns(visit):
 def test_tables_pictures_and_regions_have_their_roles(visit):
     page = visit("good", 1400)
     counts = {role: page.get_by_role(role).count() for role in ("main", "table", "img")}
-    assert counts == {"main": 1, "table": 1, "img": 3}
+    assert counts == {"main": 1, "table": 1, "img": 4}
     assert page.get_by_role("region", name="The runs").count() == 1
 
 
@@ -211,19 +234,39 @@ def test_letters_in_pictures_are_large_enough_on_a_phone(visit):
 
 
 CONTRAST = """
-all => all.map(e => {
-  const parts = getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number);
-  const linear = parts.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05);
-})
+all => {
+  const level = e => {
+    const parts = getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number);
+    const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = parts.map(v => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const sheet = document.createElement("i");
+  sheet.style.color = getComputedStyle(document.body).backgroundColor;
+  document.body.append(sheet);
+  const page = level(sheet);
+  return all.map(level).map(v => (Math.max(v, page) + 0.05) / (Math.min(v, page) + 0.05));
+}
 """
 
 
 @pytest.mark.slow
-def test_text_stands_out_from_the_white_page(visit):
-    page = visit("good", 1400)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_the_page(visit, scheme):
+    page = visit("good", 1400, color_scheme=scheme)
     ratios = page.locator("p, th, td, li, h1, h2, caption, figcaption").evaluate_all(CONTRAST)
     assert min(ratios) > 7  # WCAG 2.2, success criterion 1.4.6
+
+
+@pytest.mark.slow
+def test_pictures_follow_the_colour_scheme(visit):
+    shown = {
+        scheme: visit("good", 1400, color_scheme=scheme)
+        .locator("img")
+        .first.evaluate("image => image.currentSrc")
+        for scheme in ("light", "dark")
+    }
+    assert shown["light"] != shown["dark"]
 
 
 @pytest.mark.slow

@@ -48,7 +48,10 @@ def train(options: argparse.Namespace) -> int:
     optimizers = _optimizers(options, problem)
     about = [title, *(model.notes if options.file is not None else []), _about_model(problem)]
     if not options.json and not options.quiet:
-        print(visible(title))
+        if sys.stdout.isatty():
+            say(title)
+        else:
+            print(visible(title))
         say(*about[1:], "")
     result = _run_all(problem, optimizers, options)
     best = result.best or result.decision.lowest
@@ -72,6 +75,8 @@ def train(options: argparse.Namespace) -> int:
                 command=shlex.join(["fastgd", *options.words]),
                 advice=advice,
                 notes=[*notes, *about_noise(problem, result)],
+                follows=_commands(result, options),
+                problem=problem,
             )
         )
     follows = _next_command(result, options)
@@ -243,6 +248,16 @@ def _next_command(result: Comparison, options: argparse.Namespace) -> str:
     rate = f"{best.optimizer.learning_rate:.6g}"
     chosen = ["--batch-size", str(best.batch_size), "--learning-rate", rate]
     return shlex.join(["fastgd", *words, *chosen, "--save", "MODEL.npz"])
+
+
+def _commands(result: Comparison, options: argparse.Namespace) -> list[str]:
+    """Return the commands that train and use the recommended model."""
+    best = result.best or result.decision.lowest
+    model = options.save or "MODEL.npz"
+    train = argparse.Namespace(**vars(options) | {"save": None})
+    command = _next_command(result, train).replace("MODEL.npz", shlex.quote(model))
+    use = [shlex.join(["fastgd", "predict", model, "NEW.csv", "--output", "PREDICTIONS.csv"])]
+    return [command, *(use if best is not None else [])]
 
 
 def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
