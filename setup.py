@@ -1,14 +1,12 @@
 """Build the compiled part: a static library of kernels for each level and dtype, and extensions.
 
-All metadata is in pyproject.toml. Set FASTGD_OPENMP to auto (the default: use OpenMP if the
-compiler has it), on (fail without it) or off.
+All metadata is in pyproject.toml. FASTGD_THREADS=off builds an engine without threads.
 """
 
 import os
 import platform
 import shutil
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,27 +17,13 @@ from setuptools.command.build_ext import build_ext
 # Fused operations are explicit (src_c/kernels/vec.h), and the compiler must not add others, so that
 # bits are equal on every level.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+if os.environ.get("FASTGD_THREADS", "on") == "off":
+    CFLAGS += ["-DFGD_THREADS=0"]
+elif os.environ.get("FASTGD_THREADS", "on") != "on":
+    raise SystemExit(f"FASTGD_THREADS={os.environ['FASTGD_THREADS']!r}: allowed are on and off")
 CFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
-LDFLAGS = os.environ.get("FASTGD_CFLAGS", "").split()
-
-OPENMP_FLAGS = (
-    (["-fopenmp"], ["-fopenmp"]),
-    (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's clang with Homebrew's libomp
-)
-OPENMP_PROBE = """
-#include <omp.h>
-int main(void) {
-    int n = 0;
-#pragma omp parallel num_threads(2) reduction(+ : n)
-    n += 1;
-    return n == 0 || omp_get_max_threads() < 1;
-}
-"""
-NO_OPENMP = """
-fastgd: WARNING: this compiler has no working OpenMP ({reason}).
-fastgd: The package will run on ONE thread. To use more, install OpenMP (gcc has it built in;
-fastgd: for clang the package libomp-dev, on macOS `brew install libomp`) and build again.
-"""
+LDFLAGS = [] if sys.platform == "win32" else ["-pthread"]
+LDFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
 
 LEVEL_FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
@@ -60,7 +44,7 @@ def levels():
     return ["baseline"]
 
 
-HEADERS = ["src_c/fastgd.h", "src_c/barrier.h", "src_c/team.h"]
+HEADERS = [f"src_c/{name}.h" for name in ("fastgd", "barrier", "platform", "pool")]
 KERNEL_SOURCES = [str(path) for path in Path("src_c").rglob("*") if path.suffix in {".h", ".c"}]
 
 
@@ -87,7 +71,7 @@ class BuildLibraries(build_clib):
     """Build the kernels; rebuild all if the flags of the last build were different."""
 
     def run(self):
-        flags = repr([CFLAGS, os.environ.get("FASTGD_OPENMP"), os.environ.get("CC")])
+        flags = repr([CFLAGS, os.environ.get("CC")])
         stamp = Path(self.build_temp, "fastgd-flags.txt")
         if not stamp.exists() or stamp.read_text() != flags:
             shutil.rmtree(self.build_temp, ignore_errors=True)
@@ -104,7 +88,7 @@ class BuildLibraries(build_clib):
 
 
 class BuildExtension(build_ext):
-    """Add OpenMP to the engine if a test program compiles and links with it."""
+    """Build the kernels first, and the extensions in parallel."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -114,52 +98,6 @@ class BuildExtension(build_ext):
     def run(self):
         self.run_command("build_clib")  # an in-place build would not run it
         super().run()
-
-    def build_extensions(self):
-        compile_flags, link_flags = self.openmp()
-        for extension in self.extensions:
-            if extension.name == "fastgd.engine.engine":
-                extension.extra_compile_args += compile_flags
-                extension.extra_link_args += link_flags
-        super().build_extensions()
-
-    def openmp(self):
-        wanted = os.environ.get("FASTGD_OPENMP", "auto").lower()
-        if wanted not in {"auto", "on", "off"}:
-            raise SystemExit(f"FASTGD_OPENMP={wanted!r}: allowed are auto, on and off")
-        if wanted == "off":
-            return [], []
-        failures = []
-        for compile_flags, link_flags in OPENMP_FLAGS:
-            failure = self.probe(compile_flags, link_flags)
-            if failure is None:
-                return compile_flags, link_flags
-            failures.append(f"{' '.join(compile_flags)}: {failure}")
-        reason = "; ".join(failures)
-        if wanted == "on":
-            raise SystemExit(
-                f"FASTGD_OPENMP=on, but no OpenMP program compiles and links: {reason}"
-            )
-        print(NO_OPENMP.format(reason=reason), file=sys.stderr)
-        return [], []
-
-    def probe(self, compile_flags, link_flags):
-        """Compile and link a small OpenMP program; return the error message, None for success."""
-        folder = tempfile.mkdtemp()
-        try:
-            source = Path(folder, "probe.c")
-            source.write_text(OPENMP_PROBE)
-            objects = self.compiler.compile(
-                [str(source)], output_dir=folder, extra_postargs=compile_flags
-            )
-            self.compiler.link_executable(
-                objects, "probe", output_dir=folder, extra_postargs=link_flags
-            )
-        except Exception as error:  # compilers raise many types; all mean that these flags fail
-            return str(error)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return None
 
 
 def extension(name, sources, **options):
@@ -188,7 +126,7 @@ if __name__ == "__main__":
                 extension("evaluation", [], depends=HEADERS),
                 extension("workspace", [], depends=HEADERS),
                 extension("side_by_side", [], depends=HEADERS),
-                extension("engine", [], depends=HEADERS),
+                extension("engine", ["src_c/pool.c"], depends=HEADERS),
                 extension(
                     "shuffle",
                     ["src_c/shuffle.c"],

@@ -50,7 +50,7 @@ class Plan:
     reduction : {"mean", "sum"}
         How to combine the gradients of a batch's samples.
     n_threads : int
-        The most threads to use; 0 for OpenMP's number.
+        The most threads to use; 0 for all.
     l1, l2 : float
         Penalty factors: for the weights' absolute values, and for half their squares.
     penalty_of_sum : bool

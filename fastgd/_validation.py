@@ -226,7 +226,7 @@ def check_batch_sizes(batch_sizes: Any, n_samples: int) -> list[int]:
 
 
 def check_threads(n_threads: int | None) -> int:
-    """Return the most threads to use; 0 for OpenMP's number."""
+    """Return the most threads to use; 0 for all."""
     return 0 if n_threads is None else check_int("n_threads", n_threads, at_least=1)
 
 

@@ -10,7 +10,7 @@ __all__ = ["show_config"]
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Show the version, the instruction levels, OpenMP and the threads in use.
+    """Show the version, the instruction levels and the number of threads.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     -------
     dict or None
         With ``mode="dicts"``: the version, "instruction level" (the one in use), "instruction
-        levels supported" (by this CPU) and "compiled in", "openmp" (whether the build has it)
-        and "threads" (how many it would use).
+        levels supported" (by this CPU) and "compiled in", "threads compiled in" (whether
+        the build has threads) and "threads" (how many it would use).
 
     Examples
     --------
@@ -39,6 +39,6 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         return facts
     for name, value in facts.items():
         print(f"{name + ':':<32} {', '.join(value) if isinstance(value, list) else value}")
-    if not facts["openmp"]:
-        print("This build has no OpenMP: everything runs on one thread.")
+    if not facts["threads compiled in"]:
+        print("This build has no threads: everything runs on one.")
     return None

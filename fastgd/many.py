@@ -51,7 +51,7 @@ def train_many(
         array of indices of the samples to train on, without a copy of the data. Several networks
         may have the same seed, but not the same generator or bit generator.
     n_threads : int, optional
-        The most networks to train at the same time; OpenMP's number of threads if not given, and
+        The most networks to train at the same time; as many as there are threads if not given, and
         never more than that.
 
     Returns

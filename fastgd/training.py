@@ -186,7 +186,7 @@ def train(
     rng : None, int or numpy.random.Generator
         Used to draw the order of the samples; None takes a fresh generator.
     n_threads : int, optional
-        The most threads to use; OpenMP's number if not given (one per core, or as set by
+        The most threads to use; if not given, all (one per core, or as set by
         ``OMP_NUM_THREADS`` or threadpoolctl), and never more than that. The engine uses fewer if
         that is faster. The results do not depend on it.
     backend : {"compiled", "vectorized", "loop"}

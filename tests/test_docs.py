@@ -114,7 +114,7 @@ def test_every_environment_variable_is_in_the_readme():
         if name.startswith("FASTGD_")
     }
     readme = (root / "README.md").read_text(encoding="utf-8")
-    assert {"FASTGD_ISA", "FASTGD_OPENMP"} <= read
+    assert {"FASTGD_ISA", "FASTGD_THREADS"} <= read
     assert [name for name in sorted(read) if f"| `{name}` |" not in readme] == []
 
 

@@ -81,7 +81,7 @@ def test_a_callbacks_error_reaches_the_caller():
 
 def test_a_callbacks_error_ends_the_other_runs(monkeypatch):
     """Without the interruption they would not end; their callback is a safeguard."""
-    monkeypatch.setattr(compiled, "threads", lambda n: n)  # two also where OpenMP gives one
+    monkeypatch.setattr(compiled, "threads", lambda n: n)  # two also where the limit is one
     begun, ended = [], []
 
     def fail(net, history):

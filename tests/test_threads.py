@@ -1,6 +1,6 @@
 """The number of threads: limits by the user, the environment and the operating system.
 
-Without OpenMP it is always one.
+In a build without threads it is always one.
 """
 
 import os
@@ -10,9 +10,9 @@ from conftest import run_python
 from threadpoolctl import threadpool_limits
 
 from fastgd.backends import compiled
-from fastgd.engine import engine
+from fastgd.engine import engine, limits
 
-MOST = 8 if engine.config()["openmp"] else 1
+MOST = 8 if engine.config()["threads compiled in"] else 1
 THREADS = "/proc/self/task"  # where Linux lists the threads of a process
 
 
@@ -24,10 +24,25 @@ def test_threadpoolctl_limits_them(limit):
     assert engine.max_threads() == before
 
 
-@pytest.mark.parametrize("value", [1, 3])
-def test_the_environment_sets_them(value):
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [
+        ({"OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "3,2"}, 3),  # two levels of nested teams
+        ({"OMP_NUM_THREADS": "3", "OMP_THREAD_LIMIT": "2"}, 2),
+    ],
+)
+def test_the_environment_sets_them(variables, threads):
     code = "import fastgd; from fastgd.engine import engine; print(engine.max_threads())"
-    assert int(run_python(code, OMP_NUM_THREADS=str(value))) == min(value, MOST)
+    assert int(run_python(code, **variables)) == min(threads, MOST)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many"])
+def test_a_limit_that_is_no_number_is_ignored_with_a_warning(monkeypatch, text):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.warns(RuntimeWarning, match=f"OMP_NUM_THREADS='{text}' is not a positive"):
+        assert limits.from_environment(5) == 5
 
 
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
@@ -51,7 +66,7 @@ with threadpool_limits(3, user_api="openmp"):
 
 
 def test_very_many_threads_are_limited(monkeypatch):
-    """OpenMP's library crashes from about 100,000 on; such numbers are typing errors."""
+    """A number such as 100,000 is a typing error."""
     monkeypatch.setattr(compiled, "max_threads", lambda: 1_000_000)
     assert compiled.threads(0) == compiled.MOST_THREADS
     assert compiled.threads(1_000_000) == compiled.MOST_THREADS
@@ -65,7 +80,7 @@ def test_a_call_can_lower_the_number_of_threads_but_not_raise_it(wanted, limit, 
 
 
 def test_fewer_threads_than_requested_do_the_whole_step():
-    """OpenMP may provide a smaller team: here the environment limits it."""
+    """The environment's second limit holds too."""
     code = """
 import numpy as np
 import fastgd as gd
@@ -87,9 +102,9 @@ for sizes in ((40, 1), (40, 200, 200, 1)):
 @pytest.mark.skipif(not os.path.isdir(THREADS), reason=f"threads are counted in {THREADS}")
 @pytest.mark.parametrize("stacks", [0, 1, 3])
 def test_training_works_with_the_threads_that_can_be_started(stacks):
-    """At a limit on addresses, as at one on processes, where OpenMP itself would end the process.
+    """At a limit on addresses, as at one on processes, the other threads do the work.
 
-    The limit leaves room for the stacks of so many threads and for part of the other memory.
+    The limit leaves room for the stacks of so many threads and for other memory.
     """
     code = f"""
 import os, resource
@@ -104,12 +119,12 @@ def trained(n_threads):
     return net.params.tobytes()
 alone = trained(1)
 pages = int(open("/proc/self/statm").read().split()[0])
-size = pages * resource.getpagesize() + {stacks} * (8 << 20) + (6 << 20)
+size = pages * resource.getpagesize() + ({stacks} + 6) * (1 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (size, size))
-assert trained(8) == alone
-assert trained(8) == alone
+assert trained(32) == alone
+assert trained(32) == alone
 net = gd.Network([40, 1], rng=0)
 gd.train_many([net, net.copy()], X, X[:, 0], {{"epochs": 2}}, n_threads=2)
-print(len(os.listdir({THREADS!r})) <= 1 + {stacks})
+print(len(os.listdir({THREADS!r})) <= 1 + {stacks} + 6)
 """
-    assert run_python(code, OMP_NUM_THREADS="8", OPENBLAS_NUM_THREADS="1").split() == ["True"]
+    assert run_python(code, OMP_NUM_THREADS="32", OPENBLAS_NUM_THREADS="1").split() == ["True"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from building import CROSS, copy_sources
 
 QEMU = "qemu-aarch64"
-PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "libexpat1", "zlib1g")
+PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "libexpat1", "zlib1g")
 OF_PYTHON = ("{}-minimal", "lib{}-minimal", "lib{}-stdlib", "lib{}-dev")
 WHEELS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 
@@ -83,7 +83,6 @@ def build(folder: Path, python: str) -> None:
         "CC": f"{CROSS}gcc -I{headers / python} -I{headers}",
         "LDSHARED": f"{CROSS}gcc -shared",
         "FASTGD_MACHINE": "aarch64",
-        "FASTGD_OPENMP": "on",
     }
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build", "--build-lib", folder / "site"],

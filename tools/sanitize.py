@@ -2,9 +2,7 @@
 
 address: gcc's address and undefined-behaviour sanitizers on the quick tests, and on trainings whose
 data is changed at random (tools/mutations.py).
-thread: clang's thread sanitizer on a threaded run. It needs LLVM's OpenMP library with the Archer
-tool, which tells the sanitizer that the start and the end of a team are synchronised; with another
-library both look like races. (The engine's own barrier needs no such help.)
+thread: clang's thread sanitizer on a threaded run.
 
 The exit code is not 0 if something is found.
 """
@@ -71,7 +69,7 @@ def thread(target: Path) -> int:
     if clang is None:
         print(
             "thread sanitizer: NOT RUN. It needs clang 16 or later with its run-time library "
-            "and OpenMP (Debian: clang-19 libclang-rt-19-dev libomp-19-dev)",
+            "(Debian: clang-19 libclang-rt-19-dev)",
             file=sys.stderr,
         )
         return 1 if os.environ.get("CI") else 0
@@ -80,13 +78,9 @@ def thread(target: Path) -> int:
         CC=clang,
         LDSHARED=f"{clang} -shared",
         FASTGD_CFLAGS="-g1 -O1 -fsanitize=thread -shared-libsan",
-        FASTGD_OPENMP="on",
     )
-    archer = Path(library(clang, "libomp.so")).resolve().parent / "libarcher.so"
     environment = {
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:halt_on_error=0:exitcode=66",
-        "OMP_TOOL_LIBRARIES": str(archer),
-        "ARCHER_OPTIONS": "verbose=1",
         "PYTHONPATH": str(target),
         "OPENBLAS_NUM_THREADS": "1",
     }

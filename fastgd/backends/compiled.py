@@ -35,7 +35,7 @@ __all__ = [
     "threads",
 ]
 
-# libgomp keeps data of every thread on the stack, which too many threads overflow.
+# Larger numbers are typing errors.
 MOST_THREADS = 1024
 
 # Set by tests: a lower level; and all threads, as many as a call requests, even for small steps.
@@ -44,7 +44,7 @@ ALL_THREADS = False
 
 
 def threads(wanted: int) -> int:
-    """Return the number of threads of a call: as requested (0: all), at most OpenMP's number."""
+    """Return the number of threads of a call: as requested (0: all), at most the limit of users."""
     most = wanted if wanted and ALL_THREADS else max_threads()
     return min(wanted or most, most, MOST_THREADS)
 

@@ -104,7 +104,7 @@ def compare(
     rng : None, int or numpy.random.Generator
         Draws s, the first seed; an int is s.
     n_threads : int, optional
-        The most threads to use; OpenMP's number if not given.
+        The most threads to use; all if not given.
     side_by_side : bool, optional
         Whether to train the runs at the same time, one per thread (`fastgd.train_many`), which
         is fastest, or one after the other, each with several threads. The results have the same

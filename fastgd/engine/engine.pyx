@@ -5,7 +5,6 @@
 workspace.pyx allocates the memory, step_loop.pyx makes the steps, and src_c/ has the arithmetic.
 """
 
-from cython.parallel cimport parallel, threadid
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -13,68 +12,42 @@ from libc.string cimport memcpy, memset
 from fastgd.engine.evaluation cimport write_outputs, write_sample_gradients, write_sample_norms
 from fastgd.engine.kernels cimport _place, _room
 from fastgd.engine.packing cimport convert, inner, transpose_all, unpack
-from fastgd.engine.run cimport FGD_FLAG, FGD_RAISE_FLAG, Pace, Record, Run, _min, fgd_seconds
+from fastgd.engine.run cimport Pace, Record, Run, _min, fgd_seconds
 from fastgd.engine.side_by_side cimport Stop, current_stop
 from fastgd.engine.step_loop cimport is_stochastic, run_steps
 from fastgd.engine.workspace cimport Workspace
 
-import os
 import threading
 
+from fastgd.engine import limits
 from fastgd.engine.kernels import LEVEL, compiled_levels, levels, pin
 from fastgd.engine.side_by_side import Stopped
 
 
-cdef extern from *:
-    """
-    #ifdef _OPENMP
-    #include <omp.h>
-    #define FGD_OPENMP 1
-    #define FGD_BARRIER() _Pragma("omp barrier")
-    #else
-    #define FGD_OPENMP 0
-    #define FGD_BARRIER()
-    #define omp_get_max_threads() 1
-    #define omp_get_num_threads() 1
-    #define omp_get_num_procs() 1
-    #endif
-    """
-    const bint FGD_OPENMP
-    void FGD_BARRIER() noexcept nogil
-    int omp_get_max_threads() noexcept nogil
-    int omp_get_num_threads() noexcept nogil
-    int omp_get_num_procs() noexcept nogil
-
-
-cdef extern from "team.h" nogil:
-    int fgd_team(int wanted, double now) noexcept
+cdef extern from "pool.h" nogil:
+    const bint FGD_THREADS
+    ctypedef struct fgd_team:
+        int n_threads
+    ctypedef void fgd_task(void *context, int thread) noexcept nogil
+    void fgd_gather(fgd_team *team, int n) noexcept
+    void fgd_run(fgd_team *team, fgd_task *task, void *context) noexcept
+    int fgd_cores() noexcept
+    int fastgd_get_max_threads() noexcept
+    void fastgd_set_max_threads(int n) noexcept
 
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 
-# libgomp hangs in a forked child whose parent had started threads: stay on one thread there.
-cdef bint _threads_started = False
-cdef bint _forked_after_threads = False
+cdef int CORES = fgd_cores()
 
-
-def _after_fork_in_child():
-    global _forked_after_threads
-    _forked_after_threads = FGD_FLAG(_threads_started)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-cdef bint _has_threads() noexcept:
-    return FGD_OPENMP and not _forked_after_threads
+fastgd_set_max_threads(limits.from_environment(CORES))
 
 
 def max_threads():
-    """Return the number of threads that OpenMP would use now (1 without OpenMP)."""
-    return omp_get_max_threads() if _has_threads() else 1
+    """Return the most threads that a run would take now (1 in a build without threads)."""
+    return fastgd_get_max_threads()
 
 
 def config():
@@ -83,7 +56,7 @@ def config():
         "instruction level": LEVEL,
         "instruction levels supported": levels(),
         "instruction levels compiled in": compiled_levels(),
-        "openmp": FGD_OPENMP != 0,
+        "threads compiled in": FGD_THREADS != 0,
         "threads": max_threads(),
     }
 
@@ -109,6 +82,17 @@ cdef double FIRST_GAP = 2e-2        # time between trials, which doubles
 cdef double LAST_GAP = 1.0
 # Outputs are computed on all threads from this many parameters times samples.
 cdef double MIN_PARALLEL_WORK = 1e7
+
+
+cdef struct Task:
+    void *engine
+    int what
+    char *out
+
+
+cdef void _do(void *context, int thread) noexcept nogil:
+    cdef Task *task = <Task *> context
+    (<Engine> task.engine)._work(thread, task.what, task.out)
 
 
 cdef bint _fill_noise(void *engine) noexcept nogil:
@@ -454,8 +438,6 @@ cdef class Engine(Workspace):
         cdef size_t t
         for t in range(run.team.most_threads):
             run.windows[t].start = run.windows[t].count = 0
-        if not _has_threads():  # a callback may have forked since the last epoch
-            run.team.most_threads = 1
         run.flags.stopped = run.flags.interrupted = False
         self._stop = current_stop()
         run.host.told_to_stop = NULL if self._stop is None else &self._stop.raised
@@ -551,26 +533,19 @@ cdef class Engine(Workspace):
 
     cdef void _send(self, int threads, int what, char *out) noexcept nogil:
         """Let the threads run the stretch, or write a result for all samples."""
-        global _threads_started
-        if threads > 1:
-            threads = fgd_team(threads, fgd_seconds())
-        if threads == 1:
-            self._divide_work(1)
-            self._work(0, what, out)
-            return
-        FGD_RAISE_FLAG(_threads_started)
-        with parallel(num_threads=threads):
-            if threadid() == 0:
-                self._divide_work(omp_get_num_threads())  # OpenMP may give fewer
-            FGD_BARRIER()
-            self._work(threadid(), what, out)
+        cdef fgd_team team
+        cdef Task task
+        fgd_gather(&team, threads)
+        self._divide_work(team.n_threads)
+        task.engine, task.what, task.out = <void *> self, what, out
+        fgd_run(&team, _do, &task)
 
     cdef void _divide_work(self, int threads) noexcept nogil:
         """Divide the work among a team of threads."""
         self.run.team.n_threads = threads
         self.run.team.n_split = self._split_layers(threads)
         if threads > 1:
-            self.run.team.spins = SPINS if threads <= omp_get_num_procs() else 0
+            self.run.team.spins = SPINS if threads <= CORES else 0
 
     cdef void _work(self, int thread, int what, char *out) noexcept nogil:
         if what == WAKE:

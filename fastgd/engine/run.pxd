@@ -22,20 +22,17 @@ from fastgd.engine.kernels cimport (
 
 cdef extern from *:
     """
-    #include <time.h>
     #define FGD_PREFETCH(place) __builtin_prefetch(place, 0, 2)
     #define FGD_RAISE_FLAG(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
     #define FGD_FLAG(flag) __atomic_load_n(&(flag), __ATOMIC_RELAXED)
-    static inline double fgd_seconds(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    }
     """
     void FGD_PREFETCH(const void *place) noexcept nogil
     void FGD_RAISE_FLAG(bint flag) noexcept nogil
     bint FGD_FLAG(bint flag) noexcept nogil
-    double fgd_seconds() noexcept nogil
+
+
+cdef extern from "platform.h" nogil:
+    double fgd_seconds() noexcept
 
 
 cdef extern from "barrier.h" nogil:

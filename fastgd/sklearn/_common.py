@@ -130,9 +130,9 @@ def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
 
 
 def count_threads(n_threads: int | None) -> int:
-    """Return the maximum number of threads: the user's or OpenMP's, but 1 in joblib's threads.
+    """Return the maximum number of threads: the user's, or all, but 1 in joblib's threads.
 
-    In joblib's processes, joblib itself lowers OpenMP's number.
+    To its processes joblib gives their share through OMP_NUM_THREADS.
     """
     if n_threads is not None:
         return min(int(n_threads), max_threads())

@@ -114,7 +114,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         Each is called with the estimator after each epoch; training stops if one returns True. Pass
         scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The maximum number of threads; OpenMP's number if None. The results do not depend on it.
+        The maximum number of threads; all if None. The results do not depend on it.
 
     Attributes
     ----------
@@ -533,7 +533,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         Each is called with the estimator after each epoch; training stops if one returns True. Pass
         scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The maximum number of threads; OpenMP's number if None. The results do not depend on it.
+        The maximum number of threads; all if None. The results do not depend on it.
 
     Attributes
     ----------

@@ -415,8 +415,8 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
         Each is called with the estimator after each epoch; training stops if one returns True. Pass
         scikit-learn's own callbacks (1.9) to ``set_callbacks``.
     n_threads : int, default=None
-        The maximum number of threads for the classes of one-versus-rest; OpenMP's number if None.
-        The results do not depend on it.
+        The maximum number of threads for the classes of one-versus-rest; all if None. The results
+        do not depend on it.
     multi_class : {"ovr", "softmax"}, default="ovr"
         How more than two classes are separated: each from the rest, or all together by softmax and
         cross-entropy (with ``loss="log_loss"``), which also accepts a matrix of probabilities as y.
