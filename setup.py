@@ -3,26 +3,31 @@
 All metadata is in pyproject.toml. FASTGD_THREADS=off builds an engine without threads.
 """
 
+import json
 import os
 import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
 
 # Fused operations are explicit (src_c/kernels/vec.h), and the compiler must not add others, so that
 # bits are equal on every level.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
-if os.environ.get("FASTGD_THREADS", "on") == "off":
+WINDOWS = sys.platform == "win32"
+THREADS = os.environ.get("FASTGD_THREADS", "on")
+if THREADS not in {"on", "off"}:
+    raise SystemExit(f"FASTGD_THREADS={THREADS!r}: allowed are on and off")
+if THREADS == "off":
     CFLAGS += ["-DFGD_THREADS=0"]
-elif os.environ.get("FASTGD_THREADS", "on") != "on":
-    raise SystemExit(f"FASTGD_THREADS={os.environ['FASTGD_THREADS']!r}: allowed are on and off")
 CFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
-LDFLAGS = [] if sys.platform == "win32" else ["-pthread"]
+LDFLAGS = [] if THREADS == "off" or WINDOWS else ["-pthread"]
 LDFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
 
 LEVEL_FLAGS = {
@@ -39,8 +44,8 @@ def levels():
         return ["baseline", "avx2", "avx512"]
     if machine in {"aarch64", "arm64"}:
         return ["neon"]
-    if wanted:
-        raise SystemExit(f"FASTGD_MACHINE={wanted!r}: allowed are x86_64 and aarch64")
+    if wanted and machine != "wasm32":
+        raise SystemExit(f"FASTGD_MACHINE={wanted!r}: allowed are x86_64, aarch64 and wasm32")
     return ["baseline"]
 
 
@@ -59,12 +64,24 @@ def kernel_libraries():
                     {
                         "sources": [source],
                         "include_dirs": ["src_c"],
-                        "cflags": CFLAGS + LEVEL_FLAGS.get(level, []),
+                        "cflags": for_compiler(CFLAGS + LEVEL_FLAGS.get(level, [])),
                         "obj_deps": {"": KERNEL_SOURCES},
                     },
                 )
             )
     return libraries
+
+
+def use_clang_cl(compiler):
+    """On Windows compile by clang-cl: Microsoft's compiler lacks GNU C's vectors."""
+    if compiler.compiler_type == "msvc":
+        compiler.initialize()
+        compiler.cc = os.environ.get("CC", "clang-cl")
+
+
+def for_compiler(flags):
+    """Return options as the compiler takes them: clang-cl takes clang's after /clang:."""
+    return [f"/clang:{flag}" for flag in flags] if WINDOWS else list(flags)
 
 
 class BuildLibraries(build_clib):
@@ -82,6 +99,7 @@ class BuildLibraries(build_clib):
 
     def build_libraries(self, libraries):
         """Build the libraries in parallel, one on each core."""
+        use_clang_cl(self.compiler)
         build = super().build_libraries
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda library: build([library]), libraries))
@@ -99,13 +117,48 @@ class BuildExtension(build_ext):
         self.run_command("build_clib")  # an in-place build would not run it
         super().run()
 
+    def build_extensions(self):
+        use_clang_cl(self.compiler)
+        super().build_extensions()
+
+
+class BuildWheel(bdist_wheel):
+    """Put a bill of materials into the wheel, in dist-info/sboms (PEP 770)."""
+
+    def write_wheelfile(self, wheelfile_base, *arguments, **options):
+        super().write_wheelfile(wheelfile_base, *arguments, **options)
+        folder = Path(wheelfile_base, "sboms")
+        folder.mkdir(exist_ok=True)
+        bill = bill_of_materials(self.distribution.get_version())
+        (folder / "fastgd.cdx.json").write_text(json.dumps(bill, indent=2) + "\n")
+
+
+def bill_of_materials(version):
+    """Return what a wheel is made of, in CycloneDX's form: fastgd, and code that Cython writes."""
+
+    def component(name, version, licence):
+        purl = f"pkg:pypi/{name.lower()}@{version}"
+        named = {"type": "library", "bom-ref": purl, "name": name, "version": version}
+        return {**named, "purl": purl, "licenses": [{"license": {"id": licence}}]}
+
+    own = component("fastgd", version, "BSD-3-Clause")
+    cython = component("Cython", metadata.version("Cython"), "Apache-2.0")
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": own},
+        "components": [cython],
+        "dependencies": [{"ref": own["bom-ref"], "dependsOn": [cython["bom-ref"]]}],
+    }
+
 
 def extension(name, sources, **options):
     return Extension(
         f"fastgd.engine.{name}",
         sources=[f"fastgd/engine/{name}.pyx", *sources],
         include_dirs=["src_c"],
-        extra_compile_args=list(CFLAGS),
+        extra_compile_args=for_compiler(CFLAGS),
         extra_link_args=list(LDFLAGS),
         **options,
     )
@@ -136,5 +189,9 @@ if __name__ == "__main__":
             ],
             language_level=3,
         ),
-        cmdclass={"build_clib": BuildLibraries, "build_ext": BuildExtension},
+        cmdclass={
+            "bdist_wheel": BuildWheel,
+            "build_clib": BuildLibraries,
+            "build_ext": BuildExtension,
+        },
     )

@@ -1,7 +1,7 @@
 """A Python for aarch64 with NumPy and the package, run by qemu: for tools/emulate.py.
 
-It is Debian's Python, unpacked into a temporary folder together with NumPy's wheel and the package,
-which is cross-compiled.
+It is Debian's Python, unpacked into a temporary folder together with NumPy's wheel and the
+package's, which is cross-compiled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from building import CROSS, copy_sources
+from building import CROSS
+from wheels import build_wheel
 
 QEMU = "qemu-aarch64"
 PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "libexpat1", "zlib1g")
@@ -76,20 +77,14 @@ def unpack_numpy(folder: Path, version: str) -> None:
 
 
 def build(folder: Path, python: str) -> None:
-    """Build the package for aarch64 into folder/site."""
-    source = copy_sources(folder)
+    """Build a wheel for aarch64, and unpack it into folder/site."""
     headers = folder / "root" / "usr" / "include"
-    environment = {
-        "CC": f"{CROSS}gcc -I{headers / python} -I{headers}",
-        "LDSHARED": f"{CROSS}gcc -shared",
-        "FASTGD_MACHINE": "aarch64",
-    }
-    subprocess.run(
-        [sys.executable, "setup.py", "-q", "build", "--build-lib", folder / "site"],
-        cwd=source, env={**os.environ, **environment}, check=True, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    wheel = build_wheel(
+        "manylinux2014_aarch64", folder / "wheels", f"-I{headers / python} -I{headers}"
+    )
+    shutil.unpack_archive(wheel, folder / "site", "zip")
     engine = folder / "site" / "fastgd" / "engine"
-    for built in engine.glob("*.so"):  # the name has the suffix of the building machine
+    for built in engine.glob("*.so"):  # the name has the version of the building Python
         built.rename(built.with_name(built.name.split(".")[0] + ".so"))
 
 

@@ -42,7 +42,7 @@ OLDEST = (
 INSTALL = "install"
 STEPS = (
     "lint", "types", "sanitizers", "tests", "slow_tests", "machine_code", "levels",
-    "without_threads", "docs", "packages", "benchmarks",
+    "wheels", "without_threads", "docs", "packages", "benchmarks",
 )  # fmt: skip
 EXTRA = "oldest"
 QUICK = "quick"
@@ -90,6 +90,7 @@ class Checks:
         self.run(bin_folder / "clang-format", "--dry-run", "--Werror", *sorted(sources))
         self.run(bin_folder / "lint-imports", "--no-cache")
         self.run(self.python, "tools/rules.py")
+        self.run(self.python, "tools/workflows.py")
 
     def types(self) -> None:
         self.run(self.python, "-m", "mypy")
@@ -167,6 +168,15 @@ class Checks:
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir()
         self.run(fresh / "bin" / "python", "-m", "fastgd", cwd=elsewhere)
+
+    def wheels(self) -> None:
+        """Build a wheel for other Linuxes and try it; compile src_c/ for other systems."""
+        out = self.folder / "wheels"
+        self.run(self.python, "tools/wheels.py", "build", "manylinux2014_x86_64", "-o", out)
+        (wheel,) = out.iterdir()
+        self.run(self.python, "tools/wheel_contents.py", wheel)
+        self.run(self.python, "tools/wheels.py", "try", wheel)
+        self.run(self.python, "tools/wheels.py", "kernels")
 
     def without_threads(self) -> None:
         """Build without threads, as for Pyodide; the quick tests pass on one."""

@@ -22,6 +22,7 @@ WANTED = (  # besides the modules
     "fastgd/data/",
     "fastgd/plot/light.mplstyle",
     "fastgd/plot/dark.mplstyle",
+    ".dist-info/sboms/fastgd.cdx.json",
 )
 UNWANTED = ("tests/", "benchmarks/", "tools/", "src_c/", ".pyx", ".pxd", ".c", ".h")
 
