@@ -32,7 +32,8 @@ def main() -> int:
         commands.append(["actionlint", *files])
     else:
         print("actionlint: NOT RUN, it is not installed", file=sys.stderr)
-    return any([subprocess.run(command, cwd=ROOT).returncode for command in commands])
+    codes = [subprocess.run(command, cwd=ROOT).returncode for command in commands]
+    return any(codes)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _register() -> None:
     except ImportError:
         return
 
-    class Controller(LibController):  # type: ignore[misc, no-any-unimported]
+    class Controller(LibController):  # type: ignore[misc]  # comes without types
         """fastgd's threads, which obey limits for OpenMP."""
 
         user_api = "openmp"
