@@ -834,3 +834,118 @@ def test_progress_on_a_terminal_and_ctrl_c():
         os.close(ours)
     assert "Traceback" not in seen
     assert re.search(r"\[\.{20}\]  0% 0:0\d.*  batch size 1: epoch \d+ of 100000000", seen)
+
+
+# --- other forms of input and output ------------------------------------------------------------
+
+
+def test_json_holds_the_table_and_the_advice(folder, run):
+    code, out, err = run("house.csv", "--target", "price", *FAST, "--json", "--seeds", "2")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [one["batch_size"] for one in found["runs"]] == [1, 32, 96]
+    (best,) = [one for one in found["runs"] if one["recommended"]]
+    assert found["advice"][0].startswith(f"Take batch size {best['batch_size']}")
+    assert np.mean(best["validation_losses"]) == pytest.approx(best["validation_loss"])
+    assert found["next"].startswith("fastgd house.csv --target price")
+
+
+def test_json_has_no_numbers_that_json_has_not(folder, run):
+    words = ["--learning-rate", "1e25", "--json"]
+    code, out, _ = run("house.csv", "--target", "price", *FAST, *words)
+    assert code == 1
+    assert {one["validation_loss"] for one in json.loads(out)["runs"]} == {None}
+    assert "NaN" not in out
+
+
+def test_quiet_leaves_the_table_and_the_advice(folder, run):
+    words = ["house.csv", "--target", "price", *FAST]
+    loud, quiet = (run(*words, *more)[1] for more in ([], ["--quiet"]))
+    assert numbers(loud) == numbers(quiet)
+    assert "Take batch size" in quiet
+    assert "Inputs:" in loud
+    assert "Inputs:" not in quiet
+
+
+def test_a_config_file_gives_options_and_the_command_line_wins(folder, run):
+    Path("run.toml").write_text(
+        'target = "price"\nepochs = 3\nbatch-size = [4, "full"]\nhidden = 8\nquiet = true\n'
+    )
+    words = ["house.csv", "--target", "price", "--batch-size", "4,full", "--hidden", "8"]
+    expected = numbers(run(*words, "--epochs", "3", "--quiet")[1])
+    assert numbers(run("house.csv", "--config", "run.toml")[1]) == expected
+    assert numbers(run("house.csv", "--config=run.toml", "--epochs", "2")[1]) == numbers(
+        run(*words, "--epochs", "2")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = ", "--config run.toml is not TOML"),
+        ("speed = 3", "there is no option --speed"),
+        ("epochs = {a = 1}", "--config run.toml: epochs must be text, a number, true, false"),
+        ("epochs = 0", "argument --epochs: '0' is not a whole number above 0"),
+    ],
+)
+def test_config_files_with_mistakes(text, message, folder, run):
+    Path("run.toml").write_text(text)
+    code, out, err = run("house.csv", "--target", "price", "--config", "run.toml")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_columns_can_be_kept_beside_predictions(folder, run):
+    run("house.csv", "--target", "price", "--save", "m.npz", *FAST)
+    _, out, _ = run("predict", "m.npz", "house.csv", "--keep", "city,price")
+    head, *rows = csv.reader(io.StringIO(out))
+    assert head == ["city", "price", "prediction"]
+    assert [row[:2] for row in rows] == [row[1:3] for row in houses()[1:]]
+    code, _, err = run("predict", "m.npz", "house.csv", "--keep", "id")
+    assert code == 2
+    assert "no column 'id' (did you mean 'kind'?), which --keep names" in err
+
+
+def test_several_targets_are_predicted_side_by_side(folder, run):
+    code, out, _ = run("house.csv", "--target", "price,area", "--save", "m.npz", *FAST)
+    assert code == 0
+    assert "Target: price, area (regression: several targets)" in out
+    _, out, _ = run("predict", "m.npz", "house.csv")
+    head, *rows = csv.reader(io.StringIO(out))
+    assert head == ["prediction of price", "prediction of area"]
+    assert len(rows) == 120
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_an_optimizer_can_be_chosen(name, folder, run):
+    words = ["house.csv", "--target", "price", "--optimizer", name, "--save", "m.npz", *FAST]
+    code, out, _ = run(*words)
+    assert code == 0
+    assert float(body(out)[0][3]) in {1e-3, 4e-3, 0.016, 0.01, 0.04, 0.16}
+    assert f"--optimizer {name}" in run(*words[:-6], *FAST)[1].splitlines()[-1]
+
+
+def test_missing_values_are_filled_in_and_said(folder, run):
+    with_gaps(folder)
+    code, out, _ = run("gaps.csv", "--target", "price", "--save", "m.npz", *FAST)
+    assert code == 0
+    assert "Missing values: area (1), city (1)." in " ".join(out.split())
+    _, out, _ = run("predict", "m.npz", "gaps.csv")
+    assert all(out.splitlines())
+
+
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_fit_the_terminal(width, rich, folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert cli.main(["house.csv", "--target", "price", *FAST, "--seeds", "1"]) == 0
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    *lines, last = out.splitlines()
+    assert max(map(len, lines)) < width
+    assert last.startswith("Next: ")
+    assert len(lines) <= 40
+    assert rich or any(line.endswith(" *") for line in lines)
