@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _data, _validation
+from fastgd import _columns, _data, _validation
 from fastgd._arguments import helpful
+from fastgd._columns import Column
 from fastgd._typing import AnyArray, FloatArray, RngLike, SamplesLike
 from fastgd.history import DivergenceError
 from fastgd.network import Network, check_network, read_rows
@@ -61,6 +62,16 @@ class Candidate:
     batch_bytes: int
 
 
+#: the columns of the table of candidates, for notebooks
+COLUMNS = (
+    Column("batch", "size", 9, lambda row: f"{row.batch_size:,}", names_rows=True),
+    Column("a", "step", 11, lambda row: _seconds(row.step_seconds)),
+    Column("relative", "updates", 9, lambda row: f"{row.relative_updates:.3g}"),
+    Column("relative", "time", 9, lambda row: f"{row.relative_time:.3g}"),
+    Column("batch", "bytes", 13, lambda row: f"{row.batch_bytes:,}"),
+)
+
+
 @dataclass(frozen=True)
 class Advice:
     """A batch size and the reasons for it; print it for a table.
@@ -100,6 +111,17 @@ class Advice:
 
     def __repr__(self) -> str:
         return str(self)  # for interactive sessions
+
+    def _repr_html_(self) -> str:
+        """Return HTML for notebooks: the reasons, and the candidates."""
+        from html import escape
+
+        chosen = [row for row in self.candidates if row.batch_size == self.batch_size]
+        table = _columns.as_html(
+            COLUMNS, self.candidates, "Batch sizes", [(row, "advised") for row in chosen]
+        )
+        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
+        return f"<p>Batch size {self.batch_size:,}</p>\n<ul>{reasons}</ul>\n{table}"
 
 
 @helpful

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastgd import _generators, _words
+from fastgd import _columns, _generators, _words
+from fastgd._columns import Column
 from fastgd._typing import FloatArray, IndexArray
 from fastgd.network import Network
 from fastgd.optimizers import ASGD, Optimizer, OptimizerState
@@ -25,6 +26,16 @@ __all__ = [
     "check_owner",
     "restore_rng",
 ]
+
+
+#: the columns of the table for notebooks, whose rows are pairs of a name and values
+COLUMNS = (
+    Column("", "quantity", 0, lambda row: row[0], left=True, names_rows=True),
+    Column("first", "epoch", 0, lambda row: f"{row[1][0]:.6g}"),
+    Column("", "lowest", 0, lambda row: f"{np.nanmin(row[1]):.6g}"),
+    Column("", "highest", 0, lambda row: f"{np.nanmax(row[1]):.6g}"),
+    Column("last", "epoch", 0, lambda row: f"{row[1][-1]:.6g}"),
+)
 
 
 class DivergenceError(ArithmeticError):
@@ -283,6 +294,16 @@ class History:
             for number, thing in ((self.epochs, "epoch"), (self.updates, "update"))
         )
         return f"History({epochs}, {updates}{last})"
+
+    def _repr_html_(self) -> str:
+        """Return HTML for notebooks: each quantity's first, lowest, highest and last value."""
+        series = {"loss": self.loss, "validation loss": self.validation_loss} | self.metrics
+        series |= {f"validation {name}": values for name, values in self.validation_metrics.items()}
+        rows = [(name, np.array(values)) for name, values in series.items() if len(values)]
+        caption = repr(self)
+        if self.best_epoch is not None:
+            caption += f"; epoch {self.best_epoch:,} was the best"
+        return _columns.as_html(COLUMNS, rows, caption)
 
 
 def check_owner(name: str, history: History, net: Network) -> None:

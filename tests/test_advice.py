@@ -157,3 +157,12 @@ def test_a_noise_scale_below_zero_is_shown_as_zero():
     shown = gd.recommend_batch_size(gd.Network([1, 1]), X, np.full(64, 3.0), rng=0)
     assert "-0" not in str(shown)
     assert advice._samples(-0.3) == advice._samples(0.0) == "0 samples"
+
+
+def test_a_notebook_shows_the_candidates_and_marks_the_advice():
+    X = np.random.default_rng(0).standard_normal((64, 2))
+    advice = gd.recommend_batch_size(gd.Network([2, 1], rng=0), X, X[:, 0], rng=0)
+    html = advice._repr_html_()
+    assert html.count("<tr") == 1 + len(advice.candidates)
+    marked = html.split('class="marked"><th')[1].split("</th>")[0]
+    assert f">{advice.batch_size:,} <span>advised" in marked

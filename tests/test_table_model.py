@@ -161,6 +161,12 @@ def test_the_command_line_saves_the_same_object(tmp_path, monkeypatch, capsys):
     assert repr(loaded) == repr(model)
 
 
+def test_a_notebook_shows_what_was_done_with_the_data(prices):
+    html = prices._repr_html_()
+    assert html.count("<li>") == len(prices.notes) >= 2
+    assert "TableModel(price from area" in html
+
+
 def test_the_same_seed_gives_the_same_bits(prices):
     again = gd.TableModel(rng=0, ignore=["rooms"], epochs=40).fit(houses(), target="price")
     assert again.network.params.tobytes() == prices.network.params.tobytes()

@@ -546,3 +546,18 @@ def test_a_historys_repr_is_one_line(epochs, text):
     net = gd.Network([1, 1])
     history = gd.train(net, [[1.0], [2.0]], [1.0, 2.0], batch_size=None, epochs=epochs)
     assert repr(history).startswith(f"{text}last loss ")
+
+
+def test_a_notebook_shows_a_history_as_a_table():
+    X = np.linspace(-1, 1, 40).reshape(-1, 1)
+    history = gd.train(
+        gd.Network([1, 1]), X, X[:, 0], epochs=3, validation=0.25, early_stopping=2, rng=0,
+        metrics=["r2"],
+    )  # fmt: skip
+    html = history._repr_html_()
+    assert "<caption" in html
+    assert f"epoch {history.best_epoch} was the best" in html
+    for name in ("loss", "validation loss", "r2", "validation r2"):
+        assert f">{name}</th>" in html
+    assert f"<td>{history.loss[-1]:.6g}</td>" in html
+    assert gd.History()._repr_html_().count("<tr") == 1

@@ -397,6 +397,13 @@ class TableModel:
         model.notes = kept["notes"]
         return model
 
+    def _repr_html_(self) -> str:
+        """Return HTML for notebooks: the model, and what was done with the data."""
+        from html import escape
+
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return f"<p>{escape(repr(self))}</p>\n<ul>{notes}</ul>"
+
     def __repr__(self) -> str:
         if self._encoding is None:
             return "TableModel(not fitted)"
