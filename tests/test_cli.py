@@ -386,7 +386,7 @@ def test_unknown_categories_can_be_ignored(model_of_two_columns, run):
             "house.csv price",
             "and 'price' were given: a column's name goes with --target",
         ),
-        ("house.csv --target price --delimiter :", "price,kind': is the --delimiter right?"),
+        ("house.csv --target price --delimiter :", "price,kind': is the --sep right?"),
         ("house.csv new.csv --target price", "one FILE is read, but 'house.csv' and 'new.csv'"),
         ("--epochs 0", "argument --epochs: '0' is not a whole number above 0"),
         (

@@ -337,6 +337,7 @@ def test_settings_that_cannot_be(settings, message):
         ({"a": [[1, 2]] * 20, "y": [1] * 20}, "y", "column 'a' of the frame has 2 dimensions"),
         ({"a": [1, 2], "y": [1, 2]}, "y", "2 usable rows"),
         ({"a": range(20), "y": range(20)}, "z", "the frame has no column 'z'"),
+        ({"a y": ["1 2"] * 20}, "a y", r"no column left to predict 'a y' from: .*sep"),
     ],
 )
 def test_frames_that_cannot_be_used(frame, target, message):

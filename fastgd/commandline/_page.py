@@ -142,7 +142,8 @@ def _scatter(target: NumberTarget, y: Any, predicted: Any) -> str:
 
 def _confusion(target: ClassTarget, y: Any, predicted: Any) -> str:
     """Return a table of the counts of each class and prediction; of the mistakes if it is large."""
-    names, pairs = target.classes, Counter(zip(y.tolist(), predicted.tolist(), strict=True))
+    names = [visible(name) for name in target.classes]
+    pairs = Counter(zip(y.tolist(), predicted.tolist(), strict=True))
     if len(names) > MOST_CLASSES:
         wrong = [(pair, n) for pair, n in pairs.most_common() if pair[0] != pair[1]][:20]
         rows: list[Any] = [(names[i], names[j], n) for (i, j), n in wrong]

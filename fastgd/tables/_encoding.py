@@ -208,4 +208,4 @@ def header_doubt(table: Table) -> str:
         return ": is its first line a header?"
     if table.unnamed > len(table.columns):
         return ": is its first line a title? Remove the lines above the columns' names"
-    return ": is the --delimiter right?" if len(table.columns) == 1 else ""
+    return ": is the --sep right?" if len(table.columns) == 1 else ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastgd._words import count
 from fastgd.tables._dates import EPOCH, find_format, parse
-from fastgd.tables._encoding import Encoding
+from fastgd.tables._encoding import Encoding, header_doubt
 from fastgd.tables._gaps import as_names
 from fastgd.tables._inputs import (
     CategoryColumn,
@@ -95,7 +95,10 @@ def learn_encoding(
     learn.refuse_stray()
     inputs = tuple(column for column in columns if column is not None)
     if not inputs:
-        raise InputError(f"{table.source} has no column left to predict {shorten(targets)} from")
+        raise InputError(
+            f"{table.source} has no column left to predict {shorten(targets)} from"
+            f"{header_doubt(table)}"
+        )
     if task == "classification":
         if len(targets) > 1:
             raise InputError(
