@@ -149,8 +149,8 @@ PICTURES = {
     "schedules": learning_rates,
     "escape": leave_saddle,
     "gradient_spread": spread,
-    "graph": two_samples,
     "coverage": lambda: plot.coverage(["shuffle", "replacement", "sequential"], 10_000),
+    "graph": two_samples,
 }
 
 if __name__ == "__main__":

@@ -62,10 +62,10 @@ def _used(node: ast.AST) -> set[str]:
 
 
 def description(draw: Callable[[], Any]) -> str:
-    """Return what a picture is, for those who do not see it: the first line of a docstring."""
+    """Return what a picture shows, for those who do not see it, from the docstring."""
     if match := re.search(r"lambda: plot\.(\w+)", inspect.getsource(draw)):
         draw = getattr(plot, match[1])
-    return (inspect.getdoc(draw) or "").partition("\n")[0]
+    return (inspect.getdoc(draw) or "").partition("\n")[0].removeprefix("Draw ").rstrip(".")
 
 
 class PictureGallery(SphinxDirective):
@@ -92,7 +92,7 @@ class PictureGallery(SphinxDirective):
             "   .. plot::",
             f"      :context: {'reset' if first else 'close-figs'}",
             "      :include-source: False",
-            f"      :alt: {description(draw)}",
+            f"      :alt: {words.capitalize()}: {description(draw)}",
             *(["      :class: wide"] if name == "graph" else []),
             "",
             *([f"      {setup}"] if first else []),
