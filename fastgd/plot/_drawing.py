@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import decimal
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -179,8 +180,10 @@ def title(ax: Axes, text: str) -> None:
     points = min(float(ax.title.get_fontsize()), 11.0)
     figure = ax.get_figure()
     width = ax.bbox.width * 72 / figure.dpi if figure else 400.0
-    lines = textwrap.wrap(safe(text), max(24, int(width / (0.5 * points))), break_on_hyphens=False)
-    ax.set_title("\n".join(lines), loc="left", fontsize=points)
+    joined = re.sub(" (?=[0-9%])", "\N{NO-BREAK SPACE}", safe(text))  # "all 256", "95 %"
+    lines = textwrap.wrap(joined, max(24, int(width / (0.5 * points))), break_on_hyphens=False)
+    wrapped = "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+    ax.set_title(wrapped, loc="left", fontsize=points)
 
 
 def progress_label(unit: str) -> str:
