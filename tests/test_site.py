@@ -75,6 +75,7 @@ def test_a_pages_language_is_recognised(languages, title, korean):
             "Batch size 1 travels 8 times the straight-line distance,\nbatch size 4 only 2 times",
             "배치 크기 1은 직선거리의 8배, 배치 크기 4는 2배를 지나간다",
         ),
+        ("batch size (samples); bars: 95 % intervals", "배치 크기 (막대는 95% 신뢰구간)"),
         ("2 error·g", "2 error·g"),
         ("배치 크기 8", "배치 크기 8"),
     ],

@@ -108,7 +108,7 @@ def translate(text: str) -> str:
     for pattern, korean in TRANSLATIONS.items():
         if match := re.fullmatch(pattern, joined):
             joined = re.sub(r"(\d)<topic>", _with_topic, match.expand(korean))
-            return "\n".join(textwrap.wrap(joined, TITLE_WIDTH))
+            return "\n".join(textwrap.wrap(joined.replace(" %", "%"), TITLE_WIDTH))
     if left := set(re.findall("[A-Za-z]{3,}", text)) - NAMES:
         raise ValueError(
             f"a picture on a Korean page says {joined!r}; write {', '.join(sorted(left))} in "

@@ -23,6 +23,7 @@ NAVIGATION = {
     "Back to top": "맨 위로",
     "On this page": "이 페이지의 차례",
     "Link to this heading": "이 제목으로 가는 링크",
+    "Made with": "만든 도구:",
     "Previous": "이전",
     "Search": "찾기",
     "Home": "처음",
