@@ -102,8 +102,7 @@ def translate(text: str) -> str:
     ValueError
         When it has English words that no pattern knows.
     """
-    for formula, plain in FORMULAS.items():
-        text = text.replace(formula, plain)
+    text = _plain(text)
     joined = " ".join(text.split())
     for pattern, korean in TRANSLATIONS.items():
         if match := re.fullmatch(pattern, joined):
@@ -114,6 +113,13 @@ def translate(text: str) -> str:
             f"a picture on a Korean page says {joined!r}; write {', '.join(sorted(left))} in "
             "Korean on the page, or add the text to docs/_extensions/korean.py"
         )
+    return text
+
+
+def _plain(text: str) -> str:
+    """Return a text with letters for its formulas."""
+    for formula, plain in FORMULAS.items():
+        text = text.replace(formula, plain)
     return text
 
 
@@ -138,6 +144,8 @@ _SAVEFIG = Figure.savefig
 
 
 def _savefig_korean(figure: Figure, *arguments: Any, **settings: Any) -> None:
+    for text in figure.findobj(Text):
+        text.set_text(_plain(text.get_text()))
     figure.draw_without_rendering()  # makes the texts of ticks
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         labels = [label.get_text() for label in axis.get_ticklabels()]
