@@ -14,10 +14,10 @@ from fastgd import _data, _validation, _words
 from fastgd._evaluation import BlockEvaluation
 from fastgd._typing import AnyArray
 from fastgd.losses import LOSSES
-from fastgd.network import Network
+from fastgd.network import Network, loader_of
 from fastgd.rows._blocks import Blocks
 from fastgd.rows._feed import ORDERS, Feed, window_of
-from fastgd.rows._load import Loader, Needs
+from fastgd.rows._load import Loader
 
 __all__ = ["BlockSamples", "check_blocks", "evaluation"]
 
@@ -69,24 +69,17 @@ def check_blocks(net: Network, blocks: Blocks, y: Any, given: Mapping[str, Any])
             f"{_words.show(sampling)}"
         )
     _validation.check_choice("sampling with blocks", sampling, ORDERS)
-    loader = Loader(blocks, needs_of(net))
+    loader = loader_of(net, blocks)
     if given["class_weight"] is not None:
         factors = _class_factors(net, given["class_weight"], loader)
-        loader = Loader(blocks, needs_of(net, factors))
+        loader = loader_of(net, blocks, factors)
     window = window_of(given["window"], given["memory"], blocks, loader.row_bytes)
     return BlockSamples(loader, Feed(loader, sampling, window))
 
 
-def needs_of(net: Network, class_weight: Callable[[AnyArray], AnyArray] | None = None) -> Needs:
-    """Return what a network takes."""
-    return Needs(
-        net.sizes[0], net.sizes[-1], net.loss, net.dtype, net.inputs, class_weight
-    )  # fmt: skip
-
-
 def evaluation(net: Network, blocks: Blocks | Loader) -> BlockEvaluation:
     """Return the evaluation of a network on blocks."""
-    loader = blocks if isinstance(blocks, Loader) else Loader(blocks, needs_of(net))
+    loader = blocks if isinstance(blocks, Loader) else loader_of(net, blocks)
     return BlockEvaluation(net, loader)
 
 

@@ -174,4 +174,5 @@ def part_bounds(ends: IndexArray, shards: int) -> IndexArray:
         The number of shards.
     """
     sizes = np.diff(shard_size(ends[:, None], shards, np.arange(shards)), axis=0)
-    return ends[0] + np.cumsum([0, *sizes.ravel()], dtype=np.int64)
+    bounds: IndexArray = ends[0] + np.cumsum([0, *sizes.ravel()], dtype=np.int64)
+    return bounds

@@ -113,7 +113,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
 class Checkpoint:
     """Saves a training while it runs, also within epochs: give it to ``train(callbacks=[...])``.
 
-    After a crash or a kill, the training goes on from the last file with the next step, and ends
+    After a crash or a kill, the training continues from the last file with the next step, and ends
     with the bits of one that was never interrupted.
 
     Parameters

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgd import _data, _validation, backends
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
-from fastgd._typing import FloatArray, SamplesLike
-from fastgd.network import Network, check_network, read_rows
+from fastgd._typing import AnyArray, FloatArray, SamplesLike
+from fastgd.network import Network, check_alone, check_network, loader_of, read_rows
 from fastgd.optimizers import SGD
+from fastgd.rows import Rows
+from fastgd.rows._blocks import Blocks, is_blocks
+from fastgd.rows._load import Loader
 
-__all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all"]
+__all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all", "plans_of_blocks"]
 
 
 @helpful
 def gradient(
     net: Network,
     X: SamplesLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     reduction: str = "mean",
@@ -32,10 +37,10 @@ def gradient(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0])
-        Samples.
+    X : array_like of shape (n, sizes[0]), or Blocks
+        Samples. Blocks are read once; the sum over them is in float64.
     y : array_like of shape (n,) or (n, sizes[-1])
-        Targets, as the network's loss takes them.
+        Targets, as the network's loss takes them; blocks bring them.
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses.
     reduction : {"mean", "sum"}
@@ -65,6 +70,9 @@ def gradient(
     --------
     per_sample_gradients : The gradients of the single samples.
     """
+    if is_blocks(X):
+        check_alone(y, sample_weight)
+        return _of_blocks(net, X, reduction, backend)
     module, plan = plan_all(net, X, y, sample_weight, reduction, backend)
     result: FloatArray = module.gradient(plan, net.params)
     return result
@@ -177,29 +185,69 @@ def per_sample_norms(
     return result
 
 
+def plans_of_blocks(
+    net: Network, blocks: Blocks, reduction: str, backend: str
+) -> Iterator[tuple[ModuleType, Plan]]:
+    """Check the arguments; yield the backend and each block's plan, valid until the next one."""
+    check_network(net)
+    loader = loader_of(net, blocks)
+    for X, y, weight in loader.each():
+        if len(X):
+            yield _plan(net, X, y, weight, reduction, backend)
+
+
+def _of_blocks(net: Network, blocks: Blocks, reduction: str, backend: str) -> FloatArray:
+    """Return the gradient over blocks."""
+    _validation.check_choice("reduction", reduction, ("mean", "sum"))
+    total, n = np.zeros(net.n_params), 0
+    for module, plan in plans_of_blocks(net, blocks, "sum", backend):
+        total += module.gradient(plan, net.params)
+        n += len(plan.X)
+    result: FloatArray = (total / n if reduction == "mean" else total).astype(net.dtype)
+    return result
+
+
 def plan_all(
     net: Network,
     X: SamplesLike,
-    y: ArrayLike,
+    y: ArrayLike | None,
     sample_weight: ArrayLike | None,
     reduction: str,
     backend: str,
 ) -> tuple[ModuleType, Plan]:
     """Check the arguments; return the backend, and a plan with all samples in one batch."""
     check_network(net)
+    if is_blocks(X):
+        raise TypeError(
+            "X is in blocks, whose results for each sample would not fit into memory: give one "
+            "block at a time, as X, y = blocks.read(i)"
+        )
+    X = read_rows(net, X)
+    y = _data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype)
+    weight = _data.check_sample_weight(sample_weight, len(X), net.dtype)
+    return _plan(net, X, y, weight, reduction, backend)
+
+
+def _plan(
+    net: Network,
+    X: Rows,
+    y: AnyArray,
+    weight: FloatArray | None,
+    reduction: str,
+    backend: str,
+) -> tuple[ModuleType, Plan]:
+    """Return the backend, and a plan with all samples in one batch."""
     _validation.check_choice("reduction", reduction, ("mean", "sum"))
     _validation.check_choice("backend", backend, backends.BACKENDS)
-    X = read_rows(net, X)
-    n = len(X)
     plan = Plan(
         sizes=net.sizes,
         hidden=net.hidden,
         loss=net.loss,
         optimizer=SGD(1.0),
         X=X,
-        y=_data.check_y(y, n, net.sizes[-1], net.loss, net.dtype),
-        sample_weight=_data.check_sample_weight(sample_weight, n, net.dtype),
-        batch_size=n,
+        y=y,
+        sample_weight=weight,
+        batch_size=len(X),
         drop_last=False,
         reduction=reduction,
         n_threads=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastgd import _data, _files, _frames, _layout, _validation
 from fastgd._arguments import helpful
 from fastgd._data import all_finite
-from fastgd._typing import FloatArray, IndexArray, RngLike, SamplesLike
+from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd._validation import check_choice, check_int
 from fastgd._words import count, listed, show
 from fastgd.activations import ACTIVATIONS
 from fastgd.losses import LOSSES, with_classes
 from fastgd.rows import Rows, check_rows
+from fastgd.rows._blocks import Blocks, is_blocks
+from fastgd.rows._load import Loader, Needs
 from fastgd.standardize import Standardize
 
 __all__ = ["Network"]
@@ -195,7 +197,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0])
+        X : array_like of shape (n, sizes[0]), or Blocks
             Samples.
 
         Returns
@@ -214,7 +216,7 @@ class Network:
         >>> gd.Network([2, 3], rng=0).forward([[1.0, 2.0]]).shape
         (1, 3)
         """
-        z = self._outputs(read_rows(self, X))
+        z = self._raw(X)
         return z[:, 0] if self._sizes[-1] == 1 else z
 
     def predict(self, X: SamplesLike) -> FloatArray:
@@ -225,7 +227,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0])
+        X : array_like of shape (n, sizes[0]), or Blocks
             Samples.
 
         Returns
@@ -244,7 +246,7 @@ class Network:
         >>> gd.Network([2, 2], loss="cross_entropy").predict([[1.0, 2.0]]).tolist()
         [[0.5, 0.5]]
         """
-        z = self._outputs(read_rows(self, X))
+        z = self._raw(X)
         with np.errstate(over="ignore"):
             predicted = LOSSES[self._loss].link(z)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
@@ -305,7 +307,7 @@ class Network:
     def loss_value(
         self,
         X: SamplesLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         reduction: str = "mean",
@@ -314,10 +316,10 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0])
+        X : array_like of shape (n, sizes[0]), or Blocks
             Samples.
         y : array_like of shape (n,) or (n, sizes[-1])
-            Targets.
+            Targets; blocks bring them.
         sample_weight : array_like of shape (n,), optional
             Factors for the samples' losses.
         reduction : {"mean", "sum", "none"}
@@ -340,6 +342,9 @@ class Network:
         5.0
         """
         _validation.check_choice("reduction", reduction, ("mean", "sum", "none"))
+        if is_blocks(X):
+            check_alone(y, sample_weight)
+            return self._loss_of_blocks(X, reduction)
         X = read_rows(self, X)
         y = _data.check_y(y, len(X), self._sizes[-1], self._loss, self.dtype)
         weight = _data.check_sample_weight(sample_weight, len(X), self.dtype)
@@ -349,11 +354,29 @@ class Network:
         total = float(values.sum(dtype=np.float64))
         return total / len(X) if reduction == "mean" else total
 
+    def _raw(self, X: SamplesLike) -> FloatArray:
+        """Return the raw outputs (n, sizes[-1]) of samples or blocks."""
+        return self._outputs_of_blocks(X) if is_blocks(X) else self._outputs(read_rows(self, X))
+
     def _outputs(self, X: Rows) -> FloatArray:
         """Return the raw outputs (n, sizes[-1]) of checked samples."""
         from fastgd.backends import compiled  # load compiled code only when needed
 
         return compiled.forward(self._sizes, self._hidden, self.params, X)
+
+    def _outputs_of_blocks(self, blocks: Blocks) -> FloatArray:
+        """Return the raw outputs (n, sizes[-1]) of blocks, which are read once."""
+        loader = loader_of(self, blocks, targets=False)
+        return np.concatenate([self._outputs(X) for X, *_ in loader.each() if len(X)])
+
+    def _loss_of_blocks(self, blocks: Blocks, reduction: str) -> Any:
+        """Return the loss on blocks, which are read once."""
+        loader = loader_of(self, blocks)
+        values = np.concatenate([self._losses(*block) for block in loader.each() if len(block[0])])
+        if reduction == "none":
+            return values
+        total = float(values.sum(dtype=np.float64))
+        return total / len(values) if reduction == "mean" else total
 
     def _losses(self, X: Rows, y: Any, weight: FloatArray | None) -> FloatArray:
         """Return the losses of checked samples."""
@@ -390,6 +413,24 @@ class Network:
         fastgd.save_checkpoint : Also store the state to resume training.
         """
         _files.write(path, "network", network_entries(self))
+
+
+def loader_of(
+    net: Network,
+    blocks: Blocks,
+    class_weight: Callable[[AnyArray], AnyArray] | None = None,
+    targets: bool = True,
+) -> Loader:
+    """Return what reads blocks for a network."""
+    _frames.require_names(blocks, net.feature_names)
+    needs = Needs(net.sizes[0], net.sizes[-1], net.loss, net.dtype, net.inputs, class_weight)
+    return Loader(blocks, needs, targets)
+
+
+def check_alone(y: Any, sample_weight: Any) -> None:
+    """Check that nothing is given that blocks bring."""
+    if y is not None or sample_weight is not None:
+        raise TypeError("blocks bring their targets and weights: leave y and sample_weight out")
 
 
 def check_network(net: Any) -> Network:

@@ -5,19 +5,19 @@ For advice on a batch size see `advice`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import ModuleType
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation
+from fastgd import _validation, backends
 from fastgd._arguments import helpful
 from fastgd._plan import Plan
 from fastgd._typing import FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd.engine.shuffle import index_dtype
-from fastgd.gradients import plan_all
-from fastgd.network import Network
+from fastgd.gradients import plan_all, plans_of_blocks
+from fastgd.network import Network, check_alone
+from fastgd.rows._blocks import Blocks, is_blocks
 
 __all__ = ["NoiseScale", "noise_scale", "smoothed_ratio", "unbiased", "unbiased_each"]
 
@@ -139,7 +139,7 @@ class NoiseScale:
 def noise_scale(
     net: Network,
     X: SamplesLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     full: bool = False,
@@ -162,10 +162,10 @@ def noise_scale(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0])
-        Samples, at least two.
+    X : array_like of shape (n, sizes[0]), or Blocks
+        Samples, at least two. Blocks are read once.
     y : array_like of shape (n,) or (n, sizes[-1])
-        Targets, as the network's loss takes them.
+        Targets, as the network's loss takes them; blocks bring them.
     sample_weight : array_like of shape (n,), optional
         Factors of the samples' losses.
     full : bool
@@ -209,19 +209,21 @@ def noise_scale(
     """
     full = _validation.check_bool("full", full)
     generator = _validation.check_rng(rng)
-    backend, plan = plan_all(net, X, y, sample_weight, "mean", "compiled")
-    n = len(plan.X)
-    if n < 2:
-        raise ValueError("noise_scale needs at least 2 samples: one has no variance")
-    norms = backend.sample_norms(plan, net.params)
-    mean = backend.gradient(plan, net.params)
-    traces, squares = unbiased(
-        np.array([(norms**2).mean()]), np.array([_square(mean)]), np.array([n])
-    )
+    if is_blocks(X):
+        check_alone(y, sample_weight)
+        n, sample_square, mean, some = _measure_blocks(net, X, generator if full else None)
+    else:
+        backend, plan = plan_all(net, X, y, sample_weight, "mean", "compiled")
+        n = len(plan.X)
+        _check_count(n)
+        sample_square = float((backend.sample_norms(plan, net.params) ** 2).mean())
+        mean = backend.gradient(plan, net.params)
+        some = (plan, _draw_some(n, generator)) if full else None
+    traces, squares = unbiased(np.array([sample_square]), np.array([_square(mean)]), np.array([n]))
     variance, square = float(traces[0]), float(squares[0])
     return NoiseScale(
         simple=variance / square if square > 0 else np.inf,
-        full=None if not full else _full(backend, plan, net.params, mean, generator),
+        full=None if some is None else _full(*some, net.params, mean, n),
         gradient_square=square,
         gradient_variance=variance,
         n_samples=n,
@@ -233,22 +235,67 @@ def _square(x: FloatArray) -> float:
     return float(np.square(x, dtype=np.float64).sum())
 
 
-def _full(
-    backend: ModuleType,
-    plan: Plan,
-    params: FloatArray,
-    mean: FloatArray,
-    rng: np.random.Generator,
-) -> float:
-    """Return tr(H Sigma) / (G' H G), from directions whose covariance is Sigma."""
-    n = len(plan.X)
+def _check_count(n: int) -> None:
+    if n < 2:
+        raise ValueError("noise_scale needs at least 2 samples: one has no variance")
+
+
+def _measure_blocks(
+    net: Network, blocks: Blocks, rng: np.random.Generator | None
+) -> tuple[int, float, FloatArray, tuple[Plan, IndexArray] | None]:
+    """Return the samples' number, their mean squared gradient norm and their mean gradient.
+
+    With a generator, also a plan of random samples for the full noise scale, and their order.
+    """
+    n = int(blocks.n_rows)
+    _check_count(n)
+    order = np.empty(0, np.int64) if rng is None else _draw_some(n, rng).astype(np.int64)
+    squares, total, start = 0.0, np.zeros(net.n_params), 0
+    kept: list[tuple[FloatArray, ...]] = []
+    chosen = np.unique(order)
+    plan: Plan | None = None
+    for backend, plan in plans_of_blocks(net, blocks, "sum", "compiled"):
+        squares += float((backend.sample_norms(plan, net.params) ** 2).sum())
+        total += backend.gradient(plan, net.params)
+        here = chosen[(chosen >= start) & (chosen < start + len(plan.X))] - start
+        parts = (plan.X, plan.y, plan.sample_weight)
+        kept.append(tuple(part[here] for part in parts if part is not None))
+        start += len(plan.X)
+    mean: FloatArray = (total / n).astype(net.dtype)
+    if rng is None or plan is None:
+        return n, squares / n, mean, None
+    X, y, *weight = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    plan = replace(
+        plan, X=X, y=y, sample_weight=weight[0] if weight else None, batch_size=len(X),
+        reduction="mean",
+    )  # fmt: skip
+    places = np.searchsorted(chosen, order).astype(index_dtype(len(X)))
+    return n, squares / n, mean, (plan, places)
+
+
+def _stretches(n: int) -> IndexArray:
+    """Return where the samples for each direction begin, and where the last end."""
     probes = min(max(PROBES, n // SAMPLES_PER_PROBE), MOST_PROBES)
     sizes = [min(max(n // 8, PROBE), MOST_SIGNAL)] + [PROBE] * probes
-    bounds = np.cumsum([0, *sizes], dtype=np.int64)
-    order = rng.integers(n, size=bounds[-1], dtype=index_dtype(n))
+    return np.cumsum([0, *sizes], dtype=np.int64)
+
+
+def _draw_some(n: int, rng: np.random.Generator) -> IndexArray:
+    """Draw the samples for the full noise scale."""
+    drawn: IndexArray = rng.integers(n, size=_stretches(n)[-1], dtype=index_dtype(n))
+    return drawn
+
+
+def _full(plan: Plan, order: IndexArray, params: FloatArray, mean: FloatArray, n: int) -> float:
+    """Return tr(H Sigma) / (G' H G), from directions whose covariance is Sigma.
+
+    `order` has places in the plan's samples, which were drawn from n.
+    """
+    bounds = _stretches(n)
     # the step that balances rounding against the third derivative in a central difference
     reach = np.finfo(params.dtype).eps ** (1 / 3) * (1 + np.sqrt(_square(params)))
+    backend = backends.load("compiled")
     signal, *along_noise = backend.curvatures(plan, params, mean, order, bounds, reach).tolist()
-    noise = sum(along_noise) / probes
+    noise = sum(along_noise) / (len(bounds) - 2)
     signal -= noise / n  # remove the noise of the mean itself
     return noise / signal if signal > 0 else float("inf")

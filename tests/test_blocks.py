@@ -380,3 +380,49 @@ def test_buffers_are_freed_after_a_training():
     history = gd.train(gd.Network([2, 1]), Computed(), rng=0)
     assert history._under_way is None
     assert count_feeds() == before
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_outputs_and_losses_of_blocks_have_the_same_bits(kind, files):
+    net, X, y = make(kind)
+    blocks = files(X, y, block_rows=20)
+    for name in ("forward", "predict"):
+        result = getattr(net, name)
+        assert result(blocks).tobytes() == result(X).tobytes()
+    for reduction in ("mean", "sum", "none"):
+        found, expected = (net.loss_value(*data, reduction=reduction) for data in
+                           ((blocks,), (X, y)))  # fmt: skip
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_gradients_over_blocks(kind, reduction, backend):
+    net, X, y = make(kind, "float64")
+    weight = np.arange(N) % 3 / 2
+    blocks = gd.open_blocks(X, y, weight=weight, block_rows=20)
+    found = gd.gradient(net, blocks, reduction=reduction, backend=backend)
+    expected = gd.gradient(
+        net, X, y, sample_weight=weight, reduction=reduction, backend=backend
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_noise_scale_of_blocks(full):
+    net, X, y = make("network", "float64")
+    found = gd.noise_scale(net, gd.open_blocks(X, y, block_rows=20), full=full, rng=3)
+    expected = gd.noise_scale(net, X, y, full=full, rng=3)
+    for name, value in vars(expected).items():
+        assert getattr(found, name) == (value if value is None else pytest.approx(value, rel=1e-9))
+
+
+@pytest.mark.parametrize("call", [gd.gradient, gd.noise_scale, gd.Network.loss_value])
+def test_blocks_bring_their_targets(call):
+    with pytest.raises(TypeError, match="leave y and sample_weight out"):
+        call(gd.Network([2, 1]), Computed(), np.zeros(100))
+
+
+def test_results_for_each_sample_take_arrays():
+    with pytest.raises(TypeError, match="give one block at a time"):
+        gd.per_sample_norms(gd.Network([2, 1]), Computed(), None)

@@ -133,8 +133,9 @@ cdef class Engine(Workspace):
         run.epoch.shards = 1
 
     def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, size_t shards=1, steps=None, int64_t step=0, int64_t place=0,
-              double total=0, bint begun=False, uint64_t seed=0, size_t record_every=0,
+              bounds=None, scales=None, size_t shards=1, steps=None, int64_t step=0,
+              int64_t place=0, double total=0, bint begun=False, uint64_t seed=0,
+              size_t record_every=0,
               loss=None, penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch, or some of them; return the sum of the samples' losses.
 
@@ -240,11 +241,11 @@ cdef class Engine(Workspace):
     cdef int _set_shards(self, size_t shards) except -1:
         """Set the number of shards, and take memory for their gradients."""
         cdef Run *run = &self.run
-        cdef size_t levels = int(shards - 1).bit_length() + 1
+        cdef size_t depth = int(shards - 1).bit_length() + 1
         if shards > 1 and run.epoch.bounds != NULL:
             raise ValueError("batches with bounds cannot be cut into shards")
         if shards > 1 and run.shards.gradients == NULL:
-            run.shards.gradients = <char *> self.take(levels * run.n_packed, run.itemsize)
+            run.shards.gradients = <char *> self.take(depth * run.n_packed, run.itemsize)
             self._shards = shards
         if shards > 1 and shards != self._shards:
             raise ValueError(f"the number of shards was {self._shards}, and is now {shards}")

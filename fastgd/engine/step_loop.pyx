@@ -54,7 +54,8 @@ from fastgd.engine.run cimport (
     share_of,
 )
 from fastgd.engine.windows cimport (
-    Share, batch_length, list_shares, locate, part_length, read_rows, rows_at_once, share_blocks, shared_rows
+    Share, batch_length, list_shares, locate, part_length, read_rows, rows_at_once, share_blocks,
+    shared_rows,
 )
 
 
@@ -207,8 +208,8 @@ cdef void _finish_empty(Run *run, const Tile *tile, const Step *step) noexcept n
 # ---------------------------------------------------------------------------------------
 
 # The tree adds neighbours, then pairs of neighbours, and so on, as add_as_tree() of
-# fastgd/backends/_step.py. When shard s begins, a sum waits for each bit that is set in s; a shard's
-# own sum is added to the last of these for each bit 1 at the end of s.
+# fastgd/backends/_step.py. When shard s begins, a sum waits for each bit that is set in s; the
+# shard's own sum is added to the last of these for each bit 1 at the end of s.
 
 cdef inline size_t _waiting(size_t shard) noexcept nogil:
     """Return how many sums wait for that of this shard."""

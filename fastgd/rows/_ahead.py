@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 PROCESS = os.getpid()
 NAME = "fastgd reader"
 LOOK = 0.05  # seconds between two looks for a request to stop
+STARTING = 0.1  # seconds that a thread may take to start
 
 
 class _ClosedError(Exception):
@@ -56,14 +57,29 @@ class Ahead(Generic[Item]):
             self._items = self._make(raise_if_stopped)
             return self
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # Ctrl-C may come while it starts: then it may run soon, or never
+            until = time.perf_counter() + STARTING
+            while self._thread.ident is None and time.perf_counter() < until:
+                time.sleep(0.001)
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: Any) -> None:
+        try:
+            self._close()
+        except BaseException:  # Ctrl-C may come while it ends
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        """End the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.ident is not None:
             self._thread.join()
         self._item = self._thread = self._items = None
 

@@ -63,14 +63,20 @@ class Loader:
         The source.
     needs : Needs
         What the network takes.
+    targets : bool
+        Whether to read targets and weights; without them, the arrays for both are empty.
     """
 
-    def __init__(self, blocks: Blocks, needs: Needs) -> None:
-        self.blocks, self.needs = blocks, needs
+    def __init__(self, blocks: Blocks, needs: Needs, *, targets: bool = True) -> None:
+        self.blocks, self.needs, self._with_targets = blocks, needs, targets
         self.bounds = check_table(blocks)
         first = int(np.flatnonzero(np.diff(self.bounds))[0])
         _, y, weight = read_block(blocks, first)
-        self._weighted = weight is not None
+        self._weighted = weight is not None and targets
+        self._y_shape: tuple[int, ...] = (0,)
+        self._y_dtype: np.dtype[Any] = needs.dtype
+        if not targets:
+            return
         rows = int(self.bounds[first + 1] - self.bounds[first])
         y = self._targets(y, rows, lambda row: place_of(blocks, first, row))
         self._y_shape, self._y_dtype = y.shape[1:], y.dtype
@@ -200,6 +206,8 @@ class Loader:
 
     def _others(self, y: Any, weight: Any, out: Rows3, where: Where) -> None:
         """Check and convert targets and weights."""
+        if not self._with_targets:
+            return
         n, needs = len(out[0]), self.needs
         targets = self._targets(y, n, where)
         if targets.shape[1:] != self._y_shape or targets.dtype != self._y_dtype:
