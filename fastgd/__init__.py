@@ -34,7 +34,6 @@ from fastgd.many import train_many
 from fastgd.network import Network
 from fastgd.noise import noise_scale
 from fastgd.optimizers import *  # noqa: F403
-from fastgd.rows._open import open_blocks
 from fastgd.standardize import Standardize
 from fastgd.stopping import EarlyStopping
 from fastgd.training import train
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from fastgd.advice import Advice, recommend_batch_size
     from fastgd.comparison import Comparison, compare
     from fastgd.landscapes import is_convex_on
+    from fastgd.rows._open import open_blocks
     from fastgd.table_model import TableModel
 
 __all__ = [
@@ -100,6 +100,7 @@ _LATE = {
     "is_convex_on": "landscapes",
     "landscapes": "",
     "nodes": "",
+    "open_blocks": "rows._open",
     "plot": "",
     "recommend_batch_size": "advice",
     "schedules": "",

@@ -16,7 +16,6 @@ from fastgd.network import Network, check_alone, check_network, loader_of, read_
 from fastgd.optimizers import SGD
 from fastgd.rows import Rows
 from fastgd.rows._blocks import Blocks, is_blocks
-from fastgd.rows._load import Loader
 
 __all__ = ["gradient", "per_sample_gradients", "per_sample_norms", "plan_all", "plans_of_blocks"]
 

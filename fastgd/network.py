@@ -424,7 +424,7 @@ def loader_of(
     """Return what reads blocks for a network."""
     _frames.require_names(blocks, net.feature_names)
     needs = Needs(net.sizes[0], net.sizes[-1], net.loss, net.dtype, net.inputs, class_weight)
-    return Loader(blocks, needs, targets)
+    return Loader(blocks, needs, targets=targets)
 
 
 def check_alone(y: Any, sample_weight: Any) -> None:
