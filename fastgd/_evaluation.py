@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd._typing import AnyArray, FloatArray, IndexArray
 from fastgd.losses import LOSSES
+from fastgd.rows import row_bytes, subset
 from fastgd.sampling import Stratified
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ class Evaluation:
         """Return the raw outputs, of shape (n, outputs)."""
         if self._rows is None:
             return self._net._outputs(self._X)
-        step = max(1, CHUNK_BYTES // (self._X.shape[1] * self._X.dtype.itemsize))
+        step = max(1, CHUNK_BYTES // row_bytes(self._X))
         parts = (self._rows[first : first + step] for first in range(0, len(self._rows), step))
-        return np.concatenate([self._net._outputs(self._X[part]) for part in parts])
+        return np.concatenate([self._net._outputs(subset(self._X, part)) for part in parts])
 
     def loss(self, z: FloatArray) -> float:
         """Return the mean loss of raw outputs."""

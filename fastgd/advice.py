@@ -149,7 +149,7 @@ def recommend_batch_size(
     ----------
     net : Network
         The network to be trained; it is not changed.
-    X : array_like of shape (n, sizes[0])
+    X : array_like or scipy.sparse array, of shape (n, sizes[0])
         Samples, at least two.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.

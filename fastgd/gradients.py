@@ -36,7 +36,7 @@ def gradient(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0]), or Blocks
+    X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
         Samples. Blocks are read once; the sum over them is in float64.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them; blocks bring them.
@@ -92,7 +92,7 @@ def per_sample_gradients(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0])
+    X : array_like or scipy.sparse array, of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.
@@ -153,7 +153,7 @@ def per_sample_norms(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0])
+    X : array_like or scipy.sparse array, of shape (n, sizes[0])
         Samples.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them.

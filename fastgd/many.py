@@ -41,7 +41,7 @@ def train_many(
     ----------
     nets : sequence of Network
         The networks, trained in place.
-    X : array_like of shape (n, n_features)
+    X : array_like or scipy.sparse array, of shape (n, n_features)
         Samples; they are converted at most once per dtype.
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the networks' losses take them.

@@ -197,7 +197,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0]), or Blocks
+        X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
             Samples.
 
         Returns
@@ -227,7 +227,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0]), or Blocks
+        X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
             Samples.
 
         Returns
@@ -316,7 +316,7 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n, sizes[0]), or Blocks
+        X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
             Samples.
         y : array_like of shape (n,) or (n, sizes[-1])
             Targets; blocks bring them.

@@ -162,7 +162,7 @@ def noise_scale(
     ----------
     net : Network
         The network; it is not changed.
-    X : array_like of shape (n, sizes[0]), or Blocks
+    X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
         Samples, at least two. Blocks are read once.
     y : array_like of shape (n,) or (n, sizes[-1])
         Targets, as the network's loss takes them; blocks bring them.

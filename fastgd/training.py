@@ -98,9 +98,10 @@ def train(
     ----------
     net : Network
         The network, trained in place.
-    X : array_like of shape (n, sizes[0]), or Blocks
-        Samples: an array, a data frame or Arrow table, or any object with ``__dlpack__``. A
-        C-contiguous array or memory map is not copied; anything else is, once. A frame gives a
+    X : array_like or scipy.sparse array, of shape (n, sizes[0]), or Blocks
+        Samples: an array, a sparse matrix, a data frame or Arrow table, or any object with
+        ``__dlpack__``. A C-contiguous array or memory map of floats, of bool, or of integers of up
+        to 32 bits (except uint32) is not copied; anything else is, once. A frame gives a
         network without column names its own, and must have the network's otherwise. Data larger
         than memory come in blocks: see `fastgd.open_blocks`.
     y : array_like of shape (n,) or (n, sizes[-1])

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from conftest import draw
 
 import fastgd as gd
 from fastgd.engine import kernels
 from fastgd.rows import DenseRows, _check, check_rows, decode, storage_names
 from fastgd.rows._storage import affine
-from tests.conftest import draw
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
 

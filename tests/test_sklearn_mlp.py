@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
 import fastgd.sklearn
+from fastgd import rows
 from fastgd.backends import compiled
 from fastgd.engine.engine import max_threads
 from fastgd.sklearn import MLPClassifier, MLPRegressor
@@ -132,14 +133,13 @@ def test_gradient_equals_the_costs_derivative(activation, loss, sample_weight):
     assert_slopes(gradient, lambda values: cost.value_and_gradient(values)[1], params)
 
 
-@pytest.mark.parametrize("at_once", [1, 1 << 22], ids=["in pieces", "at once"])
+@pytest.mark.parametrize("converted", [0, 1 << 20], ids=["in parts", "at once"])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT_150], ids=["unweighted", "weighted"])
 def test_sparse_and_dense_samples_give_the_same_results(
-    at_once, solver, sample_weight, monkeypatch
+    converted, solver, sample_weight, monkeypatch
 ):
-    monkeypatch.setattr(fastgd.sklearn._descent, "DENSE_AT_ONCE", 40 * at_once)
-    monkeypatch.setattr(fastgd.sklearn._perceptron, "DENSE_AT_ONCE", 40 * at_once)
+    monkeypatch.setattr(rows._check, "CONVERTED_BYTES", converted)
     clf = MLPClassifier((4,), solver=solver, batch_size=7, max_iter=5, random_state=0)
     dense, sparse = clone(clf), clone(clf)
     dense.fit(X_IRIS, Y_IRIS, sample_weight)

@@ -48,7 +48,7 @@ BAD_DATA = {
     "X of times": ({"X": X.astype("M8[s]")}, TypeError, r"datetime64\[s\], .*X - X\.min\(\)"),
     "X of spans": ({"X": X.astype("m8[s]")}, TypeError, "divide by a unit"),
     "X of fields": ({"X": np.zeros(10, "f4,f4")}, TypeError, "structured_to_unstructured"),
-    "X sparse": ({"X": csr_array(X)}, TypeError, r"csr_array, but .*: use X.toarray\(\)"),
+    "y sparse": ({"y": csr_array(X)}, TypeError, r"csr_array, but .*: use y.toarray\(\)"),
     "X masked": ({"X": np.ma.masked_less(X, 0.5)}, ValueError, "masked values: remove"),
     "X with a gap": (
         {"X": changed(X.astype(object), (4, 1), None)}, TypeError, r"X\[4, 1\] is None \(NoneType\)"

@@ -4,7 +4,8 @@ Compiles each level's kernels as the build does (aarch64's with Debian's cross c
 the disassembly. The innermost loop of every hot kernel must have the number of fused multiply-adds
 of its tile, on vectors of the level's width, few other instructions, no multiplication without an
 addition, and no access to the stack, which would be a spilled register. An optimizer's loop may
-also multiply, divide and take roots. This finds a slow build without measuring time.
+also multiply, divide and take roots. Samples of each storage dtype must be decoded on vectors of the
+level's width. This finds a slow build without measuring time.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ MULTIPLY = re.compile(r"vmulp[sd]|fmul\s+v")
 STACK = re.compile(r"\(%r[sb]p|\[sp")
 JUMP = re.compile(r"(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\s+(?:[^<]*,\s*)?([0-9a-f]+) <")
 
+VECTOR = {"avx2": re.compile("%ymm"), "avx512": re.compile("%zmm"), "neon": re.compile(r"\bv\d+\.")}
+SAME = {"f32": "float32", "f64": "float64"}  # a copy, for which the compiler calls memcpy
+
 Body = list[tuple[int, str]]  # address and instruction
 
 
@@ -66,6 +70,13 @@ def updates() -> dict[str, int]:
         loop = body[0].partition("EACH_VECTOR {")[2] if body else ""
         counts[name] = loop.count("vfma(") or SHARED_LOOPS[name]
     return counts
+
+
+def storages() -> list[str]:
+    """Return the names of the dtypes that samples are decoded from."""
+    source = (ROOT / "src_c" / "kernels" / "decode.inc.c").read_text(encoding="utf-8")
+    table = source[source.index("#define FGD_STORAGES") : source.index("FGD_INLINE")]
+    return re.findall(r"^ +X\((\w+),", table, re.MULTILINE)
 
 
 def functions(prefix: str, compiled: Path) -> dict[str, Body]:
@@ -155,6 +166,23 @@ def check_kernels(level: str, dtype: str, bodies: dict[str, Body]) -> int:
     return wrong
 
 
+def check_decoding(level: str, dtype: str, bodies: dict[str, Body]) -> int:
+    """Print a line for each storage dtype that no loop on whole vectors decodes; return how many.
+
+    One loop converts, and one applies a mean and a scale, too.
+    """
+    wrong = 0
+    for name in storages():
+        loops = innermost_loops(bodies[f"decode_{name}"])
+        found = sum(any(VECTOR[level].search(line) for line in loop) for loop in loops)
+        if found < 2 - (name == SAME[dtype]):
+            wrong += 1
+            print(
+                f"{level:7} {dtype} decode_{name:18} {found} loops on whole vectors in place of 2"
+            )
+    return wrong
+
+
 def main() -> int:
     """Check every kernel; return 1 if one has a complaint, or if CI lacks a compiler."""
     parser = argparse.ArgumentParser(
@@ -165,7 +193,8 @@ def main() -> int:
     with object_folder(parser.parse_args().objects) as folder:
         for prefix, levels in prefixes.items():
             for (level, dtype), compiled in compile_kernels(prefix, levels, folder).items():
-                wrong += check_kernels(level, dtype, functions(prefix, compiled))
+                bodies = functions(prefix, compiled)
+                wrong += check_kernels(level, dtype, bodies) + check_decoding(level, dtype, bodies)
     missing = set(FUSED).difference(*prefixes.values())
     for level in sorted(missing):
         print(f"{level}: NOT COMPILED, there is no compiler for it", file=sys.stderr)

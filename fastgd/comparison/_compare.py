@@ -71,7 +71,7 @@ def compare(
     ----------
     net : Network
         The start of every run.
-    X : array_like of shape (n, n_features)
+    X : array_like or scipy.sparse array, of shape (n, n_features)
         Samples.
     y : array_like of shape (n,) or (n, outputs)
         Targets, as the network's loss takes them.

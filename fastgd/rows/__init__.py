@@ -14,7 +14,7 @@ compiled backend, a way to put its rows into a window (engine/windows.pyx).
 """
 
 from fastgd.rows._blocks import Blocks
-from fastgd.rows._check import as_rows, check_rows, convert, subset
+from fastgd.rows._check import as_rows, check_rows, convert, row_bytes, subset
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
 from fastgd.rows._sparse import SparseRows, own_rows
@@ -32,6 +32,7 @@ __all__ = [
     "decode",
     "is_storage",
     "own_rows",
+    "row_bytes",
     "storage_names",
     "subset",
 ]

@@ -10,10 +10,10 @@ from fastgd import _data, _frames
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
-from fastgd.rows._sparse import SparseRows, is_sparse, to_csr
+from fastgd.rows._sparse import SparseRows, is_sparse, own_rows, to_csr
 from fastgd.rows._storage import decode, is_storage
 
-__all__ = ["as_rows", "check_rows", "convert", "subset"]
+__all__ = ["as_rows", "check_rows", "convert", "row_bytes", "subset"]
 
 #: Samples of at most so many bytes, once converted, are converted before the run: their copy is
 #: small, and decoding them again in each epoch takes longer. Tests set this to 0.
@@ -140,7 +140,7 @@ def _check_sparse(
     if X.dtype.kind not in "fiub":
         raise _data.dtype_error(name, X)
     _data.check_columns(X.shape, n_features, name)
-    csr = to_csr(X)
+    csr = to_csr(own_rows(X))
     if inputs is not None and not is_storage(csr.dtype):
         csr = csr.astype(dtype)
     rows = SparseRows(csr, dtype, inputs)
@@ -162,6 +162,12 @@ def _check_stored(rows: SparseRows, given: Any, name: str) -> None:
     raise _data.not_finite(name, [row, given.indices[first]], given.data[first], rows.dtype)
 
 
+def row_bytes(X: Rows) -> int:
+    """Return how many bytes a row has where it is stored, on average, and at least 1."""
+    arrays = getattr(X, "arrays", (X,))
+    return max(1, sum(array.nbytes for array in arrays) // len(X))
+
+
 def subset(X: Rows, samples: Any) -> Rows:
     """Return some of the samples, a copy in their storage."""
     if isinstance(X, (DenseRows, SparseRows)):
@@ -169,11 +175,17 @@ def subset(X: Rows, samples: Any) -> Rows:
     return X[samples]
 
 
-def as_rows(X: AnyArray, dtype: np.dtype[Any], inputs: Inputs | None = None) -> Rows:
-    """Return a matrix of checked, finite numbers as rows: for callers that have checked them."""
-    if X.dtype == dtype and inputs is None:
+def as_rows(X: Any, dtype: np.dtype[Any], inputs: Inputs | None = None) -> Rows:
+    """Return a checked matrix of finite numbers as rows: an array, or what `own_rows` returned."""
+    small = X.shape[0] * X.shape[1] * dtype.itemsize <= CONVERTED_BYTES
+    rows: Rows
+    if is_sparse(X):
+        rows = SparseRows(to_csr(X), dtype, inputs)
+    elif inputs is None and (X.dtype == dtype or small or not is_storage(X.dtype)):
         return np.require(X, dtype, ["C", "A"])
-    return DenseRows(_in_place(X), dtype, inputs)
+    else:
+        rows = DenseRows(_in_place(X if is_storage(X.dtype) else X.astype(dtype)), dtype, inputs)
+    return _converted(rows) if small else rows
 
 
 def _in_place(array: AnyArray) -> AnyArray:

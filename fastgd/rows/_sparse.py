@@ -89,11 +89,11 @@ def is_sparse(X: Any) -> bool:
 def to_csr(X: Any) -> Any:
     """Return a SciPy sparse matrix as a csr_array with sorted columns, each once in a row.
 
-    Its indices are a checked copy, its values those of X where X has this form already.
+    Its values and indices are those of X where X has this form already; `own_rows` checks indices.
     """
     from scipy import sparse
 
-    X = own_rows(X).tocsr()
+    X = X.tocsr()
     csr = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
     if not csr.has_canonical_format:
         csr = csr.copy()

@@ -11,12 +11,11 @@ checks and messages see `_perceptron` and `_mlp`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 
 from fastgd import _layout
 from fastgd._plan import Plan
@@ -26,9 +25,9 @@ from fastgd.backends import compiled
 from fastgd.batches import sum_of_weights
 from fastgd.losses import LOSSES, REAL
 from fastgd.optimizers import SGD, Adam, OptimizerState
+from fastgd.rows import Rows
 
 __all__ = [
-    "DENSE_AT_ONCE",
     "Cost",
     "VELOCITY_OF",
     "EfficientAdam",
@@ -39,8 +38,6 @@ __all__ = [
     "unpack",
 ]
 
-#: sparse samples are converted to dense pieces of about this many numbers
-DENSE_AT_ONCE = 1 << 22
 #: maps torch's momentum kernels to those whose velocity includes the learning rate
 VELOCITY_OF = {"momentum": "velocity", "nesterov": "nesterov_velocity"}
 
@@ -131,8 +128,7 @@ class EfficientAdam(Adam):
 class Cost:
     """The penalised cost of a network on data.
 
-    Data, sizes and names are those of a `fastgd._plan.Plan`, but X may be a sparse matrix: its rows
-    are made dense a piece at a time, which holds whole batches.
+    Data, sizes and names are those of a `fastgd._plan.Plan`.
     """
 
     def __init__(
@@ -141,7 +137,7 @@ class Cost:
         hidden: Sequence[str],
         loss: str,
         alpha: float,
-        X: Any,
+        X: Rows,
         y: AnyArray,
         sample_weight: FloatArray | None,
         batch_size: int,
@@ -153,14 +149,6 @@ class Cost:
         self.factor, self.reported = _factors(loss, self.sizes[-1])
         self.constant = _poisson_constant(y) if loss == "poisson" else None
         weight = self._engine_weight(len(y), X.dtype.type)
-        self._sparse: tuple[Any, AnyArray, FloatArray | None] | None = None
-        mean_weight = sample_weight
-        if issparse(X):
-            self._sparse = X.tocsr(), y, weight
-            rows = min(len(y), max(1, DENSE_AT_ONCE // X.shape[1] // batch_size) * batch_size)
-            X, y = np.empty((rows, X.shape[1]), X.dtype), y[:rows].copy()
-            weight = None if weight is None else weight[:rows].copy()
-            mean_weight = None if mean_weight is None else mean_weight[:rows].copy()
         self.plan = Plan(
             sizes=self.sizes,
             hidden=tuple(hidden),
@@ -173,7 +161,7 @@ class Cost:
             drop_last=False,
             reduction="sum",
             n_threads=n_threads,
-            mean_weight=mean_weight,
+            mean_weight=sample_weight,
         )
         self._evaluate = compiled.objective(self.plan)
 
@@ -183,41 +171,16 @@ class Cost:
             return np.asarray(self.sample_weight * self.factor, scalar)
         return None if self.factor == 1 else np.full(n, self.factor, scalar)
 
-    def pieces(self, order: IndexArray) -> Iterator[tuple[int, int, IndexArray]]:
-        """Yield (start, end) of each part of the order, and its samples' rows in the plan's data.
-
-        Sparse samples are converted part by part, into the same dense rows.
-        """
-        if self._sparse is None:
-            yield 0, len(order), order
-            return
-        X, y, weight = self._sparse
-        plan, rows = self.plan, len(self.plan.X)
-        for start in range(0, len(order), rows):
-            samples = order[start : start + rows]
-            n = len(samples)
-            X[samples].toarray(out=plan.X[:n])
-            plan.y[:n] = y[samples]
-            if weight is not None and plan.sample_weight is not None:
-                plan.sample_weight[:n] = weight[samples]
-            if self.sample_weight is not None and plan.mean_weight is not None:
-                plan.mean_weight[:n] = self.sample_weight[samples]
-            yield start, start + n, np.arange(n, dtype=order.dtype)
-
     def value_and_gradient(self, params: FloatArray) -> tuple[float, float, FloatArray]:
         """Return the cost over all samples, as reported and as minimised, and its gradient."""
-        total, gradient = 0.0, np.zeros_like(params)
-        for _, _, samples in self.pieces(np.arange(self.n_samples, dtype=np.int64)):
-            value, slope = self._evaluate(params, samples)
-            total += value
-            gradient += slope
+        order = np.arange(self.n_samples, dtype=np.int64)
+        total, gradient = self._evaluate(params, order)
         squares = 0.0
         weights, slopes = (_layout.split(self.sizes, flat)[0] for flat in (params, gradient))
         for W, slope in zip(weights, slopes, strict=True):
             squares += float(np.square(W).sum())
             slope += params.dtype.type(self.alpha) * W
         everything = np.array([0, self.n_samples])
-        order = np.arange(self.n_samples)
         count = float(self.counts(order, everything)[0])
         gradient /= params.dtype.type(count)
         rest = float(self.constants(order, everything)[0]) + 0.5 * self.alpha * squares
@@ -226,21 +189,13 @@ class Cost:
     @property
     def arrays(self) -> list[Any]:
         """The arrays that the engine reads between callbacks, which must stay in place."""
-        arrays = [self.plan.X, self.plan.y, self.plan.sample_weight, self.sample_weight]
-        if self._sparse is not None:
-            X = self._sparse[0]
-            arrays += [X.data, X.indices, X.indptr, *self._sparse[1:]]
-        return arrays
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether the samples are sparse, and converted in pieces."""
-        return self._sparse is not None
+        X, y, weight = self.plan.X, self.plan.y, self.plan.sample_weight
+        return [*getattr(X, "arrays", (X,)), y, weight, self.sample_weight]
 
     @property
     def n_samples(self) -> int:
         """The number of samples."""
-        return len(self.plan.X) if self._sparse is None else int(self._sparse[0].shape[0])
+        return len(self.plan.X)
 
     def counts(self, order: IndexArray, bounds: IndexArray) -> FloatArray:
         """Return the sum of each batch's weights; 1 if all of them are 0."""
@@ -322,16 +277,9 @@ class Reported:
             self._begin_epoch()
             ends = plan.bounds(len(order))
             losses, penalties = np.empty(len(rates)), np.empty(len(rates))
-            before = (params.copy(), state.copy()) if cost.is_sparse else None
-            for first, last, samples in cost.pieces(order):
-                steps = slice(*np.searchsorted(ends, (first, last)))
-                part = Trace(1, loss=losses[steps], penalty=penalties[steps])
-                total = run(samples, rates[steps], part)
-                if not np.isfinite(total):
-                    if before is not None:  # earlier pieces have changed them
-                        params[:] = before[0]
-                        state.assign(before[1])
-                    return total
+            total = run(order, rates, Trace(1, loss=losses, penalty=penalties))
+            if not np.isfinite(total):
+                return total
             sizes = np.diff(ends)
             data = (losses - penalties) * sizes * cost.reported + cost.constants(order, ends)
             costs = (data + penalties * sizes) / cost.counts(order, ends)

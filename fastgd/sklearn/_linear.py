@@ -23,6 +23,7 @@ from fastgd._typing import AnyArray, FloatArray
 from fastgd.backends.sgd import initial_state
 from fastgd.engine.side_by_side import run_all
 from fastgd.losses import MARGIN_LOSSES
+from fastgd.rows import own_rows
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
@@ -32,7 +33,6 @@ from fastgd.sklearn._common import (
     count_threads,
 )
 from fastgd.sklearn._outputs import Beginning, Output, Params, Settings, Task
-from fastgd.sklearn._rows import own_rows
 
 __all__ = ["MAX_INT", "LinearDescent", "Task", "restore_on_failure", "with_callbacks"]
 

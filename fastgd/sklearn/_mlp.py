@@ -20,10 +20,10 @@ from sklearn.utils.validation import validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.losses import LOSSES, REAL
+from fastgd.rows import own_rows
 from fastgd.sklearn._class_weights import class_factors, shares_of, weigh
 from fastgd.sklearn._common import check_probabilities
 from fastgd.sklearn._perceptron import MultiLayerPerceptron
-from fastgd.sklearn._rows import own_rows
 
 #: the losses of MLPRegressor
 LOSSES_OF_NUMBERS = {name for name, loss in LOSSES.items() if loss.targets is REAL} | {"poisson"}

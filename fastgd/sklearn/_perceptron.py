@@ -29,6 +29,7 @@ from fastgd.backends import compiled
 from fastgd.backends._dropout import check_dropout
 from fastgd.losses import LOSSES
 from fastgd.optimizers import Optimizer
+from fastgd.rows import as_rows, own_rows
 from fastgd.schedules import Schedule
 from fastgd.sklearn._common import (
     CallbackSupport,
@@ -38,9 +39,8 @@ from fastgd.sklearn._common import (
     count_threads,
     has_validation,
 )
-from fastgd.sklearn._descent import DENSE_AT_ONCE, Cost, pack, unpack
+from fastgd.sklearn._descent import Cost, pack, unpack
 from fastgd.sklearn._epochs import NOT_FINITE, Epochs, TrainingState, Validation
-from fastgd.sklearn._rows import own_rows
 
 __all__ = ["ACTIVATIONS", "ENGINE_ACTIVATIONS", "MultiLayerPerceptron"]
 
@@ -237,16 +237,8 @@ class MultiLayerPerceptron(PickleCompatible, CallbackSupport, BaseEstimator, abc
         sizes = [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
         self._check_shapes(sizes)
         params, hidden = pack(self.coefs_, self.intercepts_), self._hidden(len(self.coefs_) - 1)
-        rows, threads = X.shape[0], count_threads(self.n_threads)
-        if scipy.sparse.issparse(X):
-            X, rows = X.tocsr(), max(1, DENSE_AT_ONCE // X.shape[1])
-        parts = [
-            compiled.forward(
-                sizes, hidden, params, _dense(X[start : start + rows], params.dtype), threads
-            )
-            for start in range(0, X.shape[0], rows)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        rows = as_rows(X, params.dtype)
+        return compiled.forward(sizes, hidden, params, rows, count_threads(self.n_threads))
 
     def _link(self, z: FloatArray) -> FloatArray:
         """Return the last layer's activations."""
@@ -339,13 +331,13 @@ class MultiLayerPerceptron(PickleCompatible, CallbackSupport, BaseEstimator, abc
         batch_size: int,
     ) -> Cost:
         """Return the cost of the network on checked data."""
-        X = X if scipy.sparse.issparse(X) else _dense(X, X.dtype)
         if self._engine_loss() == "cross_entropy" and targets.dtype == bool:
             y: AnyArray = np.argmax(targets, axis=1).astype(np.int32)
         else:
             y = np.require(targets, X.dtype, ["C", "A"])
         return Cost(
-            sizes, self._hidden(), self._engine_loss(), float(self.alpha), X, y, sample_weight,
+            sizes, self._hidden(), self._engine_loss(), float(self.alpha), as_rows(X, X.dtype), y,
+            sample_weight,
             batch_size, count_threads(self.n_threads),
         )  # fmt: skip
 
@@ -441,8 +433,3 @@ class MultiLayerPerceptron(PickleCompatible, CallbackSupport, BaseEstimator, abc
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _dense(X: Any, dtype: Any) -> FloatArray:
-    """Return samples as a C-contiguous array, without a copy if they are one."""
-    return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])

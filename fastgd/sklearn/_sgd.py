@@ -27,6 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.losses import LOSSES, MARGIN_LOSSES
+from fastgd.rows import own_rows
 from fastgd.sklearn._class_weights import class_factors, shares_of, weigh
 from fastgd.sklearn._common import check_probabilities, has_validation
 from fastgd.sklearn._linear import (
@@ -36,7 +37,6 @@ from fastgd.sklearn._linear import (
     with_callbacks,
 )
 from fastgd.sklearn._outputs import Score, Task
-from fastgd.sklearn._rows import own_rows
 
 __all__ = ["SGDClassifier", "SGDRegressor"]
 
