@@ -4,8 +4,8 @@ Compiles each level's kernels as the build does (aarch64's with Debian's cross c
 the disassembly. The innermost loop of every hot kernel must have the number of fused multiply-adds
 of its tile, on vectors of the level's width, few other instructions, no multiplication without an
 addition, and no access to the stack, which would be a spilled register. An optimizer's loop may
-also multiply, divide and take roots. Samples of each storage dtype must be decoded on vectors of the
-level's width. This finds a slow build without measuring time.
+also multiply, divide and take roots. Samples of each storage dtype must be decoded on vectors of
+the level's width. This finds a slow build without measuring time.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def _check_stored(rows: SparseRows, given: Any, name: str) -> None:
 
 def row_bytes(X: Rows) -> int:
     """Return how many bytes a row has where it is stored, on average, and at least 1."""
-    arrays = getattr(X, "arrays", (X,))
+    arrays: Any = getattr(X, "arrays", (X,))
     return max(1, sum(array.nbytes for array in arrays) // len(X))
 
 
