@@ -31,7 +31,7 @@ LDFLAGS = [] if THREADS == "off" or WINDOWS else ["-pthread"]
 LDFLAGS += os.environ.get("FASTGD_CFLAGS", "").split()
 
 LEVEL_FLAGS = {
-    "avx2": ["-mavx2", "-mfma"],
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"],
 }
 

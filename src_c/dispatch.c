@@ -46,7 +46,8 @@ static int has_states(uint64_t states) { return (saved_states() & states) == sta
 static int has_avx2(void) {
     unsigned a, b, c, d;
     if (!has_states(SSE_STATE | AVX_STATE)) return 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_FMA) || !(c & bit_AVX)) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_FMA) || !(c & bit_AVX) || !(c & bit_F16C))
+        return 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
 

@@ -165,7 +165,8 @@ def _check_stored(rows: SparseRows, given: Any, name: str) -> None:
 def row_bytes(X: Rows) -> int:
     """Return how many bytes a row has where it is stored, on average, and at least 1."""
     arrays: Any = getattr(X, "arrays", (X,))
-    return max(1, sum(array.nbytes for array in arrays) // len(X))
+    stored: int = sum(array.nbytes for array in arrays)
+    return max(1, stored // len(X))
 
 
 def subset(X: Rows, samples: Any) -> Rows:
