@@ -64,16 +64,20 @@ class Evaluation:
 
     def loss(self, z: FloatArray) -> float:
         """Return the mean loss of raw outputs."""
+        from fastgd.backends import compiled  # load compiled code only when needed
+
         with np.errstate(over="ignore", invalid="ignore"):
-            values = LOSSES[self._net.loss].value(z, self._y)
+            values = LOSSES[self._net.loss].value(z, self._y, compiled.Functions)
         if self._weight is not None:
             values = self._weight * values
         return float(values.sum(dtype=np.float64)) / len(values)
 
     def scores(self, z: FloatArray, metrics: Sequence[Metric]) -> dict[str, float]:
         """Return the metrics of raw outputs, by name."""
+        from fastgd.backends import compiled
+
         with np.errstate(over="ignore", invalid="ignore"):
-            prediction = LOSSES[self._net.loss].link(z)
+            prediction = LOSSES[self._net.loss].link(z, compiled.Functions)
             y = self._y
             if prediction.shape[1] == 1:
                 prediction, y = prediction[:, 0], y.reshape(-1)

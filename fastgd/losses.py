@@ -1,8 +1,12 @@
 """Losses: each one's formula in NumPy, which is the specification.
 
 A loss is a function of a sample's raw outputs z and its target y. The kernels of the same names
-are in src_c/kernels/loss.inc.c. `MARGIN_LOSSES` are those of the linear SGD estimators, functions
-of y and one raw output p, whose kernels are in src_c/kernels/margin_losses.inc.c.
+are in src_c/kernels/loss.inc.c. Values and links take `exp` and `log1p` from their argument `math`:
+NumPy's, or those of the kernels, whose bits do not depend on the machine
+(`fastgd.backends.compiled.Functions`).
+
+`MARGIN_LOSSES` are those of the linear SGD estimators, functions of y and one raw output p, whose
+kernels are in src_c/kernels/margin_losses.inc.c.
 """
 
 from __future__ import annotations
@@ -147,11 +151,11 @@ class Loss:
     name : str
         The name that selects it in `fastgd.Network`.
     value : callable
-        (z, y) -> the loss of each sample, of shape (n,).
+        (z, y, math) -> the loss of each sample, of shape (n,).
     gradient : callable
         (z, y) -> the derivative with respect to the raw outputs, of shape (n, outputs).
     link : callable
-        z -> the prediction, the expected target.
+        (z, math) -> the prediction, the expected target.
     targets : Targets
         What the targets may hold.
     text : tuple of str
@@ -159,9 +163,9 @@ class Loss:
     """
 
     name: str
-    value: Callable[[FloatArray, AnyArray], FloatArray]
+    value: Callable[..., FloatArray]
     gradient: Callable[[FloatArray, AnyArray], FloatArray]
-    link: Callable[[FloatArray], FloatArray]
+    link: Callable[..., FloatArray]
     targets: Targets
     text: tuple[str, str, str]
 
@@ -173,16 +177,16 @@ class Loss:
 
 def _mean_over_outputs(
     name: str,
-    value: Callable[[FloatArray, AnyArray], FloatArray],
+    value: Callable[[FloatArray, AnyArray, Any], FloatArray],
     slope: Callable[[FloatArray, AnyArray], FloatArray],
-    link: Callable[[FloatArray], FloatArray],
+    link: Callable[..., FloatArray],
     targets: Targets,
     *text: str,
 ) -> Loss:
     """Extend a loss for one output to the mean over a sample's outputs."""
 
-    def mean_value(z: FloatArray, y: AnyArray) -> FloatArray:
-        result: FloatArray = value(z, y).mean(axis=1)
+    def mean_value(z: FloatArray, y: AnyArray, math: Any = np) -> FloatArray:
+        result: FloatArray = value(z, y, math).mean(axis=1)
         return result
 
     def mean_gradient(z: FloatArray, y: AnyArray) -> FloatArray:
@@ -192,16 +196,21 @@ def _mean_over_outputs(
     return Loss(name, mean_value, mean_gradient, link, targets, (value_text, slope_text, link_text))
 
 
-def _identity(z: FloatArray) -> FloatArray:
+def _identity(z: FloatArray, _: Any = np) -> FloatArray:
     return z
 
 
-def _huber(z: FloatArray, y: AnyArray) -> FloatArray:
+def _exponential(z: FloatArray, math: Any = np) -> FloatArray:
+    rate: FloatArray = math.exp(z)
+    return rate
+
+
+def _huber(z: FloatArray, y: AnyArray, _: Any) -> FloatArray:
     size = np.abs(z - y)
     return np.where(size <= 1, size * size / 2, size - z.dtype.type(0.5))
 
 
-def _shortfall(z: FloatArray, y: AnyArray) -> FloatArray:
+def _shortfall(z: FloatArray, y: AnyArray, _: Any = np) -> FloatArray:
     """Return max(0, 1 - y z), the shortfall of the margin."""
     result: FloatArray = np.maximum(1 - y * z, 0)
     return result
@@ -212,11 +221,11 @@ def _less_likely_target(z: FloatArray, y: AnyArray) -> FloatArray:
     return np.where(z > 0, 1 - y, y)
 
 
-def log_loss(z: FloatArray, y: AnyArray) -> FloatArray:
+def log_loss(z: FloatArray, y: AnyArray, math: Any = np) -> FloatArray:
     """Return log(1 + exp(z)) - y z, as a sum of non-negative terms to avoid cancellation."""
     share, size = _less_likely_target(z, y), np.abs(z)
     # a share of 0 contributes 0, even for infinite z
-    result: FloatArray = np.log1p(np.exp(-size)) + np.where(share == 0, 0, size) * share
+    result: FloatArray = math.log1p(math.exp(-size)) + np.where(share == 0, 0, size) * share
     return result
 
 
@@ -226,14 +235,14 @@ def log_loss_slope(z: FloatArray, y: AnyArray) -> FloatArray:
     return np.where(z > 0, -excess, excess)
 
 
-def _poisson(z: FloatArray, y: AnyArray) -> FloatArray:
-    rate = np.exp(z)
+def _poisson(z: FloatArray, y: AnyArray, math: Any) -> FloatArray:
+    rate = _exponential(z, math)
     # y = 0 contributes 0, and an infinite rate gives an infinite loss, even for infinite z
     return np.where(rate == np.inf, rate, rate - y * np.where(y == 0, 0, z))
 
 
-def _softmax(z: FloatArray) -> FloatArray:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
+def _softmax(z: FloatArray, math: Any = np) -> FloatArray:
+    e = math.exp(z - z.max(axis=1, keepdims=True))
     result: FloatArray = e / e.sum(axis=1, keepdims=True)
     return result
 
@@ -248,7 +257,7 @@ def _probabilities(z: FloatArray, y: AnyArray) -> AnyArray:
 
 
 def _numerators(
-    z: FloatArray,
+    z: FloatArray, math: Any = np
 ) -> tuple[FloatArray, FloatArray, tuple[IndexArray, IndexArray]]:
     """Return each output's distance below the largest, its exponential, and the largest's index.
 
@@ -257,17 +266,17 @@ def _numerators(
     most = z.max(axis=1, keepdims=True)
     below = np.where(z == most, 0, most - z)
     top = np.arange(len(z)), z.argmax(axis=1)
-    others = np.exp(-below)
+    others = math.exp(-below)
     others[top] = 0
     return below, others, top
 
 
-def _cross_entropy(z: FloatArray, y: AnyArray) -> FloatArray:
-    below, others, _ = _numerators(z)
+def _cross_entropy(z: FloatArray, y: AnyArray, math: Any = np) -> FloatArray:
+    below, others, _ = _numerators(z, math)
     p = _probabilities(z, y)
     # a probability of 0 contributes 0, even if the raw output is minus infinity
     expected = (p * np.where(p == 0, 0, below)).sum(axis=1)
-    result: FloatArray = np.log1p(others.sum(axis=1)) + expected
+    result: FloatArray = math.log1p(others.sum(axis=1)) + expected
     return result
 
 
@@ -289,7 +298,7 @@ LOSSES: dict[str, Loss] = {
     for loss in (
         _mean_over_outputs(
             "squared_error",
-            lambda z, y: (z - y) ** 2,
+            lambda z, y, _: (z - y) ** 2,
             lambda z, y: 2 * (z - y),
             _identity,
             REAL,
@@ -299,7 +308,7 @@ LOSSES: dict[str, Loss] = {
         ),
         _mean_over_outputs(
             "absolute_error",
-            lambda z, y: np.abs(z - y),
+            lambda z, y, _: np.abs(z - y),
             lambda z, y: np.sign(z - y),
             _identity,
             REAL,
@@ -340,7 +349,7 @@ LOSSES: dict[str, Loss] = {
         ),
         _mean_over_outputs(
             "squared_hinge",
-            lambda z, y: _shortfall(z, y) ** 2,
+            lambda z, y, _: _shortfall(z, y) ** 2,
             lambda z, y: -2 * y * _shortfall(z, y),
             _identity,
             SIGN,
@@ -352,7 +361,7 @@ LOSSES: dict[str, Loss] = {
             "poisson",
             _poisson,
             lambda z, y: np.exp(z) - y,
-            np.exp,
+            _exponential,
             COUNT,
             "$e^{z} - y z$",
             "$e^{z} - y$",

@@ -247,8 +247,10 @@ class Network:
         [[0.5, 0.5]]
         """
         z = self._raw(X)
+        from fastgd.backends import compiled  # load compiled code only when needed
+
         with np.errstate(over="ignore"):
-            predicted = LOSSES[self._loss].link(z)
+            predicted = LOSSES[self._loss].link(z, compiled.Functions)
         return predicted[:, 0] if self._sizes[-1] == 1 else predicted
 
     def predict_class(self, X: SamplesLike) -> IndexArray:
@@ -380,8 +382,10 @@ class Network:
 
     def _losses(self, X: Rows, y: Any, weight: FloatArray | None) -> FloatArray:
         """Return the losses of checked samples."""
+        from fastgd.backends import compiled  # load compiled code only when needed
+
         with np.errstate(over="ignore", invalid="ignore"):
-            values = LOSSES[self._loss].value(self._outputs(X), y)
+            values = LOSSES[self._loss].value(self._outputs(X), y, compiled.Functions)
         return values if weight is None else weight * values
 
     def copy(self) -> Network:

@@ -218,3 +218,25 @@ def test_noise_scales_have_the_same_bits_on_every_level_and_thread(model, monkey
             monkeypatch.setattr(compiled, "ALL_THREADS", all_threads)
             found.add(gd.noise_scale(net, X, y, full=True, rng=0))
     assert len(found) == 1
+
+
+@several_levels
+@pytest.mark.parametrize("loss", gd.losses.LOSSES)
+def test_predictions_and_losses_on_every_level(monkeypatch, loss, dtype):
+    kind = gd.losses.LOSSES[loss].targets
+    outputs = 1 if kind.one_output else 7
+    rng = np.random.default_rng(3)
+    X = (30 * rng.standard_normal((999, 5))).astype(dtype)
+    y = rng.integers(2, size=(999, outputs)).astype(dtype)
+    if kind.name == "sign":
+        y = 2 * y - 1
+    if kind.indices:
+        y = rng.integers(outputs, size=999)
+    net = gd.Network([5, outputs], loss=loss, dtype=dtype)
+    net.params[:] = rng.standard_normal(net.n_params)
+    found = set()
+    for level in ALIKE:
+        monkeypatch.setattr(compiled, "LEVEL", level)
+        losses = net.loss_value(X, y, reduction="none")
+        found.add((net.predict(X).tobytes(), losses.tobytes(), net.loss_value(X, y)))
+    assert len(found) == 1

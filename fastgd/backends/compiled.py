@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastgd.optimizers import Optimizer, OptimizerState
 
 __all__ = [
+    "Functions",
     "curvatures",
     "forward",
     "gradient",
@@ -41,6 +42,25 @@ MOST_THREADS = 1024
 # Set by tests: a lower level; and all threads, as many as a call requests, even for small steps.
 LEVEL = kernels.LEVEL
 ALL_THREADS = False
+
+
+class Functions:
+    """The kernels' own functions, with the same bits on all levels: `math` of losses and links."""
+
+    @staticmethod
+    def exp(x: FloatArray) -> FloatArray:
+        """Return the exponential of each element."""
+        return _apply("exp", x)
+
+    @staticmethod
+    def log1p(x: FloatArray) -> FloatArray:
+        """Return log(1 + x) of each element."""
+        return _apply("log1p", x)
+
+
+def _apply(name: str, x: FloatArray) -> FloatArray:
+    x = np.ascontiguousarray(x)
+    return kernels.math(name, x, np.empty_like(x), LEVEL)
 
 
 def threads(wanted: int) -> int:
