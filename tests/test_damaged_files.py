@@ -35,7 +35,8 @@ TURNS = pytest.mark.parametrize(
 
 def write_checkpoint(path, bits="PCG64"):
     """Save a checkpoint that has every entry that one can have."""
-    net = gd.Network([2, 3, 1], rng=0)
+    inputs = gd.Standardize([0, 0], [1, 2], ["a", "b"])
+    net = gd.Network([2, 3, 1], inputs=inputs, rng=0)
     history = gd.train(
         net, X, Y, batch_size=3, epochs=2, optimizer=gd.Nadam(0.01), validation=(X, Y),
         schedule=gd.schedules.WarmUp(2, gd.schedules.OnPlateau()), record=("loss", "params"),
