@@ -53,10 +53,9 @@ def is_frame(value: Any) -> bool:
 
 def column_names(value: Any) -> tuple[str, ...] | None:
     """Return a frame's column names; None if it is no frame, or not all names are text."""
-    found = getattr(value, "feature_names", None)  # a source of blocks
-    if found is None:
-        reader = _reader(value)
-        found = None if reader is None else reader.names(value)
+    reader = _reader(value)
+    # a source of blocks has this attribute; of a frame it would be a column of that name
+    found = getattr(value, "feature_names", None) if reader is None else reader.names(value)
     if found is None or not all(isinstance(one, str) for one in found):
         return None
     return tuple(found)
@@ -280,8 +279,8 @@ class _Reader:
 
 def _reader(value: Any) -> _Reader | None:
     """Return the functions that read a value; None if it is no frame."""
-    if isinstance(value, (np.ndarray, list, tuple)) or hasattr(value, "collect"):
-        return None  # with `collect` it is a query, whose result is the frame
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return None
     pandas, polars, arrow = map(sys.modules.get, ("pandas", "polars", "pyarrow"))
     if pandas is not None and isinstance(value, pandas.DataFrame):
         return _Reader(lambda frame: frame.columns, _of_pandas)
@@ -289,6 +288,8 @@ def _reader(value: Any) -> _Reader | None:
         return _Reader(lambda frame: frame.columns, _of_polars)
     if arrow is not None and isinstance(value, (arrow.Table, arrow.RecordBatch)):
         return _Reader(lambda frame: frame.schema.names, _of_arrow)
+    if hasattr(value, "collect"):  # a query, whose result is the frame
+        return None
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
         return _Reader(_schema_names, _of_capsule) if _is_table(value) else None
     return None

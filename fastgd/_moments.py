@@ -14,6 +14,7 @@ import numpy as np
 from fastgd import _data, _frames
 from fastgd._typing import AnyArray, FloatArray
 from fastgd._words import show
+from fastgd.rows._blocks import is_blocks
 
 __all__ = ["measure"]
 
@@ -103,7 +104,7 @@ def _moments(piece: FloatArray, weights: FloatArray | None) -> _Moments:
 
 def _parts(X: Any) -> tuple[int, int, Iterator[AnyArray]]:
     """Return the numbers of rows and columns, and the rows in their order, in parts."""
-    if hasattr(X, "read") and hasattr(X, "bounds"):
+    if is_blocks(X):
         return int(X.n_rows), int(X.n_features), _of_blocks(X)
     matrix = _data.check_matrix(X, None)
     return *matrix.shape, iter([matrix])

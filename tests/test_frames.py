@@ -328,6 +328,12 @@ def test_names_that_are_not_text_are_no_names():
     assert net.predict(frame).tobytes() == net.predict(EXPECTED).tobytes()
 
 
+@pytest.mark.parametrize("name", ["feature_names", "collect", "columns", "read"])
+def test_any_name_is_a_name(name):
+    frame = pandas.DataFrame({name: [1.0, 2.0], "b": [3.0, 4.0]})
+    assert gd.Standardize.fit(frame).feature_names == (name, "b")
+
+
 def test_many_names_are_shortened():
     names = [f"c{i}" for i in range(100)]
     with pytest.raises(
