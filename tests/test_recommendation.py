@@ -12,7 +12,7 @@ from sklearn import datasets
 import fastgd as gd
 from fastgd.commandline import _main as cli
 from fastgd.comparison import Comparison, Entry, Trial
-from fastgd.comparison._decision import decide, overfitting
+from fastgd.comparison._decision import about_others, decide, overfitting
 
 TABLES = {
     "iris": (datasets.load_iris, "regression"),
@@ -190,6 +190,26 @@ def test_the_rule(entries, chosen, level):
     decision = decide([entry(*one) for one in entries])
     assert decision.chosen.batch_size == chosen
     assert [one.batch_size for one in decision.level] == level
+
+
+def test_with_a_goal_times_are_those_to_the_goal():
+    """The fastest to the goal may take longest to the end."""
+    slow, fast = entry(1, [0.3] * 3, 1.0), entry(8, [0.2] * 3, 4.0)
+    slow.history.validation_loss[:] = [0.6, 0.3]
+    fast.history.validation_loss[:] = [0.4, 0.2]
+    slow.history.seconds[:] = [3.0, 3.0]
+    fast.history.seconds[:] = [2.0, 2.0]
+    decision = decide([slow, fast], goal=0.5)
+    assert decision.chosen is fast
+    assert about_others(decision, [slow, fast], "validation") == [
+        "Batch size 1 took 3 times as long."
+    ]
+
+
+def test_an_equal_that_is_a_little_faster_is_said_to_be():
+    entries = [entry(1, [0.1] * 3, 1.2), entry(8, [0.1005] * 3, 1.0)]
+    (said,) = about_others(decide(entries), entries, "validation")
+    assert said == "Batch size 8 is about as fast, with a higher mean loss."
 
 
 @pytest.mark.parametrize(("highest", "diverged"), [(1e32, True), (100.0, False)])

@@ -196,14 +196,22 @@ def about_others(decision: Decision, entries: Sequence[Entry], kind: str) -> lis
             rate = f"{entry.optimizer.learning_rate:.2g}"
             lines.append(f"{name} diverged{seeds} at learning rate {rate}: its steps overshoot.")
         elif entry in decision.level:
-            ratio = _ratio(entry.seconds, chosen.seconds, "times as long", "about as long")
-            lines.append(f"{name} took {ratio}.")
+            lines.append(f"{name} {_pace(entry, decision)}.")
         elif decision.goal is not None:
             lines.append(f"{name} did not reach the goal.")
         else:
             short = ": it was still falling" if _falling(entry) else ""
             lines.append(f"{name} has a higher {kind} loss, {_loss(entry)}{short}.")
     return lines
+
+
+def _pace(entry: Entry, decision: Decision) -> str:
+    """Say how long an entry took, compared with the chosen one."""
+    assert decision.chosen is not None
+    mine, theirs = _time(entry, decision.goal), _time(decision.chosen, decision.goal)
+    if mine < theirs:
+        return "is about as fast, with a higher mean loss"
+    return f"took {_ratio(mine, theirs, 'times as long', 'about as long')}"
 
 
 def _falling(entry: Entry) -> bool:
