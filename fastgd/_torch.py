@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgd._extras import need
 from fastgd._words import show
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_layers_alone
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +51,10 @@ def to_torch(net: Network) -> torch.nn.Sequential:
         When the package torch is missing.
     TypeError
         When `net` is not a network.
+    ValueError
+        When the network has ``inputs``, which a module of layers cannot hold.
     """
-    check_network(net)
+    check_layers_alone(net)
     torch = need("torch", "torch", "fastgd.to_torch")
     modules = []
     for depth, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):

@@ -431,6 +431,18 @@ def loader_of(
     return Loader(blocks, needs, targets=targets)
 
 
+def check_layers_alone(net: Any) -> Network:
+    """Return a network that is layers alone: what PyTorch's names and modules can hold."""
+    if check_network(net).inputs is not None:
+        raise ValueError(
+            "the network standardises raw columns, which is no layer of a torch.nn.Sequential: make "
+            "other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss), set other.params "
+            "= net.params, export that, and give it net.inputs.transform(X)"
+        )
+    checked: Network = net
+    return checked
+
+
 def check_alone(y: Any, sample_weight: Any) -> None:
     """Check that nothing is given that blocks bring."""
     if y is not None or sample_weight is not None:

@@ -55,6 +55,29 @@ def test_onnx_predicts_as_the_network(hidden, loss, dtype, tmp_path):
     assert_equal_to_rounding(run_onnx(tmp_path / "net.onnx", X), net.predict(X), dtype)
 
 
+def standardised(dtype="float32"):
+    net = network(dtype=dtype)
+    X = 5 + 3 * np.random.default_rng(2).standard_normal((40, 5)).astype(dtype)
+    inputs = gd.Standardize.fit(X)
+    raw = gd.Network(net.sizes, hidden=net.hidden, dtype=dtype, inputs=inputs)
+    raw.params = net.params
+    return raw, X
+
+
+def test_onnx_takes_the_raw_columns_of_inputs(dtype, tmp_path):
+    net, X = standardised(dtype)
+    gd.export.to_onnx(net, tmp_path / "net.onnx")
+    assert_equal_to_rounding(run_onnx(tmp_path / "net.onnx", X), net.predict(X), dtype)
+
+
+@pytest.mark.parametrize(
+    "write", [gd.to_torch, lambda net: gd.export.to_safetensors(net, "never written")]
+)
+def test_layers_alone_cannot_hold_inputs(write):
+    with pytest.raises(ValueError, match=r"net\.inputs\.transform"):
+        write(standardised()[0])
+
+
 @pytest.mark.parametrize("sizes", [[1, 1], [3, 1], [3, 2]])
 def test_onnx_of_a_linear_model(sizes, tmp_path):
     net = gd.Network(sizes)

@@ -16,6 +16,7 @@ from fastgd._writing import replacing
 from fastgd.activations import sigmoid
 from fastgd.losses import LOSSES
 from fastgd.network import Network, check_network
+from fastgd.rows import affine
 
 __all__ = ["register_estimators", "to_onnx"]
 
@@ -111,6 +112,8 @@ LINKS: dict[Any, Callable[[Graph, str], str]] = {
 def to_onnx(net: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to an ONNX file, whose output is what `Network.predict` returns.
 
+    The network's ``inputs`` become part of the model, which takes raw columns then.
+
     Parameters
     ----------
     net : Network
@@ -151,6 +154,10 @@ def _model(net: Network, onnx: Any) -> Any:
     """Return the ONNX model of a network."""
     helper = onnx.helper
     graph, z = Graph(net.dtype), "X"
+    if net.inputs is not None:
+        mean, inverse_scale = affine(net.dtype, net.dtype, net.inputs)
+        z = graph("Sub", z, graph.constant("mean", mean))
+        z = graph("Mul", z, graph.constant("inverse_scale", inverse_scale))
     activations = [*(ACTIVATIONS[name] for name in net.hidden), LINKS[LOSSES[net.loss].link]]
     for depth, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
         weights, biases = graph.constant(f"{depth}.weight", W), graph.constant(f"{depth}.bias", b)

@@ -15,7 +15,7 @@ from fastgd._extras import need
 from fastgd._typing import AnyArray
 from fastgd._words import listed, show
 from fastgd._writing import replacing
-from fastgd.network import Network, check_network
+from fastgd.network import Network, check_layers_alone
 
 __all__ = ["from_safetensors", "to_safetensors"]
 
@@ -39,8 +39,8 @@ def to_safetensors(net: Network, path: str | os.PathLike[str]) -> None:
     ------
     ImportError
         When the package safetensors is missing: it comes with ``fastgd[safetensors]``.
-    TypeError, OSError
-        When `net` is not a network, or the file cannot be written.
+    TypeError, ValueError, OSError
+        When `net` is not a network, when it has ``inputs``, or when the file cannot be written.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def to_safetensors(net: Network, path: str | os.PathLike[str]) -> None:
     >>> bool((again.params == net.params).all())
     True
     """
-    check_network(net)
+    check_layers_alone(net)
     safetensors = need("safetensors.numpy", "safetensors", "fastgd.export.to_safetensors")
     tensors = {}
     for depth, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):

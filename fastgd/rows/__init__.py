@@ -18,13 +18,14 @@ from fastgd.rows._check import as_rows, check_rows, convert, row_bytes, subset
 from fastgd.rows._dense import DenseRows
 from fastgd.rows._interface import Inputs, Rows
 from fastgd.rows._sparse import SparseRows, own_rows
-from fastgd.rows._storage import decode, is_storage, storage_names
+from fastgd.rows._storage import affine, decode, is_storage, storage_names
 
 __all__ = [
     "Blocks",
     "DenseRows",
     "Inputs",
     "Rows",
+    "affine",
     "SparseRows",
     "as_rows",
     "check_rows",
