@@ -435,8 +435,8 @@ def check_layers_alone(net: Any) -> Network:
     """Return a network that is layers alone: what PyTorch's names and modules can hold."""
     if check_network(net).inputs is not None:
         raise ValueError(
-            "the network standardises raw columns, which is no layer of a torch.nn.Sequential: make "
-            "other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss), set other.params "
+            "the network standardises raw columns, which is no layer of a torch.nn.Sequential: "
+            "make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss), set other.params "
             "= net.params, export that, and give it net.inputs.transform(X)"
         )
     checked: Network = net
