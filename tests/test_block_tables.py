@@ -231,3 +231,35 @@ def test_without_pyarrow_the_error_names_the_extra(monkeypatch, parquet):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises((ImportError, ValueError), match=r"pip install fastgd\[data\]"):
         gd.open_blocks(parquet, target="delay")
+
+
+def test_columns_of_other_names_are_refused(parquet, tmp_path):
+    net = gd.Network([6, 1])
+    gd.train(net, gd.open_blocks(parquet, target="delay", weight="weight"), epochs=1,
+             optimizer=gd.SGD(1e-5), rng=0)  # fmt: skip
+    assert net.feature_names[1] == "carrier=AA"
+    path = tmp_path / "other.parquet"
+    data = columns()
+    write(path, pa.table(data | {"carrier": ["ZZ" if c == "AA" else c for c in data["carrier"]]}))
+    other = gd.open_blocks(path, target="delay", weight="weight")
+    message = "X lacks 'carrier=AA' and has 'carrier=ZZ', which was not used before"
+    for call in (lambda: net.predict(other), lambda: gd.train(net, other),
+                 lambda: gd.gradient(net, other), lambda: net.loss_value(other)):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_inputs_standardise_blocks(table_file):
+    data = columns()
+    blocks = gd.open_blocks(table_file, target="delay", weight="weight")
+    inputs = gd.Standardize.fit(blocks)
+    X = inputs.transform(encoded(data))
+    raw = gd.Network([6, 8, 1], inputs=inputs, rng=0)
+    plain = gd.Network([6, 8, 1], rng=0)
+    first = gd.train(raw, blocks, epochs=2, rng=1)
+    second = gd.train(
+        plain, X, data["delay"], sample_weight=data["weight"], epochs=2, rng=1,
+        sampling=Order(blocks.bounds, 8),
+    )  # fmt: skip
+    assert results(raw, first) == results(plain, second)
+    assert raw.predict(blocks).tobytes() == plain.predict(X).tobytes()
