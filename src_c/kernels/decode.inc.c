@@ -42,9 +42,9 @@ FGD_INLINE float half_to_float(uint16_t h) {
 /* bfloat16 is the upper half of a float. */
 FGD_INLINE float upper_half_to_float(uint16_t h) { return float_of_bits((uint32_t)h << 16); }
 
-/* How many rows ahead of the one that is decoded to prefetch: about 8 KB. */
+/* How many rows ahead of the one that is decoded to prefetch: about 32 KB. */
 FGD_INLINE size_t rows_ahead(size_t bytes) {
-    return smaller(8192 / smaller(bytes, 2048), FGD_AHEAD);
+    return smaller(32768 / smaller(bytes, 2048), FGD_AHEAD);
 }
 
 #define FGD_WIDE_0 T
@@ -92,20 +92,22 @@ FGD_INLINE void widen_half(size_t n, const uint16_t *h, float *out) {
 static void decode_float16(size_t n, const void *const *rows, size_t n_in, const void *mean,
                            const void *inverse_scale, void *out, size_t stride) {
     enum { AT_ONCE = 512 };
-    const T *restrict m = mean, *restrict s = inverse_scale;
+    const T *m = mean, *s = inverse_scale;
     const size_t ahead = rows_ahead(n_in * sizeof(uint16_t));
-    float wide[AT_ONCE];
     for (size_t i = 0; i < n; i++) {
         prefetch_far(rows[i + ahead], smaller(n_in * sizeof(uint16_t), 2048));
         for (size_t first = 0; first < n_in; first += AT_ONCE) {
             const size_t count = smaller(AT_ONCE, n_in - first);
-            T *restrict o = (T *)out + i * stride + first;
+            T *o = (T *)out + i * stride + first;
+#if FGD_F64
+            float wide[AT_ONCE];
             widen_half(count, (const uint16_t *)rows[i] + first, wide);
+            for (size_t k = 0; k < count; k++) o[k] = (T)wide[k];
+#else
+            widen_half(count, (const uint16_t *)rows[i] + first, o);
+#endif
             if (m)
-                for (size_t k = 0; k < count; k++)
-                    o[k] = ((T)wide[k] - m[first + k]) * s[first + k];
-            else
-                for (size_t k = 0; k < count; k++) o[k] = (T)wide[k];
+                for (size_t k = 0; k < count; k++) o[k] = (o[k] - m[first + k]) * s[first + k];
         }
     }
 }
