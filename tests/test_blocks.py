@@ -284,6 +284,23 @@ def test_what_is_wrong_in_a_block_is_named(case):
     gd.train(net, blocks, epochs=1, resume=history)
 
 
+@pytest.mark.parametrize("weight", [None, "array"])
+def test_targets_and_weights_of_a_file_may_be_arrays(files, weight, tmp_path):
+    X, y = make_data([3, 1], "squared_error", n=50)
+    weight = weight and np.linspace(0, 2, 50)
+    wanted = files(X, y, weight=weight, block_rows=7)
+    found = gd.open_blocks(tmp_path / "X.npy", y, weight=weight, block_rows=7)
+    for sampling in ("blocks", "shuffle"):
+        nets = [gd.Network([3, 1], rng=0) for _ in range(2)]
+        for net, blocks in zip(nets, (wanted, found), strict=True):
+            gd.train(net, blocks, epochs=2, sampling=sampling, rng=0)
+        assert nets[0].params.tobytes() == nets[1].params.tobytes()
+    with pytest.raises(ValueError, match="50 rows, but 'y', its target, has 9 rows"):
+        gd.open_blocks(tmp_path / "X.npy", y[:9])
+    with pytest.raises(TypeError, match="with a number for each row"):
+        gd.open_blocks(tmp_path / "X.npy", 3.0)
+
+
 @pytest.mark.parametrize(("attributes", "kind", "message"), [
     ({"bounds": [0, 50]}, ValueError, "rise from 0 to n_rows, 100"),
     ({"bounds": [0, 60, 50, 100]}, ValueError, "rise from 0"),

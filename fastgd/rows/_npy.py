@@ -15,7 +15,7 @@ from fastgd._typing import AnyArray, IndexArray
 from fastgd._words import count, show
 from fastgd.rows._blocks import Source, table
 
-__all__ = ["NpyBlocks", "NpyFile"]
+__all__ = ["ArrayRows", "NpyBlocks", "NpyFile"]
 
 
 class NpyFile:
@@ -92,6 +92,24 @@ class NpyFile:
         return np.asarray(mapped[rows])
 
 
+class ArrayRows:
+    """Targets or weights in memory, which are read like those of a file."""
+
+    def __init__(self, name: str, array: AnyArray) -> None:
+        self.path, self._array = name, array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def read(self, first: int, end: int) -> AnyArray:
+        """Return rows from `first` to before `end`."""
+        return self._array[first:end]
+
+    def take(self, rows: IndexArray) -> AnyArray:
+        """Return any rows."""
+        return self._array[rows]
+
+
 class NpyBlocks(Source):
     """Blocks of .npy files.
 
@@ -99,9 +117,9 @@ class NpyBlocks(Source):
     ----------
     X : NpyFile
         Samples.
-    y : NpyFile, or int
+    y : NpyFile, ArrayRows or int
         Targets, or the column of the samples' file that has them.
-    weight : NpyFile, int or None
+    weight : NpyFile, ArrayRows, int or None
         Factors of the samples' losses.
     columns : sequence of int, or None
         The columns to use; None for all that are not targets or weights.
@@ -112,8 +130,8 @@ class NpyBlocks(Source):
     def __init__(
         self,
         X: NpyFile,
-        y: NpyFile | int,
-        weight: NpyFile | int | None,
+        y: NpyFile | ArrayRows | int,
+        weight: NpyFile | ArrayRows | int | None,
         columns: Sequence[int] | None,
         block_rows: int | None,
     ) -> None:
@@ -124,9 +142,9 @@ class NpyBlocks(Source):
         self._X, self._others = X, [y] if weight is None else [y, weight]
         width = X.shape[1]
         taken = {self._column(name, other) for name, other in self._named() if
-                 not isinstance(other, NpyFile)}  # fmt: skip
+                 not isinstance(other, (NpyFile, ArrayRows))}  # fmt: skip
         for name, other in self._named():
-            if isinstance(other, NpyFile) and len(other) != len(X):
+            if isinstance(other, (NpyFile, ArrayRows)) and len(other) != len(X):
                 raise ValueError(
                     f"{X.path!r} has {count(len(X), 'row')}, but {other.path!r}, its {name}, has "
                     f"{count(len(other), 'row')}"
@@ -175,7 +193,7 @@ class NpyBlocks(Source):
     def _split(self, X: AnyArray, read: Any) -> tuple[AnyArray, ...]:
         width = self._X.shape[1]
         others = [
-            read(other) if isinstance(other, NpyFile) else X[:, other % width]
+            read(other) if isinstance(other, (NpyFile, ArrayRows)) else X[:, other % width]
             for other in self._others
         ]
         return (X if self._columns is None else X[:, self._columns], *others)

@@ -11,7 +11,7 @@ from typing import Any
 from fastgd import _data, _words
 from fastgd.rows._blocks import ArrayBlocks, Source
 from fastgd.rows._cache import cached_csv, cached_iterator
-from fastgd.rows._npy import NpyBlocks, NpyFile
+from fastgd.rows._npy import ArrayRows, NpyBlocks, NpyFile
 from fastgd.rows._tables import ENDINGS, TableBlocks
 
 __all__ = ["open_blocks"]
@@ -44,7 +44,7 @@ def open_blocks(
         - An array.
         - An iterable of batches (X, y) or (X, y, sample_weight): read once, into a cache.
     y : path_like or array_like, optional
-        The targets in a .npy file or an array, if the samples are in one.
+        The targets, in a .npy file or an array, if the samples are in one of these.
     target : str, int or list of str, optional
         The column that has the targets: its name, or its number in a .npy file. Text becomes
         class indices. Several columns are several targets.
@@ -180,12 +180,16 @@ def _open_npy(
 
 
 def _other(name: str, value: Any) -> Any:
-    """Return targets or weights as a file, or as an array."""
+    """Return targets or weights as rows, of a file or of an array."""
     if is_path(value):
         return NpyFile(value)
-    raise TypeError(
-        f"{name} must be a .npy file where the samples are one, not {_words.show(value)}"
-    )
+    array = _data.as_array(name, value)
+    if array.ndim == 0:
+        raise TypeError(
+            f"{name} must be a .npy file or an array with a number for each row, not "
+            f"{_words.show(value)}"
+        )
+    return ArrayRows(name, array)
 
 
 def _open_arrays(
