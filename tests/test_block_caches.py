@@ -4,6 +4,7 @@ import errno
 import gc
 import gzip
 import os
+import pathlib
 import tempfile
 
 import numpy as np
@@ -152,6 +153,19 @@ def test_a_full_disk_leaves_nothing(source, csv, tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"No space left .* which is removed: name a folder with"):
         gd.open_blocks(data, target="y" if source == "csv" else None, cache=tmp_path / "cache")
     assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_messages_name_the_csv_file_not_its_copy(tmp_path):
+    path = str(tmp_path / "a.csv")
+    pathlib.Path(path).write_text("a,b,y\n1,2,3\n,2,3\n")
+    blocks = gd.open_blocks(path, target="y")
+    with pytest.raises(ValueError, match=f"row 1 of '{path}', column 'a' is nan"):
+        gd.train(gd.Network([2, 1]), blocks)
+    with pytest.raises(ValueError, match=f"'{path}' has no column 'z'"):
+        gd.open_blocks(path, target="z")
+    pathlib.Path(path).write_text("a,b,y\n")
+    with pytest.raises(ValueError, match=f"'{path}' has no rows"):
+        gd.open_blocks(path, target="y")
 
 
 def test_a_folder_with_other_files_is_not_replaced(csv, tmp_path):

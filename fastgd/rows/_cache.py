@@ -48,7 +48,8 @@ def cached_csv(
     if cache is None or _settings(folder) != settings:
         with _written(folder, settings) as new:
             _convert_csv(paths, os.path.join(new, TABLE))
-    blocks = TableBlocks([os.path.join(folder, TABLE)], target, columns, weight)
+    name = ", ".join(paths)  # the copy has the rows of all, one file after the other
+    blocks = TableBlocks([os.path.join(folder, TABLE)], target, columns, weight, [name])
     keep(blocks)
     return blocks
 

@@ -42,6 +42,8 @@ class _File:
         Its columns.
     rows : list of int
         The number of rows in each group.
+    name : str
+        The file that messages about its columns and rows name.
     """
 
     kind = ""
@@ -49,8 +51,8 @@ class _File:
     schema: Any
     rows: list[int]
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, name: str | None = None) -> None:
+        self.path, self.name = path, path if name is None else name
         found = os.stat(path)
         self._stamp = found.st_size, found.st_mtime_ns
         try:
@@ -149,6 +151,8 @@ class TableBlocks(Source):
         The columns to train on; None for all others.
     weight : str or None
         The column with factors of the samples' losses.
+    names : sequence of str, optional
+        What messages call the files, where these are copies of a user's.
 
     Attributes
     ----------
@@ -162,23 +166,28 @@ class TableBlocks(Source):
         target: str | Sequence[str],
         columns: Sequence[str] | None,
         weight: str | None,
+        names: Sequence[str] | None = None,
     ) -> None:
-        self._files = [ENDINGS[os.path.splitext(path)[1].lower()](path) for path in paths]
+        self._files = [
+            ENDINGS[os.path.splitext(path)[1].lower()](path, name)
+            for path, name in zip(paths, paths if names is None else names, strict=True)
+        ]
         first = self._files[0]
         targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
         special = targets + ([] if weight is None else [weight])
-        names = first.schema.names
-        chosen = [n for n in names if n not in special] if columns is None else list(columns)
+        every = first.schema.names
+        chosen = [n for n in every if n not in special] if columns is None else list(columns)
         for what, listed_names in (("target", targets), ("columns", chosen), ("weight", special)):
             for name in listed_names:
-                _check_name(what, name, names, first.path)
+                _check_name(what, name, every, first.name)
         self._targets, self._weight, self._chosen = targets, weight, chosen
         self._used = list(dict.fromkeys(special + chosen))
         self._check_types()
         self._groups = [(file, g) for file in self._files for g in range(len(file.rows))]
         rows = [file.rows[g] for file, g in self._groups]
         if not sum(rows):
-            raise ValueError(f"{_these(paths)} no rows: a training needs at least one")
+            shown = _these([file.name for file in self._files])
+            raise ValueError(f"{shown} no rows: a training needs at least one")
         self._bounds = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
         texts = [n for n in self._used if _is_text(first.schema.field(n).type)]
         self._values = self._find_values(texts)
@@ -196,18 +205,18 @@ class TableBlocks(Source):
             kind = first.schema.field(name).type
             if not (_is_number(kind) or _is_text(kind)):
                 raise TypeError(
-                    f"column {name!r} of {first.path!r} has type {kind}, which is neither numbers "
+                    f"column {name!r} of {first.name!r} has type {kind}, which is neither numbers "
                     "nor text: convert it, or leave it out by columns="
                 )
             if name == self._weight and not _is_number(kind):
                 raise TypeError(f"the weights, column {name!r}, must be numbers, not {kind}")
             for file in self._files[1:]:
-                _check_name("columns", name, file.schema.names, file.path)
+                _check_name("columns", name, file.schema.names, file.name)
                 other = file.schema.field(name).type
                 if other != kind and not (_is_text(other) and _is_text(kind)):
                     raise TypeError(
-                        f"column {name!r} has type {kind} in {first.path!r}, but {other} in "
-                        f"{file.path!r}: write it with one type"
+                        f"column {name!r} has type {kind} in {first.name!r}, but {other} in "
+                        f"{file.name!r}: write it with one type"
                     )
         if len(self._targets) > 1 and any(
             _is_text(first.schema.field(name).type) for name in self._targets
@@ -293,7 +302,7 @@ class TableBlocks(Source):
     def place(self, i: int, row: int) -> str:
         """Return where a row of a block comes from, for messages."""
         file, group = self._groups[i]
-        return f"row {sum(file.rows[:group]) + row:,} of {file.path!r}"
+        return f"row {sum(file.rows[:group]) + row:,} of {file.name!r}"
 
 
 def _check_name(what: str, name: Any, names: Sequence[str], path: str) -> None:
