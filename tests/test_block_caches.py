@@ -168,6 +168,15 @@ def test_messages_name_the_csv_file_not_its_copy(tmp_path):
         gd.open_blocks(path, target="y")
 
 
+def test_text_in_a_column_of_numbers_shows_in_the_number_of_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,y\n1,2,3\n4,x,6\n")
+    blocks = gd.open_blocks(tmp_path / "a.csv", target="y")
+    with pytest.raises(
+        ValueError, match="3 columns \\('a', 'b=2', 'b=x'\\), but the network has 2"
+    ):
+        gd.train(gd.Network([2, 1]), blocks)
+
+
 def test_a_folder_with_other_files_is_not_replaced(csv, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

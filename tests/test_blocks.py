@@ -284,6 +284,12 @@ def test_what_is_wrong_in_a_block_is_named(case):
     gd.train(net, blocks, epochs=1, resume=history)
 
 
+def test_blocks_with_other_columns_are_refused_before_they_are_read(files):
+    blocks = files(*make_data([2, 1], "squared_error", n=20))
+    with pytest.raises(ValueError, match="the blocks have 2 columns, but the network has 3"):
+        gd.train(gd.Network([3, 1]), blocks)
+
+
 @pytest.mark.parametrize("weight", [None, "array"])
 def test_targets_and_weights_of_a_file_may_be_arrays(files, weight, tmp_path):
     X, y = make_data([3, 1], "squared_error", n=50)

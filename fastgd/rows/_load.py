@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd import _data
 from fastgd._typing import AnyArray, FloatArray, IndexArray
+from fastgd._words import count
 from fastgd.engine.side_by_side import raise_if_stopped
 from fastgd.rows._blocks import (
     Blocks,
@@ -70,6 +71,7 @@ class Loader:
     def __init__(self, blocks: Blocks, needs: Needs, *, targets: bool = True) -> None:
         self.blocks, self.needs, self._with_targets = blocks, needs, targets
         self.bounds = check_table(blocks)
+        _check_width(blocks, needs.n_features)
         first = int(np.flatnonzero(np.diff(self.bounds))[0])
         _, y, weight = read_block(blocks, first)
         self._weighted = weight is not None and targets
@@ -280,3 +282,15 @@ def _first_bad(check: Callable[[AnyArray], AnyArray], values: AnyArray) -> int |
         middle = (good + bad) // 2
         good, bad = (middle, bad) if passes(values[:middle]) else (good, middle)
     return good
+
+
+def _check_width(blocks: Blocks, n_inputs: int) -> None:
+    """Check that blocks have the columns that a network takes, before they are read for it."""
+    if blocks.n_features != n_inputs:
+        names = getattr(blocks, "feature_names", None) or ()
+        shown = ", ".join(map(repr, names[:10])) + (" and more" if len(names) > 10 else "")
+        raise ValueError(
+            f"the blocks have {count(blocks.n_features, 'column')}{shown and f' ({shown})'}, but "
+            f"the network has {count(n_inputs, 'input')}: the first of a network's sizes is the "
+            "number of columns"
+        )
