@@ -1,4 +1,4 @@
-"""Settings of the documentation's site; README.md says how it is built."""
+"""Settings of the documentation's site; CONTRIBUTING.md says how it is built."""
 
 from __future__ import annotations
 

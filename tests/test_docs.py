@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import itertools
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,18 @@ def test_every_environment_variable_is_in_the_readme():
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert {"FASTGD_ISA", "FASTGD_THREADS"} <= read
     assert [name for name in sorted(read) if f"| `{name}` |" not in readme] == []
+
+
+def test_the_badges_say_what_the_package_states():
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    python = project["requires-python"].removeprefix(">=")
+    needed = [name.partition(">=")[0] for name in project["dependencies"]]
+    assert re.findall(r"^\[!\[(.+?)\]", readme, re.MULTILINE) == [
+        f"Python {python} or newer",
+        f"needs {'NumPy' if needed == ['numpy'] else needed} only",
+        f"licence: {project['license'].replace('-', ' ', 1)}",
+    ]
 
 
 def test_the_promised_error_bounds_are_those_that_are_tested():
