@@ -13,8 +13,9 @@ import numpy as np
 
 from fastgd import _data, _frames
 from fastgd._typing import AnyArray, FloatArray
-from fastgd._words import show
-from fastgd.rows._blocks import is_blocks
+from fastgd.rows import own_rows
+from fastgd.rows._blocks import check_table, is_blocks, read_block
+from fastgd.rows._sparse import is_sparse, to_csr
 
 __all__ = ["measure"]
 
@@ -66,7 +67,7 @@ def measure(X: Any, sample_weight: Any) -> tuple[FloatArray, FloatArray, tuple[s
 
     A column whose numbers are all equal has exactly that mean, and the variance 0.
     """
-    if hasattr(X, "tocsr"):
+    if is_sparse(X):
         return (*_measure_sparse(X, sample_weight), None)
     n, n_features, parts = _parts(X)
     weight = _data.check_sample_weight(sample_weight, n, np.dtype(np.float64))
@@ -112,8 +113,8 @@ def _parts(X: Any) -> tuple[int, int, Iterator[AnyArray]]:
 
 def _of_blocks(blocks: Any) -> Iterator[AnyArray]:
     """Read a source of blocks (`fastgd.rows.Blocks`) once."""
-    for i in range(len(blocks.bounds) - 1):
-        X = blocks.read(i)[0]
+    for i in range(len(check_table(blocks)) - 1):
+        X, _, _ = read_block(blocks, i)
         yield _data.check_matrix(X, int(blocks.n_features), f"X of block {i}")
 
 
@@ -164,24 +165,18 @@ def _measure_sparse(X: Any, sample_weight: Any) -> tuple[FloatArray, FloatArray]
     Columns with few entries are not made dense: with n weights of sum W, entries x and zeros of
     weight Z, the sum of squared deviations is that of the entries plus Z mean^2.
     """
-    matrix = X.tocsr()
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"X has shape {matrix.shape}, but must have rows and columns")
-    n, n_features = matrix.shape
-    if matrix.dtype.kind not in "fiub":
-        raise _data.dtype_error("X", matrix.data)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
+    if X.ndim != 2 or 0 in X.shape:
+        raise ValueError(f"X has shape {X.shape}, but must have rows and columns")
+    if X.dtype.kind not in "fiub":
+        raise _data.dtype_error("X", X)
+    n, n_features = X.shape
+    matrix = to_csr(own_rows(X))
     weight = _data.check_sample_weight(sample_weight, n, np.dtype(np.float64))
     columns, entries = matrix.indices, matrix.data.astype(np.float64)
     if not np.isfinite(entries).all():
         bad = int(np.argmin(np.isfinite(entries)))
         row = int(np.searchsorted(matrix.indptr, bad, side="right")) - 1
-        raise ValueError(
-            f"X[{row}, {columns[bad]}] is {show(float(entries[bad]))}: every value must be finite; "
-            "remove or fill in such samples first"
-        )
+        raise _data.not_finite("X", [row, columns[bad]], entries[bad], entries.dtype)
     counts = np.ones(n) if weight is None else weight
     of_entries = np.repeat(counts, np.diff(matrix.indptr))
 

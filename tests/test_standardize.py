@@ -3,6 +3,7 @@
 import math
 import pickle
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,26 @@ def test_zeros_of_sparse_matrices_count(storage, weighted):
     np.testing.assert_allclose(inputs.scale, expected.scale, rtol=1e-14)
     assert inputs.mean[4:].tolist() == [0, 3]
     assert inputs.scale[4:].tolist() == [1, 1]
+
+
+def test_indices_of_a_sparse_matrix_are_checked():
+    X = scipy.sparse.csr_array(np.eye(5))
+    X.indices[2] = 1000
+    with pytest.raises(ValueError, match="its indices are from 0 to 1000, but must be from 0 to 4"):
+        gd.Standardize.fit(X)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "result", "error"),
+    [
+        ([0, 5], np.ones((5, 2)), r"read\(0\) must return \(X, y\)"),
+        ([0, 9], (np.ones((5, 2)), np.ones(5)), "must rise from 0 to n_rows, 5"),
+    ],
+)
+def test_blocks_are_checked(bounds, result, error):
+    blocks = SimpleNamespace(n_rows=5, n_features=2, bounds=np.array(bounds), read=lambda i: result)
+    with pytest.raises((TypeError, ValueError), match=error):
+        gd.Standardize.fit(blocks)
 
 
 def test_entries_of_a_sparse_matrix_must_be_finite():
