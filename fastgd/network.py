@@ -192,6 +192,12 @@ class Network:
             f"dtype={self.dtype.name!r}{inputs})"
         )
 
+    def _repr_html_(self) -> str:
+        """Return HTML for notebooks: the layers, as `summary` lists them."""
+        from fastgd._summary import describe_html  # only needed here
+
+        return describe_html(self)
+
     def forward(self, X: SamplesLike) -> FloatArray:
         """Return the last layer's raw outputs.
 

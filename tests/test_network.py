@@ -361,3 +361,12 @@ def test_summary_of_a_network_with_columns():
 def test_summary_of_raw_columns_without_names():
     text = gd.Network([2, 1], inputs=gd.Standardize([0, 0], [1, 1])).summary()
     assert text.endswith("2 raw columns, which it standardises")
+
+
+def test_a_notebook_shows_the_layers():
+    frame = gd.Standardize([0, 0], [1, 1], feature_names=["a<b", "c"])
+    html = gd.Network([2, 3, 1], hidden="tanh", inputs=frame)._repr_html_()
+    assert html.count("<tr") == 3  # the headings and two layers
+    assert "tanh" in html
+    assert "13 parameters in float32, loss &#x27;squared_error&#x27;" in html
+    assert "2 columns, which it standardises: &#x27;a&lt;b&#x27;, &#x27;c&#x27;" in html
