@@ -8,7 +8,6 @@ one matrix.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import numbers
 import operator
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgd._extras import need
 from fastgd._typing import AnyArray
 from fastgd._words import kind_of, listed
 
@@ -305,13 +305,7 @@ def _is_table(value: Any) -> bool:
 
 def _table(value: Any) -> Any:
     """Return an object with the Arrow interface as a pyarrow.Table, without a copy."""
-    try:
-        pyarrow = importlib.import_module("pyarrow")
-    except ImportError:
-        raise ImportError(
-            f"a {type(value).__name__} is read through Arrow, which needs pyarrow: "
-            "pip install 'fastgd[data]'"
-        ) from None
+    pyarrow = need("pyarrow", "data", f"reading a {type(value).__name__} through Arrow")
     if hasattr(value, "__arrow_c_stream__"):
         return pyarrow.table(value)
     return pyarrow.Table.from_batches([pyarrow.record_batch(value)])
@@ -331,7 +325,8 @@ def _of_capsule(name: str, value: Any) -> list[_Column]:
 
 def _of_arrow(name: str, table: Any) -> list[_Column]:
     """Return the columns of a pyarrow Table or RecordBatch."""
-    pyarrow = importlib.import_module("pyarrow")
+    import pyarrow
+
     types = pyarrow.types
     columns = []
     for label, column in zip(table.schema.names, table.columns, strict=True):

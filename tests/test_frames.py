@@ -455,7 +455,8 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "needs pyarrow: pip install 'fastgd[data]'" in done.stdout
+    assert "a Table through Arrow needs the package pyarrow" in done.stdout
+    assert "pip install 'fastgd[data]'" in done.stdout
 
 
 def test_frames_of_pandas_and_polars_need_no_pyarrow():

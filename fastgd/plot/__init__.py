@@ -1,4 +1,4 @@
-"""Pictures of gradient descent; needs matplotlib (``pip install fastgd[plot]``).
+"""Pictures of gradient descent; needs matplotlib (``pip install 'fastgd[plot]'``).
 
 Every function draws on the given axes or on a new figure, and returns the axes. Its title states
 the picture's main finding, computed from the data. Lines differ in dashes and markers, so that
@@ -10,13 +10,10 @@ A function checks its arguments and computes everything to draw before it change
 Nothing here trains.
 """
 
-try:
-    import matplotlib  # noqa: F401, to name the missing extra
-except ImportError as error:
-    raise ImportError(
-        "fastgd.plot draws with matplotlib, which cannot be imported "
-        f"({error}): pip install 'fastgd[plot]'"
-    ) from error
+# ruff: noqa: E402
+from fastgd._extras import need
+
+need("matplotlib", "plot", "fastgd.plot")  # before the modules below import it
 
 from fastgd.plot._coverage import coverage
 from fastgd.plot._escape import escape

@@ -5,13 +5,13 @@ pyarrow reads them (extra "data"). Columns of text become 0 and 1 for each value
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastgd._extras import need
 from fastgd._typing import AnyArray
 from fastgd._words import count, did_you_mean, listed, show
 from fastgd.rows._blocks import Source
@@ -24,13 +24,7 @@ PIECE = 2048  # rows that are copied at a time, while their columns are in cache
 
 def load_pyarrow(module: str = "pyarrow") -> Any:
     """Return pyarrow, or one of its modules; the error names the extra that has it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            "Parquet, Arrow and CSV files are read by pyarrow, which is not installed: "
-            "pip install fastgd[data]"
-        ) from error
+    return need(module, "data", "reading Parquet, Arrow and CSV files in blocks")
 
 
 class _File:
@@ -57,6 +51,8 @@ class _File:
         self._stamp = found.st_size, found.st_mtime_ns
         try:
             self._open()
+        except ImportError:  # pyarrow is missing: the file may be good
+            raise
         except Exception as error:
             raise ValueError(
                 f"{path!r} cannot be read as {self.kind}: {_line(error)}; write it again, or leave "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _validation, _words
+from fastgd._extras import need
 from fastgd._progress import Bar, load_tqdm
 from fastgd._typing import AnyArray
 from fastgd.engine.engine import max_threads
@@ -38,12 +39,7 @@ OLDEST = (1, 7)
 
 def check_scikit_learn() -> None:
     """Raise an ImportError that says what to do if scikit-learn is missing or too old."""
-    try:
-        version = importlib.import_module("sklearn").__version__
-    except ImportError:
-        raise ImportError(
-            "fastgd.sklearn needs scikit-learn: pip install 'fastgd[sklearn]'"
-        ) from None
+    version = need("sklearn", "sklearn", "fastgd.sklearn").__version__
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         raise ImportError(
             f"fastgd.sklearn needs scikit-learn 1.7 or newer, and {version} is installed: "
