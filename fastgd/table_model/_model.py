@@ -187,7 +187,7 @@ class TableModel:
         `notes` then says what was done with the data. The model itself is not changed.
         """
         settings = self.settings
-        targets = [target] if isinstance(target, str) else list(target)
+        targets = [target] if isinstance(target, str) else _names_of(target)
         require_columns(table, targets, "which --target names")
         for name in ("ignore", "categorical"):
             require_columns(table, settings[name], f"which --{name} names")
@@ -259,8 +259,8 @@ class TableModel:
             )
         if len(table) < FEWEST_ROWS:
             raise InputError(
-                " ".join(self.notes)
-                + f" {table.source}: {count(len(table), 'usable row')}, but to "
+                "".join(f"{note} " for note in self.notes)
+                + f"{table.source}: {count(len(table), 'usable row')}, but to "
                 f"train and to measure takes at least {FEWEST_ROWS}"
             )
         return table
@@ -413,6 +413,20 @@ class TableModel:
         shown = "" if score is None else f", {metric} {score:.3g} on rows set aside"
         sizes = "-".join(map(str, self.network.sizes))
         return f"TableModel({target.name} from {self.encoding.describe()}; {sizes}{shown})"
+
+
+def _names_of(target: Any) -> list[str]:
+    """Return the names of several targets, checked."""
+    if (
+        not isinstance(target, Sequence)
+        or not target
+        or not all(isinstance(t, str) for t in target)
+    ):
+        raise TypeError(
+            "target must be the name of a column, or several in a list, not "
+            f"{show(target)}: names that are not text count as their text, such as '2' for 2"
+        )
+    return list(target)
 
 
 def _names(argument: str, names: Any) -> tuple[str, ...]:

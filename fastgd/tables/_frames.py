@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections import Counter
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -46,12 +47,15 @@ def as_table(frame: Any) -> Table:
             "frame must be a frame of pandas, polars or Arrow, a mapping of names to columns, or "
             f"the path of a CSV file, not {show(frame)}"
         )
+    twice = [name for name, n in Counter(map(str, names)).items() if n > 1]
+    if twice:
+        raise InputError(f"the frame has several columns {twice[0]!r}: give each its own name")
     columns = {str(name): _cells(str(name), frame[name]) for name in names}
     lengths = {len(cells) for cells in columns.values()}
-    if len(lengths) != 1 or len(columns) != len(list(names)):
+    if len(lengths) != 1:
         raise InputError(
-            "the frame must hold columns of one length with different names, but has "
-            f"{count(len(list(names)), 'column')} of the lengths {sorted(lengths)}"
+            "the frame must hold columns of one length, but has "
+            f"{count(len(columns), 'column')} of the lengths {sorted(lengths)}"
         )
     (n,) = lengths
     if n == 0:
