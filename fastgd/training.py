@@ -294,7 +294,7 @@ def prepare(
         progress=make_progress(
             settings.verbose, start.history.epochs, start.history.epochs + settings.epochs
         ),
-        hint=lambda rate: f"{DIVERGED} {remedy(*found.examples(), net.loss, rate)}",
+        hint=lambda rate: f"{DIVERGED} {remedy(*found.examples(), net.loss, rate, names)}",
         pins=pinned.pins,
     )  # fmt: skip
 

@@ -386,6 +386,37 @@ def test_classes_with_large_numbers_are_not_large():
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "rate", "expected"),
+    [
+        (None, 0.1, "Scale or clip column 1: a few values are far from all others."),
+        (["a", "b"], 0.1, "Scale or clip column 'b': a few values are far from all others."),
+        (["a", "b"], 5.0, "Lower the learning rate, and scale or clip column 'b': a few values "
+         "are far from all others."),
+    ],
+)  # fmt: skip
+def test_a_column_with_outliers_is_named(names, rate, expected):
+    X = np.random.default_rng(0).standard_normal((5000, 2))
+    X[4999, 1] = 1e6
+    assert remedy(X, X[:, 0], "squared_error", rate, names) == expected
+
+
+def test_an_outlier_of_the_target_is_named():
+    y = np.append(np.arange(99.0), 1e9)
+    assert remedy(y[:, None] * 0, y, "squared_error", 0.1).startswith("Scale or clip the target:")
+
+
+def test_a_low_learning_rate_is_not_to_be_lowered():
+    X = np.ones((200, 1))
+    assert remedy(X, X, "squared_error", 1e-9).endswith("look for outliers, and scale or clip them.")
+
+
+def test_rare_categories_are_no_outliers():
+    X = np.zeros((1000, 1))
+    X[0] = 1
+    assert remedy(X, X, "squared_error", 0.1) == "Lower the learning rate."
+
+
 def test_each_epochs_updates_are_counted(small_run, tmp_path):
     """Also if a training is resumed with another batch size, and from a file."""
     net, X, y = small_run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgd import _validation, _words, batches
+from fastgd import _frames, _validation, _words, batches
 from fastgd._arguments import unknown_argument
 from fastgd._divergence import remedy
 from fastgd._evaluation import count_held
@@ -212,13 +212,15 @@ def compare_starts(
     n_threads: int | None,
     side_by_side: bool | None,
     settings: Mapping[str, Any],
+    names: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare batch sizes, each with one run for every start.
+    """Compare batch sizes, each with one run for every start; `names` are those of the features.
 
     The first start tries all optimizers. The others get the one that was best for it, or, where
     that diverges, the next best with a lower learning rate.
     """
     first = starts[0]
+    names = first.net.feature_names or names or _frames.column_names(X)
     X = read_rows(first.net, X)
     epochs = _validation.check_int("epochs", epochs, at_least=1)
     if goal is not None:
@@ -237,6 +239,7 @@ def compare_starts(
     begun = runs(tasks)
     entries = _settle(runs, starts, plans, _ranked(tasks, begun, goal))
     held = begun[0].history.validation_samples
+    trained = any(not entry.diverged for entry in entries)
     return Comparison(
         entries,
         goal=goal,
@@ -245,7 +248,7 @@ def compare_starts(
         start=first.net.copy(),
         start_loss=runs.judged_start(first, held),
         tried=max(len(several) for several in tried),
-        remedy=_remedy(X, y, first.net.loss, [trial.history for trial in begun]),
+        remedy="" if trained else remedy(X, y, first.net.loss, _lowest_rate(begun), names),
     )
 
 
@@ -390,12 +393,8 @@ def _score(score: Callable[[Network], float] | None, net: Network) -> float:
         raise TypeError(f"score must return a number, not {_words.show(found)}") from None
 
 
-def _remedy(X: Any, y: ArrayLike, loss: str, histories: Sequence[History]) -> str:
-    """Return advice for runs that all diverged; empty if one did not."""
-    if not all(history.diverged for history in histories):
-        return ""
-    lowest = min(one.optimizer.learning_rate for one in histories if one.optimizer is not None)
-    return remedy(X, y, loss, lowest)
+def _lowest_rate(trials: Sequence[Trial]) -> float:
+    return min(trial.optimizer.learning_rate for trial in trials)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

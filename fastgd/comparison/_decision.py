@@ -125,7 +125,7 @@ def sentences(decision: Decision, kind: str, remedy: str) -> list[str]:
     """
     chosen, lowest, goal = decision.chosen, decision.lowest, decision.goal
     if lowest is None:
-        return [f"Every run diverged. {remedy or 'Lower the learning rate.'}"]
+        return [f"Every run diverged. {remedy}".rstrip()]
     if chosen is None:
         return [
             f"No batch size reached the goal, a {kind} loss of {goal:.4g}. Nearest came "

@@ -160,7 +160,7 @@ def compare_size(
 
     If all of these diverge, lower ones follow.
     """
-    tried = optimizers
+    tried, columns = optimizers, problem.encoding.columns
     if tried is None:
         rates = StepSizeRule(problem.start, problem.X[problem.rows])(size)
         tried = [SGD(rate) for rate in rates]
@@ -176,6 +176,7 @@ def compare_size(
             n_threads=n_threads,
             side_by_side=False,  # so that each run's seconds are for the machine to itself
             settings={"callbacks": callbacks, "backend": backend},
+            names=[column.name for column in columns for _ in range(column.width)],
         )
         if result.trained:
             break
