@@ -2,11 +2,15 @@
 
 A `Network` is a linear model or a small neural network. `train` trains it in place, with an
 optimizer such as `SGD` or `Adam`, and perhaps one of `schedules`, and returns a `History`;
-`train_many` trains several at once. `compare`, `recommend_batch_size`, `noise_scale` and `plan`
-help to choose a batch size. `gradient`, `per_sample_gradients` and `per_sample_norms` compute
-gradients without an update. `nodes` and `landscapes` show how gradient descent works.
-`fastgd.sklearn` (estimators for scikit-learn) and `fastgd.plot` (pictures) need the extras of
-the same names. The command line is `python -m fastgd --help`.
+`train_many` trains several at once. `open_blocks` reads data larger than memory; `Checkpoint` saves
+a training while it runs. `Standardize` makes inputs of raw columns, and `TableModel` does
+everything from a table to its predictions. `compare`, `recommend_batch_size`, `noise_scale` and
+`plan` help to choose a batch size. `gradient`, `per_sample_gradients` and `per_sample_norms`
+compute gradients without an update. `nodes` and `landscapes` show how gradient descent works.
+`export`, `to_torch` and `from_torch` exchange networks with other programs, and `callbacks` reports
+to trackers of experiments. `fastgd.sklearn` has estimators for scikit-learn, `fastgd.plot`
+pictures. An error says which extra installs a package that is missing. The command line is
+`python -m fastgd --help`.
 
 >>> import numpy as np
 >>> import fastgd as gd

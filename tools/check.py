@@ -78,7 +78,8 @@ class Checks:
 
     def install(self) -> None:
         venv.create(self.folder / "venv", with_pip=True)
-        self.run(self.python, "-m", "pip", "install", "-q", "-e", ".[dev,torch]")
+        # tests/test_against_torch.py compares with this version of torch
+        self.run(self.python, "-m", "pip", "install", "-q", "-e", ".[dev,torch]", "torch==2.13.0")
 
     def lint(self) -> None:
         bin_folder = self.python.parent
