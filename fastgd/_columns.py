@@ -76,12 +76,12 @@ def fill(text: str, width: int = 79) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def number(value: float, digits: int) -> str:
-    """Format a number for a cell in at most 7 characters, so that a blank precedes it."""
+def number(value: float, digits: int, most: int = 7) -> str:
+    """Format a number for a cell in at most 6 or 7 characters, so that a blank precedes it."""
     if not abs(value) < 1000:
-        return f"{value:.1e}"
+        return f"{value:.{most - 6}e}"
     texts = (f"{value:.{some}f}" for some in range(digits, -1, -1))
-    return next(text for text in texts if len(text) <= 7)
+    return next(text for text in texts if len(text) <= most)
 
 
 def seconds(value: float) -> str:

@@ -65,7 +65,7 @@ class Candidate:
 #: the columns of the table of candidates, for notebooks
 COLUMNS = (
     Column("batch", "size", 9, lambda row: f"{row.batch_size:,}", names_rows=True),
-    Column("a", "step", 11, lambda row: _seconds(row.step_seconds)),
+    Column("time", "per step", 11, lambda row: _seconds(row.step_seconds)),
     Column("relative", "updates", 9, lambda row: f"{row.relative_updates:.3g}"),
     Column("relative", "time", 9, lambda row: f"{row.relative_time:.3g}"),
     Column("batch", "bytes", 13, lambda row: f"{row.batch_bytes:,}"),

@@ -290,7 +290,7 @@ def test_missing_values_are_an_error_when_training(folder, run):
     assert (code, out) == (2, "")
     assert err == (
         "fastgd: error: gaps.csv: values are missing in 2 of 40 rows: 'area' 1 (line 4: 'NA'), "
-        "'city' 1 (line 8: ''). Mend the file, leave such rows out with --missing drop, or such "
+        "'city' 1 (line 8: ''). Fill them in, leave such rows out with --missing drop, or such "
         "columns with --ignore\n"
     )
 
@@ -301,7 +301,7 @@ def test_a_target_with_missing_values_is_not_to_be_ignored(folder, run):
     code, _, err = run("gaps.csv", "--target", "area", *words, *FAST)
     assert code == 2
     assert err.endswith(
-        "(line 4: 'NA'). Mend the file, or leave such rows out with --missing drop\n"
+        "(line 4: 'NA'). Fill them in, or leave such rows out with --missing drop\n"
     )
 
 

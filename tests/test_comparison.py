@@ -12,6 +12,7 @@ from rich.console import Console
 
 import fastgd as gd
 from fastgd import _columns, plot
+from fastgd._columns import number
 from fastgd.comparison._decision import _ratio
 
 X = np.random.default_rng(0).standard_normal((120, 3)).astype(np.float32)
@@ -322,7 +323,7 @@ def test_plot_is_given_the_histories_by_name(monkeypatch):
     assert not given["validation"]
     assert list(given["h"]) == [1, 8, 120]
     assert given["h"][8].loss == result[1].history.loss
-    assert given["h"][8].seconds == [result[1].seconds_an_epoch] * 4
+    assert given["h"][8].seconds == [result[1].seconds_per_epoch] * 4
 
 
 def with_seconds(result, *seconds):
@@ -434,3 +435,11 @@ def test_every_kind_of_loss_is_compared(loss):
     result = gd.compare(gd.Network(sizes, loss=loss, rng=0), *data, [4, None], epochs=2, rng=0)
     for entry in result:
         assert entry.loss == entry.net.loss_value(*data) < result.start.loss_value(*data)
+
+
+@pytest.mark.parametrize("most", [6, 7])
+@pytest.mark.parametrize("value", [0.00012345, 9.99999, 99.99999, 211.48711, 999.99, 12345.6, 1e30])
+def test_a_cell_leaves_room_for_a_blank(value, most):
+    text = number(value, 4, most)
+    assert len(text) <= most
+    assert float(text) == pytest.approx(value, rel=0.3, abs=1e-4)

@@ -222,7 +222,7 @@ def test_numbers_with_signs_and_marks_between_thousands(table, text, decimal, nu
             ("1", "2", "-"),
             "line 4, column 'a b': '-' is not a number, but 2 of the column's 3 cells",
         ),
-        (("1", "2", "x"), "cells are: mend the cell (a missing value is an empty one), or give"),
+        (("1", "2", "x"), "cells are: correct the cell (a missing value is an empty one), or give"),
         (
             ("1", "5%", "NA"),
             "line 3, column 'a b': '5%' is not a number, .* write such cells as 5,",

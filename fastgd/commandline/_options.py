@@ -398,8 +398,8 @@ def predict_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--unknown", choices=["error", "ignore"], default="error",
-        help="categories that the training file did not have: an error, or taken for none of "
-        "the known ones (default: error)",
+        help="categories that the training file did not have: an error, or ignored, so that "
+        "the other columns decide (default: error)",
     )  # fmt: skip
     _add_file_options(parser)
     _add_config(parser)

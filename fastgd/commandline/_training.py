@@ -242,7 +242,7 @@ def _next_command(result: Comparison, options: argparse.Namespace) -> str:
     if best is not None and options.save is not None:
         return shlex.join(["fastgd", "predict", options.save, "NEW.csv"])
     words = _without(options.words, ("--batch-size", "--learning-rate", "--save", "--html"))
-    if best is None and options.learning_rate is None:  # lower ones were tried: mend the data
+    if best is None and options.learning_rate is None:  # lower ones were tried, too
         return shlex.join(["fastgd", *options.words])
     if best is None:
         lowest = min(entry.optimizer.learning_rate for entry in result)

@@ -185,7 +185,7 @@ class Comparison(Sequence[Entry]):
         options = {"target": self._goal, "validation": self.validated} | options
         histories = {
             entry.batch_size: replace(
-                entry.history, seconds=[entry.seconds_an_epoch] * entry.epochs
+                entry.history, seconds=[entry.seconds_per_epoch] * entry.epochs
             )
             for entry in self
         }
@@ -294,8 +294,8 @@ class Comparison(Sequence[Entry]):
         return f"{table}\n<p>{escape(self._notes())}</p>"
 
 
-def _loss_text(value: float) -> str:
-    return "" if math.isnan(value) else _columns.number(value, 4)
+def _loss_text(value: float, most: int = 7) -> str:
+    return "" if math.isnan(value) else _columns.number(value, 4, most)
 
 
 #: the table's columns, also used by the command line
@@ -316,6 +316,6 @@ COLUMNS = {
     "validation_loss": Column(
         "valid.", "loss", 8, lambda entry: _loss_text(entry.mean("validation_loss"))
     ),
-    "spread": Column("", "±", 7, lambda entry: _loss_text(entry.spread), spare=1),
+    "spread": Column("", "±", 7, lambda entry: _loss_text(entry.spread, 6), spare=1),
     "score": Column("", "score", 7, lambda entry: f"{entry.mean('score'):.4g}"),
 }

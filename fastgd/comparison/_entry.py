@@ -185,7 +185,7 @@ class Entry:
         return float(np.median([sum(trial.history.seconds) for trial in self.trials]))
 
     @property
-    def seconds_an_epoch(self) -> float:
+    def seconds_per_epoch(self) -> float:
         """The median seconds of an epoch, which short disturbances do not change."""
         return float(np.median(self.history.seconds)) if self.epochs else math.nan
 
@@ -206,7 +206,7 @@ class Entry:
         for done, value in enumerate(self.curve, 1):
             if value <= loss:
                 updates = int(self.history._updates_after()[done])
-                return Reached(done, updates, done * self.seconds_an_epoch)
+                return Reached(done, updates, done * self.seconds_per_epoch)
         return None
 
     def __repr__(self) -> str:

@@ -250,8 +250,8 @@ class TableModel:
         if gaps and missing == "error":
             rows = "leave such rows out with --missing drop"
             if {gap.name for gap in gaps.columns} <= set(targets):
-                raise InputError(f"{gaps}. Mend the file, or {rows}")
-            raise InputError(f"{gaps}. Mend the file, {rows}, or such columns with --ignore")
+                raise InputError(f"{gaps}. Fill them in, or {rows}")
+            raise InputError(f"{gaps}. Fill them in, {rows}, or such columns with --ignore")
         if gaps:
             table = table.take(gaps.complete)
             self.notes.append(

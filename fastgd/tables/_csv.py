@@ -263,7 +263,7 @@ def _chunks(reader: Any, names: Sequence[str], source: str, blank: int) -> Itera
                 title = "remove a title above the header, " if len(names) == 1 else ""
                 raise InputError(
                     f"{source}, line {line + 1} has {count(len(cells), 'cell')}, but the header "
-                    f"names {count(len(names), 'column')}; {title}mend the line, or give the "
+                    f"names {count(len(names), 'column')}; {title}correct the line, or give the "
                     "--delimiter"
                 )
             lines.append(line + 1)

@@ -83,7 +83,7 @@ def mending(table: Table, text: str) -> str:
     ways = [f"write such cells as {plain}"] if plain is not None else []
     if _decimal_comma(table, text):
         ways.append("give --decimal , if these are decimal commas")
-    return ", or ".join(ways or ["mend the cell (a missing value is an empty one)"])
+    return ", or ".join(ways or ["correct the cell (a missing value is an empty one)"])
 
 
 def too_many(table: Table, name: str, found: int, most: int) -> str:
