@@ -14,7 +14,7 @@ import numpy as np
 from fastgd import _data, _frames
 from fastgd._typing import AnyArray, FloatArray
 from fastgd.rows import own_rows
-from fastgd.rows._blocks import check_table, is_blocks, read_block
+from fastgd.rows._blocks import check_bounds, is_blocks, read_block
 from fastgd.rows._sparse import is_sparse, to_csr
 
 __all__ = ["measure"]
@@ -113,7 +113,7 @@ def _parts(X: Any) -> tuple[int, int, Iterator[AnyArray]]:
 
 def _of_blocks(blocks: Any) -> Iterator[AnyArray]:
     """Read a source of blocks (`fastgd.rows.Blocks`) once."""
-    for i in range(len(check_table(blocks)) - 1):
+    for i in range(len(check_bounds(blocks)) - 1):
         X, _, _ = read_block(blocks, i)
         yield _data.check_matrix(X, int(blocks.n_features), f"X of block {i}")
 

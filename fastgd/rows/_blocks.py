@@ -19,9 +19,13 @@ __all__ = [
     "ArrayBlocks",
     "Blocks",
     "Source",
+    "check_bounds",
+    "column_of",
+    "equal_bounds",
     "is_blocks",
     "place_of",
-    "table",
+    "read_block",
+    "with_weight",
 ]
 
 FEWEST = 256  # blocks, where the rows suffice: see Blocks
@@ -168,7 +172,7 @@ class ArrayBlocks(Source):
                 raise ValueError(
                     f"{name} has shape {array.shape}, but X has {count(len(X), 'row')}"
                 )
-        super().__init__(table(len(X), X[:1].nbytes, block_rows), X.shape[1])
+        super().__init__(equal_bounds(len(X), X[:1].nbytes, block_rows), X.shape[1])
 
     def read(self, i: int) -> tuple[AnyArray, ...]:
         """Return views of a block."""
@@ -180,7 +184,7 @@ class ArrayBlocks(Source):
         return tuple(array[rows] for array in self._arrays)
 
 
-def table(n: int, row_bytes: int, block_rows: int | None) -> IndexArray:
+def equal_bounds(n: int, row_bytes: int, block_rows: int | None) -> IndexArray:
     """Return the bounds of blocks of `block_rows` rows, or of a number that suits the size."""
     if block_rows is None:
         fewest, most = (max(1, size // max(1, row_bytes)) for size in (SMALLEST, LARGEST))
@@ -190,7 +194,7 @@ def table(n: int, row_bytes: int, block_rows: int | None) -> IndexArray:
     return np.append(np.arange(0, n, block_rows, dtype=np.int64), n)
 
 
-def check_table(blocks: Blocks) -> IndexArray:
+def check_bounds(blocks: Blocks) -> IndexArray:
     """Return the checked bounds of a source that anyone may have written."""
     bounds = np.asarray(blocks.bounds)
     if bounds.ndim != 1 or bounds.dtype.kind not in "iu" or len(bounds) < 2:
@@ -215,7 +219,13 @@ def read_block(blocks: Blocks, i: int) -> tuple[Any, Any, Any]:
         raise TypeError(
             f"read({i}) must return (X, y) or (X, y, sample_weight), not {kind_of(parts)}"
         )
-    return (*parts, None) if len(parts) == 2 else tuple(parts)
+    return with_weight(parts)
+
+
+def with_weight(parts: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Return (X, y, sample_weight) of a block's two or three parts; None for no weights."""
+    X, y, *weight = parts
+    return X, y, weight[0] if weight else None
 
 
 def place_of(blocks: Blocks, i: int, row: int) -> str:

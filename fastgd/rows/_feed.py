@@ -15,7 +15,7 @@ from fastgd.batches import count_steps
 from fastgd.engine import shuffle
 from fastgd.rows._ahead import Ahead
 from fastgd.rows._blocks import Blocks
-from fastgd.rows._load import Loader, Rows3
+from fastgd.rows._load import Loader, Rows3, slice_rows
 from fastgd.rows._order import WindowOrder, draw_key
 
 __all__ = ["ORDERS", "Chunk", "Feed", "window_of"]
@@ -146,7 +146,7 @@ class Feed:
         for w in range(begin, len(starts) - 1):
             buffer = self._buffers[w % BUFFERS]
             n = int(starts[w + 1] - starts[w])
-            self._read(order, w, _slice(buffer, room, room + n), heed)
+            self._read(order, w, slice_rows(buffer, room, room + n), heed)
             local = order.rows(w)[max(0, place - int(starts[w])) :]
             carried = 0
             if left is not None:
@@ -154,7 +154,7 @@ class Feed:
                 for source, target in zip(left[0], buffer, strict=True):
                     if source is not None and target is not None:
                         target[room - carried : room] = source[left[1]]
-            data = _slice(buffer, room - carried, room + n)
+            data = slice_rows(buffer, room - carried, room + n)
             ranks = np.arange(carried, dtype=local.dtype)
             rows = np.concatenate([ranks, local + local.dtype.type(carried)])
             last = w == len(starts) - 2
@@ -170,11 +170,6 @@ class Feed:
             self._loader.take(order.order[order.starts[w] : order.starts[w + 1]], out)
         else:
             self._loader.load(order.blocks(w), out, heed)
-
-
-def _slice(rows: Rows3, first: int, end: int) -> Rows3:
-    X, y, weight = rows
-    return X[first:end], y[first:end], None if weight is None else weight[first:end]
 
 
 def window_of(window: Any, memory: Any, blocks: Blocks, row_bytes: int) -> int:

@@ -13,15 +13,16 @@ from fastgd._words import count
 from fastgd.engine.side_by_side import raise_if_stopped
 from fastgd.rows._blocks import (
     Blocks,
-    check_table,
+    check_bounds,
     column_of,
     place_of,
     read_block,
+    with_weight,
 )
 from fastgd.rows._interface import Inputs
 from fastgd.rows._storage import decode
 
-__all__ = ["Loader", "Needs", "Rows3"]
+__all__ = ["Loader", "Needs", "Rows3", "slice_rows"]
 
 Where = Callable[[int], str]  # where a row comes from, for messages
 Rows3 = tuple[FloatArray, AnyArray, FloatArray | None]  # X, y, weight
@@ -70,7 +71,7 @@ class Loader:
 
     def __init__(self, blocks: Blocks, needs: Needs, *, targets: bool = True) -> None:
         self.blocks, self.needs, self._with_targets = blocks, needs, targets
-        self.bounds = check_table(blocks)
+        self.bounds = check_bounds(blocks)
         _check_width(blocks, needs.n_features)
         first = int(np.flatnonzero(np.diff(self.bounds))[0])
         _, y, weight = read_block(blocks, first)
@@ -119,17 +120,14 @@ class Loader:
             start, end = end, end + int(self.bounds[i + 1] - self.bounds[i])
             if start == end:
                 continue
-            X, y, weight = out
-            self._block(i, (X[start:end], y[start:end], None if weight is None
-                            else weight[start:end]))  # fmt: skip
+            self._block(i, slice_rows(out, start, end))
 
     def each(self) -> Iterator[Rows3]:
         """Yield each block in turn, in memory that is reused."""
         room = self.room(int(np.diff(self.bounds).max()))
         for i, n in enumerate(np.diff(self.bounds).tolist()):
             raise_if_stopped()
-            X, y, weight = room
-            block = X[:n], y[:n], None if weight is None else weight[:n]
+            block = slice_rows(room, 0, n)
             self.load([i], block)
             yield block
 
@@ -143,14 +141,13 @@ class Loader:
             X, y, weight = read_block(self.blocks, i)
             self._samples(X, out[0], where)
         else:
-            y, weight = others if len(others) == 2 else (*others, None)
+            _, y, weight = with_weight((out[0], *others))
             self._check_finite(out[0], out[0], where)
         self._others(y, weight, out, where)
 
     def take(self, rows: IndexArray, out: Rows3) -> None:
         """Read any rows, in their order; only sources with a method `take` can."""
-        parts = self.blocks.take(rows)  # type: ignore[attr-defined]
-        X, y, weight = parts if len(parts) == 3 else (*parts, None)
+        X, y, weight = with_weight(self.blocks.take(rows))  # type: ignore[attr-defined]
 
         def where(place: int) -> str:
             row = int(rows[place])
@@ -245,6 +242,12 @@ class Loader:
             return checked
 
         return _by_row(check, given, "sample_weight", where)
+
+
+def slice_rows(rows: Rows3, first: int, end: int) -> Rows3:
+    """Return views of the rows from `first` to before `end`."""
+    X, y, weight = rows
+    return X[first:end], y[first:end], None if weight is None else weight[first:end]
 
 
 def _by_row(

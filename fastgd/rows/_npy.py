@@ -1,6 +1,7 @@
 """Blocks of .npy files.
 
-They are read, not mapped: a mapped file that shrinks ends the process with a signal.
+Blocks are read, not mapped: a mapped file that shrinks ends the process with a signal. Only single
+rows, for a full shuffle, are read through a map, just after a check of the file's size.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from fastgd._typing import AnyArray, IndexArray
 from fastgd._words import count, show
-from fastgd.rows._blocks import Source, table
+from fastgd.rows._blocks import Source, equal_bounds
 
 __all__ = ["ArrayRows", "NpyBlocks", "NpyFile"]
 
@@ -154,7 +155,7 @@ class NpyBlocks(Source):
         else:
             chosen = [self._column("columns", place) for place in columns]
         self._columns = None if chosen == list(range(width)) else chosen
-        super().__init__(table(len(X), X.row_bytes, block_rows), len(chosen))
+        super().__init__(equal_bounds(len(X), X.row_bytes, block_rows), len(chosen))
 
     def _named(self) -> list[tuple[str, Any]]:
         return list(zip(("target", "weight"), self._others, strict=False))

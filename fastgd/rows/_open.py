@@ -97,7 +97,7 @@ def open_blocks(
         return _open_arrays(source, y, target, columns, weight, block_rows)
     endings = {_ending(path) for path in paths}
     if endings == {".csv"}:
-        _check_table(paths, y, target, block_rows)
+        _check_of_tables(paths, y, target, block_rows)
         return cached_csv(paths, _name(cache), target, columns, weight)
     if cache is not None:
         raise TypeError("cache is for CSV files and iterables; other files are read directly")
@@ -110,11 +110,11 @@ def open_blocks(
             f"{_words.listed(['.npy', '.csv', *ENDINGS])}"
             f"{'; give one .npy file' if '.npy' in endings else ''}"
         )
-    _check_table(paths, y, target, block_rows)
+    _check_of_tables(paths, y, target, block_rows)
     return TableBlocks(paths, target, columns, weight)
 
 
-def _check_table(paths: Sequence[str], y: Any, target: Any, block_rows: Any) -> None:
+def _check_of_tables(paths: Sequence[str], y: Any, target: Any, block_rows: Any) -> None:
     if y is not None or block_rows is not None:
         raise TypeError(
             "files of tables have their targets in a column, target=, and their blocks are row "
