@@ -408,7 +408,8 @@ def test_an_outlier_of_the_target_is_named():
 
 def test_a_low_learning_rate_is_not_to_be_lowered():
     X = np.ones((200, 1))
-    assert remedy(X, X, "squared_error", 1e-9).endswith("look for outliers, and scale or clip them.")
+    advice = remedy(X, X, "squared_error", 1e-9)
+    assert advice.endswith("look for outliers, and scale or clip them.")
 
 
 def test_rare_categories_are_no_outliers():

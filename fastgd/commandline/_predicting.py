@@ -38,7 +38,9 @@ def predict(options: argparse.Namespace) -> int:
     require_columns(table, keep, "which --keep names")
     gaps = find_gaps(table, encoding.gapless)
     if gaps and options.missing == "error":
-        raise InputError(f"{gaps}. Fill them in, or give --missing empty to leave such predictions empty")
+        raise InputError(
+            f"{gaps}. Fill them in, or give --missing empty to leave such predictions empty"
+        )
     complete = gaps.complete
     heads = _heads(encoding.target, options.probabilities)
     rows = [[""] * len(heads) for _ in range(len(table))]
