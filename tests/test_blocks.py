@@ -8,6 +8,7 @@ import pytest
 from conftest import make_data
 
 import fastgd as gd
+from fastgd.rows._ahead import Ahead
 from fastgd.rows._order import WindowOrder, draw_key
 
 
@@ -449,3 +450,29 @@ def test_blocks_bring_their_targets(call):
 def test_results_for_each_sample_take_arrays():
     with pytest.raises(TypeError, match="give one block at a time"):
         gd.per_sample_norms(gd.Network([2, 1]), Computed(), None)
+
+
+def test_a_reader_ends_without_its_caller():
+    """As when a signal handler raises between its start and the ``with`` block's beginning."""
+    ahead = Ahead(lambda heed: iter(range(9)))
+    ahead.__enter__()
+    (reader,) = [t for t in threading.enumerate() if t.name.startswith("fastgd")]
+    del ahead
+    gc.collect()
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_without_a_thread_for_a_reader_the_caller_reads(files, monkeypatch):
+    """As at the system's limit on threads; the bits are the same."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    found = []
+    for start in (threading.Thread.start, refuse):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        net, X, y = make("network")
+        history = gd.train(net, files(X, y, block_rows=20), window=2, epochs=2, rng=5)
+        found.append(results(net, history))
+    assert found[0] == found[1]
