@@ -47,7 +47,6 @@ class Engine:
         reduction: str,
         rates: FloatArray | None,
         *,
-        drop_last: bool = False,
         bounds: IndexArray | None = None,
         scales: FloatArray | None = None,
         shards: int = 1,

@@ -132,10 +132,9 @@ cdef class Engine(Workspace):
         run.host.fill_noise, run.host.signalled = _fill_noise, _signalled
         run.epoch.shards = 1
 
-    def epoch(self, order, size_t batch_size, str reduction, rates, *, bint drop_last=False,
-              bounds=None, scales=None, size_t shards=1, steps=None, int64_t step=0,
-              int64_t place=0, double total=0, bint begun=False, uint64_t seed=0,
-              size_t record_every=0,
+    def epoch(self, order, size_t batch_size, str reduction, rates, *, bounds=None, scales=None,
+              size_t shards=1, steps=None, int64_t step=0, int64_t place=0, double total=0,
+              bint begun=False, uint64_t seed=0, size_t record_every=0,
               loss=None, penalty=None, gradient_norm=None, sample_squares=None, params=None):
         """Run the steps of one epoch, or some of them; return the sum of the samples' losses.
 
@@ -149,8 +148,6 @@ cdef class Engine(Workspace):
             How the samples of a batch make one gradient.
         rates : ndarray of float64, or None
             Each step's learning rate; None computes the gradient only.
-        drop_last : bool
-            Whether to drop an incomplete last batch.
         bounds : ndarray of int64, or None
             Where in the order each batch begins, and where the last ends; the mean then divides
             by batch_size, whatever the size of the batch.
@@ -191,8 +188,6 @@ cdef class Engine(Workspace):
         cdef size_t size
         self._check_data()
         self._set_order(order)
-        if drop_last and bounds is None:
-            run.epoch.n_order -= run.epoch.n_order % batch_size
         if bounds is None:
             run.epoch.bounds = NULL
             run.epoch.n_steps = (run.epoch.n_order + batch_size - 1) / batch_size
