@@ -53,6 +53,16 @@ def to_torch(net: Network) -> torch.nn.Sequential:
         When `net` is not a network.
     ValueError
         When the network has ``inputs``, which a module of layers cannot hold.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> gd.to_torch(gd.Network([2, 8, 1], rng=0))
+    Sequential(
+      (0): Linear(in_features=2, out_features=8, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=8, out_features=1, bias=True)
+    )
     """
     check_layers_alone(net)
     torch = need("torch", "torch", "fastgd.to_torch")
@@ -94,6 +104,14 @@ def from_torch(module: torch.nn.Module, *, loss: str = "squared_error") -> Netwo
         When the package torch is missing.
     TypeError, ValueError
         When the module has other parts.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    >>> gd.from_torch(module)
+    Network([2, 8, 1], hidden='tanh', loss='squared_error', dtype='float32')
     """
     torch = need("torch", "torch", "fastgd.from_torch")
     layers: list[Any] = []

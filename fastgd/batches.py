@@ -43,6 +43,13 @@ class BatchPlan:
         Gradients of single samples in all epochs.
     batch_bytes : int or None
         Bytes of one batch's features, if their number is given.
+
+    Examples
+    --------
+    >>> import fastgd as gd
+    >>> counts = gd.plan(1000, 32, epochs=5)
+    >>> counts.batches, counts.last_batch, counts.updates
+    (32, 8, 160)
     """
 
     n_samples: int

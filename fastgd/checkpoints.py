@@ -66,7 +66,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: Network, history: History
 
     See Also
     --------
-    load_checkpoint : Read the file.
+    load_checkpoint : Read the file, with an example of both.
+    Checkpoint : Save while a training runs.
     """
     check_network(net)
     if not isinstance(history, History) or history.optimizer is None or history._state is None:

@@ -97,6 +97,21 @@ def from_safetensors(
     ValueError
         When the file is damaged, has other tensors, or does not say the activations or the loss
         and they are not given.
+
+    Examples
+    --------
+    A file that torch wrote does not say what its activations are:
+
+    >>> import os, tempfile
+    >>> import fastgd as gd
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "module.safetensors")
+    ...     save_file(module.state_dict(), path)
+    ...     gd.export.from_safetensors(path, hidden="relu", loss="log_loss")
+    Network([2, 8, 1], hidden='relu', loss='log_loss', dtype='float32')
     """
     need("safetensors", "safetensors", "fastgd.export.from_safetensors")
     tensors, fields = _read(os.fsdecode(path))
