@@ -684,6 +684,7 @@ def _check_validation(
     if validation is None:
         return None, 0.0
     if is_blocks(validation):
+        _frames.require_names(validation, names, "validation X")
         return evaluation(net, validation), 0.0
     if isinstance(validation, (float, np.floating)):
         return None, _validation.check_real("validation", validation, above=0, below=1)

@@ -263,3 +263,13 @@ def test_inputs_standardise_blocks(table_file):
     )  # fmt: skip
     assert results(raw, first) == results(plain, second)
     assert raw.predict(blocks).tobytes() == plain.predict(X).tobytes()
+
+
+def test_validation_blocks_have_the_names_of_a_first_training(tmp_path):
+    frame = pa.table({"a": [1.0, 2.0], "b": [3.0, 5.0], "y": [0.0, 1.0]})
+    pq.write_table(frame.select(["b", "a", "y"]), tmp_path / "held.parquet")
+    held = gd.open_blocks(tmp_path / "held.parquet", target="y")
+    net = gd.Network([2, 1])
+    with pytest.raises(ValueError, match="validation X has its columns in another order"):
+        gd.train(net, frame.select(["a", "b"]), [0.0, 1.0], validation=held)
+    assert net.feature_names is None
