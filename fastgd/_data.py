@@ -113,6 +113,8 @@ def _how_to_array(name: str, value: Any) -> str:
         return f": use {name}.toarray()"
     if hasattr(value, "collect"):
         return f": use {name}.collect()"
+    if hasattr(value, "bounds") and hasattr(value, "read"):  # blocks
+        return f": blocks are not taken here; X, y = {name}.read(i) has the arrays of block i"
     if isinstance(value, Iterator):
         return f": use list({name})"
     if isinstance(value, Mapping):

@@ -338,6 +338,12 @@ def test_settings_that_do_not_go_with_blocks(given, kind, message):
     assert not net.params.any()
 
 
+def test_blocks_where_only_arrays_are_taken_are_named(files):
+    blocks = files(*make_data([2, 1], "squared_error", n=20))
+    with pytest.raises(TypeError, match=r"X, y = X.read\(i\) has the arrays of block i"):
+        gd.compare(gd.Network([2, 1]), blocks, None, [4])
+
+
 @pytest.mark.parametrize("name", ["window", "memory"])
 def test_arrays_have_no_window(name):
     with pytest.raises(ValueError, match=f"{name} is about data in blocks"):
