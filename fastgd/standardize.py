@@ -109,7 +109,8 @@ class Standardize:
             Samples, as `fastgd.train` takes them. They are read once, and not copied. Zeros of a
             sparse matrix count like all other numbers.
         sample_weight : array_like of shape (n,), optional
-            How often each sample counts.
+            How often each sample counts. Weights that blocks bring are factors of their losses, and
+            not used here.
 
         Returns
         -------
