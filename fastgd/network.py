@@ -442,8 +442,9 @@ def check_layers_alone(net: Any) -> Network:
     if check_network(net).inputs is not None:
         raise ValueError(
             "the network standardises raw columns, which is no layer of a torch.nn.Sequential: "
-            "make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss), set "
-            "other.params = net.params, export that, and give it net.inputs.transform(X)"
+            "make other = fastgd.Network(net.sizes, hidden=net.hidden, loss=net.loss, "
+            "dtype=net.dtype), set other.params = net.params, export that, and give it "
+            "net.inputs.transform(X, net.dtype)"
         )
     checked: Network = net
     return checked
