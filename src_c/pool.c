@@ -152,16 +152,21 @@ static void *begin(void *worker) {
     return NULL;
 }
 
-/* Start a thread that gets no signals: they are for the threads that run Python. */
+/* Signals of faults go to the thread at fault. Blocked, they would end the process before a
+ * handler, such as faulthandler's, has said where. */
+static const int FAULTS[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+
+/* Start a thread that gets no other signals: they are for the threads that run Python. */
 static int start(fgd_worker *worker) {
     pthread_attr_t attributes;
     pthread_t thread;
-    sigset_t all, before;
+    sigset_t others, before;
     if (pthread_attr_init(&attributes) != 0) return 0;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++) sigdelset(&others, FAULTS[i]);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     int error = pthread_create(&thread, &attributes, begin, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
