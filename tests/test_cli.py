@@ -948,3 +948,17 @@ def test_lines_fit_the_terminal(width, rich, folder, monkeypatch, capsys):
     assert last.startswith("Next: ")
     assert len(lines) <= 40
     assert rich or any(line.endswith(" *") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"), [("fastgd --max", "--max-categories"), ("fastgd predict --ke", "--keep")]
+)
+def test_the_shell_completes_options(line, option, tmp_path):
+    pytest.importorskip("argcomplete")
+    found = tmp_path / "found"
+    asked = {
+        "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
+        "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9", "PYTHONPATH": PLACE,
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-m", "fastgd"], env={**os.environ, **asked}, check=True)
+    assert found.read_text().strip() == option

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from fastgd._interruption import INTERRUPTED, raise_again
 from fastgd._visible import visible
+from fastgd.commandline._completion import complete
 from fastgd.commandline._options import predict_parser, train_parser, with_config
 from fastgd.commandline._places import check_places
 from fastgd.commandline._predicting import predict
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done, 1 every run diverged, 2 wrong options or files, 130 interrupted.
     """
+    complete()
     words = list(sys.argv[1:] if arguments is None else arguments)
     raise_again()
     for name in ("stdout", "stderr"):
