@@ -2,7 +2,7 @@
 
 Each is given to `fastgd.train` in ``callbacks``. After each epoch it reports what the epoch has
 computed: "loss", and where the training has them "validation_loss", the metrics by name and, with
-"validation_" before it, those on the validation data; and "learning_rate". Steps are epochs,
+``validation_`` before it, those on the validation data; and "learning_rate". Steps are epochs,
 counted from 1. A package is imported when its callback is created.
 """
 

@@ -37,7 +37,7 @@ def open_blocks(
         Where the samples are:
 
         - Parquet or Arrow IPC files: a file, a list of files, a folder, or a pattern such as
-          "flights/*.parquet". A block is a row group or a record batch. Columns of text become
+          ``flights/*.parquet``. A block is a row group or a record batch. Columns of text become
           columns of 0 and 1, one for each value. Reading needs the extra ``data``.
         - A .npy file with a row for each sample.
         - CSV files, also compressed (.csv.gz, .csv.bz2, .csv.zst): read once, into a cache.
