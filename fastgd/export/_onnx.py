@@ -105,7 +105,7 @@ LINKS: dict[Any, Callable[[Graph, str], str]] = {
     LOSSES["squared_error"].link: lambda graph, z: z,
     LOSSES["cross_entropy"].link: lambda graph, z: graph("Softmax", z, axis=1),
     sigmoid: lambda graph, z: graph("Sigmoid", z),
-    np.exp: lambda graph, z: graph("Exp", z),
+    LOSSES["poisson"].link: lambda graph, z: graph("Exp", z),
 }
 
 

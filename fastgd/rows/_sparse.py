@@ -182,7 +182,7 @@ def _check_range(X: Any, name: str, indices: AnyArray, n: int) -> None:
 
 def _invalid(X: Any, why: str) -> ValueError:
     return ValueError(
-        f"X is no valid {X.format.upper()} matrix: {why}; X.check_format() says more"
+        f"X is not a valid {X.format.upper()} matrix: {why}; X.check_format() says more"
         if X.format in COMPRESSED
-        else f"X is no valid {X.format.upper()} matrix: {why}"
+        else f"X is not a valid {X.format.upper()} matrix: {why}"
     )
