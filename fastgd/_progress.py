@@ -1,20 +1,15 @@
-"""Show progress: a line per epoch, or one line that is overwritten.
-
-`gd.train` and the estimators show it for ``verbose``, the command line while it reads and trains.
-"""
+"""Show a run's progress for ``verbose``: a line per epoch, or a bar."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
-from typing import IO, Any, Protocol
+import importlib
+from typing import Any, Protocol
 
 import numpy as np
 
-from fastgd import _visible, _words
+from fastgd import _words
 
-__all__ = ["Bar", "Progress", "ProgressLine", "check_verbose", "make_progress"]
+__all__ = ["Progress", "check_verbose", "load_tqdm", "make_progress"]
 
 
 class Progress(Protocol):
@@ -49,95 +44,28 @@ class Lines:
         """Do nothing: there is nothing to close."""
 
 
-class ProgressLine:
-    """A line that is overwritten: the share done, the time it took, an estimate of the rest.
-
-    Parameters
-    ----------
-    stream : file
-        Where to write; nothing is written if it is None.
-    """
-
-    INTERVAL = 0.1
-
-    def __init__(self, stream: IO[str] | None) -> None:
-        self.stream = stream
-        self.shown = 0
-        self.next_time = 0.0
-        self.begun = time.monotonic()
-
-    def __enter__(self) -> ProgressLine:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.clear()
-
-    def show(self, text: str, share: float | None = None) -> None:
-        """Show the current work and its progress, at most ten times a second."""
-        now = time.monotonic()
-        if self.stream is None or (now < self.next_time and share != 1):
-            return
-        self.next_time = now + self.INTERVAL
-        most = shutil.get_terminal_size().columns - 1
-        line = _visible.visible(text)
-        if share is not None:
-            short = f"{share:4.0%} {self._times(share, now - self.begun)}  {line}"
-            bar = f"[{'#' * round(share * 20):.<20}]"
-            line = bar + short if len(bar + short) <= most else short
-        line = line[:most]
-        self.stream.write(f"\r{line:<{self.shown}}")
-        self.stream.flush()
-        self.shown = len(line)
-
-    @staticmethod
-    def _times(share: float, elapsed: float) -> str:
-        left = f", {_clock(elapsed / share - elapsed)} left" if share > 0 and elapsed > 1 else ""
-        return _clock(elapsed) + left
-
-    def leave(self) -> None:
-        """Leave the line on the screen, and begin a new one."""
-        if self.stream is not None and self.shown:
-            self.stream.write("\n")
-            self.stream.flush()
-            self.shown, self.next_time = 0, 0.0
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self.stream is not None and self.shown:
-            self.stream.write("\r" + " " * self.shown + "\r")
-            self.stream.flush()
-            self.shown, self.next_time = 0, 0.0
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class Bar:
-    """The command line's line of progress, on standard error; it stays there at the end.
+    """A bar that advances once per epoch.
 
     Parameters
     ----------
     done, total : int
         Epochs at the start and at the end.
+    tqdm : module
+        The module tqdm, which draws the bar.
     """
 
-    def __init__(self, done: int, total: int) -> None:
-        self._line = ProgressLine(sys.stderr)
-        self._begun, self._done, self._total = done, done, total
+    def __init__(self, done: int, total: int, tqdm: Any) -> None:
+        self._bar = tqdm.tqdm(initial=done, total=total, unit="epoch")
 
     def show(self, epoch: int, seconds: float, values: dict[str, float]) -> None:
-        """Count an epoch, and show its values."""
-        self._done += 1
-        shown = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())
-        share = (self._done - self._begun) / (self._total - self._begun)
-        self._line.show(f"epoch {self._done:,} of {self._total:,}: {shown}", share)
+        """Advance the bar, and show the epoch's values after it."""
+        self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
+        self._bar.update()
 
     def close(self) -> None:
-        """End the line, and leave it on the screen."""
-        self._line.leave()
+        """End the bar, and leave it on the screen."""
+        self._bar.close()
 
 
 def check_verbose(verbose: Any) -> int | str:
@@ -153,7 +81,16 @@ def check_verbose(verbose: Any) -> int | str:
 
 
 def make_progress(verbose: int | str, done: int, total: int) -> Progress | None:
-    """Return the display for a run."""
+    """Return the display for a run; lines instead of a bar if tqdm is missing."""
     if not verbose:
         return None
-    return Bar(done, total) if verbose == "bar" else Lines(total)
+    tqdm = load_tqdm() if verbose == "bar" else None
+    return Lines(total) if tqdm is None else Bar(done, total, tqdm)
+
+
+def load_tqdm() -> Any:
+    """Return tqdm's module for terminals and notebooks, or None if it is not installed."""
+    try:
+        return importlib.import_module("tqdm.auto")
+    except ImportError:
+        return None

@@ -197,7 +197,7 @@ def train(
         4 epochs and then 6 give the same bits as 10. Where early stopping has restored the best
         epoch, it continues after the last one, unless the parameters were changed since.
     verbose : {0, 1, "bar"}
-        Print nothing, a line per epoch, or one line that is overwritten, with the time left.
+        Print nothing, a line per epoch, or a bar (with tqdm; lines if it is not installed).
 
     Returns
     -------

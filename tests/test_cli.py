@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 import fastgd as gd
-from fastgd._progress import ProgressLine
 from fastgd.commandline import _main as cli
+from fastgd.commandline._output import Progress
 from fastgd.data import load_digits
 from fastgd.table_model._problem import StepSizeRule
 
@@ -754,7 +754,8 @@ def test_predictions_on_a_terminal_show_control_characters_and_a_file_keeps_them
 
 def test_progress_shows_control_characters():
     terminal = io.StringIO()
-    ProgressLine(terminal).show(f"Reading {ESCAPE}")
+    terminal.isatty = lambda: True
+    Progress(terminal).show(f"Reading {ESCAPE}")
     assert terminal.getvalue() == f"\rReading {SHOWN}"
 
 

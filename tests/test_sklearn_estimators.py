@@ -207,7 +207,16 @@ def test_incomplete_validation_data_are_refused(make, part):
 @each
 def test_a_progress_bar(make, capsys):
     small(make, verbose="bar", tol=0).fit(X, targets(make))
-    assert "epoch 3 of 3" in capsys.readouterr().err
+    assert "3/3" in capsys.readouterr().err
+
+
+@each
+def test_a_progress_bar_names_the_extra_it_needs(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    estimator = make(verbose="bar")
+    with pytest.raises(ImportError, match=r"pip install 'fastgd\[sklearn\]'"):
+        estimator.fit(X, targets(make))
+    assert not [name for name in vars(estimator) if name.endswith("_")]
 
 
 class Recorder:

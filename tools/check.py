@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # the oldest versions that pyproject.toml allows, and a SciPy of their time
 OLDEST = (
     "numpy==2.0.*", "pandas==2.2.*", "polars==1.0.*", "scikit-learn==1.7.*", "scipy==1.13.*",
+    "tqdm==4.60.*",
 )  # fmt: skip
 
 

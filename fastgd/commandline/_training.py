@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastgd import backends
-from fastgd._progress import ProgressLine
 from fastgd._visible import visible
 from fastgd._words import count
-from fastgd.commandline._output import open_output, progress_line, read, say, show_table
+from fastgd.commandline._output import Progress, open_output, read, say, show_table
 from fastgd.commandline._report import about_noise, as_json, explain, table_columns
 from fastgd.comparison import Comparison
 from fastgd.data import load_digits
@@ -192,7 +191,7 @@ def _run_all(
     n, weights = len(problem.rows), problem.start.n_params
     work = {size: n * weights + -(-n // size) * OVERHEAD for size in optimizers}
     total, done, parts = sum(work.values()), 0, []
-    with progress_line(options.quiet or options.json) as progress:
+    with Progress(sys.stderr, quiet=options.quiet or options.json) as progress:
         for size, tried in optimizers.items():
             count_runs = len(tried or StepSizeRule.MULTIPLES) + len(problem.starts) - 1
             span = done / total, work[size] / total / count_runs
@@ -219,7 +218,7 @@ class _Watch:
     """
 
     def __init__(
-        self, progress: ProgressLine, size: int, span: tuple[float, float], most: int, epochs: int
+        self, progress: Progress, size: int, span: tuple[float, float], most: int, epochs: int
     ) -> None:
         self._progress, self._size, self._span = progress, size, span
         self._most, self._epochs = most, epochs

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastgd import _validation, _words
 from fastgd._extras import need
-from fastgd._progress import Bar
+from fastgd._progress import Bar, load_tqdm
 from fastgd._typing import AnyArray
 from fastgd.engine.engine import max_threads
 from fastgd.schedules import Schedule, make_schedule
@@ -103,9 +103,11 @@ def schedule_of(learning_rate: Any) -> Schedule | None:
 
 
 def check_epochs(estimator: Any) -> None:
-    """Check an estimator's schedule and callbacks."""
+    """Check an estimator's schedule and callbacks, and that the progress bar is available."""
     schedule_of(estimator.learning_rate)
     _check_callbacks(estimator.callbacks)
+    if estimator.verbose == "bar":
+        _tqdm()
 
 
 def _check_callbacks(callbacks: Any) -> tuple[Callable[[Any], Any], ...]:
@@ -171,7 +173,8 @@ class Progress:
         self._estimator = estimator
         self._functions = _check_callbacks(estimator.callbacks)
         self._lines = bool(estimator.verbose) and estimator.verbose != "bar"
-        self._bar = Bar(0, total) if estimator.verbose == "bar" else None
+        bar = estimator.verbose == "bar"
+        self._bar = Bar(0, total, _tqdm()) if bar else None
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fitted = fitted
         self._context: Any = None
@@ -218,3 +221,13 @@ class Progress:
                 )
             )
         return any(stop)
+
+
+def _tqdm() -> Any:
+    tqdm = load_tqdm()
+    if tqdm is None:
+        raise ImportError(
+            "verbose='bar' needs tqdm: pip install 'fastgd[sklearn]', or use verbose=True for "
+            "one line per epoch"
+        )
+    return tqdm

@@ -79,7 +79,7 @@ class MLPClassifier(ClassifierMixin, MultiLayerPerceptron):
         The smallest improvement that counts, of an epoch's training loss or, with `early_stopping`,
         of its validation score. For "lbfgs", the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
-        True prints a line per epoch, "bar" shows a progress bar.
+        True prints a line per epoch, "bar" shows a progress bar (needs tqdm).
     warm_start : bool or "exact", default=False
         Whether `fit` continues from the end of the last call: with its weights and, unlike
         scikit-learn, with the state of the optimizer, the learning rate and the generator. n calls
@@ -500,7 +500,7 @@ class MLPRegressor(RegressorMixin, MultiLayerPerceptron):
         The smallest improvement that counts, of an epoch's training loss or, with `early_stopping`,
         of its validation score. For "lbfgs", the tolerance of the gradient.
     verbose : bool, int or "bar", default=False
-        True prints a line per epoch, "bar" shows a progress bar.
+        True prints a line per epoch, "bar" shows a progress bar (needs tqdm).
     warm_start : bool or "exact", default=False
         Whether `fit` continues from the end of the last call: with its weights and, unlike
         scikit-learn, with the state of the optimizer, the learning rate and the generator. n calls

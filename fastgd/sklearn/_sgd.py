@@ -90,7 +90,7 @@ class SGDRegressor(LinearDescent, linear_model.SGDRegressor):
     shuffle : bool, default=True
         Whether to use a new order of the samples in each epoch.
     verbose : int or "bar", default=0
-        A number above 0 prints lines for each epoch, "bar" shows a progress bar.
+        A number above 0 prints lines for each epoch, "bar" shows a progress bar (needs tqdm).
     epsilon : float, default=0.1
         The error above which ``"huber"`` is linear, and up to which the epsilon-insensitive losses
         are zero.
@@ -372,7 +372,7 @@ class SGDClassifier(LinearDescent, linear_model.SGDClassifier):
     shuffle : bool, default=True
         Whether to use a new order of the samples in each epoch.
     verbose : int or "bar", default=0
-        A number above 0 prints lines for each epoch, "bar" shows a progress bar.
+        A number above 0 prints lines for each epoch, "bar" shows a progress bar (needs tqdm).
     epsilon : float, default=0.1
         The error above which ``"huber"`` is linear, and up to which the epsilon-insensitive losses
         are zero.
