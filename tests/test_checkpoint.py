@@ -195,7 +195,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_pat
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"batch_size": 15}, "batch_size=16, shards=1, not batch_size=15"), ({"n": N - 20}, "over 203 samples"),
+    ({"batch_size": 15}, "batch_size=16, shards=1, not batch_size=15"),
+    ({"n": N - 20}, "over 203 samples"),
 ])  # fmt: skip
 def test_an_epoch_over_other_data_is_not_continued(change, message, tmp_path):
     net, X, y = make("network")
