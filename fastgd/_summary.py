@@ -45,7 +45,7 @@ def describe_html(net: Network) -> str:
 
 def _layers(net: Network) -> list[tuple[str, ...]]:
     """Return the cells below `HEADINGS` for each layer."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for place, W in enumerate(net.weights):
         activation = net.hidden[place] if place < len(net.hidden) else ""
         n_in, n_out, n_params = (f"{size:,}" for size in (*W.shape, W.size + W.shape[1]))
