@@ -352,7 +352,8 @@ def test_arrays_have_no_window(name):
         gd.train(gd.Network([2, 1]), np.zeros((3, 2)), np.zeros(3), sampling="blocks")
 
 
-def test_a_file_that_shrinks_is_named(files, tmp_path):
+@pytest.mark.parametrize("sampling", ["blocks", "shuffle"])
+def test_a_file_that_shrinks_is_named(sampling, files, tmp_path):
     net, X, y = make("network")
     blocks = files(X, y, block_rows=20)
     history = gd.train(net, blocks, epochs=1, rng=0)
@@ -360,7 +361,7 @@ def test_a_file_that_shrinks_is_named(files, tmp_path):
     with open(tmp_path / "X.npy", "r+b") as file:
         file.truncate(128 + 4 * 5 * 150)
     with pytest.raises(ValueError, match=r"X.npy' has 150 rows left of 203: it has become shorter"):
-        gd.train(net, blocks, resume=history)
+        gd.train(net, blocks, sampling=sampling, resume=history)
     assert (net.params == before).all()
     with pytest.raises(ValueError, match="was cut off"):
         gd.open_blocks(tmp_path / "X.npy", tmp_path / "y.npy")

@@ -1,14 +1,13 @@
 """Blocks of .npy files.
 
-Blocks are read, not mapped: a mapped file that shrinks ends the process with a signal. Only single
-rows, for a full shuffle, are read through a map, just after a check of the file's size.
+Rows are read, not mapped: a mapped file that shrinks ends the process with a signal.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -71,26 +70,32 @@ class NpyFile:
     def read(self, first: int, end: int, out: AnyArray | None = None) -> AnyArray:
         """Return rows from `first` to before `end`, in `out` if that is given."""
         rows = np.empty((end - first, *self.shape[1:]), self.dtype) if out is None else out
-        view = memoryview(rows.reshape(-1).view(np.uint8).data)
-        at = 0
         with open(self.path, "rb", buffering=0) as file:
-            file.seek(self._start + first * self.row_bytes)
-            while at < len(view):
-                found = file.readinto(view[at:])
-                if not found:
-                    kept = (os.fstat(file.fileno()).st_size - self._start) // self.row_bytes
-                    raise ValueError(
-                        f"{self.path!r} has {kept:,} rows left of {len(self):,}: it has become "
-                        "shorter since it was opened; write it again"
-                    )
-                at += found
+            self._fill(file, first, memoryview(rows.reshape(-1).view(np.uint8).data))
         return rows
 
     def take(self, rows: IndexArray) -> AnyArray:
-        """Return any rows."""
-        self.check_size()
-        mapped = np.memmap(self.path, self.dtype, "r", self._start, self.shape)
-        return np.asarray(mapped[rows])
+        """Return any rows, each by a read of its own."""
+        taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        view, size = memoryview(taken.reshape(-1).view(np.uint8).data), self.row_bytes
+        with open(self.path, "rb", buffering=0) as file:
+            for place, row in enumerate(rows.tolist()):
+                self._fill(file, row, view[place * size : (place + 1) * size])
+        return taken
+
+    def _fill(self, file: IO[bytes], row: int, view: memoryview) -> None:
+        """Read bytes from the start of a row on."""
+        file.seek(self._start + row * self.row_bytes)
+        at = 0
+        while at < len(view):
+            found = file.readinto(view[at:])  # type: ignore[attr-defined]
+            if not found:
+                kept = (os.fstat(file.fileno()).st_size - self._start) // self.row_bytes
+                raise ValueError(
+                    f"{self.path!r} has {kept:,} rows left of {len(self):,}: it has become "
+                    "shorter since it was opened; write it again"
+                )
+            at += found
 
 
 class ArrayRows:
