@@ -168,7 +168,7 @@ class Beginning(NamedTuple):
         generator = _validation.check_rng(rng)
         state = optimizer.initial_state(net.params)
         made = None if schedule is None else _make_schedule(schedule)
-        history = History(optimizer=optimizer, schedule=made, _sizes=net.sizes)
+        history = History(optimizer=optimizer, schedule=made, _network=repr(net))
         if made is not None:
             history._schedule_state = made.initial_state()
         return cls(optimizer, made, generator, state, history)

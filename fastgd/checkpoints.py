@@ -312,7 +312,7 @@ def _read_history(file: _files.Contents, net: Network) -> History:
         _best=_optional(file, "best", *same),
         _last=_optional(file, "last", *same),
         schedule=_schedule(kept.get("schedule")),
-        _sizes=net.sizes,
+        _network=repr(net),
         _state=OptimizerState(
             _count("step", kept["step"]), tuple(moments), _scalars(kept, optimizer)
         ),

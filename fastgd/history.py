@@ -184,9 +184,7 @@ class History:
     shards: int = 1
     best_epoch: int | None = None
     validation_samples: IndexArray | None = None
-    _sizes: tuple[int, ...] = field(
-        default=(), repr=False
-    )  # the network's; empty in older histories
+    _network: str = field(default="", repr=False)  # the network; empty in older histories
     _state: OptimizerState | None = field(default=None, repr=False)
     _schedule_state: tuple[float, ...] = field(default=(), repr=False)
     _monitor: str = field(default="", repr=False)  # what early stopping watches
@@ -307,15 +305,12 @@ class History:
 
 
 def check_owner(name: str, history: History, net: Network) -> None:
-    """Check that a history belongs to a network of these sizes and this dtype.
+    """Check that a history belongs to a network of this kind.
 
     The engine relies on this check, since it receives arrays only as addresses.
     """
-    if history._sizes not in ((), net.sizes):
-        raise ValueError(
-            f"{name} belongs to another network, with sizes {list(history._sizes)} instead of "
-            f"{list(net.sizes)}"
-        )
+    if history._network not in ("", repr(net)):
+        raise ValueError(f"{name} belongs to another network, {history._network} instead of {net}")
     state, optimizer = history._state, history.optimizer
     if state is None or optimizer is None:
         return
