@@ -68,7 +68,6 @@ def pytest_collection_modifyitems(config, items):
 FORESEEN = (
     ONE_LEVEL,
     "MLPClassifier does not have a decision_function method",  # nor has scikit-learn's
-    "a build without threads",
 )
 
 
