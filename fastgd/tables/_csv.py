@@ -152,6 +152,7 @@ def _unzipped(file: Any, source: str) -> Any:
         if len(tables) == 1:
             return io.BufferedReader(archive.open(tables[0]))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        # damaged, compressed in a way that zipfile does not know, or encrypted
         tables = []
     if tables:
         raise InputError(
