@@ -6,6 +6,7 @@ and a training can be resumed in the middle. Files are in `_npy` and `_tables`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -94,7 +95,7 @@ def is_blocks(value: Any) -> TypeGuard[Blocks]:
     return isinstance(value, Blocks)
 
 
-class Source:
+class Source(ABC):
     """A source of blocks with names for its rows and columns; `open_blocks` returns one.
 
     Parameters
@@ -141,9 +142,9 @@ class Source:
             f"{count(self.n_features, 'feature')} in {count(len(self), 'block')})"
         )
 
+    @abstractmethod
     def read(self, i: int) -> tuple[Any, ...]:
         """Return (X, y) or (X, y, sample_weight) of block i."""
-        raise NotImplementedError
 
     def place(self, i: int, row: int) -> str:
         """Return where a row of a block comes from, for messages."""

@@ -6,6 +6,7 @@ pyarrow reads them (extra "data"). Columns of text become 0 and 1 for each value
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def load_pyarrow(module: str = "pyarrow") -> Any:
     return need(module, "data", "reading Parquet, Arrow and CSV files in blocks")
 
 
-class _File:
+class _File(ABC):
     """A file of groups of rows.
 
     Attributes
@@ -80,11 +81,13 @@ class _File:
                 f"and has {found.st_size:,}; open it again"
             )
 
+    @abstractmethod
     def _open(self) -> None:
-        raise NotImplementedError
+        """Read the schema, and how many rows each group has."""
 
+    @abstractmethod
     def _read(self, group: int, columns: list[str]) -> Any:
-        raise NotImplementedError
+        """Return a group's columns as a pyarrow table."""
 
 
 class _Parquet(_File):
