@@ -1,6 +1,7 @@
 """Shared fixtures, data, error bounds, and the list of allowed skips."""
 
 import os
+import shutil
 import subprocess
 import sys
 from zlib import crc32
@@ -92,6 +93,21 @@ def pytest_runtest_makereport():
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_make_collect_report():
     return nothing_is_missing((yield))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's chromium; only continuous integration has to have it."""
+    from playwright.sync_api import sync_playwright  # only where there is something to open
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("there is no chromium on the PATH (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(params=kernels.levels())

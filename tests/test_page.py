@@ -4,7 +4,6 @@ import base64
 import html
 import re
 import shlex
-import shutil
 
 import html5lib
 import numpy as np
@@ -112,21 +111,6 @@ def test_classes_are_shown_with_their_mistakes(pages, tmp_path):
 
 
 # --- in a browser -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright  # only where there is something to open
-
-    program = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if program is None:
-        pytest.skip("there is no chromium on the PATH (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -20,28 +20,17 @@ def load(path):
     return module
 
 
-@pytest.fixture(scope="module")
-def languages():
-    pytest.importorskip("sphinx")
-    return load(ROOT / "docs" / "_extensions" / "languages.py")
+def extension(name):
+    """A fixture: one of the extensions that make the site."""
+
+    def loaded():
+        pytest.importorskip("sphinx")
+        return load(ROOT / "docs" / "_extensions" / f"{name}.py")
+
+    return pytest.fixture(scope="module", name=name)(loaded)
 
 
-@pytest.fixture(scope="module")
-def speed():
-    pytest.importorskip("sphinx")
-    return load(ROOT / "docs" / "_extensions" / "speed.py")
-
-
-@pytest.fixture(scope="module")
-def korean():
-    pytest.importorskip("sphinx")
-    return load(ROOT / "docs" / "_extensions" / "korean.py")
-
-
-@pytest.fixture(scope="module")
-def gallery():
-    pytest.importorskip("sphinx")
-    return load(ROOT / "docs" / "_extensions" / "gallery.py")
+languages, speed, korean, gallery = map(extension, ("languages", "speed", "korean", "gallery"))
 
 
 @pytest.fixture(scope="module")
