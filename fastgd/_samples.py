@@ -27,7 +27,7 @@ from fastgd.sampling import Sampler, Subset, make_sharded
 if TYPE_CHECKING:
     from fastgd.rows._feed import Feed
 
-__all__ = ["Pins", "Samples", "Split", "samples_of_arrays", "samples_of_blocks"]
+__all__ = ["Pins", "Request", "Samples", "Split", "find_samples"]
 
 Given = TypeVar("Given")
 
@@ -88,18 +88,43 @@ class Samples(NamedTuple):
     split: Split | None = None
 
 
-def samples_of_arrays(
-    net: Network,
-    X: SamplesLike,
-    y: ArrayLike | None,
-    samples: IndexArray | None,
-    names: tuple[str, ...] | None,
-    given: Mapping[str, Any],
-    settings: Settings,
-    start: Beginning,
-    pinned: Pins,
+class Request(NamedTuple):
+    """What decides, besides the data, which samples a training has.
+
+    Attributes
+    ----------
+    net : Network
+        The network.
+    names : tuple of str, or None
+        The names of the columns that it takes.
+    given : mapping
+        All of `fastgd.train`'s keyword arguments.
+    settings : Settings
+        Those that are checked.
+    start : Beginning
+        The state in which the training starts.
+    pinned : Pins
+        Keeps arrays in place.
+    """
+
+    net: Network
+    names: tuple[str, ...] | None
+    given: Mapping[str, Any]
+    settings: Settings
+    start: Beginning
+    pinned: Pins
+
+
+def find_samples(X: Any, y: Any, samples: IndexArray | None, request: Request) -> Samples:
+    """Check samples, in memory or in blocks, and the settings about them."""
+    find = _samples_of_blocks if is_blocks(X) else _samples_of_arrays
+    return find(X, y, samples, request)
+
+
+def _samples_of_arrays(
+    X: SamplesLike, y: ArrayLike | None, samples: IndexArray | None, request: Request
 ) -> Samples:
-    """Check samples in memory, their targets and weights, and the settings about them."""
+    net, names, given, settings, start, pinned = request
     _check_no_blocks(given)
     X = pinned(read_rows(net, X))
     targets = pinned(_data.check_y(y, len(X), net.sizes[-1], net.loss, net.dtype))
@@ -146,18 +171,8 @@ def _check_no_blocks(given: Mapping[str, Any]) -> None:
         )
 
 
-def samples_of_blocks(
-    net: Network,
-    X: Blocks,
-    y: Any,
-    samples: Any,
-    names: tuple[str, ...] | None,
-    given: Mapping[str, Any],
-    settings: Settings,
-    start: Beginning,
-    pinned: Pins,
-) -> Samples:
-    """Check blocks, and the settings about them."""
+def _samples_of_blocks(X: Blocks, y: Any, samples: Any, request: Request) -> Samples:
+    net, names, given, settings, _, pinned = request
     loader, feed = check_blocks(net, X, y, given)
     if samples is not None:
         raise TypeError("samples are indices into arrays: X is in blocks")

@@ -20,7 +20,7 @@ from fastgd._plan import Plan
 from fastgd._progress import make_progress
 from fastgd._recording import Recording
 from fastgd._run import Job, Run, Saver, Watch
-from fastgd._samples import Pins, Split, samples_of_arrays, samples_of_blocks
+from fastgd._samples import Pins, Request, Split, find_samples
 from fastgd._settings import Beginning, Settings
 from fastgd._typing import AnyArray, FloatArray, IndexArray, RngLike, SamplesLike
 from fastgd.batches import count_steps
@@ -259,8 +259,7 @@ def prepare(
     pinned = Pins()
     check_params(pinned(net.params))
     names = net.feature_names or names or _frames.column_names(X)
-    find = samples_of_blocks if is_blocks(X) else samples_of_arrays
-    found = find(net, X, y, samples, names, given, settings, start, pinned)
+    found = find_samples(X, y, samples, Request(net, names, given, settings, start, pinned))
     _check_resumable(start, found.batch_size, settings.shards)
     plan = _plan(net, settings, start.optimizer, found.X, found.y, found.weight, found.batch_size)
     start.history.batch_size, start.history.shards = found.batch_size, settings.shards
