@@ -50,7 +50,7 @@ class Encoding:
     @property
     def gapless(self) -> list[str]:
         """The names of the input columns that may not have missing values."""
-        return [column.name for column in self.columns if not column.takes_missing]
+        return [column.name for column in self.columns if not column.missing]
 
     def describe(self) -> str:
         """Describe the inputs in words."""

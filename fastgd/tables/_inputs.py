@@ -41,19 +41,19 @@ class NumberColumn:
     fill: float | None = None
 
     @property
-    def takes_missing(self) -> bool:
+    def missing(self) -> bool:
         """Whether the column may have missing values."""
         return self.fill is not None
 
     @property
     def width(self) -> int:
         """The number of the network's inputs for this column."""
-        return 1 + self.takes_missing
+        return 1 + self.missing
 
     @property
     def kind(self) -> str:
         """The column in words, after its name; empty for plain numbers."""
-        return f"missing: {self.fill:.4g}" if self.takes_missing else ""
+        return f"missing: {self.fill:.4g}" if self.missing else ""
 
     def encode(self, table: Table, unknown: str) -> Floats:
         """Return an array of shape (n, width)."""
@@ -83,11 +83,6 @@ class CategoryColumn:
     values: tuple[str, ...]
     other: bool = False
     missing: bool = False
-
-    @property
-    def takes_missing(self) -> bool:
-        """Whether the column may have missing values."""
-        return self.missing
 
     @property
     def width(self) -> int:
@@ -130,11 +125,6 @@ class DateColumn:
     year_scale: float
     hours: bool = False
     missing: bool = False
-
-    @property
-    def takes_missing(self) -> bool:
-        """Whether the column may have missing values."""
-        return self.missing
 
     @property
     def width(self) -> int:
